@@ -1,0 +1,2 @@
+//! The `hushlog` binary.
+fn main() {}
