@@ -30,9 +30,22 @@ impl LogId {
         let [_, _, m0, m1, m2, m3, m4, m5] = millis;
         let [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9] = random;
         Self([
-            m0, m1, m2, m3, m4, m5,
-            0x70 | (r0 & 0x0f), r1,
-            0x80 | (r2 & 0x3f), r3, r4, r5, r6, r7, r8, r9,
+            m0,
+            m1,
+            m2,
+            m3,
+            m4,
+            m5,
+            0x70 | (r0 & 0x0f),
+            r1,
+            0x80 | (r2 & 0x3f),
+            r3,
+            r4,
+            r5,
+            r6,
+            r7,
+            r8,
+            r9,
         ])
     }
 }
@@ -108,7 +121,10 @@ impl ShardId {
         if bucket == 0 {
             return None;
         }
-        Some(Self { bucket, slot: (group & 0xffff) as u16 })
+        Some(Self {
+            bucket,
+            slot: (group & 0xffff) as u16,
+        })
     }
 }
 
@@ -123,7 +139,10 @@ impl FromStr for ShardId {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (bucket, slot) = text.strip_prefix('b').and_then(|t| t.split_once("-s")).ok_or(ParseError)?;
+        let (bucket, slot) = text
+            .strip_prefix('b')
+            .and_then(|t| t.split_once("-s"))
+            .ok_or(ParseError)?;
         let bucket = bucket.parse().map_err(|_| ParseError)?;
         let slot = slot.parse().map_err(|_| ParseError)?;
         if bucket == 0 || bucket >= 1 << 48 {
@@ -140,7 +159,11 @@ pub struct ExceptionId(pub u64);
 impl ExceptionId {
     /// The first eight bytes of BLAKE3 over `type`, a zero byte, `service`.
     pub fn of(type_name: &str, service_name: &str) -> Self {
-        Self(stable_hash(&[type_name.as_bytes(), b"\0", service_name.as_bytes()]))
+        Self(stable_hash(&[
+            type_name.as_bytes(),
+            b"\0",
+            service_name.as_bytes(),
+        ]))
     }
 }
 
@@ -157,7 +180,9 @@ impl FromStr for ExceptionId {
         if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(ParseError);
         }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| ParseError)
+        u64::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| ParseError)
     }
 }
 

@@ -20,7 +20,13 @@ pub enum Level {
 
 impl Level {
     /// All levels in rising order.
-    pub const ALL: [Self; 5] = [Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
+    pub const ALL: [Self; 5] = [
+        Self::Debug,
+        Self::Info,
+        Self::Warn,
+        Self::Error,
+        Self::Fatal,
+    ];
 
     /// The name used on the wire and in files.
     pub const fn name(self) -> &'static str {
@@ -82,7 +88,10 @@ impl Level {
             ("emerg", Level::Fatal),
             ("emergency", Level::Fatal),
         ];
-        WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+        WORDS
+            .iter()
+            .find(|(name, _)| word.eq_ignore_ascii_case(name))
+            .map(|(_, level)| *level)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Everything here is a value: no clock, no randomness, no disk, no socket. A [`Block`](block::Block)
 //! never changes after it was sealed, and decoding one never panics, whatever the bytes are.
 
+#![deny(clippy::indexing_slicing, missing_docs)]
+
 pub mod block;
 pub mod id;
 pub mod level;

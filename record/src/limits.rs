@@ -16,5 +16,7 @@ pub const BLOCK_BYTES_MAX: usize = 32 << 20;
 pub const BLOCK_RAW_BYTES_MAX: usize = 128 << 20;
 /// Most rows of one block.
 pub const BLOCK_ROWS_MAX: usize = 65_536;
+/// Most different field names in one block; a batch of [`BLOCK_TEXT_BYTES_TARGET`] cannot hold as many.
+pub const BLOCK_FIELDS_MAX: usize = 1 << 18;
 /// Most sample ids that a block or summary keeps for one exception.
 pub const EXCEPTION_SAMPLES_MAX: usize = 3;

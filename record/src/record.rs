@@ -73,11 +73,14 @@ impl Record {
 
     /// Bytes of text it holds: what limits and batch sizes count.
     pub fn text_bytes(&self) -> usize {
-        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.text.len()).sum();
-        let exception = self
-            .exception
-            .as_ref()
-            .map_or(0, |e| e.type_name.len() + e.message.len() + e.stack_trace.len());
+        let fields: usize = self
+            .fields
+            .iter()
+            .map(|(name, value)| name.len() + value.text.len())
+            .sum();
+        let exception = self.exception.as_ref().map_or(0, |e| {
+            e.type_name.len() + e.message.len() + e.stack_trace.len()
+        });
         self.message.len()
             + fields
             + exception

@@ -74,6 +74,8 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let parsed: jiff::Timestamp = text.parse().map_err(|_| ParseError)?;
-        i64::try_from(parsed.as_nanosecond()).map(Self).map_err(|_| ParseError)
+        i64::try_from(parsed.as_nanosecond())
+            .map(Self)
+            .map_err(|_| ParseError)
     }
 }

@@ -44,22 +44,34 @@ pub struct Value {
 impl Value {
     /// A text value.
     pub fn string(text: impl Into<String>) -> Self {
-        Self { kind: Kind::String, text: text.into() }
+        Self {
+            kind: Kind::String,
+            text: text.into(),
+        }
     }
 
     /// A number, given as its JSON literal.
     pub fn number(literal: impl Into<String>) -> Self {
-        Self { kind: Kind::Number, text: literal.into() }
+        Self {
+            kind: Kind::Number,
+            text: literal.into(),
+        }
     }
 
     /// A truth value.
     pub fn bool(value: bool) -> Self {
-        Self { kind: Kind::Bool, text: if value { "true".into() } else { "false".into() } }
+        Self {
+            kind: Kind::Bool,
+            text: if value { "true".into() } else { "false".into() },
+        }
     }
 
     /// A JSON array, given as JSON text.
     pub fn json(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Json, text: text.into() }
+        Self {
+            kind: Kind::Json,
+            text: text.into(),
+        }
     }
 }
 

@@ -1,0 +1,101 @@
+//! Sealing: records → the bytes of a block. The only place where a block is made.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::head::{HEAD_BYTES, Head};
+use super::{Block, Codec, Counts, Header, Part, encode};
+use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX, BLOCK_ROWS_MAX};
+use crate::{Masked, Record, ShardId, Timestamp};
+
+/// Bytes of a header beyond its counts and parts, roughly.
+const HEADER_BYTES_TYPICAL: usize = 512;
+
+/// What goes into a block.
+pub(super) struct Sealing<'a> {
+    pub(super) shard: ShardId,
+    pub(super) policy_epoch: u64,
+    pub(super) admitted_at: Timestamp,
+    pub(super) parts: Vec<Part>,
+    pub(super) records: &'a [Masked<Record>],
+}
+
+/// Seals with this codec, or with none where that is no larger. Panics as [`Block::seal`] says.
+pub(super) fn seal(codec: Codec, sealing: Sealing<'_>) -> Block {
+    let records = sealing.records;
+    check(&sealing);
+    let mut raw = Vec::with_capacity(records.iter().map(|r| r.text_bytes() + 64).sum());
+    encode::columns(records, &mut raw);
+    assert!(
+        raw.len() <= BLOCK_RAW_BYTES_MAX,
+        "a batch holds less text than a block may"
+    );
+    let header = header(sealing, *blake3::hash(&raw).as_bytes());
+    assemble(codec, header, &raw)
+}
+
+fn check(sealing: &Sealing<'_>) {
+    let rows = sealing.records.len();
+    assert!(rows > 0, "a block has rows");
+    assert!(
+        rows <= BLOCK_ROWS_MAX,
+        "a batch holds fewer rows than a block may"
+    );
+    let mut end = 0;
+    for part in &sealing.parts {
+        assert!(part.rows.start >= end, "parts lie one after the other");
+        assert!(part.rows.start < part.rows.end, "parts have rows");
+        end = part.rows.end;
+    }
+    assert!(end as usize <= rows, "parts lie in the rows");
+}
+
+fn header(sealing: Sealing<'_>, digest: [u8; 32]) -> Header {
+    let records = sealing.records;
+    let times = || records.iter().map(|record| record.timestamp);
+    Header {
+        shard: sealing.shard,
+        rows: u32::try_from(records.len()).expect("checked against the limit"),
+        policy_epoch: sealing.policy_epoch,
+        admitted_at: sealing.admitted_at,
+        time_min: times().min().unwrap_or_default(),
+        time_max: times().max().unwrap_or_default(),
+        digest,
+        parts: sealing.parts,
+        counts: Counts::of(records.iter().map(|record| &**record)),
+    }
+}
+
+fn assemble(codec: Codec, header: Header, raw: &[u8]) -> Block {
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + HEADER_BYTES_TYPICAL + raw.len());
+    bytes.resize(HEAD_BYTES, 0);
+    header.encode(&mut bytes);
+    let header_len = bytes.len() - HEAD_BYTES;
+    let codec = if codec.compress(raw, &mut bytes) {
+        codec
+    } else {
+        Codec::None
+    };
+    if codec == Codec::None {
+        bytes.extend_from_slice(raw);
+    }
+    let stored_len = bytes.len() - HEAD_BYTES - header_len;
+    let head = Head {
+        codec,
+        header_len,
+        stored_len,
+        raw_len: raw.len(),
+    };
+    head.write(&mut bytes);
+    assert!(
+        bytes.len() <= BLOCK_BYTES_MAX,
+        "a batch holds less text than a block may"
+    );
+    bytes.shrink_to_fit();
+    Block {
+        bytes: Bytes::from(bytes),
+        header: Arc::new(header),
+        head,
+    }
+}
