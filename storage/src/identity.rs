@@ -1,0 +1,1 @@
+//! Whose folder this is: the identity file of a node's data folder.
