@@ -1,1 +1,27 @@
-//! pii
+//! Finding and masking personal data: the only maker of a `Masked<Record>`.
+//!
+//! A [`Masker`] is compiled from a [`Policy`] and a [`Key`] and is applied to every text of a record
+//! before the record goes anywhere. It decides by boundaries, structure and check digits
+//! (`detector/`, `validators/`), at candidates that one pass over the bytes finds (`scan`).
+//!
+//! Masking twice changes nothing; outside of what is found every byte stays; UTF-8 stays UTF-8.
+//! Never reads a clock, a file or a random number, and never prints what it found.
+
+#![deny(missing_docs, clippy::indexing_slicing)]
+#![cfg_attr(test, expect(clippy::indexing_slicing, reason = "a test may panic"))]
+
+mod bytes;
+mod detector;
+mod json;
+mod key;
+mod masker;
+mod policy;
+mod record;
+mod render;
+mod scan;
+mod validators;
+
+pub use detector::Detector;
+pub use key::Key;
+pub use masker::{Findings, Masker, Span};
+pub use policy::{Policy, Strategy};

@@ -1,0 +1,129 @@
+//! How fast the masker is, in CPU time of one thread.
+//!
+//! `speed [FOLDER]`: plain lines are the lines of the log files in FOLDER, or made-up ones without it.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::io::Write;
+
+use hushlog_pii::{Key, Masker, Policy};
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// CPU time that each measurement takes at least, in seconds.
+const SECONDS_MIN: f64 = 1.0;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let plain = match std::env::args().nth(1) {
+        Some(folder) => read(&folder)?,
+        None => made_up(),
+    };
+    let pii: Vec<String> = (0..2000).map(with_pii).collect();
+    let short: Vec<String> = (0..2000).map(short_field).collect();
+    let masker = Masker::new(Policy::default(), Key::new([7; 32]));
+    let no_ip: Vec<String> = plain
+        .iter()
+        .filter(|line| masker.mask_text(line).spans.is_empty())
+        .cloned()
+        .collect();
+    let mut out = std::io::stdout().lock();
+    for (name, texts) in [
+        ("log lines", &plain),
+        ("without findings", &no_ip),
+        ("PII in every line", &pii),
+        ("short fields", &short),
+    ] {
+        let bytes: usize = texts.iter().map(String::len).sum();
+        let mut rounds = 0usize;
+        let start = cpu()?;
+        let mut spent = 0.0;
+        while spent < SECONDS_MIN {
+            for text in texts {
+                black_box(masker.mask_text(black_box(text)));
+            }
+            rounds += 1;
+            spent = cpu()? - start;
+        }
+        let total = (rounds * bytes) as f64;
+        let each = spent * 1e9 / (rounds * texts.len()) as f64;
+        writeln!(
+            out,
+            "{name:18} {:6} texts of {:4.0} B: {:7.0} MB/s, {each:6.1} ns each",
+            texts.len(),
+            bytes as f64 / texts.len() as f64,
+            total / spent / 1e6,
+        )?;
+    }
+    Ok(())
+}
+
+fn cpu() -> Result<f64, Box<dyn Error>> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let time = usage.user_time();
+    Ok(time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
+}
+
+fn read(folder: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut lines = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let bytes = std::fs::read(entry?.path())?;
+        lines.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
+    }
+    Ok(lines)
+}
+
+fn made_up() -> Vec<String> {
+    (0..2000u32)
+        .map(|i| {
+            format!(
+                "2026-03-{:02} 10:{:02}:{:02},{:03} INFO  [worker-{}] order.Pipeline: stage {} took {}.{} ms, \
+                 queue {} of 4096, request {:08x}-{:04x}-4d64-9e2d-{:012x}",
+                i % 28 + 1, i % 60, i % 59, i % 1000, i % 16, i % 7, i % 90, i % 10, i % 4096,
+                i.wrapping_mul(2_654_435_761), i % 65_536, u64::from(i) * 7_919_777
+            )
+        })
+        .collect()
+}
+
+fn with_pii(i: usize) -> String {
+    let head = format!(
+        "2026-03-02 10:11:{:02},{:03} INFO  [worker-{}] account.Service: ",
+        i % 60,
+        i % 1000,
+        i % 8
+    );
+    match i % 5 {
+        0 => format!(
+            "{head}login of maria.gomez{i}@mail{}.example.com succeeded, session opened for 30 minutes",
+            i % 9
+        ),
+        1 => format!(
+            "{head}request from 93.184.{}.{} took 12 ms, 4 rows, cache hit, status 200",
+            i % 255,
+            i % 250
+        ),
+        2 => format!(
+            "{head}payment with 4242 4242 4242 4242 accepted, order {i}, amount 99.90 EUR, shop 17"
+        ),
+        3 => format!(
+            "{head}callback to (415) 555-{:04} scheduled by agent {}, ticket opened for customer",
+            i % 10_000,
+            i % 77
+        ),
+        _ => format!(
+            "{head}applicant ssn 219-09-{:04} verified against registry in {} ms, result ok",
+            i % 9000 + 1000,
+            i % 50
+        ),
+    }
+}
+
+fn short_field(i: usize) -> String {
+    match i % 6 {
+        0 => format!("user_{i}"),
+        1 => "GET".to_owned(),
+        2 => format!("/api/v1/orders/{i}"),
+        3 => format!("{}.{} ms", i % 900, i % 10),
+        4 => "eu-central-1".to_owned(),
+        _ => format!("checkout-7d9f{:04x}-x{}", i, i % 9),
+    }
+}

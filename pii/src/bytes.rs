@@ -1,0 +1,89 @@
+//! Looking at text byte by byte, past its ends too.
+//!
+//! Every helper answers for any position: outside the text there is a zero byte, which is neither a
+//! digit, a letter nor a separator. So no detector can run off a text, and none needs to check.
+
+/// The byte at `i`, or zero outside the text.
+#[inline]
+pub(crate) fn at(text: &[u8], i: usize) -> u8 {
+    text.get(i).copied().unwrap_or(0)
+}
+
+/// The byte `back` places before `i`, or zero outside the text.
+#[inline]
+pub(crate) fn before(text: &[u8], i: usize, back: usize) -> u8 {
+    i.checked_sub(back).map_or(0, |i| at(text, i))
+}
+
+/// The bytes from `start` to `end`; empty when that is not inside the text.
+#[inline]
+pub(crate) fn slice(text: &[u8], start: usize, end: usize) -> &[u8] {
+    text.get(start..end).unwrap_or_default()
+}
+
+/// The text from `start` to `end`; empty when that is not inside it or cuts a character.
+#[inline]
+pub(crate) fn part(text: &str, start: usize, end: usize) -> &str {
+    text.get(start..end).unwrap_or_default()
+}
+
+/// Whether the byte continues an ASCII word.
+#[inline]
+pub(crate) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Length of the run of digits that starts at `i`.
+#[inline]
+pub(crate) fn digits(text: &[u8], i: usize) -> usize {
+    text.get(i..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|b| b.is_ascii_digit())
+        .count()
+}
+
+/// Whether the text goes on with `word` at `i`, whatever the case of its ASCII letters.
+pub(crate) fn starts_with(text: &[u8], i: usize, word: &[u8]) -> bool {
+    slice(text, i, i + word.len()).eq_ignore_ascii_case(word)
+}
+
+/// Whether the text before `i` ends with `word`, whatever the case of its ASCII letters.
+pub(crate) fn ends_with(text: &[u8], i: usize, word: &[u8]) -> bool {
+    i.checked_sub(word.len())
+        .is_some_and(|start| slice(text, start, i).eq_ignore_ascii_case(word))
+}
+
+/// Whether what stands before `i` is a mask: `*`, directly or behind up to two separators.
+///
+/// A partly masked number keeps its last digits; they must not become the head of a new finding.
+pub(crate) fn follows_mask(text: &[u8], i: usize) -> bool {
+    (1..=3)
+        .map(|back| before(text, i, back))
+        .take_while(|b| matches!(b, b'*' | b' ' | b'-' | b'.' | b'/' | b'(' | b')'))
+        .any(|b| b == b'*')
+}
+
+/// The character that ends before `i` in valid UTF-8.
+pub(crate) fn char_before(text: &[u8], i: usize) -> Option<char> {
+    let start = (1..=4)
+        .map_while(|back| i.checked_sub(back))
+        .find(|start| at(text, *start) & 0xc0 != 0x80)?;
+    std::str::from_utf8(slice(text, start, i))
+        .ok()?
+        .chars()
+        .next()
+}
+
+/// The character that starts at `i` in valid UTF-8.
+pub(crate) fn char_at(text: &[u8], i: usize) -> Option<char> {
+    let first = at(text, i);
+    if first < 0x80 {
+        return text.get(i).map(|b| char::from(*b));
+    }
+    let len = first.leading_ones().clamp(2, 4) as usize;
+    std::str::from_utf8(slice(text, i, i + len))
+        .ok()?
+        .chars()
+        .next()
+}

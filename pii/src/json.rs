@@ -1,0 +1,179 @@
+//! Masking inside JSON text: strings, names, and card numbers among the numbers.
+//!
+//! Works on the text itself and copies what it does not mask, so that number literals, spaces and
+//! order stay. A string with escapes is decoded, and written anew only when something in it is
+//! masked. Text that is no JSON is masked like any other text; nothing is ever left unmasked for
+//! being malformed.
+
+use std::fmt::Write;
+
+use crate::Masker;
+use crate::bytes::{at, part};
+use crate::masker::Fired;
+
+/// The masked text; `None` when nothing was found. `name` is the field's.
+pub(crate) fn mask(masker: &Masker, text: &str, name: &str, fired: &mut Fired) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut pos = 0;
+    let mut key = name.to_owned();
+    while pos < bytes.len() {
+        let (end, masked) = match at(bytes, pos) {
+            b'"' => {
+                let end = string_end(bytes, pos);
+                let is_key = next_mark(bytes, end) == b':';
+                let (plain, masked) =
+                    mask_literal(masker, part(text, pos, end), is_key, &key, fired);
+                if is_key {
+                    key = plain;
+                }
+                (end, masked)
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = number_end(bytes, pos);
+                let masked = masker.mask_number(part(text, pos, end), fired);
+                (end, masked.map(|text| quoted(&text)))
+            }
+            _ => (pos + 1, None),
+        };
+        if let Some(masked) = masked {
+            out.push_str(part(text, copied, pos));
+            out.push_str(&masked);
+            copied = end;
+        }
+        pos = end;
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.push_str(part(text, copied, text.len()));
+    Some(out)
+}
+
+/// The decoded string, and its masked literal when something was found in it.
+fn mask_literal(
+    masker: &Masker,
+    literal: &str,
+    is_key: bool,
+    key: &str,
+    fired: &mut Fired,
+) -> (String, Option<String>) {
+    let mut plain = decoded(literal);
+    let name = if is_key { None } else { Some(key) };
+    let decoded_key = if is_key { plain.clone() } else { String::new() };
+    let masked = masker
+        .mask_string(&mut plain, name, fired)
+        .then(|| quoted(&plain));
+    (decoded_key, masked)
+}
+
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut pos = start + 1;
+    while pos < bytes.len() {
+        match at(bytes, pos) {
+            b'\\' => pos += 2,
+            b'"' => return pos + 1,
+            _ => pos += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn number_end(bytes: &[u8], start: usize) -> usize {
+    let is_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
+    start
+        + bytes
+            .get(start..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|b| is_number(b))
+            .count()
+}
+
+/// The first byte behind `pos` that is no white space.
+fn next_mark(bytes: &[u8], pos: usize) -> u8 {
+    let rest = bytes.get(pos..).unwrap_or_default();
+    rest.iter()
+        .copied()
+        .find(|b| !b.is_ascii_whitespace())
+        .unwrap_or(0)
+}
+
+/// The text of a string literal; what is malformed in it is kept as it is.
+fn decoded(literal: &str) -> String {
+    let inner = literal.strip_prefix('"').unwrap_or(literal);
+    let inner = inner.strip_suffix('"').unwrap_or(inner);
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('u') => out.push(escaped_char(&mut chars)),
+            Some(other) => out.push(other),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+/// The character of `\uXXXX`, or of a pair of surrogates; U+FFFD for anything else.
+fn escaped_char(chars: &mut std::str::Chars<'_>) -> char {
+    let high = escaped_unit(chars);
+    if !(0xd800..0xdc00).contains(&high) {
+        return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    let mut ahead = chars.clone();
+    if ahead.next() == Some('\\') && ahead.next() == Some('u') {
+        let low = escaped_unit(&mut ahead);
+        if (0xdc00..0xe000).contains(&low) {
+            *chars = ahead;
+            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+            return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    char::REPLACEMENT_CHARACTER
+}
+
+fn escaped_unit(chars: &mut std::str::Chars<'_>) -> u32 {
+    let mut value = 0;
+    for _ in 0..4 {
+        let mut ahead = chars.clone();
+        let Some(digit) = ahead.next().and_then(|c| c.to_digit(16)) else {
+            break;
+        };
+        *chars = ahead;
+        value = value << 4 | digit;
+    }
+    value
+}
+
+/// A string literal of this text.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c < ' ' => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,242 @@
+//! The masker: a compiled policy, applied to text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::bytes::part;
+use crate::detector::{self, Detector, Found, Keywords};
+use crate::policy::Rule;
+use crate::{Key, Policy, Strategy, render, scan};
+
+/// Shortest text that can hold anything a detector finds, in bytes (`a@b.co`).
+const TEXT_BYTES_MIN: usize = 6;
+
+/// Where something was found in a text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// Behind the last byte.
+    pub end: usize,
+    /// Name of the detector.
+    pub detector: &'static str,
+    /// What was done.
+    pub strategy: Strategy,
+}
+
+/// A masked text with what was masked in it. Prints no text in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Findings<'a> {
+    /// The text with every span replaced; borrowed when there is none.
+    pub masked: Cow<'a, str>,
+    /// Spans of the original text, ascending, never overlapping.
+    pub spans: Vec<Span>,
+}
+
+impl fmt::Debug for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Findings")
+            .field("spans", &self.spans)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A policy and a key, compiled. Immutable: share it in an `Arc`.
+pub struct Masker {
+    policy: Policy,
+    key: Key,
+    keywords: Keywords,
+}
+
+/// Detectors that fired, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fired(u32);
+
+impl Fired {
+    pub(crate) fn add(&mut self, detector: Detector) {
+        self.0 |= 1 << detector as u32;
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        Detector::ALL
+            .into_iter()
+            .filter(move |d| self.0 & 1 << *d as u32 != 0)
+            .map(Detector::name)
+    }
+}
+
+impl Masker {
+    /// Compiles a policy.
+    pub fn new(policy: Policy, key: Key) -> Self {
+        Self {
+            policy,
+            key,
+            keywords: Keywords::new(),
+        }
+    }
+
+    /// Version of the policy, for the headers of blocks.
+    pub fn epoch(&self) -> u64 {
+        self.policy.epoch
+    }
+
+    /// The policy it was made from.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Masks one text and says what was found where.
+    pub fn mask_text<'a>(&self, text: &'a str) -> Findings<'a> {
+        let found = self.find(text, None);
+        if found.is_empty() {
+            return Findings {
+                masked: Cow::Borrowed(text),
+                spans: Vec::new(),
+            };
+        }
+        let spans = found.iter().filter_map(|f| {
+            let strategy = self.policy.strategy(f.detector)?;
+            Some(Span {
+                start: f.start,
+                end: f.end,
+                detector: f.detector.name(),
+                strategy,
+            })
+        });
+        Findings {
+            masked: Cow::Owned(self.replaced(text, &found)),
+            spans: spans.collect(),
+        }
+    }
+
+    /// What HASH writes for this value: what a search for equal values looks for.
+    pub fn hash_value(&self, detector: Detector, text: &str) -> String {
+        let mut out = String::new();
+        render::hash(&self.key, detector, text, &mut out);
+        out
+    }
+
+    /// Masks a string in place; costs no allocation when nothing is found. `name` is the field's.
+    pub(crate) fn mask_string(
+        &self,
+        text: &mut String,
+        name: Option<&str>,
+        fired: &mut Fired,
+    ) -> bool {
+        let found = self.find(text, name);
+        if found.is_empty() {
+            return false;
+        }
+        for f in &found {
+            fired.add(f.detector);
+        }
+        *text = self.replaced(text, &found);
+        true
+    }
+
+    /// Masks the literal of a JSON number; `None` when it may stay.
+    pub(crate) fn mask_number(&self, literal: &str, fired: &mut Fired) -> Option<String> {
+        let rule = self.policy.rule(Detector::CreditCard)?;
+        if !detector::number_is_card(literal.as_bytes()) {
+            return None;
+        }
+        fired.add(Detector::CreditCard);
+        let mut out = String::new();
+        render::render(&self.key, rule, Detector::CreditCard, literal, &mut out);
+        Some(out)
+    }
+
+    /// What is to be masked, ascending, without overlaps.
+    pub(crate) fn find(&self, text: &str, name: Option<&str>) -> Vec<Found> {
+        let bytes = text.as_bytes();
+        let mut found = Vec::new();
+        if bytes.len() < TEXT_BYTES_MIN {
+            return found;
+        }
+        let digits = scan::scan(bytes, |event| {
+            if let Some(f) = detector::confirm(bytes, event) {
+                self.accept(text, f, &mut found);
+            }
+        });
+        self.keywords
+            .find(bytes, digits, |f| self.accept(text, f, &mut found));
+        if let Some(f) = name.and_then(|name| detector::hinted(name, bytes)) {
+            self.accept(text, f, &mut found);
+        }
+        found.sort_unstable_by_key(|f| f.start);
+        found
+    }
+
+    /// Adds a finding unless the policy or a longer finding is against it.
+    fn accept(&self, text: &str, new: Found, found: &mut Vec<Found>) {
+        if self.policy.rule(new.detector).is_none() || self.is_kept(text, new) {
+            return;
+        }
+        let overlaps = |old: &Found| old.start < new.end && new.start < old.end;
+        if found
+            .iter()
+            .any(|old| overlaps(old) && old.len() >= new.len())
+        {
+            return;
+        }
+        found.retain(|old| !overlaps(old));
+        found.push(new);
+    }
+
+    /// Addresses that name no one.
+    fn is_kept(&self, text: &str, found: Found) -> bool {
+        let span = part(text, found.start, found.end);
+        let (loopback, private) = match found.detector {
+            Detector::Ipv4 => detector::ipv4_address(span).map_or((false, false), |a| {
+                (
+                    a.is_loopback() || a.is_unspecified() || a.is_broadcast(),
+                    a.is_private() || a.is_link_local(),
+                )
+            }),
+            Detector::Ipv6 => detector::ipv6_address(span).map_or((false, false), |a| {
+                (
+                    a.is_loopback() || a.is_unspecified(),
+                    a.is_unique_local() || a.is_unicast_link_local(),
+                )
+            }),
+            _ => (false, false),
+        };
+        loopback && self.policy.keep_loopback || private && self.policy.keep_private
+    }
+
+    fn replaced(&self, text: &str, found: &[Found]) -> String {
+        let mut out = String::with_capacity(text.len() + 16 * found.len());
+        let mut copied = 0;
+        for f in found {
+            let Some(rule) = self.rule(f) else { continue };
+            out.push_str(part(text, copied, f.start));
+            render::render(
+                &self.key,
+                rule,
+                f.detector,
+                part(text, f.start, f.end),
+                &mut out,
+            );
+            copied = f.end;
+        }
+        out.push_str(part(text, copied, text.len()));
+        out
+    }
+
+    fn rule(&self, found: &Found) -> Option<&Rule> {
+        self.policy.rule(found.detector)
+    }
+}
+
+/// Prints the policy's version and nothing else.
+impl fmt::Debug for Masker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Masker")
+            .field("epoch", &self.policy.epoch)
+            .finish_non_exhaustive()
+    }
+}

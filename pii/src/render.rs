@@ -1,0 +1,114 @@
+//! What is written in place of a finding.
+//!
+//! No detector may find what is written here: masking twice must change nothing.
+
+use std::fmt::Write;
+
+use crate::bytes::part;
+use crate::detector::{Detector, ipv4_address, ipv6_address};
+use crate::policy::Rule;
+use crate::{Key, Strategy, detector};
+
+/// Bytes of a hash that are kept: 120 bits, 24 characters.
+const HASH_BYTES: usize = 15;
+/// Digits of a card that PARTIAL leaves.
+const CARD_DIGITS_KEPT: usize = 4;
+
+/// Appends what takes the place of `span`.
+pub(crate) fn render(key: &Key, rule: &Rule, detector: Detector, span: &str, out: &mut String) {
+    match rule.strategy {
+        Strategy::Redact => out.push_str(&rule.replacement),
+        Strategy::Hash => hash(key, detector, span, out),
+        Strategy::PartialMask => partial(detector, &rule.replacement, span, out),
+    }
+}
+
+fn partial(detector: Detector, replacement: &str, span: &str, out: &mut String) {
+    match detector {
+        Detector::Email => email(span, out),
+        Detector::Phone => detector::phone_partial(span, out),
+        Detector::CreditCard => last_digits(span, CARD_DIGITS_KEPT, out),
+        Detector::Ipv4 => detector::ipv4_partial(span, out),
+        Detector::Ipv6 => detector::ipv6_partial(span, out),
+        Detector::Mac => mac(span, out),
+        Detector::Ssn | Detector::UrlCredentials => out.push_str(replacement),
+    }
+}
+
+/// `j***@example.com`
+fn email(span: &str, out: &mut String) {
+    let mark = span.find('@').or_else(|| span.find("%40")).unwrap_or(0);
+    out.extend(span.chars().next());
+    out.push_str("***");
+    out.push_str(part(span, mark, span.len()));
+}
+
+/// `**** **** **** 4242`
+fn last_digits(span: &str, keep: usize, out: &mut String) {
+    let total = span.bytes().filter(u8::is_ascii_digit).count();
+    let mut seen = 0;
+    for c in span.chars() {
+        let digit = c.is_ascii_digit();
+        seen += usize::from(digit);
+        out.push(if digit && seen + keep <= total {
+            '*'
+        } else {
+            c
+        });
+    }
+}
+
+/// The vendor's half.
+fn mac(span: &str, out: &mut String) {
+    for (i, c) in span.char_indices() {
+        out.push(if i > 8 && c.is_ascii_hexdigit() {
+            'x'
+        } else {
+            c
+        });
+    }
+}
+
+/// Appends `detector:key id:hash` of the normalised text.
+pub(crate) fn hash(key: &Key, detector: Detector, span: &str, out: &mut String) {
+    let mut hasher = key.hasher();
+    hasher.update(detector.name().as_bytes());
+    hasher.update(&[0]);
+    hasher.update(normalised(detector, span).as_bytes());
+    let mut bytes = [0u8; HASH_BYTES];
+    hasher.finalize_xof().fill(&mut bytes);
+    let text = data_encoding::BASE32_NOPAD
+        .encode(&bytes)
+        .to_ascii_lowercase();
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{}:{}:{text}", detector.name(), key.id());
+}
+
+/// One spelling for all spellings of one value.
+fn normalised(detector: Detector, span: &str) -> String {
+    let span = span.trim();
+    match detector {
+        Detector::Email => {
+            let (local, domain) = span
+                .split_once('@')
+                .or_else(|| span.split_once("%40"))
+                .unwrap_or((span, ""));
+            format!("{local}@{}", domain.to_lowercase())
+        }
+        Detector::Phone | Detector::CreditCard | Detector::Ssn => {
+            span.chars().filter(char::is_ascii_digit).collect()
+        }
+        Detector::Ipv4 => {
+            ipv4_address(span).map_or_else(|| span.to_owned(), |address| address.to_string())
+        }
+        Detector::Ipv6 => {
+            ipv6_address(span).map_or_else(|| span.to_owned(), |address| address.to_string())
+        }
+        Detector::Mac => span
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .map(|c| c.to_ascii_lowercase())
+            .collect(),
+        Detector::UrlCredentials => span.to_owned(),
+    }
+}

@@ -1,0 +1,6 @@
+//! Facts that tell a number of one kind from any other number of its shape.
+
+pub(crate) mod card;
+pub(crate) mod country;
+pub(crate) mod luhn;
+pub(crate) mod nanp;
