@@ -1,0 +1,188 @@
+//! A wildcard pattern, and the regular expression that finds it.
+
+use crate::text::{fold, fold_char, is_token_char};
+
+/// One place of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glyph {
+    /// This character.
+    Char(char),
+    /// `*`: any number of characters of a token, also none.
+    Any,
+    /// `?`: one character of a token.
+    One,
+}
+
+/// A wildcard pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(pub Vec<Glyph>);
+
+/// The class of characters that tokens are made of, as a regular expression. The dot above that
+/// folding a dotted capital I leaves behind belongs to its token.
+pub const TOKEN_CLASS: &str = r"[\p{Alphabetic}\p{N}_\u{307}]";
+const BORDER_BEFORE: &str = r"(?:^|[^\p{Alphabetic}\p{N}_\u{307}])";
+const BORDER_AFTER: &str = r"(?:$|[^\p{Alphabetic}\p{N}_\u{307}])";
+
+impl Pattern {
+    /// Whether any place is a wildcard.
+    pub fn is_wild(&self) -> bool {
+        self.0.iter().any(|glyph| !matches!(glyph, Glyph::Char(_)))
+    }
+
+    /// Its characters, when none is a wildcard that matters.
+    pub fn literal(&self) -> String {
+        self.0
+            .iter()
+            .filter_map(|g| {
+                if let Glyph::Char(c) = g {
+                    Some(*c)
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// `*` alone, or several.
+    pub fn is_star(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|glyph| *glyph == Glyph::Any)
+    }
+
+    /// The text between, when it is `*text*`.
+    pub fn substring(&self) -> Option<String> {
+        let inner = self
+            .0
+            .strip_prefix(&[Glyph::Any])?
+            .strip_suffix(&[Glyph::Any])?;
+        let plain = !inner.is_empty() && inner.iter().all(|g| matches!(g, Glyph::Char(_)));
+        plain.then(|| self.literal())
+    }
+
+    /// A regular expression that finds it in folded text, between token borders.
+    pub fn within_text(&self) -> String {
+        let mut regex = String::from("(?s)");
+        if self.0.first().is_some_and(belongs_to_token) {
+            regex.push_str(BORDER_BEFORE);
+        }
+        self.push_body(&mut regex, TOKEN_CLASS);
+        if self.0.last().is_some_and(belongs_to_token) {
+            regex.push_str(BORDER_AFTER);
+        }
+        regex
+    }
+
+    /// A regular expression that matches folded text as a whole.
+    pub fn whole_value(&self) -> String {
+        let mut regex = String::from("(?s)^");
+        self.push_body(&mut regex, ".");
+        regex.push('$');
+        regex
+    }
+
+    fn push_body(&self, regex: &mut String, class: &str) {
+        for glyph in &self.0 {
+            match glyph {
+                Glyph::Char(c) => {
+                    let folded: String = fold_char(*c).collect();
+                    regex.push_str(&regex::escape(&folded));
+                }
+                Glyph::Any => {
+                    regex.push_str(class);
+                    regex.push('*');
+                }
+                Glyph::One => regex.push_str(class),
+            }
+        }
+    }
+
+    /// Its runs of token characters and wildcards: what the tokens it touches look like, in order.
+    pub fn runs(&self) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let mut glyphs = self.0.iter().peekable();
+        while glyphs.peek().is_some() {
+            let mut run = Run {
+                prefix: String::new(),
+                whole: true,
+            };
+            let mut any = false;
+            while let Some(glyph) = glyphs.next_if(|glyph| belongs_to_token(glyph)) {
+                any = true;
+                match glyph {
+                    Glyph::Char(c) if run.whole => run.prefix.push(*c),
+                    _ => run.whole = false,
+                }
+            }
+            if any {
+                run.prefix = fold(&run.prefix);
+                runs.push(run);
+            }
+            while glyphs.next_if(|glyph| !belongs_to_token(glyph)).is_some() {}
+        }
+        runs
+    }
+}
+
+/// A token as far as a pattern says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// What it begins with, folded.
+    pub prefix: String,
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
+fn belongs_to_token(glyph: &Glyph) -> bool {
+    match glyph {
+        Glyph::Char(c) => is_token_char(*c),
+        Glyph::Any | Glyph::One => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern(
+            text.chars()
+                .map(|c| match c {
+                    '*' => Glyph::Any,
+                    '?' => Glyph::One,
+                    c => Glyph::Char(c),
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_characters_of_one_token() {
+        for (text, value, matches) in [
+            ("pay*", "a payment failed", true),
+            ("pay*", "prepay now", false),
+            ("p?y", "pay", true),
+            ("p?y", "payy", false),
+            ("*ment", "the payment", true),
+            ("10.0.*", "from 10.0.77.1", true),
+            ("10.0.*", "from 110.0.77.1", false),
+            ("*.example.com", "db.example.com:80", true),
+            ("/api/*", "get /api/v1/users", true),
+            ("a*c", "a b c", false),
+        ] {
+            let regex = regex::Regex::new(&pattern(text).within_text()).unwrap();
+            assert_eq!(regex.is_match(value), matches, "{text} in {value}");
+        }
+    }
+
+    #[test]
+    fn runs_are_the_tokens_a_pattern_touches() {
+        let run = |prefix: &str, whole| Run {
+            prefix: prefix.into(),
+            whole,
+        };
+        assert_eq!(pattern("Pay*t").runs(), [run("pay", false)]);
+        assert_eq!(
+            pattern("10.0.*").runs(),
+            [run("10", true), run("0", true), run("", false)]
+        );
+    }
+}
