@@ -9,6 +9,8 @@
 pub mod mem;
 pub mod rocks;
 pub mod suite;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 

@@ -63,6 +63,24 @@ impl Rocks {
         &self.path
     }
 
+    /// Writes the memtable of `space` out to its files.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Write`].
+    pub fn flush(&self, space: Space) -> Result<(), Error> {
+        self.db
+            .flush_cf(self.family(space))
+            .map_err(|e| write_error(&e))
+    }
+
+    /// Compacts `[from, to)`, so that what was deleted there is given back to the file system. Takes
+    /// as long as rewriting what is left in the files concerned; call it rarely and off the write
+    /// path.
+    pub fn reclaim(&self, space: Space, from: &[u8], to: &[u8]) {
+        self.db
+            .compact_range_cf(self.family(space), Some(from), Some(to));
+    }
+
     fn family(&self, space: Space) -> &ColumnFamily {
         self.db
             .cf_handle(space.name())

@@ -7,6 +7,9 @@
 //! Never retries: after a failed write or sync the page cache can no longer be trusted, so the
 //! writer refuses everything until the node restarts. Reads continue.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
