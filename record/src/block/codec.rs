@@ -1,6 +1,8 @@
-//! Compression of a block's columns.
+//! Compression of a block's packed columns.
 
 use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::Error;
 
@@ -21,7 +23,8 @@ const ZSTD_LEVEL: i32 = 1;
 
 thread_local! {
     // A fresh context costs more than compressing a small block with it.
-    static ZSTD: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESS: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESS: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 impl Codec {
@@ -56,7 +59,7 @@ impl Codec {
         let raw = match self {
             Self::None => stored.to_vec(),
             Self::Lz4 => lz4_flex::block::decompress(stored, raw_len).map_err(|_| DAMAGED)?,
-            Self::Zstd => zstd::bulk::decompress(stored, raw_len).map_err(|_| DAMAGED)?,
+            Self::Zstd => zstd_decompress(stored, raw_len).map_err(|_| DAMAGED)?,
         };
         if raw.len() == raw_len {
             Ok(raw)
@@ -67,12 +70,22 @@ impl Codec {
 }
 
 fn zstd_compress(raw: &[u8]) -> Vec<u8> {
-    ZSTD.with_borrow_mut(|slot| {
+    COMPRESS.with_borrow_mut(|slot| {
         let compressor = slot.get_or_insert_with(|| {
-            zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("level 1 exists in every Zstandard")
+            Compressor::new(ZSTD_LEVEL).expect("level 1 exists in every Zstandard")
         });
         compressor
             .compress(raw)
             .expect("the library sizes its own output")
+    })
+}
+
+fn zstd_decompress(stored: &[u8], raw_len: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESS.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(stored, raw_len)
     })
 }

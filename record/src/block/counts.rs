@@ -3,7 +3,9 @@
 //! Bytes: a table of the distinct strings (count, then length and text of each, sorted), the level
 //! counts, the exception counts; both sorted, minutes as differences to the entry before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use rustc_hash::FxBuildHasher;
 
 use super::Error;
 use super::wire::{Reader, put_bytes, put_len, put_signed, put_varint};
@@ -54,7 +56,7 @@ pub struct Counts {
 impl Counts {
     /// Counts these records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
-        let mut levels = BTreeMap::<(i64, &str, Level), u64>::new();
+        let mut levels = HashMap::<(i64, &str, Level), u64, FxBuildHasher>::default();
         let mut exceptions = BTreeMap::<(i64, &str, &str), Tally>::new();
         for record in records {
             let minute = record.timestamp.minute();
@@ -68,6 +70,8 @@ impl Counts {
                     .add(record);
             }
         }
+        let mut levels: Vec<_> = levels.into_iter().collect();
+        levels.sort_unstable();
         Self {
             levels: levels.into_iter().map(level_count).collect(),
             exceptions: exceptions.into_iter().map(exception_count).collect(),

@@ -14,10 +14,11 @@ use crate::{Kind, Level, LogId};
 const ROWS: Error = Error::Malformed("rows of a sparse column are not ascending rows of the block");
 
 /// All columns of a block of `rows` rows.
-pub(super) fn columns(raw: &Bytes, rows: u32) -> Result<Columns, Error> {
+pub(super) fn columns(packed: &Bytes, plain: &[u8], rows: u32) -> Result<Columns, Error> {
     let mut input = Input {
-        raw,
-        reader: Reader::new(raw),
+        packed,
+        reader: Reader::new(packed),
+        plain: Reader::new(plain),
         rows: rows as usize,
     };
     if input.rows > input.reader.remaining() {
@@ -41,12 +42,16 @@ pub(super) fn columns(raw: &Bytes, rows: u32) -> Result<Columns, Error> {
         fields: input.fields()?,
     };
     input.reader.end()?;
+    input.plain.end()?;
     Ok(columns)
 }
 
 struct Input<'a> {
-    raw: &'a Bytes,
+    packed: &'a Bytes,
+    /// Reads `packed`.
     reader: Reader<'a>,
+    /// Reads the random ids.
+    plain: Reader<'a>,
     rows: usize,
 }
 
@@ -64,7 +69,7 @@ impl Input<'_> {
         let mut ids = Vec::with_capacity(self.rows);
         for millis in millis {
             let [_, _, m0, m1, m2, m3, m4, m5] = millis.to_be_bytes();
-            let [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9] = self.reader.array()?;
+            let [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9] = self.plain.array()?;
             ids.push(LogId([
                 m0, m1, m2, m3, m4, m5, r0, r1, r2, r3, r4, r5, r6, r7, r8, r9,
             ]));
@@ -98,7 +103,7 @@ impl Input<'_> {
     /// `count` lengths, then the text.
     fn strings(&mut self, count: usize) -> Result<StrColumn, Error> {
         let (offsets, total) = self.offsets(count, 1)?;
-        let data = self.raw.slice_ref(self.reader.take(total)?);
+        let data = self.packed.slice_ref(self.reader.take(total)?);
         StrColumn::new(offsets, data)
     }
 
@@ -159,7 +164,7 @@ impl Input<'_> {
             IDS_TEXT => self.strings(self.rows),
             IDS_HEX => {
                 let (offsets, total) = self.offsets(self.rows, 2)?;
-                StrColumn::new(offsets, unpack(self.reader.take(total)?))
+                StrColumn::new(offsets, unpack(self.plain.take(total)?))
             }
             _ => Err(Error::Malformed("an id column has an unknown form")),
         }

@@ -18,11 +18,31 @@ pub(super) const IDS_HEX: u8 = 2;
 /// Mark of a field column whose values differ in kind: one byte each follows.
 pub(super) const KINDS_MIXED: u8 = 0xff;
 
+/// Bytes of a row beyond its text, roughly.
+const ROW_BYTES_TYPICAL: usize = 48;
+/// Bytes of a row's random ids: record, trace and span.
+const PLAIN_BYTES_TYPICAL: usize = 10 + 16 + 8;
+
 type Records<'a> = &'a [Masked<Record>];
 
-/// Appends all columns of `records`.
-pub(super) fn columns(records: Records<'_>, out: &mut Vec<u8>) {
-    log_ids(records, out);
+/// The columns of a block before compression.
+pub(super) struct Raw {
+    /// What is worth compressing.
+    pub(super) packed: Vec<u8>,
+    /// Random ids: no codec shortens them, and they would spoil its statistics and cost its time.
+    pub(super) plain: Vec<u8>,
+}
+
+/// All columns of `records`.
+pub(super) fn columns(records: Records<'_>) -> Raw {
+    let text_bytes = records
+        .iter()
+        .map(|record| record.text_bytes() + ROW_BYTES_TYPICAL)
+        .sum();
+    let mut packed = Vec::with_capacity(text_bytes);
+    let mut plain = Vec::with_capacity(records.len() * PLAIN_BYTES_TYPICAL);
+    let out = &mut packed;
+    log_ids(records, out, &mut plain);
     times(records.iter().map(|r| r.timestamp.nanos()), out);
     times(records.iter().map(|r| r.created_at.nanos()), out);
     out.extend(records.iter().map(|r| r.level.code()));
@@ -30,16 +50,17 @@ pub(super) fn columns(records: Records<'_>, out: &mut Vec<u8>) {
     dictionary(records, |r| &r.host, out);
     dictionary(records, |r| &r.environment, out);
     dictionary(records, |r| &r.region, out);
-    ids(records, |r| &r.trace_id, out);
-    ids(records, |r| &r.span_id, out);
+    ids(records, |r| &r.trace_id, out, &mut plain);
+    ids(records, |r| &r.span_id, out, &mut plain);
     strings(records.iter().map(|r| r.message.as_str()), out);
     exceptions(records, out);
     pii(records, out);
     fields(records, out);
+    Raw { packed, plain }
 }
 
 /// The first six bytes are the milliseconds of a version 7 UUID and nearly repeat; the rest is random.
-fn log_ids(records: Records<'_>, out: &mut Vec<u8>) {
+fn log_ids(records: Records<'_>, out: &mut Vec<u8>, plain: &mut Vec<u8>) {
     let mut before = 0i64;
     for record in records {
         let [m0, m1, m2, m3, m4, m5, ..] = record.log_id.0;
@@ -49,7 +70,7 @@ fn log_ids(records: Records<'_>, out: &mut Vec<u8>) {
     }
     for record in records {
         let [_, _, _, _, _, _, rest @ ..] = record.log_id.0;
-        out.extend_from_slice(&rest);
+        plain.extend_from_slice(&rest);
     }
 }
 
@@ -115,7 +136,12 @@ fn dictionary(records: Records<'_>, field: impl Fn(&Record) -> &String, out: &mu
     }
 }
 
-fn ids(records: Records<'_>, field: impl Fn(&Record) -> &String, out: &mut Vec<u8>) {
+fn ids(
+    records: Records<'_>,
+    field: impl Fn(&Record) -> &String,
+    out: &mut Vec<u8>,
+    plain: &mut Vec<u8>,
+) {
     let values = || records.iter().map(|record| field(record).as_str());
     if values().all(str::is_empty) {
         out.push(IDS_ABSENT);
@@ -125,7 +151,7 @@ fn ids(records: Records<'_>, field: impl Fn(&Record) -> &String, out: &mut Vec<u
             put_len(out, value.len() / 2);
         }
         for value in values() {
-            pack(value, out);
+            pack(value, plain);
         }
     } else {
         out.push(IDS_TEXT);

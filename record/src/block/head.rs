@@ -5,7 +5,7 @@ use super::{Codec, Error, MAGIC, VERSION};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX};
 
 /// Length of the head.
-pub(super) const HEAD_BYTES: usize = 24;
+pub(super) const HEAD_BYTES: usize = 28;
 /// The checksum covers everything from here on.
 const CHECKED_FROM: usize = 8;
 /// An LZ4 block never grows by more than this factor.
@@ -17,10 +17,12 @@ pub(super) struct Head {
     pub(super) codec: Codec,
     /// Bytes of the header.
     pub(super) header_len: usize,
-    /// Bytes of the columns as stored.
+    /// Bytes of the packed columns as stored.
     pub(super) stored_len: usize,
-    /// Bytes of the columns after decompression.
+    /// Bytes of the packed columns after decompression.
     pub(super) raw_len: usize,
+    /// Bytes of the plain columns.
+    pub(super) plain_len: usize,
 }
 
 impl Head {
@@ -44,6 +46,7 @@ impl Head {
             header_len: read_len(&mut reader).map_err(short)?,
             stored_len: read_len(&mut reader).map_err(short)?,
             raw_len: read_len(&mut reader).map_err(short)?,
+            plain_len: read_len(&mut reader).map_err(short)?,
         };
         head.check_lengths(bytes.len())?;
         check_sum(crc, bytes.get(CHECKED_FROM..).unwrap_or_default())?;
@@ -60,9 +63,9 @@ impl Head {
             self.raw_len,
             BLOCK_RAW_BYTES_MAX,
         )?;
-        let expected = HEAD_BYTES
-            .saturating_add(self.header_len)
-            .saturating_add(self.stored_len);
+        let expected = [self.header_len, self.stored_len, self.plain_len]
+            .into_iter()
+            .fold(HEAD_BYTES, usize::saturating_add);
         if expected != given {
             return Err(length(given, expected));
         }
@@ -82,7 +85,12 @@ impl Head {
     pub(super) fn write(&self, block: &mut [u8]) {
         let mut head = Vec::with_capacity(HEAD_BYTES - CHECKED_FROM);
         head.extend_from_slice(&[VERSION, self.codec as u8, 0, 0]);
-        for len in [self.header_len, self.stored_len, self.raw_len] {
+        for len in [
+            self.header_len,
+            self.stored_len,
+            self.raw_len,
+            self.plain_len,
+        ] {
             let len = u32::try_from(len).expect("the limits on blocks are below 4 GiB");
             head.extend_from_slice(&len.to_le_bytes());
         }

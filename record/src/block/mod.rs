@@ -11,9 +11,10 @@
 //!  9  1  codec of the columns: 0 none, 1 LZ4 block, 2 Zstandard frame
 //! 10  2  zero
 //! 12  4  length of the header
-//! 16  4  length of the columns as stored
-//! 20  4  length of the columns after decompression
-//! 24     header, then columns
+//! 16  4  length of the packed columns as stored
+//! 20  4  length of the packed columns after decompression
+//! 24  4  length of the plain columns
+//! 28     header, packed columns, plain columns
 //! ```
 
 mod codec;
@@ -87,6 +88,30 @@ impl Block {
         )
     }
 
+    /// As [`seal`](Self::seal), with another codec: for measurements, and for readers' tests.
+    ///
+    /// # Panics
+    /// As [`seal`](Self::seal).
+    pub fn seal_with(
+        codec: Codec,
+        shard: ShardId,
+        policy_epoch: u64,
+        admitted_at: Timestamp,
+        parts: Vec<Part>,
+        records: &[Masked<Record>],
+    ) -> Self {
+        seal::seal(
+            codec,
+            Sealing {
+                shard,
+                policy_epoch,
+                admitted_at,
+                parts,
+                records,
+            },
+        )
+    }
+
     /// Checks magic, version, lengths, limits and checksum, and reads the header; not the rows.
     ///
     /// # Errors
@@ -123,12 +148,14 @@ impl Block {
     /// # Errors
     /// [`Error::Malformed`] and [`Error::Limit`].
     pub fn columns(&self) -> Result<Columns, Error> {
-        let stored = self.bytes.slice(HEAD_BYTES + self.head.header_len..);
-        let raw = match self.head.codec {
+        let stored_from = HEAD_BYTES + self.head.header_len;
+        let plain_from = stored_from + self.head.stored_len;
+        let stored = self.bytes.slice(stored_from..plain_from);
+        let packed = match self.head.codec {
             Codec::None => stored,
             codec => Bytes::from(codec.decompress(&stored, self.head.raw_len)?),
         };
-        decode::columns(&raw, self.header.rows)
+        decode::columns(&packed, &self.bytes.slice(plain_from..), self.header.rows)
     }
 }
 

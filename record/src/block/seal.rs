@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::encode::{self, Raw};
 use super::head::{HEAD_BYTES, Head};
-use super::{Block, Codec, Counts, Header, Part, encode};
+use super::{Block, Codec, Counts, Header, Part};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX, BLOCK_ROWS_MAX};
 use crate::{Masked, Record, ShardId, Timestamp};
 
@@ -25,13 +26,17 @@ pub(super) struct Sealing<'a> {
 pub(super) fn seal(codec: Codec, sealing: Sealing<'_>) -> Block {
     let records = sealing.records;
     check(&sealing);
-    let mut raw = Vec::with_capacity(records.iter().map(|r| r.text_bytes() + 64).sum());
-    encode::columns(records, &mut raw);
+    let raw = encode::columns(records);
     assert!(
-        raw.len() <= BLOCK_RAW_BYTES_MAX,
+        raw.packed.len() <= BLOCK_RAW_BYTES_MAX,
         "a batch holds less text than a block may"
     );
-    let header = header(sealing, *blake3::hash(&raw).as_bytes());
+    let digest = blake3::Hasher::new()
+        .update(&raw.packed)
+        .update(&raw.plain)
+        .finalize();
+    let header = header(sealing, *digest.as_bytes());
+
     assemble(codec, header, &raw)
 }
 
@@ -67,25 +72,29 @@ fn header(sealing: Sealing<'_>, digest: [u8; 32]) -> Header {
     }
 }
 
-fn assemble(codec: Codec, header: Header, raw: &[u8]) -> Block {
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + HEADER_BYTES_TYPICAL + raw.len());
+fn assemble(codec: Codec, header: Header, raw: &Raw) -> Block {
+    let capacity = HEAD_BYTES + HEADER_BYTES_TYPICAL + raw.packed.len() + raw.plain.len();
+    let mut bytes = Vec::with_capacity(capacity);
     bytes.resize(HEAD_BYTES, 0);
     header.encode(&mut bytes);
     let header_len = bytes.len() - HEAD_BYTES;
-    let codec = if codec.compress(raw, &mut bytes) {
+    let codec = if codec.compress(&raw.packed, &mut bytes) {
         codec
     } else {
         Codec::None
     };
     if codec == Codec::None {
-        bytes.extend_from_slice(raw);
+        bytes.extend_from_slice(&raw.packed);
     }
     let stored_len = bytes.len() - HEAD_BYTES - header_len;
+    bytes.extend_from_slice(&raw.plain);
+    let (raw_len, plain_len) = (raw.packed.len(), raw.plain.len());
     let head = Head {
         codec,
         header_len,
         stored_len,
-        raw_len: raw.len(),
+        raw_len,
+        plain_len,
     };
     head.write(&mut bytes);
     assert!(
