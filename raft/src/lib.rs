@@ -1,1 +1,30 @@
-//! raft
+//! Consensus for Hushlog: one group per open shard and one for the cluster's facts.
+//!
+//! The only crate that names the Raft library; its types do not leave. Callers hold cheap handles
+//! ([`ShardGroup`], [`MetaGroup`]) and see commands, receipts, views and positions.
+//!
+//! Never reads a wall clock, never opens a socket (the node gives it channels), never looks into a
+//! block's rows while it applies one, and acknowledges nothing that a majority has not synced.
+
+mod codec;
+mod command;
+mod error;
+mod group;
+pub mod limits;
+mod log_store;
+mod machine;
+pub mod meta;
+mod network;
+mod shard;
+mod types;
+
+pub use codec::Error as CodecError;
+pub use command::{Applied, Command, Data};
+pub use error::{Error, ProposeError, ReadError};
+pub use group::{
+    Context, Groups, Installer, Member, MetaGroup, Receipt, Role, Settings, ShardGroup, Status,
+    read_barriers,
+};
+pub use network::{Connect, Lane, service};
+pub use shard::{Origin, PartAnswer, Positions, Table, TableEntry, TailBlock, View};
+pub use types::Peer;

@@ -1,0 +1,252 @@
+//! What every group handle does the same way: leadership, proposals, read positions, the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hushlog_record::{GroupId, NodeId};
+use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{
+    ClientWriteError, Fatal, InitializeError, LinearizableReadError, RaftError,
+};
+use openraft::metrics::RaftMetrics;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Attempt, Context, Member, Role, Status, pause};
+use crate::command::{Applied, Command};
+use crate::log_store::LogStore;
+use crate::machine::Machine;
+use crate::network::{Factory, cluster_bytes};
+use crate::types::{Peer, Raft, TypeConfig, next_index};
+use crate::{Error, ProposeError};
+
+type Metrics = RaftMetrics<TypeConfig>;
+
+pub(crate) struct Core {
+    pub(crate) context: Context,
+    pub(crate) group: GroupId,
+    pub(crate) raft: Raft,
+    pristine: bool,
+}
+
+/// Positions of the Raft log and the machine, to fill a [`Status`] with.
+pub(super) struct Applying {
+    pub(super) segmented_to: u64,
+    pub(super) applied_to: u64,
+    pub(super) closed: bool,
+}
+
+impl Core {
+    pub(super) async fn open(
+        context: &Context,
+        group: GroupId,
+        machine: Machine,
+    ) -> Result<Self, Error> {
+        let store = LogStore::open(group, context.writer.clone())?;
+        let pristine = store.is_pristine();
+        let factory = Factory {
+            cluster: cluster_bytes(context.cluster),
+            from: context.node,
+            group,
+            connect: Arc::clone(&context.connect),
+        };
+        let config = context.settings.config(group)?;
+        let raft = Raft::new(context.node, config, factory, store, machine)
+            .await
+            .map_err(|error| stopped(group, &error))?;
+        Ok(Self {
+            context: context.clone(),
+            group,
+            raft,
+            pristine,
+        })
+    }
+
+    /// Whether the group had neither votes nor entries here when it was opened.
+    pub(super) fn is_pristine(&self) -> bool {
+        self.pristine
+    }
+
+    pub(super) async fn initialize(&self, members: BTreeMap<NodeId, Peer>) -> Result<(), Error> {
+        match self.raft.initialize(members).await {
+            // Initialised before, here or through a peer.
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(RaftError::APIError(error)) => Err(Error::Refused(error.to_string())),
+            Err(RaftError::Fatal(error)) => Err(stopped(self.group, &error)),
+        }
+    }
+
+    fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
+        read(&self.raft.metrics().borrow_watched())
+    }
+
+    pub(super) fn leader(&self) -> Option<NodeId> {
+        self.metrics(|metrics| metrics.current_leader)
+    }
+
+    pub(super) fn is_leader(&self) -> bool {
+        self.raft.is_leader()
+    }
+
+    /// The leader and its address, unless it is this node.
+    pub(super) fn remote_leader(&self) -> Option<(NodeId, Peer)> {
+        self.metrics(|metrics| {
+            let leader = metrics
+                .current_leader
+                .filter(|leader| *leader != self.context.node)?;
+            let peer = metrics.membership_config.get_node(&leader)?;
+            Some((leader, peer.clone()))
+        })
+    }
+
+    /// The other members and their addresses.
+    pub(super) fn peers(&self) -> Vec<(NodeId, String)> {
+        self.metrics(|metrics| {
+            let nodes = metrics.membership_config.nodes();
+            nodes
+                .filter(|(node, _)| **node != self.context.node)
+                .map(|(node, peer)| (*node, peer.addr.clone()))
+                .collect()
+        })
+    }
+
+    /// On how many disks an acknowledged entry is at least.
+    pub(super) fn copies(&self) -> u32 {
+        let voters = self.metrics(|metrics| metrics.membership_config.voter_ids().count());
+        u32::try_from(voters / 2 + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Proposes at this node; the answer comes when the entry is applied here.
+    pub(super) async fn write(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<(u64, Applied), Attempt> {
+        if let Some(reason) = self.context.writer.failed().borrow().clone() {
+            return Err(Attempt::Final(ProposeError::WritesFailed(reason)));
+        }
+        if let Err(error) = self.metrics(|metrics| metrics.running_state.clone()) {
+            return Err(Attempt::Retry(format!("the group has stopped: {error}")));
+        }
+        match timeout_at(deadline, self.raft.client_write(command)).await {
+            Ok(Ok(response)) => Ok((response.log_id.index, response.data)),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
+                Err(Attempt::Retry(match forward.leader_id {
+                    Some(leader) => format!("node {leader} leads: {:?}", forward.reason),
+                    None => format!("no leader is known: {:?}", forward.reason),
+                }))
+            }
+            Ok(Err(RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)))) => {
+                Err(Attempt::Unknown(error.to_string()))
+            }
+            Ok(Err(RaftError::APIError(error))) => Err(Attempt::Retry(error.to_string())),
+            Ok(Err(RaftError::Fatal(error))) => Err(Attempt::Unknown(error.to_string())),
+            Err(_) => Err(Attempt::Unknown("no majority has answered in time".into())),
+        }
+    }
+
+    /// Confirms leadership and returns the first position that a reader need not wait for.
+    pub(super) async fn read_index(&self, deadline: Instant) -> Result<u64, Option<NodeId>> {
+        let confirm = self.raft.get_read_log_id(ReadPolicy::ReadIndex);
+        match timeout_at(deadline, confirm).await {
+            Ok(Ok((read, _))) => Ok(read.index() + 1),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)))) => {
+                Err(forward.leader_id)
+            }
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    /// Waits a moment, or until the leader changes; whether there is still time before `deadline`.
+    pub(super) async fn pause(&self, deadline: Instant) -> bool {
+        let mut metrics = self.raft.server_metrics();
+        let leader = metrics.borrow_watched().current_leader;
+        let until = deadline.min(Instant::now() + pause());
+        let changed = async {
+            while metrics.changed().await.is_ok() {
+                if metrics.borrow_watched().current_leader != leader {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        // Either way there is something new to try.
+        drop(timeout_at(until, changed).await);
+        Instant::now() < deadline
+    }
+
+    pub(super) fn status(&self, applying: &Applying) -> Status {
+        self.metrics(|metrics| {
+            let status = Status {
+                group: self.group,
+                term: metrics.current_term,
+                role: Role::of(metrics.state),
+                leader: metrics.current_leader,
+                trimmed_to: next_index(metrics.purged.as_ref()),
+                segmented_to: applying.segmented_to,
+                applied_to: applying.applied_to,
+                // The machine may have moved on since the metrics were taken.
+                committed_to: next_index(metrics.local_committed.as_ref()).max(applying.applied_to),
+                appended_to: metrics
+                    .last_log_index
+                    .map_or(0, |i| i + 1)
+                    .max(applying.applied_to),
+                closed: applying.closed,
+                members: members(metrics),
+            };
+            assert!(
+                status.applied_to <= status.committed_to && status.trimmed_to <= status.applied_to,
+                "positions are out of order: {status:?}"
+            );
+            status
+        })
+    }
+
+    pub(super) async fn transfer_leader(&self, to: NodeId) -> Result<(), Error> {
+        if !self.is_leader() {
+            return Err(Error::NotLeader {
+                group: self.group,
+                leader: self.leader(),
+            });
+        }
+        let transfer = self.raft.trigger().transfer_leader(to).await;
+        transfer.map_err(|error| stopped(self.group, &error))
+    }
+
+    /// Asks for a snapshot; what it covers leaves the log.
+    pub(super) async fn snapshot(&self) -> Result<(), Error> {
+        let snapshot = self.raft.trigger().snapshot().await;
+        snapshot.map_err(|error| stopped(self.group, &error))
+    }
+
+    pub(super) async fn shutdown(&self) {
+        self.context.groups.remove(self.group);
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(group = self.group, %error, "raft core ended by a panic");
+        }
+    }
+}
+
+fn stopped(group: GroupId, error: &Fatal<TypeConfig>) -> Error {
+    Error::Stopped {
+        group,
+        reason: error.to_string(),
+    }
+}
+
+fn members(metrics: &Metrics) -> Vec<Member> {
+    let stored = &metrics.membership_config;
+    let voters: Vec<NodeId> = stored.voter_ids().collect();
+    let last = metrics.last_log_index.map_or(0, |index| index + 1);
+    let lag = |node: &NodeId| {
+        let matched = metrics.replication.as_ref()?.get(node)?.as_ref()?;
+        Some(last.saturating_sub(matched.index + 1))
+    };
+    let member = |(node, peer): (&NodeId, &Peer)| Member {
+        node: *node,
+        addr: peer.addr.clone(),
+        voter: voters.contains(node),
+        lag: lag(node),
+    };
+    stored.nodes().map(member).collect()
+}

@@ -1,0 +1,186 @@
+//! Handles of this node's groups, and what they share.
+//!
+//! A handle is a cheap clone. A group is open from `open` until `shutdown`; the registry knows it in
+//! between, so that messages of its peers find it.
+
+mod core;
+mod meta;
+mod read;
+mod settings;
+mod shard;
+mod status;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hushlog_record::{GroupId, NodeId, ShardId};
+use hushlog_storage::writer::WriterHandle;
+use parking_lot::RwLock;
+use tonic::Status as Refused;
+
+use crate::limits;
+use crate::network::Connect;
+use crate::shard::Origin;
+use crate::types::{Raft, SnapshotMeta};
+use crate::{Error, ProposeError};
+
+pub use meta::MetaGroup;
+pub use read::read_barriers;
+pub(crate) use read::read_here;
+pub use settings::Settings;
+pub use shard::ShardGroup;
+pub use status::{Member, Role, Status};
+
+/// What the groups of one node share. A cheap clone.
+#[derive(Clone)]
+pub struct Context {
+    /// This node.
+    pub node: NodeId,
+    /// The cluster it belongs to; messages of any other are refused.
+    pub cluster: u128,
+    /// The node's one writer.
+    pub writer: WriterHandle,
+    /// How to reach other nodes.
+    pub connect: Arc<dyn Connect>,
+    /// Timers.
+    pub settings: Settings,
+    /// The groups that are open here.
+    pub groups: Groups,
+}
+
+/// The groups that are open on this node, by number.
+#[derive(Clone, Default)]
+pub struct Groups {
+    open: Arc<RwLock<BTreeMap<GroupId, Group>>>,
+}
+
+impl Groups {
+    /// No groups.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The handle of an open shard.
+    pub fn shard(&self, shard: ShardId) -> Option<ShardGroup> {
+        match self.get(shard.group()) {
+            Some(Group::Shard(group)) => Some(group),
+            Some(Group::Meta(_)) | None => None,
+        }
+    }
+
+    /// The handle of the meta group, where it is open.
+    pub fn meta(&self) -> Option<MetaGroup> {
+        match self.get(hushlog_record::id::META_GROUP) {
+            Some(Group::Meta(group)) => Some(group),
+            Some(Group::Shard(_)) | None => None,
+        }
+    }
+
+    /// Every open shard, in order.
+    pub fn shards(&self) -> Vec<ShardGroup> {
+        let open = self.open.read();
+        let shards = open.values().filter_map(|group| match group {
+            Group::Shard(group) => Some(group.clone()),
+            Group::Meta(_) => None,
+        });
+        shards.collect()
+    }
+
+    pub(crate) fn get(&self, group: GroupId) -> Option<Group> {
+        self.open.read().get(&group).cloned()
+    }
+
+    fn add(&self, number: GroupId, group: Group) -> Result<(), Error> {
+        let mut open = self.open.write();
+        if open.contains_key(&number) {
+            return Err(Error::Open(number));
+        }
+        open.insert(number, group);
+        Ok(())
+    }
+
+    fn remove(&self, number: GroupId) {
+        self.open.write().remove(&number);
+    }
+}
+
+/// An open group.
+#[derive(Clone)]
+pub(crate) enum Group {
+    Shard(ShardGroup),
+    Meta(MetaGroup),
+}
+
+impl Group {
+    pub(crate) fn raft(&self) -> Raft {
+        match self {
+            Self::Shard(group) => group.core().raft.clone(),
+            Self::Meta(group) => group.core().raft.clone(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Shard(group) => group.status(),
+            Self::Meta(group) => group.status(),
+        }
+    }
+
+    /// Before a snapshot is installed: fetches the segments that it lists and this node lacks. The
+    /// guard is held until the snapshot is in place.
+    pub(crate) async fn fetch_segments(
+        &self,
+        from: NodeId,
+        meta: &SnapshotMeta,
+        data: &Bytes,
+    ) -> Result<Option<tokio::sync::OwnedMutexGuard<()>>, Refused> {
+        match self {
+            Self::Meta(_) => Ok(None),
+            Self::Shard(group) => group.fetch_segments(from, meta, data).await.map(Some),
+        }
+    }
+}
+
+/// Brings the segments of a shard to this node's disk.
+pub trait Installer: Send + Sync + 'static {
+    /// Fetches the files that `manifest` lists and this node lacks, from any of `sources` (the first
+    /// is the leader), verifies them and makes them durable. Called again after a failure, possibly
+    /// with another manifest; what an earlier call has fetched may stay.
+    fn fetch<'a>(
+        &'a self,
+        shard: ShardId,
+        sources: &'a [(NodeId, String)],
+        manifest: Bytes,
+    ) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// The proof that one part of a block is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The part's rows in the block that was proposed.
+    pub rows: Range<u32>,
+    /// Where they are.
+    pub origin: Origin,
+    /// On how many disks they are at least.
+    pub copies: u32,
+    /// Whether an earlier proposal had stored them.
+    pub duplicate: bool,
+}
+
+/// Why one attempt to propose came to nothing.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// Nothing was proposed; another attempt may succeed.
+    Retry(String),
+    /// It may have been proposed.
+    Unknown(String),
+    /// No attempt can succeed.
+    Final(ProposeError),
+}
+
+fn pause() -> std::time::Duration {
+    limits::RETRY_PAUSE
+}

@@ -1,0 +1,452 @@
+//! The handle of one shard's group on this node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hushlog_record::block::{Block, PartKey};
+use hushlog_record::{NodeId, ShardId};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
+use tokio::time::{Instant, timeout_at};
+use tonic::Status as Refused;
+
+use super::core::{Applying, Core};
+use super::read::{self, Barrier};
+use super::{Attempt, Context, Group, Installer, Receipt, Status};
+use crate::command::{Applied, Command, Data};
+use crate::machine::Machine;
+use crate::network::Remote;
+use crate::shard::{
+    PartAnswer, Positions, Record, Shared, Table, View, counts_without, parts_of, skipped,
+};
+use crate::types::{Peer, SnapshotMeta, next_index};
+use crate::{Error, ProposeError, ReadError};
+
+/// One shard's group. A cheap clone.
+#[derive(Clone)]
+pub struct ShardGroup {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shard: ShardId,
+    core: Core,
+    shared: Arc<Shared>,
+    installer: Arc<dyn Installer>,
+    in_flight: InFlight,
+    fetching: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl ShardGroup {
+    /// Opens the shard's group as the last run left it and takes part in it from then on.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if it is open already; [`Error::Storage`], [`Error::Codec`] and
+    /// [`Error::Stopped`] if the store cannot be read.
+    pub async fn open(
+        context: &Context,
+        shard: ShardId,
+        installer: Arc<dyn Installer>,
+    ) -> Result<Self, Error> {
+        if context.groups.get(shard.group()).is_some() {
+            return Err(Error::Open(shard.group()));
+        }
+        let shared = Arc::new(Shared::open(shard, context.writer.clone())?);
+        let machine = Machine::Shard(Arc::clone(&shared));
+        let core = Core::open(context, shard.group(), machine).await?;
+        let in_flight = InFlight::default();
+        let fetching = Arc::default();
+        let inner = Inner {
+            shard,
+            core,
+            shared,
+            installer,
+            in_flight,
+            fetching,
+        };
+        let group = Self {
+            inner: Arc::new(inner),
+        };
+        context
+            .groups
+            .add(shard.group(), Group::Shard(group.clone()))?;
+        Ok(group)
+    }
+
+    /// Whether this node had nothing of the group when it was opened.
+    pub fn is_pristine(&self) -> bool {
+        self.core().is_pristine()
+    }
+
+    /// Gives a pristine group its first members. Every one of them may do so, with equal members;
+    /// nothing happens when the group has begun.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if this node is not among the members; [`Error::Stopped`].
+    pub async fn initialize(&self, members: BTreeMap<NodeId, Peer>) -> Result<(), Error> {
+        self.core().initialize(members).await
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> ShardId {
+        self.inner.shard
+    }
+
+    /// Stores a block: here if this node leads, else by one hop to the leader. Tries again through
+    /// elections until `deadline`. On success a majority has the block synced, and it is applied at
+    /// the leader.
+    ///
+    /// # Errors
+    /// As [`ProposeError`] says.
+    pub async fn propose(
+        &self,
+        block: Block,
+        deadline: Instant,
+    ) -> Result<Vec<Receipt>, ProposeError> {
+        let keyed = is_keyed(&block);
+        let mut unknown = None;
+        loop {
+            let why = match self.attempt(&block, deadline).await {
+                Ok(receipts) => return Ok(receipts),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Retry(why)) => why,
+                Err(Attempt::Unknown(why)) if keyed => {
+                    // A repeat stores nothing twice, so it is safe to ask again.
+                    unknown = Some(why.clone());
+                    why
+                }
+                Err(Attempt::Unknown(why)) => return Err(ProposeError::OutcomeUnknown(why)),
+            };
+            if !self.core().pause(deadline).await {
+                return Err(match unknown {
+                    Some(why) => ProposeError::OutcomeUnknown(why),
+                    None => ProposeError::Unavailable(why),
+                });
+            }
+        }
+    }
+
+    async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
+        match self.core().remote_leader() {
+            None => self.propose_here(block, deadline).await,
+            Some((leader, peer)) => {
+                let remote = Remote::new(&self.core().context, leader, &peer);
+                remote
+                    .propose_block(self.core().group, block.bytes().clone(), deadline)
+                    .await
+            }
+        }
+    }
+
+    /// One attempt at this node, which must lead.
+    pub(crate) async fn propose_here(
+        &self,
+        block: &Block,
+        deadline: Instant,
+    ) -> Result<Vec<Receipt>, Attempt> {
+        if block.header().shard != self.inner.shard {
+            let why = format!(
+                "a block of {} came to {}",
+                block.header().shard,
+                self.inner.shard
+            );
+            return Err(Attempt::Final(ProposeError::Invalid(why)));
+        }
+        let _claim = self.inner.in_flight.claim(block, deadline).await?;
+        let known = self.known_parts(block);
+        if !known.is_empty() && known.iter().all(|answer| answer.duplicate) && is_keyed(block) {
+            return Ok(self.receipts(known));
+        }
+        if !self.core().is_leader() {
+            return Err(Attempt::Retry("this node does not lead".into()));
+        }
+        if self.inner.shared.positions().closed {
+            return Err(Attempt::Final(ProposeError::Closed));
+        }
+        let skip = skipped(&known);
+        let counts = counts_without(block, &skip).map(Arc::new);
+        let data = Data {
+            block: block.clone(),
+            skip: skip.into(),
+            counts,
+        };
+        match self.core().write(Command::Data(data), deadline).await? {
+            (_, Applied::Stored(answers)) => Ok(self.receipts(answers)),
+            (_, Applied::Closed) => Err(Attempt::Final(ProposeError::Closed)),
+            (_, other) => Err(Attempt::Final(ProposeError::Invalid(other.to_string()))),
+        }
+    }
+
+    /// The parts, those marked that are applied already.
+    fn known_parts(&self, block: &Block) -> Vec<PartAnswer> {
+        let here = crate::Origin {
+            shard: self.inner.shard,
+            seq: 0,
+        };
+        let answer = |part: hushlog_record::block::Part| {
+            let known = part.key.and_then(|key| self.inner.shared.origin(&key));
+            let duplicate = known.is_some();
+            PartAnswer {
+                rows: part.rows,
+                origin: known.unwrap_or(here),
+                duplicate,
+            }
+        };
+        parts_of(block.header()).into_iter().map(answer).collect()
+    }
+
+    fn receipts(&self, answers: Vec<PartAnswer>) -> Vec<Receipt> {
+        let copies = self.core().copies();
+        let receipt = |answer: PartAnswer| Receipt {
+            rows: answer.rows,
+            origin: answer.origin,
+            copies,
+            duplicate: answer.duplicate,
+        };
+        answers.into_iter().map(receipt).collect()
+    }
+
+    /// Fixes the next segment's range, at the leader; `None` when there is nothing to cut.
+    ///
+    /// # Errors
+    /// As [`ProposeError`] says; [`ProposeError::Unavailable`] on a node that does not lead.
+    pub async fn cut(&self, deadline: Instant) -> Result<Option<Range<u64>>, ProposeError> {
+        match self.command(Command::Cut, deadline).await? {
+            Applied::Cut(range) => Ok(range),
+            other => Err(ProposeError::Invalid(other.to_string())),
+        }
+    }
+
+    /// Ends the intake of data, at the leader.
+    ///
+    /// # Errors
+    /// As [`cut`](Self::cut).
+    pub async fn close(&self, deadline: Instant) -> Result<(), ProposeError> {
+        self.command(Command::Close, deadline).await.map(|_| ())
+    }
+
+    /// Remembers the request keys of the shards before this one, at the leader.
+    ///
+    /// # Errors
+    /// As [`cut`](Self::cut).
+    pub async fn inherit(&self, table: Table, deadline: Instant) -> Result<(), ProposeError> {
+        self.command(Command::Inherit(Arc::new(table)), deadline)
+            .await
+            .map(|_| ())
+    }
+
+    async fn command(&self, command: Command, deadline: Instant) -> Result<Applied, ProposeError> {
+        match self.core().write(command, deadline).await {
+            Ok((_, answer)) => Ok(answer),
+            Err(Attempt::Final(error)) => Err(error),
+            Err(Attempt::Retry(why)) => Err(ProposeError::Unavailable(why)),
+            Err(Attempt::Unknown(why)) => Err(ProposeError::OutcomeUnknown(why)),
+        }
+    }
+
+    /// The segment of the oldest pending cut is durable here, and `manifest` lists it. One synced
+    /// write makes the manifest and the snapshot at that cut durable; then the covered blocks leave
+    /// the memory and, soon after, the log.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchCut`] if `range` is not the oldest pending cut; [`Error::Storage`].
+    pub async fn segment_built(&self, range: Range<u64>, manifest: Bytes) -> Result<(), Error> {
+        self.inner.shared.segment_built(range, manifest).await?;
+        self.core().snapshot().await
+    }
+
+    /// The request keys that this shard remembers.
+    pub fn producers(&self) -> Table {
+        self.inner.shared.table()
+    }
+
+    /// How many request keys it remembers.
+    pub fn producer_keys(&self) -> usize {
+        self.inner.shared.keys()
+    }
+
+    /// One unchanging view of what is applied.
+    pub fn view(&self) -> Arc<View> {
+        Arc::new(self.inner.shared.view())
+    }
+
+    /// Sees every change of the positions.
+    pub fn watch(&self) -> watch::Receiver<Positions> {
+        self.inner.shared.watch()
+    }
+
+    /// Waits until this replica, leader or not, has applied everything that was acknowledged before
+    /// the call.
+    ///
+    /// # Errors
+    /// As [`ReadError`] says.
+    pub async fn read_barrier(&self, deadline: Instant) -> Result<(), ReadError> {
+        read::barrier(self, deadline).await
+    }
+
+    /// The leader that this replica knows of.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.core().leader()
+    }
+
+    /// Whether this replica leads, as far as it knows.
+    pub fn is_leader(&self) -> bool {
+        self.core().is_leader()
+    }
+
+    /// What this replica knows of the group.
+    pub fn status(&self) -> Status {
+        let positions = self.inner.shared.positions();
+        self.core().status(&Applying {
+            segmented_to: positions.segmented_to,
+            applied_to: positions.applied_to,
+            closed: positions.closed,
+        })
+    }
+
+    /// What another member knows of the group.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when it does not answer; [`ReadError::NotFound`] for a node that is
+    /// no member.
+    pub async fn status_of(&self, node: NodeId, deadline: Instant) -> Result<Status, ReadError> {
+        read::status_of(self.core(), node, deadline).await
+    }
+
+    /// Hands the leadership to another voter.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`], [`Error::Stopped`].
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), Error> {
+        self.core().transfer_leader(to).await
+    }
+
+    /// Ends this replica's part in the group; what it stored stays.
+    pub async fn shutdown(&self) {
+        self.core().shutdown().await;
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.inner.core
+    }
+
+    pub(super) async fn fetch_segments(
+        &self,
+        from: NodeId,
+        meta: &SnapshotMeta,
+        data: &Bytes,
+    ) -> Result<OwnedMutexGuard<()>, Refused> {
+        let guard = Arc::clone(&self.inner.fetching).lock_owned().await;
+        let record = Record::decode(data).map_err(|error| Refused::data_loss(error.to_string()))?;
+        if next_index(meta.last_log_id.as_ref()) <= self.inner.shared.positions().applied_to {
+            return Ok(guard);
+        }
+        let mut sources = self.core().peers();
+        for (node, peer) in record.membership.nodes() {
+            if *node != self.core().context.node && sources.iter().all(|(known, _)| known != node) {
+                sources.push((*node, peer.addr.clone()));
+            }
+        }
+        sources.sort_by_key(|(node, _)| (*node != from, *node));
+        let fetch = self
+            .inner
+            .installer
+            .fetch(self.inner.shard, &sources, record.manifest.clone());
+        fetch.await.map_err(Refused::aborted)?;
+        Ok(guard)
+    }
+}
+
+impl Barrier for ShardGroup {
+    fn core(&self) -> &Core {
+        &self.inner.core
+    }
+
+    async fn applied(&self, read_to: u64, deadline: Instant) -> Result<(), ReadError> {
+        let mut positions = self.inner.shared.watch();
+        let reached = positions.wait_for(|positions| positions.applied_to >= read_to);
+        match timeout_at(deadline, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => {
+                let applied_to = self.inner.shared.positions().applied_to;
+                Err(ReadError::Behind {
+                    applied_to,
+                    read_to,
+                })
+            }
+        }
+    }
+}
+
+/// Whether every row of the block is under a request key.
+fn is_keyed(block: &Block) -> bool {
+    let header = block.header();
+    let keyed = header.parts.iter().filter(|part| part.key.is_some());
+    keyed
+        .map(|part| part.rows.end - part.rows.start)
+        .sum::<u32>()
+        == header.rows
+}
+
+/// The request keys that this leader has proposed and not seen applied.
+#[derive(Default)]
+struct InFlight {
+    keys: Mutex<BTreeSet<PartKey>>,
+    released: Notify,
+}
+
+/// Holds its keys in flight until it is dropped.
+struct Claim<'a> {
+    flight: &'a InFlight,
+    keys: Vec<PartKey>,
+}
+
+impl InFlight {
+    /// Waits until no part of the block is in flight, then takes its keys. A repeat so finds what its
+    /// original came to.
+    async fn claim(&self, block: &Block, deadline: Instant) -> Result<Claim<'_>, Attempt> {
+        let keys: Vec<PartKey> = block
+            .header()
+            .parts
+            .iter()
+            .filter_map(|part| part.key)
+            .collect();
+        loop {
+            let released = self.released.notified();
+            tokio::pin!(released);
+            // Registered before the look, so that a release in between is not missed.
+            released.as_mut().enable();
+            if self.try_claim(&keys) {
+                return Ok(Claim { flight: self, keys });
+            }
+            if timeout_at(deadline, released).await.is_err() {
+                return Err(Attempt::Unknown("the original is still on its way".into()));
+            }
+        }
+    }
+
+    fn try_claim(&self, keys: &[PartKey]) -> bool {
+        let mut taken = self.keys.lock();
+        let free = keys.iter().all(|key| !taken.contains(key));
+        if free {
+            taken.extend(keys);
+        }
+        free
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let mut taken = self.flight.keys.lock();
+        for key in &self.keys {
+            taken.remove(key);
+        }
+        drop(taken);
+        self.flight.released.notify_waiters();
+    }
+}

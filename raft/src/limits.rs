@@ -1,0 +1,41 @@
+//! Every limit and deadline of this crate, by name.
+
+use std::time::Duration;
+
+/// Most bytes of stored entries read for one append to a follower; one entry is read whatever its
+/// size.
+pub const APPEND_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of stored entries read from disk at once while entries are applied.
+pub const STREAM_CHUNK_BYTES_MAX: usize = 4 << 20;
+/// Bytes of synced entries that a group keeps in memory for its followers and its state machine.
+/// Entries that are not synced yet are kept beside them, whatever their size.
+pub const CACHE_BYTES_MAX: usize = 8 << 20;
+/// Most request keys that a shard remembers; the oldest is forgotten first.
+pub const PRODUCER_KEYS_MAX: usize = 500_000;
+/// How long a shard remembers a request key, by the blocks' times of admission.
+pub const PRODUCER_KEY_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
+/// Bytes of commands after which the meta group takes a snapshot.
+pub const META_SNAPSHOT_LOG_BYTES: u64 = 256 << 10;
+/// Largest message between nodes.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Size of one piece of a snapshot on the wire.
+pub const SNAPSHOT_PIECE_BYTES: usize = 1 << 20;
+/// Largest snapshot that a node accepts: producers and manifest, or the cluster's facts.
+pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
+/// Most groups in one request for read positions.
+pub const READ_GROUPS_MAX: usize = 65_536;
+/// Appends on their way to one follower, per group.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 16;
+
+/// How long one append may wait for its answer while entries are on their way. Much longer than a
+/// heartbeat: a large entry and a slow sync must not look like a dead follower.
+pub const APPEND_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a snapshot may take from its first piece to the follower's answer, which comes after the
+/// follower has fetched the segments it lacks.
+pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(600);
+/// How long a request may wait for a transfer of leadership to be accepted.
+pub const TRANSFER_DEADLINE: Duration = Duration::from_secs(2);
+/// Longest pause before a proposal that nobody took is tried again; a change of leader ends it early.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long a request between nodes may wait when its caller names no deadline.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);

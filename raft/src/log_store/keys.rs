@@ -1,0 +1,60 @@
+//! Where a group's facts lie in the node's one database.
+//!
+//! ```text
+//! Space::Log    group u64 | index u64   → a log entry
+//! Space::State  group u64 | tag u8      → 1 vote, 2 committed, 3 purged, 4 snapshot
+//! ```
+//! Big-endian, so that a group's entries lie together and in order.
+
+use bytes::Bytes;
+
+const TAG_VOTE: u8 = 1;
+const TAG_COMMITTED: u8 = 2;
+const TAG_PURGED: u8 = 3;
+const TAG_SNAPSHOT: u8 = 4;
+
+/// The key of a log entry.
+pub(crate) fn entry(group: u64, index: u64) -> Bytes {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&group.to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    Bytes::copy_from_slice(&key)
+}
+
+/// The index in an entry's key.
+pub(crate) fn index_of(key: &[u8]) -> Option<u64> {
+    let (_, index) = key
+        .split_last_chunk::<8>()
+        .map(|(group, index)| (group, *index))?;
+    Some(u64::from_be_bytes(index))
+}
+
+/// The first key after all entries of a group.
+pub(crate) fn entries_end(group: u64) -> Bytes {
+    let mut key = entry(group, u64::MAX).to_vec();
+    key.push(0);
+    key.into()
+}
+
+fn state(group: u64, tag: u8) -> Bytes {
+    let mut key = [0; 9];
+    key[..8].copy_from_slice(&group.to_be_bytes());
+    key[8] = tag;
+    Bytes::copy_from_slice(&key)
+}
+
+pub(crate) fn vote(group: u64) -> Bytes {
+    state(group, TAG_VOTE)
+}
+
+pub(crate) fn committed(group: u64) -> Bytes {
+    state(group, TAG_COMMITTED)
+}
+
+pub(crate) fn purged(group: u64) -> Bytes {
+    state(group, TAG_PURGED)
+}
+
+pub(crate) fn snapshot(group: u64) -> Bytes {
+    state(group, TAG_SNAPSHOT)
+}

@@ -1,0 +1,137 @@
+//! Changes of the cluster's facts, and what the group answers to each.
+
+use hushlog_record::Timestamp;
+
+use super::state::{Node, Slot, put_node, put_slots, take_node, take_slots};
+use crate::codec::{Decoder, Encoder, Error};
+
+const KIND_SET_CLUSTER: u8 = 1;
+const KIND_REGISTER_NODE: u8 = 2;
+const KIND_OPEN_BUCKET: u8 = 3;
+const KIND_SET_REPLICATION: u8 = 4;
+
+const ANSWER_DONE: u8 = 1;
+const ANSWER_BUCKET: u8 = 2;
+const ANSWER_CONFLICT: u8 = 3;
+
+/// A change. Applying one twice leaves the same state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Names the cluster, once.
+    SetCluster {
+        /// The cluster's id.
+        cluster: u128,
+        /// Voters per shard.
+        replication: u32,
+    },
+    /// Adds a node or changes its addresses.
+    RegisterNode(Node),
+    /// Opens the bucket after `expected`, which ends there. If `expected` is not the last one any
+    /// more nothing changes.
+    OpenBucket {
+        /// Number of the last bucket as the proposer knows it; 0 for none.
+        expected: u64,
+        /// When.
+        opened_at: Timestamp,
+        /// The new bucket's plan.
+        slots: Vec<Slot>,
+    },
+    /// Sets the number of voters that plans should have.
+    SetReplication(u32),
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It holds.
+    Done,
+    /// The last bucket is now this one: opened by this command, or by an earlier one.
+    Bucket(u64),
+    /// It contradicts what holds; nothing has changed.
+    Conflict(String),
+}
+
+impl Command {
+    /// The command's name, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SetCluster { .. } => "set cluster",
+            Self::RegisterNode(_) => "register node",
+            Self::OpenBucket { .. } => "open bucket",
+            Self::SetReplication(_) => "set replication",
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::SetCluster { .. } => 21,
+            Self::RegisterNode(node) => 32 + node.grpc.len() + node.http.len(),
+            Self::OpenBucket { slots, .. } => 20 + 64 * slots.len(),
+            Self::SetReplication(_) => 5,
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        match self {
+            Self::SetCluster {
+                cluster,
+                replication,
+            } => {
+                out.u8(KIND_SET_CLUSTER).u128(*cluster).u32(*replication);
+            }
+            Self::RegisterNode(node) => {
+                out.u8(KIND_REGISTER_NODE);
+                put_node(out, node);
+            }
+            Self::OpenBucket {
+                expected,
+                opened_at,
+                slots,
+            } => {
+                out.u8(KIND_OPEN_BUCKET)
+                    .u64(*expected)
+                    .i64(opened_at.nanos());
+                put_slots(out, slots);
+            }
+            Self::SetReplication(replication) => {
+                out.u8(KIND_SET_REPLICATION).u32(*replication);
+            }
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, Error> {
+        match input.u8()? {
+            KIND_SET_CLUSTER => Ok(Self::SetCluster {
+                cluster: input.u128()?,
+                replication: input.u32()?,
+            }),
+            KIND_REGISTER_NODE => Ok(Self::RegisterNode(take_node(input)?)),
+            KIND_OPEN_BUCKET => Ok(Self::OpenBucket {
+                expected: input.u64()?,
+                opened_at: Timestamp::from_nanos(input.i64()?),
+                slots: take_slots(input)?,
+            }),
+            KIND_SET_REPLICATION => Ok(Self::SetReplication(input.u32()?)),
+            other => Err(input.invalid(format!("meta command {other}"))),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        match self {
+            Self::Done => out.u8(ANSWER_DONE),
+            Self::Bucket(bucket) => out.u8(ANSWER_BUCKET).u64(*bucket),
+            Self::Conflict(why) => out.u8(ANSWER_CONFLICT).text(why),
+        };
+    }
+
+    pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, Error> {
+        match input.u8()? {
+            ANSWER_DONE => Ok(Self::Done),
+            ANSWER_BUCKET => Ok(Self::Bucket(input.u64()?)),
+            ANSWER_CONFLICT => Ok(Self::Conflict(input.text()?)),
+            other => Err(input.invalid(format!("answer {other}"))),
+        }
+    }
+}

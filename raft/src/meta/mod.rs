@@ -1,0 +1,14 @@
+//! The meta group's state machine: the cluster's small facts, the same on every member.
+//!
+//! Changes are commands; each answers what became of it. Encodings are deterministic: equal states
+//! have equal bytes. A snapshot is the whole state.
+
+mod command;
+mod shared;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::{Answer, Command};
+pub(crate) use shared::Shared;
+pub use state::{Bucket, Node, Slot, State};

@@ -1,0 +1,260 @@
+//! What the cluster knows of itself: nodes, and which nodes hold which slot of which bucket.
+
+use std::collections::BTreeMap;
+
+use hushlog_record::{NodeId, ShardId, Timestamp};
+
+use super::{Answer, Command};
+use crate::codec::{Decoder, Encoder, Error};
+
+/// A node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its number, never 0.
+    pub id: NodeId,
+    /// `host:port` of its gRPC listener.
+    pub grpc: String,
+    /// `host:port` of its HTTP listener.
+    pub http: String,
+    /// Where it stands; empty when not told.
+    pub region: String,
+    /// Failure domain in the region; empty when not told.
+    pub zone: String,
+}
+
+/// A part of the service space in one bucket, and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Number in the bucket.
+    pub slot: u16,
+    /// Nodes that vote in its group, ascending.
+    pub voters: Vec<NodeId>,
+    /// The node that should lead while it can.
+    pub preferred_leader: NodeId,
+}
+
+/// A span of admission time, planned as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Number, from 1, without gaps.
+    pub bucket: u64,
+    /// When the meta leader opened it.
+    pub opened_at: Timestamp,
+    /// When the next one took over; `None` while it is the open one.
+    pub closed_at: Option<Timestamp>,
+    /// Its slots, ascending.
+    pub slots: Vec<Slot>,
+}
+
+impl Bucket {
+    /// The shards of this bucket with their slots.
+    pub fn shards(&self) -> impl Iterator<Item = (ShardId, &Slot)> {
+        self.slots.iter().map(|slot| {
+            (
+                ShardId {
+                    bucket: self.bucket,
+                    slot: slot.slot,
+                },
+                slot,
+            )
+        })
+    }
+}
+
+/// The cluster's facts at one log index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The cluster's id; 0 until it is set.
+    pub cluster: u128,
+    /// Voters per shard that a plan should have.
+    pub replication: u32,
+    /// Nodes by number.
+    pub nodes: BTreeMap<NodeId, Node>,
+    /// Buckets by number.
+    pub buckets: BTreeMap<u64, Bucket>,
+    /// Log index of the last entry applied; 0 before any.
+    pub applied: u64,
+}
+
+const VERSION: u8 = 1;
+const WHAT: &str = "cluster facts";
+
+impl State {
+    /// The bucket that takes new data, once there is one.
+    pub fn open_bucket(&self) -> Option<&Bucket> {
+        self.buckets
+            .values()
+            .next_back()
+            .filter(|bucket| bucket.closed_at.is_none())
+    }
+
+    /// Who holds this shard.
+    pub fn slot(&self, shard: ShardId) -> Option<&Slot> {
+        let bucket = self.buckets.get(&shard.bucket)?;
+        bucket.slots.iter().find(|slot| slot.slot == shard.slot)
+    }
+
+    pub(super) fn apply(&mut self, command: &Command) -> Answer {
+        match command {
+            Command::SetCluster {
+                cluster,
+                replication,
+            } => self.set_cluster(*cluster, *replication),
+            Command::RegisterNode(node) => {
+                self.nodes.insert(node.id, node.clone());
+                Answer::Done
+            }
+            Command::OpenBucket {
+                expected,
+                opened_at,
+                slots,
+            } => self.open(*expected, *opened_at, slots),
+            Command::SetReplication(replication) => {
+                self.replication = *replication;
+                Answer::Done
+            }
+        }
+    }
+
+    fn set_cluster(&mut self, cluster: u128, replication: u32) -> Answer {
+        if self.cluster == 0 {
+            self.cluster = cluster;
+            self.replication = replication;
+        }
+        if self.cluster == cluster {
+            Answer::Done
+        } else {
+            Answer::Conflict("the cluster has another id".into())
+        }
+    }
+
+    fn open(&mut self, expected: u64, opened_at: Timestamp, slots: &[Slot]) -> Answer {
+        let last = self.buckets.keys().next_back().copied().unwrap_or(0);
+        if last != expected {
+            return Answer::Bucket(last);
+        }
+        let known = |node: &NodeId| self.nodes.contains_key(node);
+        if slots.is_empty() || !slots.iter().all(|slot| slot.voters.iter().all(known)) {
+            return Answer::Conflict("a slot has no voters, or one that is not known".into());
+        }
+        if let Some(before) = self.buckets.get_mut(&last) {
+            before.closed_at.get_or_insert(opened_at);
+        }
+        let bucket = last + 1;
+        let slots = slots.to_vec();
+        self.buckets.insert(
+            bucket,
+            Bucket {
+                bucket,
+                opened_at,
+                closed_at: None,
+                slots,
+            },
+        );
+        Answer::Bucket(bucket)
+    }
+
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        out.u8(VERSION)
+            .u128(self.cluster)
+            .u32(self.replication)
+            .u64(self.applied);
+        out.len(self.nodes.len());
+        for node in self.nodes.values() {
+            put_node(out, node);
+        }
+        out.len(self.buckets.len());
+        for bucket in self.buckets.values() {
+            out.u64(bucket.bucket).i64(bucket.opened_at.nanos());
+            match bucket.closed_at {
+                None => out.u8(0),
+                Some(at) => out.u8(1).i64(at.nanos()),
+            };
+            put_slots(out, &bucket.slots);
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let mut input = Decoder::new(WHAT, bytes);
+        input.version(VERSION)?;
+        let mut state = Self {
+            cluster: input.u128()?,
+            replication: input.u32()?,
+            applied: input.u64()?,
+            ..Self::default()
+        };
+        for _ in 0..input.count(24)? {
+            let node = take_node(&mut input)?;
+            state.nodes.insert(node.id, node);
+        }
+        for _ in 0..input.count(21)? {
+            let bucket = input.u64()?;
+            let opened_at = Timestamp::from_nanos(input.i64()?);
+            let closed = input.flag()?;
+            let closed_at = closed
+                .then(|| input.i64().map(Timestamp::from_nanos))
+                .transpose()?;
+            let slots = take_slots(&mut input)?;
+            state.buckets.insert(
+                bucket,
+                Bucket {
+                    bucket,
+                    opened_at,
+                    closed_at,
+                    slots,
+                },
+            );
+        }
+        input.end()?;
+        Ok(state)
+    }
+}
+
+pub(super) fn put_node(out: &mut Encoder, node: &Node) {
+    out.u64(node.id)
+        .text(&node.grpc)
+        .text(&node.http)
+        .text(&node.region)
+        .text(&node.zone);
+}
+
+pub(super) fn take_node(input: &mut Decoder<'_>) -> Result<Node, Error> {
+    Ok(Node {
+        id: input.u64()?,
+        grpc: input.text()?,
+        http: input.text()?,
+        region: input.text()?,
+        zone: input.text()?,
+    })
+}
+
+pub(super) fn put_slots(out: &mut Encoder, slots: &[Slot]) {
+    out.len(slots.len());
+    for slot in slots {
+        out.u32(u32::from(slot.slot))
+            .u64(slot.preferred_leader)
+            .len(slot.voters.len());
+        for voter in &slot.voters {
+            out.u64(*voter);
+        }
+    }
+}
+
+pub(super) fn take_slots(input: &mut Decoder<'_>) -> Result<Vec<Slot>, Error> {
+    let mut slots = Vec::new();
+    for _ in 0..input.count(16)? {
+        let number = input.u32()?;
+        let slot = u16::try_from(number).map_err(|_| input.invalid(format!("slot {number}")))?;
+        let preferred_leader = input.u64()?;
+        let mut voters = Vec::new();
+        for _ in 0..input.count(8)? {
+            voters.push(input.u64()?);
+        }
+        slots.push(Slot {
+            slot,
+            voters,
+            preferred_leader,
+        });
+    }
+    Ok(slots)
+}

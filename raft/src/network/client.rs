@@ -1,0 +1,442 @@
+//! The leader's and the candidate's side: one client per group, target and purpose.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use hushlog_proto::hushlog::internal::v1 as pb;
+use hushlog_record::{GroupId, NodeId};
+use openraft::OptionalSend;
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{
+    NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
+};
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
+    TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::{Code, Status};
+
+use super::convert::{
+    AppendResult, append_result_from, append_to, log_id_to, transfer_to, vote_from,
+    vote_request_to, vote_response_from, vote_to,
+};
+use super::{Connect, Lane};
+use crate::codec::encode_stored_membership;
+use crate::limits::{
+    APPEND_DEADLINE, APPENDS_IN_FLIGHT_MAX, MESSAGE_BYTES_MAX, SNAPSHOT_DEADLINE,
+    SNAPSHOT_PIECE_BYTES, TRANSFER_DEADLINE,
+};
+use crate::types::{Peer, Snapshot, TypeConfig, Vote, next_index};
+
+type Stub = pb::raft_client::RaftClient<tonic::transport::Channel>;
+type RpcError = RPCError<TypeConfig>;
+
+/// Makes the clients of one group.
+pub(crate) struct Factory {
+    pub(crate) cluster: Bytes,
+    pub(crate) from: NodeId,
+    pub(crate) group: GroupId,
+    pub(crate) connect: Arc<dyn Connect>,
+}
+
+impl Factory {
+    fn client(&self, target: NodeId, peer: &Peer, lane: Lane) -> Client {
+        let envelope = pb::Envelope {
+            cluster: self.cluster.clone(),
+            from: self.from,
+            target,
+            group: self.group,
+        };
+        let (connect, addr) = (Arc::clone(&self.connect), peer.addr.clone());
+        Client {
+            connect,
+            addr,
+            envelope,
+            lane,
+        }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Factory {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: NodeId, peer: &Peer) -> Client {
+        self.client(target, peer, Lane::Data)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: NodeId, peer: &Peer) -> Client {
+        self.client(target, peer, Lane::Control)
+    }
+
+    async fn new_snapshot_client(&mut self, target: NodeId, peer: &Peer) -> Client {
+        self.client(target, peer, Lane::Bulk)
+    }
+}
+
+/// Talks to one replica of one group.
+pub(crate) struct Client {
+    connect: Arc<dyn Connect>,
+    addr: String,
+    envelope: pb::Envelope,
+    lane: Lane,
+}
+
+/// A stub on a channel, with room for the largest message.
+pub(super) fn stub(
+    connect: &dyn Connect,
+    node: NodeId,
+    addr: &str,
+    lane: Lane,
+) -> Result<Stub, Status> {
+    let stub = Stub::new(connect.channel(node, addr, lane)?);
+    let stub = stub.max_decoding_message_size(MESSAGE_BYTES_MAX);
+    Ok(stub.max_encoding_message_size(MESSAGE_BYTES_MAX))
+}
+
+impl Client {
+    fn stub(&self, lane: Lane) -> Result<Stub, Status> {
+        stub(&*self.connect, self.envelope.target, &self.addr, lane)
+    }
+
+    /// What a failed call means: a peer that cannot be reached is left alone for a while.
+    fn failed(&self, action: RPCTypes, status: &Status) -> RpcError {
+        match status.code() {
+            Code::Unavailable | Code::NotFound | Code::Unauthenticated => {
+                RPCError::Unreachable(Unreachable::from_string(status))
+            }
+            Code::DeadlineExceeded => self.late(action, Duration::ZERO),
+            _ => RPCError::Network(NetworkError::from_string(status)),
+        }
+    }
+
+    fn late(&self, action: RPCTypes, timeout: Duration) -> RpcError {
+        let (id, target) = (self.envelope.from, self.envelope.target);
+        RPCError::Timeout(Timeout {
+            action,
+            id,
+            target,
+            timeout,
+        })
+    }
+
+    async fn ask<T>(
+        &self,
+        action: RPCTypes,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, RpcError> {
+        match timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(status)) => Err(self.failed(action, &status)),
+            Err(_) => Err(self.late(action, deadline)),
+        }
+    }
+
+    async fn ask_vote(
+        &self,
+        request: &VoteRequest<TypeConfig>,
+        pre_vote: bool,
+        option: &RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let message = vote_request_to(self.envelope.clone(), request, pre_vote);
+        let call = async {
+            let answer = self.stub(Lane::Control)?.vote(message).await?;
+            vote_response_from(answer.into_inner())
+        };
+        self.ask(RPCTypes::Vote, option.hard_ttl(), call).await
+    }
+
+    /// Sends appends one after the other without waiting for answers, a few at most on their way.
+    async fn pipeline<S>(
+        &self,
+        input: S,
+    ) -> Result<BoxStream<'static, Result<AppendResult, RpcError>>, RpcError>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let flight = Arc::new(Flight::new());
+        let outbound = outbound(self.envelope.clone(), input, Arc::clone(&flight));
+        let call = async {
+            let response = self.stub(Lane::Data)?.append(outbound).await?;
+            Ok(response.into_inner())
+        };
+        let inbound = self
+            .ask(RPCTypes::AppendEntries, APPEND_DEADLINE, call)
+            .await?;
+        let (id, target) = (self.envelope.from, self.envelope.target);
+        let answers = Answers {
+            inbound,
+            flight,
+            id,
+            target,
+        };
+        Ok(Box::pin(stream::unfold(Some(answers), Answers::step)))
+    }
+}
+
+/// Appends that are sent and not answered.
+struct Flight {
+    room: Semaphore,
+    sent: Mutex<VecDeque<Instant>>,
+}
+
+impl Flight {
+    fn new() -> Self {
+        Self {
+            room: Semaphore::new(APPENDS_IN_FLIGHT_MAX),
+            sent: Mutex::default(),
+        }
+    }
+
+    fn answered(&self) {
+        self.sent.lock().pop_front();
+        self.room.add_permits(1);
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.sent.lock().front().copied()
+    }
+}
+
+fn outbound<S>(
+    envelope: pb::Envelope,
+    input: S,
+    flight: Arc<Flight>,
+) -> impl Stream<Item = pb::AppendRequest> + Send + 'static
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+{
+    stream::unfold(
+        (input, envelope, flight),
+        |(mut input, envelope, flight)| async move {
+            flight.room.acquire().await.ok()?.forget();
+            let request = input.next().await?;
+            flight.sent.lock().push_back(Instant::now());
+            let message = append_to(envelope.clone(), &request);
+            Some((message, (input, envelope, flight)))
+        },
+    )
+}
+
+struct Answers {
+    inbound: tonic::Streaming<pb::AppendResponse>,
+    flight: Arc<Flight>,
+    id: NodeId,
+    target: NodeId,
+}
+
+impl Answers {
+    /// The next answer, and the state to go on with unless it is the last.
+    async fn step(state: Option<Self>) -> Option<(Result<AppendResult, RpcError>, Option<Self>)> {
+        let mut this = state?;
+        match this.next().await {
+            Ok(None) => None,
+            Ok(Some(Ok(last))) => Some((Ok(Ok(last)), Some(this))),
+            Ok(Some(Err(refused))) => Some((Ok(Err(refused)), None)),
+            Err(error) => Some((Err(error), None)),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<AppendResult>, RpcError> {
+        loop {
+            // While nothing is on its way there is nothing to be late; look again then.
+            let wake = self.flight.oldest().unwrap_or_else(Instant::now) + APPEND_DEADLINE;
+            match timeout_at(wake, self.inbound.message()).await {
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(Some(response))) => {
+                    self.flight.answered();
+                    return append_result_from(response).map(Some).map_err(network);
+                }
+                Ok(Err(status)) => return Err(lost(&status)),
+                Err(_) => {
+                    let oldest = self.flight.oldest();
+                    if oldest.is_some_and(|sent| sent + APPEND_DEADLINE <= Instant::now()) {
+                        return Err(self.late());
+                    }
+                }
+            }
+        }
+    }
+
+    fn late(&self) -> RpcError {
+        RPCError::Timeout(Timeout {
+            action: RPCTypes::AppendEntries,
+            id: self.id,
+            target: self.target,
+            timeout: APPEND_DEADLINE,
+        })
+    }
+}
+
+fn network(status: Status) -> RpcError {
+    RPCError::Network(NetworkError::from_string(status))
+}
+
+fn lost(status: &Status) -> RpcError {
+    match status.code() {
+        Code::Unavailable | Code::NotFound | Code::Unauthenticated => {
+            RPCError::Unreachable(Unreachable::from_string(status))
+        }
+        _ => RPCError::Network(NetworkError::from_string(status)),
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Client {
+    type SnapshotData = Bytes;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let message = append_to(self.envelope.clone(), &request);
+        let call = async {
+            let answer = self.stub(Lane::Control)?.heartbeat(message).await?;
+            append_result_from(answer.into_inner())
+        };
+        let answer = self
+            .ask(RPCTypes::AppendEntries, option.hard_ttl(), call)
+            .await?;
+        let last = request
+            .entries
+            .last()
+            .map(|entry| entry.log_id)
+            .or(request.prev_log_id);
+        Ok(match answer {
+            Ok(matching) if next_index(matching.as_ref()) >= next_index(last.as_ref()) => {
+                AppendEntriesResponse::Success
+            }
+            Ok(matching) => AppendEntriesResponse::PartialSuccess(matching),
+            Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
+            Err(StreamAppendError::HigherVote(vote)) => AppendEntriesResponse::HigherVote(vote),
+        })
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        mut input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<AppendResult, RpcError>>, RpcError>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            if self.lane != Lane::Control {
+                return self.pipeline(input).await;
+            }
+            // A heartbeat: one request, one answer.
+            let Some(request) = input.next().await else {
+                let none: BoxStream<'s, _> = Box::pin(stream::empty());
+                return Ok(none);
+            };
+            let previous = request.prev_log_id;
+            let last = request
+                .entries
+                .last()
+                .map(|entry| entry.log_id)
+                .or(previous);
+            let answer = self.append_entries(request, option).await?;
+            let answer = answer.into_stream_result(previous, last);
+            let one: BoxStream<'s, _> = Box::pin(stream::once(async move { Ok(answer) }));
+            Ok(one)
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.ask_vote(&request, false, &option).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.ask_vote(&request, true, &option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let pieces = stream::iter(snapshot_pieces(&self.envelope, &vote, &snapshot));
+        let call = async {
+            let answer = self.stub(Lane::Bulk)?.install_snapshot(pieces).await?;
+            Ok(SnapshotResponse::new(vote_from(answer.into_inner().vote)?))
+        };
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            answer = self.ask(RPCTypes::InstallSnapshot, SNAPSHOT_DEADLINE, call) => Ok(answer?),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        use pb::transfer_leader_response::Refusal;
+        let message = transfer_to(self.envelope.clone(), &request);
+        let call = async {
+            let answer = self
+                .stub(Lane::Control)?
+                .transfer_leader(message)
+                .await?
+                .into_inner();
+            Ok(match answer.refusal {
+                None => Ok(()),
+                Some(Refusal::VoteChanged(changed)) => Err(TransferLeaderError::VoteChanged {
+                    expected: vote_from(changed.expected)?,
+                    actual: vote_from(changed.actual)?,
+                }),
+                Some(Refusal::NotFlushed(behind)) => Err(TransferLeaderError::LogNotFlushed {
+                    expected: behind.expected.map(super::convert::log_id_from),
+                    actual: behind.actual.map(super::convert::log_id_from),
+                }),
+            })
+        };
+        self.ask(RPCTypes::TransferLeader, TRANSFER_DEADLINE, call)
+            .await
+    }
+}
+
+fn snapshot_pieces(
+    envelope: &pb::Envelope,
+    vote: &Vote,
+    snapshot: &Snapshot,
+) -> Vec<pb::SnapshotRequest> {
+    let data = &snapshot.snapshot;
+    let mut pieces = vec![pb::SnapshotRequest {
+        envelope: Some(envelope.clone()),
+        vote: Some(vote_to(vote)),
+        last: snapshot.meta.last_log_id.map(log_id_to),
+        membership: encode_stored_membership(&snapshot.meta.last_membership).into(),
+        bytes_total: data.len() as u64,
+        data: Bytes::new(),
+    }];
+    let mut from = 0;
+    while from < data.len() {
+        let to = data.len().min(from + SNAPSHOT_PIECE_BYTES);
+        pieces.push(pb::SnapshotRequest {
+            data: data.slice(from..to),
+            ..Default::default()
+        });
+        from = to;
+    }
+    pieces
+}

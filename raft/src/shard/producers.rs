@@ -1,0 +1,313 @@
+//! The request keys that a shard remembers, so that a retry stores nothing twice.
+//!
+//! Deterministic: time is the latest admission time of the blocks seen, never a clock, and keys are
+//! forgotten in the order in which they came. Keys forgotten since the oldest pending cut are kept
+//! aside, so that the table as it was at that cut can still be written down.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hushlog_record::block::PartKey;
+use hushlog_record::{ShardId, Timestamp};
+
+use crate::codec::{Decoder, Encoder, Error};
+use crate::limits::{PRODUCER_KEY_NANOS, PRODUCER_KEYS_MAX};
+
+/// Where the rows of a request are: the answer to its retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The shard that stores them.
+    pub shard: ShardId,
+    /// The block's position in it.
+    pub seq: u64,
+}
+
+/// One remembered key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableEntry {
+    /// The request's key.
+    pub key: PartKey,
+    /// Where its rows are.
+    pub origin: Origin,
+    /// When its block was admitted.
+    pub admitted_at: Timestamp,
+    /// Log index at which this group learnt it.
+    pub(crate) learnt_at: u64,
+}
+
+/// The remembered keys at one position, in the order in which they were learnt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Latest admission time seen.
+    pub(crate) now: Timestamp,
+    /// Oldest first.
+    pub entries: Vec<TableEntry>,
+}
+
+const TABLE_ENTRY_BYTES: usize = 60;
+
+impl Table {
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        out.i64(self.now.nanos()).len(self.entries.len());
+        for entry in &self.entries {
+            out.u128(entry.key.producer)
+                .u64(entry.key.sequence)
+                .u32(entry.key.chunk);
+            out.u64(entry.origin.shard.group()).u64(entry.origin.seq);
+            out.i64(entry.admitted_at.nanos()).u64(entry.learnt_at);
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, Error> {
+        let now = Timestamp::from_nanos(input.i64()?);
+        let count = input.count(TABLE_ENTRY_BYTES)?;
+        if count > PRODUCER_KEYS_MAX {
+            return Err(input.invalid(format!("{count} request keys")));
+        }
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            entries.push(take_entry(input)?);
+        }
+        Ok(Self { now, entries })
+    }
+}
+
+fn take_entry(input: &mut Decoder<'_>) -> Result<TableEntry, Error> {
+    let key = PartKey {
+        producer: input.u128()?,
+        sequence: input.u64()?,
+        chunk: input.u32()?,
+    };
+    let group = input.u64()?;
+    let shard = ShardId::from_group(group).ok_or_else(|| input.invalid("a key of no shard"))?;
+    Ok(TableEntry {
+        key,
+        origin: Origin {
+            shard,
+            seq: input.u64()?,
+        },
+        admitted_at: Timestamp::from_nanos(input.i64()?),
+        learnt_at: input.u64()?,
+    })
+}
+
+/// The live table.
+#[derive(Default)]
+pub(crate) struct Producers {
+    now: Timestamp,
+    known: BTreeMap<PartKey, TableEntry>,
+    order: VecDeque<PartKey>,
+    /// Forgotten at this index, while a cut at or before it was pending; in the order of learning.
+    aside: VecDeque<(u64, TableEntry)>,
+    /// Whether a cut is pending, so that forgotten keys go aside.
+    pending: bool,
+    keys_max: usize,
+}
+
+impl Producers {
+    pub(crate) fn new() -> Self {
+        Self {
+            keys_max: PRODUCER_KEYS_MAX,
+            ..Self::default()
+        }
+    }
+
+    /// The table as it was written down.
+    pub(crate) fn restore(table: &Table) -> Self {
+        let mut producers = Self::new();
+        producers.now = table.now;
+        for entry in &table.entries {
+            producers.known.insert(entry.key, *entry);
+            producers.order.push_back(entry.key);
+        }
+        producers
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn get(&self, key: &PartKey) -> Option<Origin> {
+        self.known.get(key).map(|entry| entry.origin)
+    }
+
+    /// Moves time forward to a block's admission and forgets what is too old.
+    pub(crate) fn advance(&mut self, admitted_at: Timestamp, index: u64) {
+        self.now = self.now.max(admitted_at);
+        while let Some(oldest) = self.order.front() {
+            let expired = self.known.get(oldest).is_none_or(|entry| {
+                entry.admitted_at.saturating_add(PRODUCER_KEY_NANOS) < self.now
+            });
+            if !expired {
+                return;
+            }
+            self.forget_oldest(index);
+        }
+    }
+
+    /// Remembers a key that is not known.
+    pub(crate) fn remember(&mut self, entry: TableEntry) {
+        if self.known.contains_key(&entry.key) {
+            return;
+        }
+        if self.order.len() >= self.keys_max {
+            self.forget_oldest(entry.learnt_at);
+        }
+        self.known.insert(entry.key, entry);
+        self.order.push_back(entry.key);
+    }
+
+    fn forget_oldest(&mut self, index: u64) {
+        let forgotten = self
+            .order
+            .pop_front()
+            .and_then(|key| self.known.remove(&key));
+        if let Some(entry) = forgotten.filter(|_| self.pending) {
+            self.aside.push_back((index, entry));
+        }
+    }
+
+    /// From now on, what is forgotten goes aside.
+    pub(crate) fn cut_pending(&mut self) {
+        self.pending = true;
+    }
+
+    /// The oldest pending cut is now at `oldest`, or there is none.
+    pub(crate) fn cut_done(&mut self, oldest: Option<u64>) {
+        match oldest {
+            None => {
+                self.pending = false;
+                self.aside.clear();
+            }
+            Some(oldest) => self
+                .aside
+                .retain(|(forgotten_at, _)| *forgotten_at >= oldest),
+        }
+    }
+
+    /// The table as of index `cut`, which is pending or the next to be applied: what was learnt
+    /// before it and not forgotten before it.
+    pub(crate) fn at(&self, cut: u64, now: Timestamp) -> Table {
+        let aside = self
+            .aside
+            .iter()
+            .filter(|(forgotten_at, _)| *forgotten_at >= cut);
+        let known = self.order.iter().filter_map(|key| self.known.get(key));
+        let entries = aside
+            .map(|(_, entry)| entry)
+            .chain(known)
+            .filter(|entry| entry.learnt_at < cut)
+            .copied()
+            .collect();
+        Table { now, entries }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, learnt_at: u64, hours: i64) -> TableEntry {
+        TableEntry {
+            key: PartKey {
+                producer: 7,
+                sequence,
+                chunk: 0,
+            },
+            origin: Origin {
+                shard: ShardId { bucket: 1, slot: 0 },
+                seq: learnt_at,
+            },
+            admitted_at: at(hours),
+            learnt_at,
+        }
+    }
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_nanos(hours * 3_600 * 1_000_000_000)
+    }
+
+    fn sequences(table: &Table) -> Vec<u64> {
+        table
+            .entries
+            .iter()
+            .map(|entry| entry.key.sequence)
+            .collect()
+    }
+
+    #[test]
+    fn a_key_is_forgotten_a_day_after_its_block_by_block_times() {
+        let mut producers = Producers::new();
+        producers.remember(entry(1, 10, 0));
+        producers.advance(at(24), 11);
+        assert!(producers.get(&entry(1, 0, 0).key).is_some());
+        producers.advance(at(25), 12);
+        assert!(producers.get(&entry(1, 0, 0).key).is_none());
+        // Time never goes back.
+        producers.advance(at(1), 13);
+        assert_eq!(producers.now(), at(25));
+    }
+
+    #[test]
+    fn the_oldest_key_gives_way_when_the_table_is_full() {
+        let mut producers = Producers {
+            keys_max: 2,
+            ..Producers::new()
+        };
+        for n in 1..=3 {
+            producers.remember(entry(n, n, 0));
+        }
+        assert_eq!(sequences(&producers.at(u64::MAX, at(0))), [2, 3]);
+        assert_eq!(producers.len(), 2);
+    }
+
+    #[test]
+    fn the_table_of_a_pending_cut_does_not_change_any_more() {
+        let mut producers = Producers {
+            keys_max: 3,
+            ..Producers::new()
+        };
+        for n in 1..=3 {
+            producers.remember(entry(n, n, 0));
+        }
+        let frozen = producers.at(4, producers.now());
+        producers.cut_pending();
+        for n in 5..=6 {
+            producers.remember(entry(n, n, 1));
+        }
+        let second = producers.at(7, producers.now());
+        for n in 8..=9 {
+            producers.remember(entry(n, n, 2));
+        }
+        producers.advance(at(100), 10);
+        assert_eq!(producers.at(4, frozen.now), frozen);
+        producers.cut_done(Some(7));
+        assert_eq!(producers.at(7, second.now), second);
+        producers.cut_done(None);
+        assert!(producers.at(7, second.now).entries.is_empty());
+    }
+
+    #[test]
+    fn a_restored_table_goes_on_as_if_nothing_had_happened() {
+        let mut producers = Producers::new();
+        producers.remember(entry(1, 1, 0));
+        producers.remember(entry(2, 2, 5));
+        let table = producers.at(3, producers.now());
+        let mut out = Encoder::default();
+        table.encode(&mut out);
+        let bytes = out.finish();
+        let mut input = Decoder::new("table", &bytes);
+        let mut restored = Producers::restore(&Table::decode(&mut input).unwrap());
+        for table in [&mut producers, &mut restored] {
+            table.advance(at(26), 4);
+        }
+        assert_eq!(
+            sequences(&restored.at(9, at(0))),
+            sequences(&producers.at(9, at(0)))
+        );
+        assert_eq!(sequences(&restored.at(9, at(0))), [2]);
+    }
+}

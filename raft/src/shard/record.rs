@@ -1,0 +1,67 @@
+//! A shard's snapshot as stored and as sent: everything a replica needs but the segments themselves.
+//!
+//! ```text
+//! version u8 = 1
+//! last log id          flag, term u64, index u64
+//! membership           length u32, bytes (own version and CRC32)
+//! segmented_to u64, closed u8
+//! request keys         latest admission i64, count u32, entries of 60 bytes
+//! manifest             length u32, bytes as the node encoded them
+//! CRC32 u32
+//! ```
+
+use bytes::Bytes;
+
+use super::Table;
+use crate::codec::{
+    Decoder, Encoder, Error, decode_stored_membership, encode_stored_membership, put_log_id,
+    slice_of, take_log_id,
+};
+use crate::types::{LogId, SnapshotMeta, StoredMembership};
+
+const VERSION: u8 = 1;
+const WHAT: &str = "shard snapshot";
+
+/// A shard as of one log id.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) last: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+    pub(crate) segmented_to: u64,
+    pub(crate) closed: bool,
+    pub(crate) table: Table,
+    pub(crate) manifest: Bytes,
+}
+
+impl Record {
+    pub(crate) fn meta(&self) -> SnapshotMeta {
+        SnapshotMeta {
+            last_log_id: self.last,
+            last_membership: self.membership.clone(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = Encoder::versioned(VERSION);
+        put_log_id(&mut out, self.last.as_ref());
+        out.bytes(&encode_stored_membership(&self.membership));
+        out.u64(self.segmented_to).u8(u8::from(self.closed));
+        self.table.encode(&mut out);
+        out.bytes(&self.manifest);
+        out.finish_with_crc().into()
+    }
+
+    pub(crate) fn decode(stored: &Bytes) -> Result<Self, Error> {
+        let mut input = Decoder::checked(WHAT, VERSION, stored)?;
+        let record = Self {
+            last: take_log_id(&mut input)?,
+            membership: decode_stored_membership(input.bytes()?)?,
+            segmented_to: input.u64()?,
+            closed: input.flag()?,
+            table: Table::decode(&mut input)?,
+            manifest: slice_of(stored, input.bytes()?),
+        };
+        input.end()?;
+        Ok(record)
+    }
+}
