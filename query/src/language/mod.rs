@@ -13,6 +13,7 @@ mod tests;
 
 pub use expr::{Bound, Expr, Leaf, Levels, Range, Scalar, Target, Test};
 pub use parser::parse;
+pub(crate) use leaf::{LEVELS, compile, whole};
 pub use pattern::{Glyph, Pattern};
 
 /// A query string that cannot be read.
@@ -23,4 +24,9 @@ pub struct Error {
     pub position: usize,
     /// What is wrong or was expected there.
     pub expected: String,
+}
+
+/// The test that `field:value` makes, for values that come from elsewhere than a query string.
+pub(crate) fn words(field: crate::field::Field, value: String, now: hushlog_record::Timestamp) -> Result<Expr, String> {
+    leaf::words(Target::Field(field), value, now)
 }
