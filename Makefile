@@ -1,0 +1,46 @@
+# `make` alone lists the targets. Arguments for the program go into ARGS: make run ARGS='--help'.
+ARGS ?=
+HUSHLOG := target/release/hushlog
+# cargo-nextest runs every test in its own process and says at the end what failed; without it,
+# Cargo's own runner does.
+TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run demo bench test verify fix clean-cache
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what is missing on this machine, compile RocksDB once
+	@scripts/setup.sh
+	@scripts/rocksdb.sh
+
+build: setup ## build target/release/hushlog
+	cargo build --release --locked -p hushlog-cli
+
+run: build ## serve one node here, data in ./hushlog-data
+	@exec $(HUSHLOG) serve $(ARGS)
+
+demo: build ## three nodes, a million lines, one node killed on the way, every answer checked
+	cargo run --release --locked -p hushlog-chaos-tests --bin demo -- $(ARGS)
+
+bench: build ## measure ingest and queries on this machine
+	$(HUSHLOG) bench $(ARGS)
+
+# One profile: the processes that the tests start are built like the tests, so that a machine without
+# anything compiles every dependency once.
+test: setup ## run all tests
+	cargo build --workspace --all-targets --locked
+	HUSHLOG_BIN=$(CURDIR)/target/debug/hushlog cargo $(TEST) --workspace --locked $(ARGS)
+
+verify: setup ## check formatting, lints and structure; writes nothing to the tree
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; fi
+
+fix: setup ## format, and let clippy mend what it can
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+clean-cache: ## remove the compiled RocksDB (shared by all checkouts)
+	rm -rf $${XDG_CACHE_HOME:-$$HOME/.cache}/hushlog .cargo/local.toml
