@@ -71,7 +71,7 @@ fn sign_if_possible(block: &[u8]) -> Vec<u8> {
 #[test]
 fn an_unknown_version_is_refused_by_name() {
     let block = seal(Codec::None, &common::fixed());
-    let error = read(&sign(patch(block.bytes(), 8, &[2]))).unwrap_err();
+    let error = read(&sign(patch(block.bytes(), 8, &[2]))).expect_err("it is refused");
     assert_eq!(error, Error::Version { found: 2, known: 1 });
     assert_eq!(
         error.to_string(),
@@ -152,11 +152,11 @@ proptest! {
         junk in prop::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..300),
     ) {
         let block = seal(Codec::None, &common::fixed()).bytes().to_vec();
-        let len = |at: usize| u32::from_le_bytes(block[at..at + 4].try_into().unwrap()) as usize;
+        let len = |at: usize| u32::from_le_bytes(block[at..at + 4].try_into().expect("it works")) as usize;
         let mut forged = block[..HEAD + len(12)].to_vec();
         forged.extend_from_slice(&junk);
         forged.extend_from_slice(&block[block.len() - len(24)..]);
-        let junk_len = u32::try_from(junk.len()).unwrap().to_le_bytes();
+        let junk_len = u32::try_from(junk.len()).expect("it works").to_le_bytes();
         let forged = patch(&patch(&forged, 16, &junk_len), 20, &junk_len);
         prop_assert!(read(&sign(forged)).is_err());
     }

@@ -17,16 +17,16 @@ fn golden(name: &str, codec: Codec) -> Bytes {
         .join("tests/golden")
         .join(name);
     if std::env::var_os("HUSHLOG_UPDATE_GOLDEN").is_some() && !path.exists() {
-        std::fs::write(&path, seal(codec, &common::fixed()).bytes()).unwrap();
+        std::fs::write(&path, seal(codec, &common::fixed()).bytes()).expect("it works");
     }
-    Bytes::from(std::fs::read(path).unwrap())
+    Bytes::from(std::fs::read(path).expect("it works"))
 }
 
 fn check(name: &str, codec: Codec) -> Block {
-    let block = Block::parse(golden(name, codec)).unwrap();
+    let block = Block::parse(golden(name, codec)).expect("it works");
     assert_eq!(block.codec(), codec);
     assert_eq!(block.header(), seal(codec, &common::fixed()).header());
-    assert!(block.columns().unwrap().records() == common::fixed());
+    assert!(block.columns().expect("it works").records() == common::fixed());
     block
 }
 

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 
 fn check(codec: Codec, records: &[Masked<Record>]) {
     let sealed = seal(codec, records);
-    let parsed = Block::parse(sealed.bytes().clone()).unwrap();
+    let parsed = Block::parse(sealed.bytes().clone()).expect("it works");
     assert_eq!(sealed.header(), parsed.header());
-    let columns = parsed.columns().unwrap();
+    let columns = parsed.columns().expect("it works");
     assert!(columns.records() == records);
     assert!(columns.record(parsed.header().rows).is_none());
 }
@@ -33,7 +33,7 @@ proptest! {
     #[test]
     fn counts_come_back_and_add_up(records in records(40)) {
         let counts = Counts::of(records.iter().map(|record| &**record));
-        prop_assert_eq!(&Counts::decode(&counts.encode()).unwrap(), &counts);
+        prop_assert_eq!(&Counts::decode(&counts.encode()).expect("it works"), &counts);
         let exceptions = records.iter().filter(|record| record.exception.is_some()).count() as u64;
         prop_assert_eq!(counts.levels.iter().map(|c| c.count).sum::<u64>(), records.len() as u64);
         prop_assert_eq!(counts.exceptions.iter().map(|c| c.count).sum::<u64>(), exceptions);
@@ -99,7 +99,7 @@ fn nothing_that_is_printed_holds_text_of_a_record() {
     let block = seal(Codec::None, &common::fixed());
     let printed = format!(
         "{block:?} {:?} {:?}",
-        block.columns().unwrap(),
+        block.columns().expect("it works"),
         common::fixed()
     );
     for text in ["payment", "Zoë", "gone", "api-", "Not-Hex"] {

@@ -59,7 +59,10 @@ impl Order {
                 mark(*name);
             }
         }
-        let numbers = (0u32..).zip(&used).filter(|(_, used)| **used).map(|(number, _)| number);
+        let numbers = (0u32..)
+            .zip(&used)
+            .filter(|(_, used)| **used)
+            .map(|(number, _)| number);
         let mut sorted: Vec<u32> = numbers.collect();
         sorted.sort_unstable_by_key(|number| summary.names.text(*number));
         let mut places = vec![0; used.len()];
@@ -79,14 +82,22 @@ impl Order {
     }
 
     fn place(&self, number: u32) -> u64 {
-        self.places.get(number as usize).copied().unwrap_or_default()
+        self.places
+            .get(number as usize)
+            .copied()
+            .unwrap_or_default()
     }
 }
 
 fn encode_cells(cells: &[Cell], order: &Order, out: &mut Vec<u8>) {
     let mut placed: Vec<(u64, &[Cell])> = cells
         .chunk_by(|a, b| a.service == b.service)
-        .map(|cells| (cells.first().map_or(0, |cell| order.place(cell.service)), cells))
+        .map(|cells| {
+            (
+                cells.first().map_or(0, |cell| order.place(cell.service)),
+                cells,
+            )
+        })
         .collect();
     placed.sort_unstable_by_key(|(place, _)| *place);
     put_len(out, placed.len());
@@ -164,9 +175,15 @@ fn decode_names(reader: &mut Reader<'_>, names: &mut Names) -> Result<(), Error>
 }
 
 fn decode_minute(reader: &mut Reader<'_>, before: Option<i64>) -> Result<i64, Error> {
-    let Some(before) = before else { return reader.signed() };
+    let Some(before) = before else {
+        return reader.signed();
+    };
     let minute = before.wrapping_add(reader.varint()? as i64);
-    if minute > before { Ok(minute) } else { Err(Error::Malformed("minutes are not ascending")) }
+    if minute > before {
+        Ok(minute)
+    } else {
+        Err(Error::Malformed("minutes are not ascending"))
+    }
 }
 
 fn decode_cells(reader: &mut Reader<'_>, names: u64) -> Result<Vec<Cell>, Error> {
@@ -174,12 +191,18 @@ fn decode_cells(reader: &mut Reader<'_>, names: u64) -> Result<Vec<Cell>, Error>
     let mut next = 0u64;
     for _ in 0..reader.count()? {
         let service = next.checked_add(reader.varint()?);
-        let service = service.filter(|number| *number < names).ok_or(UNKNOWN_NAME)?;
+        let service = service
+            .filter(|number| *number < names)
+            .ok_or(UNKNOWN_NAME)?;
         next = service + 1;
         let service = u32::try_from(service).map_err(|_| UNKNOWN_NAME)?;
         let mask = reader.byte()?;
         for level in (0..LEVELS_MAX).filter(|level| mask & (1 << level) != 0) {
-            cells.push(Cell { service, level, count: reader.varint()? });
+            cells.push(Cell {
+                service,
+                level,
+                count: reader.varint()?,
+            });
         }
     }
     Ok(cells)
@@ -212,14 +235,21 @@ fn decode_exception_pane(
             return Err(Error::Malformed("exceptions are not sorted"));
         }
         before = Some(key);
-        pane.listed.insert(key, decode_tally(reader, minute.wrapping_mul(MINUTE_NANOS))?);
+        pane.listed.insert(
+            key,
+            decode_tally(reader, minute.wrapping_mul(MINUTE_NANOS))?,
+        );
     }
     match form {
         EXACT if !pane.listed.is_empty() => {}
         SKETCHED if pane.listed.len() >= HEAVY_MAX => {
             pane.sketch = Some(CountMin::decode(reader)?);
         }
-        _ => return Err(Error::Malformed("the exceptions of a minute have no known form")),
+        _ => {
+            return Err(Error::Malformed(
+                "the exceptions of a minute have no known form",
+            ));
+        }
     }
     Ok(pane)
 }
@@ -239,7 +269,12 @@ fn decode_tally(reader: &mut Reader<'_>, base: i64) -> Result<Tally, Error> {
     if !samples.is_sorted_by(|a: &[u8; 16], b| a > b) {
         return Err(Error::Malformed("samples are not sorted"));
     }
-    Ok(Tally { count, first_seen, last_seen, samples })
+    Ok(Tally {
+        count,
+        first_seen,
+        last_seen,
+        samples,
+    })
 }
 
 pub(crate) fn encode_exceptions(exceptions: &Exceptions) -> Vec<u8> {
@@ -266,10 +301,17 @@ pub(crate) fn decode_exceptions(bytes: &[u8]) -> Result<Exceptions, Error> {
     let mut exceptions = Exceptions::new();
     for _ in 0..reader.count()? {
         let key = (reader.text()?.to_owned(), reader.text()?.to_owned());
-        if exceptions.entries.last_key_value().is_some_and(|(before, _)| *before >= key) {
+        if exceptions
+            .entries
+            .last_key_value()
+            .is_some_and(|(before, _)| *before >= key)
+        {
             return Err(Error::Malformed("exceptions are not sorted"));
         }
-        let entry = Entry { exact: reader.varint()?, tally: decode_tally(&mut reader, 0)? };
+        let entry = Entry {
+            exact: reader.varint()?,
+            tally: decode_tally(&mut reader, 0)?,
+        };
         exceptions.entries.insert(key, entry);
     }
     exceptions.sketch = match reader.byte()? {

@@ -20,7 +20,9 @@ pub(crate) struct CountMin {
 
 impl CountMin {
     pub(crate) fn new() -> Self {
-        Self { rows: Box::new([[0; WIDTH]; DEPTH]) }
+        Self {
+            rows: Box::new([[0; WIDTH]; DEPTH]),
+        }
     }
 
     pub(crate) fn add(&mut self, hash: u64, count: u64) {
@@ -34,11 +36,19 @@ impl CountMin {
     /// At least what was added under this hash.
     pub(crate) fn estimate(&self, hash: u64) -> u64 {
         let counters = self.rows.iter().zip(columns(hash));
-        counters.filter_map(|(row, column)| row.get(column)).copied().min().unwrap_or_default()
+        counters
+            .filter_map(|(row, column)| row.get(column))
+            .copied()
+            .min()
+            .unwrap_or_default()
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        let counters = self.rows.iter_mut().flatten().zip(other.rows.iter().flatten());
+        let counters = self
+            .rows
+            .iter_mut()
+            .flatten()
+            .zip(other.rows.iter().flatten());
         for (counter, other) in counters {
             *counter = counter.saturating_add(*other);
         }

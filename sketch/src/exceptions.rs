@@ -12,7 +12,7 @@ use crate::{Error, codec, hash};
 ///
 /// Where no minute had more than [`EXACT_MAX`](crate::EXACT_MAX) different exceptions, every count is
 /// exact. Otherwise a count is an upper bound, and `count_error` says how much too high it can be.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Exceptions {
     /// By (type, service).
     pub(crate) entries: BTreeMap<(String, String), Entry>,
@@ -26,7 +26,7 @@ pub struct Top {
     /// Type of the exception.
     pub type_name: String,
     /// The service; `None` when services are folded.
-    pub service: Option<String>,
+    pub service_name: Option<String>,
     /// At least how often it occurred.
     pub count: u64,
     /// By how much `count` can be too high; 0 when it is exact.
@@ -68,6 +68,11 @@ impl Exceptions {
         Self::default()
     }
 
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether every count is exact.
     pub fn is_exact(&self) -> bool {
         self.sketch.is_none()
@@ -87,13 +92,22 @@ impl Exceptions {
     pub fn top(&self, k: usize, fold_services: bool) -> Vec<Top> {
         let mut rows = BTreeMap::<(&str, Option<&str>), Top>::new();
         for ((type_name, service), entry) in &self.entries {
-            let key = (type_name.as_str(), (!fold_services).then_some(service.as_str()));
+            let key = (
+                type_name.as_str(),
+                (!fold_services).then_some(service.as_str()),
+            );
             let row = self.row(type_name, service, entry);
             match rows.get_mut(&key) {
                 Some(sum) => sum.add(&row),
                 None => {
-                    let service = row.service.filter(|_| !fold_services);
-                    rows.insert(key, Top { service, ..row });
+                    let service_name = row.service_name.filter(|_| !fold_services);
+                    rows.insert(
+                        key,
+                        Top {
+                            service_name,
+                            ..row
+                        },
+                    );
                 }
             }
         }
@@ -134,7 +148,7 @@ impl Exceptions {
         let count = entry.exact.saturating_add(sketched);
         Top {
             type_name: type_name.to_owned(),
-            service: Some(service.to_owned()),
+            service_name: Some(service.to_owned()),
             count,
             count_error: count.saturating_sub(entry.tally.count),
             first_seen: entry.tally.first_seen,
@@ -165,6 +179,11 @@ impl Top {
 /// Prints sizes only.
 impl fmt::Debug for Exceptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Exceptions({} listed, exact: {})", self.entries.len(), self.is_exact())
+        write!(
+            f,
+            "Exceptions({} listed, exact: {})",
+            self.entries.len(),
+            self.is_exact()
+        )
     }
 }

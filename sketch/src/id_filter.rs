@@ -6,13 +6,13 @@
 
 use std::fmt;
 
+use crate::Error;
 use crate::hash;
 use crate::wire::{put_len, version};
-use crate::Error;
 
 const VERSION: u8 = 1;
 /// Bits per id.
-const BITS_PER_ID: usize = 10;
+pub const BITS_PER_ID: usize = 10;
 /// Words of 32 bits in a block, of which each id sets one bit each.
 const WORDS: usize = LANES.len();
 /// Bits in a block.
@@ -36,15 +36,24 @@ pub struct IdFilter {
 }
 
 impl IdFilter {
-    /// A filter over these ids, sized for `count` of them: more ids only make it less sharp.
-    pub fn build(ids: impl IntoIterator<Item = [u8; 16]>, count: usize) -> Self {
-        let blocks = count.saturating_mul(BITS_PER_ID).div_ceil(BLOCK_BITS).max(1);
-        let mut filter = Self { blocks: vec![[0; WORDS]; blocks] };
+    /// A filter over these ids, with [`BITS_PER_ID`] bits for each.
+    pub fn build(ids: &[[u8; 16]]) -> Self {
+        let blocks = ids
+            .len()
+            .saturating_mul(BITS_PER_ID)
+            .div_ceil(BLOCK_BITS)
+            .max(1);
+        let mut filter = Self {
+            blocks: vec![[0; WORDS]; blocks],
+        };
         for id in ids {
-            let hash = hash::of_id(&id);
+            let hash = hash::of_id(id);
             let at = filter.block(hash);
             if let Some(block) = filter.blocks.get_mut(at) {
-                block.iter_mut().zip(mask(hash)).for_each(|(word, bit)| *word |= bit);
+                block
+                    .iter_mut()
+                    .zip(mask(hash))
+                    .for_each(|(word, bit)| *word |= bit);
             }
         }
         filter
@@ -54,7 +63,12 @@ impl IdFilter {
     pub fn may_contain(&self, id: &[u8; 16]) -> bool {
         let hash = hash::of_id(id);
         let block = self.blocks.get(self.block(hash));
-        block.is_some_and(|block| block.iter().zip(mask(hash)).all(|(word, bit)| word & bit != 0))
+        block.is_some_and(|block| {
+            block
+                .iter()
+                .zip(mask(hash))
+                .all(|(word, bit)| word & bit != 0)
+        })
     }
 
     /// Version, number of blocks, and the blocks as little-endian words.
@@ -62,7 +76,12 @@ impl IdFilter {
         let mut out = Vec::with_capacity(8 + self.blocks.len() * WORDS * 4);
         out.push(VERSION);
         put_len(&mut out, self.blocks.len());
-        out.extend(self.blocks.iter().flatten().flat_map(|word| word.to_le_bytes()));
+        out.extend(
+            self.blocks
+                .iter()
+                .flatten()
+                .flat_map(|word| word.to_le_bytes()),
+        );
         out
     }
 
@@ -81,7 +100,12 @@ impl IdFilter {
         let (words, _) = reader.take(len)?.as_chunks::<4>();
         reader.end()?;
         let (blocks, _) = words.as_chunks::<WORDS>();
-        Ok(Self { blocks: blocks.iter().map(|block| block.map(u32::from_le_bytes)).collect() })
+        Ok(Self {
+            blocks: blocks
+                .iter()
+                .map(|block| block.map(u32::from_le_bytes))
+                .collect(),
+        })
     }
 
     /// The upper half of the hash chooses the block.

@@ -45,14 +45,23 @@ pub(crate) struct ExceptionPane {
 
 impl Pane {
     pub(crate) fn add_level(&mut self, service: u32, level: u8, count: u64) {
-        let at = self.cells.binary_search_by_key(&(service, level), |c| (c.service, c.level));
+        let at = self
+            .cells
+            .binary_search_by_key(&(service, level), |c| (c.service, c.level));
         match at {
             Ok(at) => {
                 if let Some(cell) = self.cells.get_mut(at) {
                     cell.count = cell.count.saturating_add(count);
                 }
             }
-            Err(at) => self.cells.insert(at, Cell { service, level, count }),
+            Err(at) => self.cells.insert(
+                at,
+                Cell {
+                    service,
+                    level,
+                    count,
+                },
+            ),
         }
     }
 
@@ -64,7 +73,8 @@ impl Pane {
         }
         let listed = other.exceptions.listed.iter();
         let listed = listed.map(|((service, name), tally)| ((here(*service), here(*name)), tally));
-        self.exceptions.merge(listed, other.exceptions.sketch.as_ref(), names);
+        self.exceptions
+            .merge(listed, other.exceptions.sketch.as_ref(), names);
     }
 }
 
@@ -122,7 +132,11 @@ impl ExceptionPane {
     fn drop_light(&mut self, names: &Names) {
         let mut ranked: Vec<_> = std::mem::take(&mut self.listed).into_iter().collect();
         ranked.sort_by_cached_key(|(key, _)| {
-            (std::cmp::Reverse(self.upper(*key, names)), names.text(key.1).to_owned(), names.text(key.0).to_owned())
+            (
+                std::cmp::Reverse(self.upper(*key, names)),
+                names.text(key.1).to_owned(),
+                names.text(key.0).to_owned(),
+            )
         });
         ranked.truncate(HEAVY_MAX);
         self.listed = ranked.into_iter().collect();

@@ -22,6 +22,19 @@ pub struct Summary {
     pub(crate) panes: BTreeMap<i64, Pane>,
 }
 
+/// The records of one minute, service and level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelCount<'a> {
+    /// The minute, counted from the Unix epoch.
+    pub minute: i64,
+    /// The service.
+    pub service: &'a str,
+    /// The level's number.
+    pub level: u8,
+    /// How many, exactly.
+    pub count: u64,
+}
+
 /// One minute of one exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trend {
@@ -46,7 +59,10 @@ impl Summary {
 
     /// First and last minute with anything in it.
     pub fn minutes(&self) -> Option<(i64, i64)> {
-        Some((*self.panes.first_key_value()?.0, *self.panes.last_key_value()?.0))
+        Some((
+            *self.panes.first_key_value()?.0,
+            *self.panes.last_key_value()?.0,
+        ))
     }
 
     /// Adds `count` records of a level.
@@ -57,7 +73,10 @@ impl Summary {
         assert!(level < LEVELS_MAX, "levels are numbers below LEVELS_MAX");
         if count > 0 {
             let service = self.names.intern(service);
-            self.panes.entry(minute).or_default().add_level(service, level, count);
+            self.panes
+                .entry(minute)
+                .or_default()
+                .add_level(service, level, count);
         }
     }
 
@@ -71,7 +90,11 @@ impl Summary {
     ) {
         if tally.count > 0 {
             let key = (self.names.intern(service), self.names.intern(type_name));
-            self.panes.entry(minute).or_default().exceptions.add(key, &tally, &self.names);
+            self.panes
+                .entry(minute)
+                .or_default()
+                .exceptions
+                .add(key, &tally, &self.names);
         }
     }
 
@@ -80,9 +103,16 @@ impl Summary {
     /// Loses nothing, so what is merged may hold more exceptions in a minute than the limits;
     /// [`compact`](Self::compact) before storing it.
     pub fn merge(&mut self, other: &Self) {
-        let numbers: Vec<u32> = other.names.iter().map(|text| self.names.intern(text)).collect();
+        let numbers: Vec<u32> = other
+            .names
+            .iter()
+            .map(|text| self.names.intern(text))
+            .collect();
         for (minute, pane) in &other.panes {
-            self.panes.entry(*minute).or_default().merge(pane, &numbers, &self.names);
+            self.panes
+                .entry(*minute)
+                .or_default()
+                .merge(pane, &numbers, &self.names);
         }
     }
 
@@ -113,14 +143,23 @@ impl Summary {
         &self,
         minutes: Range<i64>,
         services: Option<&[String]>,
-    ) -> impl Iterator<Item = (i64, &str, u8, u64)> {
+    ) -> impl Iterator<Item = LevelCount<'_>> {
         let wanted = services.map(|services| self.flags(services));
         self.range(minutes).flat_map(move |(minute, pane)| {
             let cells = pane.cells.iter().filter({
                 let wanted = wanted.clone();
                 move |cell| is_wanted(wanted.as_deref(), cell.service)
             });
-            cells.map(|cell| (minute, self.names.text(cell.service), cell.level, cell.count))
+            cells.map(move |cell| {
+                let (service, level, count) =
+                    (self.names.text(cell.service), cell.level, cell.count);
+                LevelCount {
+                    minute,
+                    service,
+                    level,
+                    count,
+                }
+            })
         })
     }
 
@@ -136,7 +175,10 @@ impl Summary {
             }
             for (key, tally) in &pane.listed {
                 if service.is_none_or(|service| service == Some(key.0)) {
-                    found.entry(*key).or_default().add(tally, pane.sketch.is_none());
+                    found
+                        .entry(*key)
+                        .or_default()
+                        .add(tally, pane.sketch.is_none());
                 }
             }
         }
@@ -155,8 +197,16 @@ impl Summary {
                 (Some(service), Some(name)) => pane.exceptions.lower((service, name)),
                 _ => 0,
             };
-            let count = pane.exceptions.sketch.as_ref().map_or(lower, |s| s.estimate(hash));
-            (count > 0).then_some(Trend { minute, count, count_error: count - lower.min(count) })
+            let count = pane
+                .exceptions
+                .sketch
+                .as_ref()
+                .map_or(lower, |s| s.estimate(hash));
+            (count > 0).then_some(Trend {
+                minute,
+                count,
+                count_error: count - lower.min(count),
+            })
         };
         self.range(minutes).filter_map(point).collect()
     }
@@ -164,7 +214,9 @@ impl Summary {
     fn range(&self, minutes: Range<i64>) -> impl Iterator<Item = (i64, &Pane)> {
         // An empty range is no reason to panic, as `BTreeMap::range` would for start > end.
         let end = minutes.end.max(minutes.start);
-        self.panes.range(minutes.start..end).map(|(minute, pane)| (*minute, pane))
+        self.panes
+            .range(minutes.start..end)
+            .map(|(minute, pane)| (*minute, pane))
     }
 
     fn flags(&self, services: &[String]) -> std::rc::Rc<[bool]> {
@@ -186,6 +238,11 @@ fn is_wanted(wanted: Option<&[bool]>, service: u32) -> bool {
 /// Prints sizes only.
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Summary({} minutes, {} names)", self.panes.len(), self.names.len())
+        write!(
+            f,
+            "Summary({} minutes, {} names)",
+            self.panes.len(),
+            self.names.len()
+        )
     }
 }

@@ -29,7 +29,12 @@ pub(crate) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { count: 0, first_seen: i64::MAX, last_seen: i64::MIN, samples: Vec::new() }
+        Self {
+            count: 0,
+            first_seen: i64::MAX,
+            last_seen: i64::MIN,
+            samples: Vec::new(),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn mask(records: Vec<Record>) -> Vec<Masked<Record>> {
 }
 
 pub(crate) fn seal(codec: Codec, records: &[Masked<Record>]) -> Block {
-    let rows = u32::try_from(records.len()).unwrap();
+    let rows = u32::try_from(records.len()).expect("it works");
     let key = PartKey {
         producer: u128::MAX / 3,
         sequence: 1 << 40,
