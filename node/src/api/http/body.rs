@@ -1,0 +1,121 @@
+//! Reading request bodies: under a byte limit, against the node's memory, and not for ever.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout};
+
+use crate::api::{Failure, Kind};
+use crate::gateway::{Admission, Full, Permit, full};
+use crate::limits::{
+    BODY_BYTES_PER_SECOND_MIN, BODY_GRACE, BODY_SILENCE_MAX, DECOMPRESSION_ESTIMATE,
+};
+
+/// What one body may be.
+pub(super) struct Limits<'a> {
+    /// Largest body in bytes, before and after decoding.
+    pub(super) bytes_max: usize,
+    /// Whether it is compressed: then room is taken for what it may become.
+    pub(super) compressed: bool,
+    /// Where room comes from.
+    pub(super) admission: &'a Admission,
+}
+
+/// Reads a whole body with room for it in memory.
+pub(super) async fn read(
+    mut body: Body,
+    headers: &HeaderMap,
+    limits: Limits<'_>,
+) -> Result<(Bytes, Permit), Failure> {
+    let announced = announced(headers);
+    if announced.is_some_and(|bytes| bytes > limits.bytes_max) {
+        return Err(too_large(limits.bytes_max));
+    }
+    let room = |received: usize| {
+        if limits.compressed {
+            received
+                .saturating_mul(DECOMPRESSION_ESTIMATE)
+                .min(limits.bytes_max)
+        } else {
+            received
+        }
+    };
+    let mut permit = limits
+        .admission
+        .take(room(announced.unwrap_or(0)))
+        .map_err(|Full| full())?;
+    let mut received = BytesMut::with_capacity(announced.unwrap_or(0));
+    let began = Instant::now();
+    while let Some(chunk) = next_chunk(&mut body, began, received.len()).await? {
+        if received.len() + chunk.len() > limits.bytes_max {
+            return Err(too_large(limits.bytes_max));
+        }
+        limits
+            .admission
+            .grow(&mut permit, room(received.len() + chunk.len()))
+            .map_err(|Full| full())?;
+        received.extend_from_slice(&chunk);
+    }
+    Ok((received.freeze(), permit))
+}
+
+/// Reads a small body, such as a query.
+pub(super) async fn read_small(mut body: Body, bytes_max: usize) -> Result<Bytes, Failure> {
+    let mut received = BytesMut::new();
+    let began = Instant::now();
+    while let Some(chunk) = next_chunk(&mut body, began, received.len()).await? {
+        if received.len() + chunk.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        received.extend_from_slice(&chunk);
+    }
+    Ok(received.freeze())
+}
+
+/// The next piece. A body may be silent for a while, and must not be slower than a minimum on the
+/// whole: else one byte per second would hold memory for ever.
+async fn next_chunk(
+    body: &mut Body,
+    began: Instant,
+    received: usize,
+) -> Result<Option<Bytes>, Failure> {
+    let slow = || Failure::new(Kind::RequestTimeout, "the body arrived too slowly");
+    let earned = Duration::from_secs((received / BODY_BYTES_PER_SECOND_MIN) as u64);
+    let left = (began + BODY_GRACE + earned).saturating_duration_since(Instant::now());
+    loop {
+        let frame = timeout(left.min(BODY_SILENCE_MAX), body.frame())
+            .await
+            .map_err(|_| slow())?;
+        match frame {
+            None => return Ok(None),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(_)) => {
+                return Err(Failure::new(
+                    Kind::InvalidBody,
+                    "the body ended before its announced end",
+                ));
+            }
+        }
+    }
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+pub(crate) fn too_large(limit: usize) -> Failure {
+    let message = format!("the body is larger than {limit} bytes; send it in smaller parts");
+    Failure::new(Kind::TooLarge, message)
+}

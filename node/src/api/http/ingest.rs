@@ -1,0 +1,186 @@
+//! `POST /api/v1/logs`.
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use hushlog_ingest::body::{self, Encoding};
+use hushlog_ingest::json::{self, Declared, Shape};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body::{Limits, read};
+use super::{Api, Failure, Kind, too_large};
+use crate::gateway::{Batch, Key, Pushed, Receipt, Source};
+use crate::limits::PRODUCER_BYTES_MAX;
+
+const SERVICE: HeaderName = HeaderName::from_static("x-service-name");
+const ENVIRONMENT: HeaderName = HeaderName::from_static("x-environment");
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What the address may say.
+#[derive(Deserialize)]
+pub(super) struct Options {
+    receipt: Option<String>,
+}
+
+/// Takes one object, an array, or NDJSON.
+pub(super) async fn logs(
+    State(api): State<Api>,
+    Query(options): Query<Options>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let declared = declared(&headers)?;
+    let encodings = encodings(&headers)?;
+    let key = key(&headers)?;
+    let limits = Limits {
+        bytes_max: api.body_bytes_max,
+        compressed: !encodings.is_empty(),
+        admission: api.gateway.admission(),
+    };
+    let (body, permit) = read(body, &headers, limits).await?;
+    let batch = Batch {
+        source: source(body, encodings, declared, api.body_bytes_max),
+        service: text(&headers, &SERVICE),
+        environment: text(&headers, &ENVIRONMENT),
+        key,
+    };
+    let pushed = api.gateway.push(batch, permit).await?;
+    let receipts = options.receipt.is_some_and(|value| value != "false");
+    Ok(respond(&pushed, receipts))
+}
+
+fn source(body: Bytes, encodings: Vec<Encoding>, declared: Declared, limit: usize) -> Source {
+    Box::new(move |room, each| {
+        let decoded = body::decode(&body, &encodings, limit).map_err(undecodable)?;
+        room.grow(decoded.len())?;
+        json::read(&decoded, declared, each).map_err(unreadable)
+    })
+}
+
+fn unreadable(error: json::Error) -> Failure {
+    match error {
+        json::Error::Empty => Failure::new(Kind::EmptyBody, "the body is empty"),
+        json::Error::NotJson { offset, .. } => {
+            Failure::new(Kind::InvalidBody, error.to_string()).at(offset)
+        }
+    }
+}
+
+/// The refusal of a body that cannot be decoded.
+pub(super) fn undecodable(error: body::Error) -> Failure {
+    match error {
+        body::Error::TooLarge { limit } => too_large(limit),
+        body::Error::WindowTooLarge => Failure::new(Kind::TooLarge, error.to_string()),
+        body::Error::BadEncoding { offset, .. } => {
+            Failure::new(Kind::InvalidBody, error.to_string()).at(offset)
+        }
+        body::Error::Unsupported => Failure::new(Kind::UnsupportedMediaType, error.to_string()),
+    }
+}
+
+/// The header's encodings.
+pub(super) fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, Failure> {
+    let unsupported = || undecodable(body::Error::Unsupported);
+    let header = match headers.get(header::CONTENT_ENCODING) {
+        Some(value) => Some(value.to_str().map_err(|_| unsupported())?),
+        None => None,
+    };
+    body::encodings(header).map_err(undecodable)
+}
+
+/// The content type without its parameters, lower case; empty when there is none.
+pub(super) fn content_type(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .map_or(b"".as_slice(), |value| value.as_bytes());
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    String::from_utf8_lossy(essence).trim().to_ascii_lowercase()
+}
+
+fn declared(headers: &HeaderMap) -> Result<Declared, Failure> {
+    match content_type(headers).as_str() {
+        "" | "application/json" => Ok(Declared::Json),
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/x-jsonlines"
+        | "application/jsonlines" => Ok(Declared::Lines),
+        _ => Err(Failure::new(
+            Kind::UnsupportedMediaType,
+            "send Content-Type: application/json or application/x-ndjson",
+        )),
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<Key>, Failure> {
+    let Some(value) = headers.get(KEY) else {
+        return Ok(None);
+    };
+    let valid = value
+        .to_str()
+        .ok()
+        .filter(|text| (1..=PRODUCER_BYTES_MAX).contains(&text.len()));
+    let text = valid.ok_or_else(|| {
+        let message = format!("Idempotency-Key must be 1 to {PRODUCER_BYTES_MAX} ASCII characters");
+        Failure::new(Kind::InvalidArgument, message)
+    })?;
+    Ok(Some(Key::of_header(text)))
+}
+
+/// A header as text; what is not UTF-8 in it is replaced.
+fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+    let value = headers
+        .get(name)
+        .map_or(b"".as_slice(), |value| value.as_bytes());
+    String::from_utf8_lossy(value).trim().to_owned()
+}
+
+fn respond(pushed: &Pushed, receipts: bool) -> Response {
+    let mut body = match (pushed.shape, pushed.first, pushed.rejected) {
+        (Shape::One, Some(log_id), 0) => json!({
+            "log_id": log_id.to_string(),
+            "status": "accepted",
+            "pii_detected": pushed.pii.keys().collect::<Vec<_>>(),
+            "pii_masked": !pushed.pii.is_empty(),
+        }),
+        _ => many(pushed),
+    };
+    if let (true, Some(object)) = (receipts, body.as_object_mut()) {
+        object.insert(
+            "receipts".into(),
+            pushed.receipts.iter().map(receipt).collect(),
+        );
+    }
+    let status = if pushed.rejected == 0 {
+        StatusCode::OK
+    } else {
+        StatusCode::MULTI_STATUS
+    };
+    super::json(status, &body)
+}
+
+fn many(pushed: &Pushed) -> Value {
+    let errors: Vec<Value> = pushed
+        .rejections
+        .iter()
+        .map(|rejected| json!({ "index": rejected.index, "reason": rejected.reason }))
+        .collect();
+    json!({
+        "accepted": pushed.accepted,
+        "rejected": pushed.rejected,
+        "pii_detected": pushed.pii,
+        "errors": errors,
+    })
+}
+
+fn receipt(receipt: &Receipt) -> Value {
+    json!({
+        "shard": receipt.shard.to_string(),
+        "seq": receipt.seq,
+        "copies": receipt.copies,
+        "policy_epoch": receipt.policy_epoch,
+    })
+}

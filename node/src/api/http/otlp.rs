@@ -1,0 +1,158 @@
+//! `POST /v1/logs`: OpenTelemetry over HTTP, protobuf or JSON, answered in kind.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hushlog_ingest::body::{self, Encoding};
+use hushlog_ingest::json::Shape;
+use hushlog_proto::opentelemetry::proto::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use prost::Message;
+use serde_json::json;
+
+use super::body::{Limits, read};
+use super::ingest::{content_type, encodings, undecodable};
+use super::{Api, Explained, Failure, Kind};
+use crate::api::otlp;
+use crate::gateway::{Batch, Pushed, Source};
+
+/// How the client speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    Json,
+}
+
+/// `google.rpc.Status`, the body of every refusal.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+/// Takes one export request.
+pub(super) async fn logs(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let form = match content_type(&headers).as_str() {
+        "application/x-protobuf" => Form::Protobuf,
+        "application/json" => Form::Json,
+        _ => {
+            let message = "send Content-Type: application/x-protobuf or application/json";
+            return Err(Failure::new(Kind::UnsupportedMediaType, message));
+        }
+    };
+    Ok(match take(&api, form, &headers, body).await {
+        Ok(pushed) => accepted(form, pushed.as_ref()),
+        Err(failure) => refused(form, failure),
+    })
+}
+
+/// `None` for a request without records, which is no mistake in this protocol.
+async fn take(
+    api: &Api,
+    form: Form,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<Pushed>, Failure> {
+    let encodings = encodings(headers)?;
+    let limits = Limits {
+        bytes_max: api.body_bytes_max,
+        compressed: !encodings.is_empty(),
+        admission: api.gateway.admission(),
+    };
+    let (body, permit) = read(body, headers, limits).await?;
+    let batch = Batch {
+        source: source(form, body, encodings, api.body_bytes_max),
+        service: String::new(),
+        environment: String::new(),
+        key: None,
+    };
+    match api.gateway.push(batch, permit).await {
+        Ok(pushed) => Ok(Some(pushed)),
+        Err(failure) if failure.kind == Kind::EmptyBody => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn source(form: Form, body: Bytes, encodings: Vec<Encoding>, limit: usize) -> Source {
+    Box::new(move |room, each| {
+        let decoded = body::decode(&body, &encodings, limit).map_err(undecodable)?;
+        room.grow(decoded.len())?;
+        let request = match form {
+            Form::Json => otlp::read_json(&decoded)?,
+            Form::Protobuf => ExportLogsServiceRequest::decode(&*decoded).map_err(|_| {
+                Failure::new(
+                    Kind::InvalidBody,
+                    "the body is not an ExportLogsServiceRequest",
+                )
+            })?,
+        };
+        let shape: Shape = otlp::records(request, each);
+        Ok(shape)
+    })
+}
+
+/// What an exporter learns about rejected records; nothing when there are none.
+pub(crate) fn partial_success(pushed: &Pushed) -> Option<ExportLogsPartialSuccess> {
+    let reason = pushed.rejections.first()?.reason;
+    Some(ExportLogsPartialSuccess {
+        rejected_log_records: i64::try_from(pushed.rejected).unwrap_or(i64::MAX),
+        error_message: reason.into(),
+    })
+}
+
+fn accepted(form: Form, pushed: Option<&Pushed>) -> Response {
+    let partial = pushed.and_then(partial_success);
+    match form {
+        Form::Protobuf => protobuf(
+            ExportLogsServiceResponse {
+                partial_success: partial,
+            }
+            .encode_to_vec(),
+        ),
+        Form::Json => {
+            let body = partial.map_or(json!({}), |partial| {
+                json!({ "partialSuccess": {
+                    "rejectedLogRecords": partial.rejected_log_records.to_string(),
+                    "errorMessage": partial.error_message,
+                }})
+            });
+            super::json(axum::http::StatusCode::OK, &body)
+        }
+    }
+}
+
+fn refused(form: Form, failure: Failure) -> Response {
+    let status = RpcStatus {
+        code: failure.kind.grpc() as i32,
+        message: failure.message.clone(),
+    };
+    let mut response = failure.into_response();
+    response.extensions_mut().remove::<Failure>();
+    response.extensions_mut().insert(Explained);
+    let (kind, body) = match form {
+        Form::Protobuf => ("application/x-protobuf", status.encode_to_vec()),
+        Form::Json => {
+            let body = json!({ "code": status.code, "message": status.message });
+            ("application/json", body.to_string().into_bytes())
+        }
+    };
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+fn protobuf(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-protobuf")], body).into_response()
+}

@@ -1,0 +1,69 @@
+//! What masking does to a text; nothing of it is kept.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use hushlog_pii::Findings;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body::read_small;
+use super::{Api, Failure, Kind, json};
+use crate::limits::PII_TEST_BYTES_MAX;
+
+#[derive(Deserialize)]
+struct Test {
+    text: String,
+}
+
+/// `POST /api/v1/pii/test`.
+pub(super) async fn test(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
+    // JSON may spell each byte in six.
+    let body = read_small(body, PII_TEST_BYTES_MAX * 6 + 64).await?;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Failure::new(
+            Kind::EmptyBody,
+            "the body is empty; send {\"text\":\"…\"}",
+        ));
+    }
+    let masker = api.masker.clone();
+    let answer = api.offload.run(move || {
+        let test: Test = serde_json::from_slice(&body).map_err(|_| {
+            Failure::new(
+                Kind::InvalidBody,
+                "the body must be a JSON object with a string `text`",
+            )
+        })?;
+        if test.text.len() > PII_TEST_BYTES_MAX {
+            return Err(super::too_large(PII_TEST_BYTES_MAX));
+        }
+        Ok(describe(&test.text, &masker.mask_text(&test.text)))
+    });
+    Ok(json(StatusCode::OK, &answer.await??))
+}
+
+/// Offsets go out in code points of the text that was sent.
+fn describe(text: &str, findings: &Findings<'_>) -> Value {
+    let mut counted = (0, 0);
+    let mut code_points = |byte: usize| {
+        let more = text
+            .get(counted.0..byte)
+            .map_or(0, |part| part.chars().count());
+        counted = (byte, counted.1 + more);
+        counted.1
+    };
+    let spans: Vec<Value> = findings
+        .spans
+        .iter()
+        .map(|span| {
+            json!({
+                "start": code_points(span.start),
+                "end": code_points(span.end),
+                "detector": span.detector,
+                "strategy": span.strategy.name(),
+            })
+        })
+        .collect();
+    json!({ "masked": findings.masked, "spans": spans })
+}

@@ -1,0 +1,82 @@
+//! Who answers questions: the coordinator, or a fake in tests.
+//!
+//! Questions and answers cross this border as the JSON of the HTTP interface, so that handlers know
+//! nothing of plans and partials, and both protocols share one validation.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hushlog_record::{ExceptionId, LogId, Timestamp};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::error::Failure;
+
+/// A JSON answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The body.
+    pub json: Bytes,
+    /// Whether a shard is missing in it.
+    pub partial: bool,
+}
+
+/// The question of `GET /api/v1/exceptions/top-k`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopK {
+    /// How many.
+    pub k: u32,
+    /// How far back, as asked (`1h`).
+    pub window: String,
+    /// The same as a duration.
+    pub duration: Duration,
+    /// One service only.
+    pub service: Option<String>,
+    /// One environment only.
+    pub environment: Option<String>,
+    /// End of the window; the node's time unless asked.
+    pub end: Timestamp,
+    /// Aligned to multiples of the window.
+    pub tumbling: bool,
+    /// One row per type, all services together.
+    pub fold_services: bool,
+}
+
+/// Answers questions. Every method answers by its deadline.
+pub trait Reader: Send + Sync + 'static {
+    /// `POST /api/v1/logs/query`.
+    fn search(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
+
+    /// `GET /api/v1/logs/{id}`: `None` only when every shard that could hold it answered.
+    fn get(&self, id: LogId, deadline: Instant) -> BoxFuture<'_, Result<Option<Bytes>, Failure>>;
+
+    /// `GET /api/v1/logs/{id}/context`.
+    fn context(
+        &self,
+        id: LogId,
+        before: u32,
+        after: u32,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>>;
+
+    /// `GET /api/v1/exceptions/top-k`.
+    fn top_k(&self, question: TopK, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
+
+    /// `GET /api/v1/exceptions/{id}` over the window that ends now.
+    fn exception(
+        &self,
+        id: ExceptionId,
+        window: Duration,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>>;
+}
+
+/// What the node says about itself.
+pub trait Control: Send + Sync + 'static {
+    /// Whether it can take traffic; else the reason.
+    fn ready(&self) -> Result<(), String>;
+
+    /// `GET /api/v1/cluster`.
+    fn describe(&self) -> Value;
+}

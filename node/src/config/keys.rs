@@ -1,0 +1,259 @@
+//! The list of all keys, and the page of documentation made from it.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+/// How long a bucket stays open in a cluster unless configured.
+pub const BUCKET_CLUSTER: Duration = Duration::from_secs(3600);
+/// How long a bucket stays open on a node alone unless configured.
+pub const BUCKET_ALONE: Duration = Duration::from_secs(24 * 3600);
+/// Shortest bucket.
+pub const BUCKET_MIN: Duration = Duration::from_secs(1);
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name in the file, sections joined by a dot.
+    pub name: &'static str,
+    /// Its value when nobody says.
+    pub default: &'static str,
+    /// What it does, one sentence.
+    pub help: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key {
+        name,
+        default,
+        help,
+    }
+}
+
+/// Every key, sorted by section.
+pub const KEYS: &[Key] = &[
+    key(
+        "data",
+        "./hushlog-data",
+        "Folder of everything the node keeps.",
+    ),
+    key("http", "127.0.0.1:7700", "Address of the HTTP interface."),
+    key(
+        "grpc",
+        "127.0.0.1:4317",
+        "Address of the gRPC interface, also for the other nodes.",
+    ),
+    key(
+        "threads",
+        "0",
+        "Threads for CPU work; 0 means one per core.",
+    ),
+    key(
+        "log",
+        "info",
+        "Which lines of the node's own log are printed, as in RUST_LOG.",
+    ),
+    key(
+        "node.id",
+        "1",
+        "Number of this node in its cluster, from 1.",
+    ),
+    key("node.region", "home", "Region of this node."),
+    key(
+        "node.zone",
+        "",
+        "Zone of this node; replicas spread over zones.",
+    ),
+    key(
+        "node.advertise",
+        "",
+        "host:port where other nodes reach `grpc`; empty: `grpc` itself.",
+    ),
+    key(
+        "cluster.peers",
+        "",
+        "Every node as `id=host:port` (gRPC), this one too; empty: alone.",
+    ),
+    key(
+        "cluster.replication",
+        "3",
+        "Copies of every record, at most the number of nodes.",
+    ),
+    key(
+        "cluster.bucket",
+        "auto",
+        "How long a bucket is open; auto: 1h in a cluster, 24h alone.",
+    ),
+    key(
+        "cluster.slots",
+        "0",
+        "Slots of a bucket; 0 means one per node.",
+    ),
+    key(
+        "cluster.heartbeat",
+        "250ms",
+        "Time between two heartbeats of a leader.",
+    ),
+    key(
+        "cluster.election_min",
+        "1s",
+        "Shortest silence of a leader before an election.",
+    ),
+    key(
+        "cluster.election_max",
+        "2s",
+        "Longest silence of a leader before an election.",
+    ),
+    key(
+        "limits.ingest_memory",
+        "256MiB",
+        "Bytes of requests being taken in; beyond: 429.",
+    ),
+    key(
+        "limits.body",
+        "64MiB",
+        "Bytes of one request after decompression; beyond: 413.",
+    ),
+    key(
+        "limits.ingest_timeout",
+        "10s",
+        "Time to store a request once it has been read.",
+    ),
+    key(
+        "limits.query_memory",
+        "256MiB",
+        "Bytes of all queries of this node together.",
+    ),
+    key("limits.queries", "64", "Queries at once; beyond: 429."),
+    key(
+        "limits.query_timeout",
+        "30s",
+        "Time for a query that names none; also the longest.",
+    ),
+    key(
+        "limits.tail_memory",
+        "512MiB",
+        "Bytes of decoded tail kept for queries.",
+    ),
+    key(
+        "limits.connections",
+        "4096",
+        "Open connections of each interface.",
+    ),
+    key(
+        "cut.bytes",
+        "32MiB",
+        "Bytes of a shard's tail that make a segment.",
+    ),
+    key(
+        "cut.age",
+        "10m",
+        "Age of a shard's tail that makes a segment.",
+    ),
+    key(
+        "cut.backlog",
+        "512MiB",
+        "Bytes of a shard's tail at which new records get 429.",
+    ),
+];
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+impl Key {
+    /// The environment variable that overrides it: `HUSHLOG_CUT_BYTES`.
+    pub fn variable(&self) -> String {
+        format!(
+            "HUSHLOG_{}",
+            self.name.replace('.', "_").to_ascii_uppercase()
+        )
+    }
+
+    /// The flag that overrides it, without dashes in front: `cut-bytes`.
+    pub fn flag(&self) -> String {
+        self.name.replace(['.', '_'], "-")
+    }
+}
+
+/// The page `docs/configuration.md`.
+pub fn page() -> String {
+    let mut page = String::from(HEAD);
+    for key in KEYS {
+        let default = if key.default.is_empty() {
+            "(empty)".into()
+        } else {
+            format!("`{}`", key.default)
+        };
+        let (name, flag, variable, help) = (key.name, key.flag(), key.variable(), key.help);
+        writeln!(
+            page,
+            "| `{name}` | {default} | `{variable}` | `--{flag}` | {help} |"
+        )
+        .expect("writing to a string cannot fail");
+    }
+    page.push_str(TAIL);
+    page
+}
+
+const HEAD: &str = "# Configuration
+
+A node needs no configuration. What is set comes from four places; the later one wins:
+
+1. the default,
+2. the TOML file given with `--config FILE` (or `HUSHLOG_CONFIG`),
+3. the environment,
+4. the flags of `hushlog serve`.
+
+A dot in a name is a section of the file: `cut.bytes` is `bytes` under `[cut]`. Sizes are whole
+numbers with `B`, `KiB`, `MiB` or `GiB` behind them, durations with `ms`, `s`, `m`, `h` or `d`. An
+unknown key, variable or value stops the start with exit code 78 and one line that names it and the
+nearest known one.
+
+| key | default | variable | flag | meaning |
+| --- | --- | --- | --- | --- |
+";
+
+const TAIL: &str = "
+Three nodes on three machines:
+
+```toml
+# node 1; the other two differ in `id` and in the addresses they listen on
+data = \"/var/lib/hushlog\"
+http = \"10.0.0.1:7700\"
+grpc = \"10.0.0.1:4317\"
+
+[node]
+id = 1
+zone = \"a\"
+
+[cluster]
+peers = [\"1=10.0.0.1:4317\", \"2=10.0.0.2:4317\", \"3=10.0.0.3:4317\"]
+```
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_in_the_docs_is_the_one_made_from_the_list() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, page()).expect("the docs folder");
+        }
+        assert_eq!(std::fs::read_to_string(path).expect("the page"), page());
+    }
+
+    #[test]
+    fn names_variables_and_flags_are_unique() {
+        let mut seen = std::collections::BTreeSet::new();
+        for key in KEYS {
+            assert!(
+                seen.insert(key.variable()) && seen.insert(key.flag()),
+                "{}",
+                key.name
+            );
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Settings: one TOML file, each key overridable by an environment variable and by a flag.
+//!
+//! [`keys::KEYS`] is the whole list, with defaults and explanations; `docs/configuration.md` is made
+//! from it. Settings are what a user chooses; clocks, randomness and the like are components and are
+//! passed separately.
+
+pub mod keys;
+mod layers;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hushlog_record::NodeId;
+
+pub use layers::{Error, Layers, Origin};
+
+/// All settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Folder of everything the node keeps.
+    pub data: PathBuf,
+    /// Address of the HTTP interface.
+    pub http: SocketAddr,
+    /// Address of the gRPC interface, for producers and readers and for the other nodes.
+    pub grpc: SocketAddr,
+    /// Who this node is.
+    pub node: Node,
+    /// Whom it works with.
+    pub cluster: Cluster,
+    /// What it may use.
+    pub limits: Limits,
+    /// When the tail becomes a segment.
+    pub cut: Cut,
+    /// Threads for CPU work; 0 means one per core.
+    pub threads: usize,
+    /// Which log lines of the node itself are printed, in the syntax of `RUST_LOG`.
+    pub log: String,
+}
+
+/// Who this node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its number, at least 1.
+    pub id: NodeId,
+    /// Its region.
+    pub region: String,
+    /// Its zone.
+    pub zone: String,
+    /// Host and port where the other nodes reach its gRPC interface.
+    pub advertise: String,
+}
+
+/// One voter of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its number.
+    pub id: NodeId,
+    /// Host and port of its gRPC interface.
+    pub address: String,
+}
+
+/// Whom a node works with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// All nodes, this one among them, sorted by number.
+    pub peers: Vec<Peer>,
+    /// Copies of every record.
+    pub replication: usize,
+    /// How long a bucket stays open.
+    pub bucket: Duration,
+    /// Slots of a bucket.
+    pub slots: u16,
+    /// Time between two heartbeats of a leader.
+    pub heartbeat: Duration,
+    /// Shortest silence after which a follower stands for election.
+    pub election_min: Duration,
+    /// Longest such silence.
+    pub election_max: Duration,
+}
+
+/// What a node may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of requests being taken in.
+    pub ingest_memory: usize,
+    /// Bytes of one decoded request.
+    pub body: usize,
+    /// Time from the head of an ingest request to its answer.
+    pub ingest_timeout: Duration,
+    /// Bytes of all queries together.
+    pub query_memory: usize,
+    /// Queries at once; the next one is refused.
+    pub queries: usize,
+    /// Time for a query that does not say.
+    pub query_timeout: Duration,
+    /// Bytes of decoded tail kept for queries.
+    pub tail_memory: usize,
+    /// Open connections of each interface.
+    pub connections: usize,
+}
+
+/// When the tail becomes a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes of blocks in a tail.
+    pub bytes: usize,
+    /// Age of the oldest block of a tail.
+    pub age: Duration,
+    /// Bytes of blocks in a tail at which new records are refused.
+    pub backlog: usize,
+}
+
+impl Config {
+    /// The defaults alone.
+    pub fn defaults() -> Self {
+        Self::from_layers(&Layers::new()).expect("the defaults are valid, as a test shows")
+    }
+
+    /// Reads every setting and checks what several of them say together.
+    pub fn from_layers(layers: &Layers) -> Result<Self, Error> {
+        let grpc = layers.address("grpc")?;
+        let node = read_node(layers, grpc)?;
+        let cluster = read_cluster(layers, &node)?;
+        let config = Self {
+            data: PathBuf::from(layers.text("data")),
+            http: layers.address("http")?,
+            grpc,
+            node,
+            cluster,
+            limits: read_limits(layers)?,
+            cut: Cut {
+                bytes: layers.bytes("cut.bytes")?,
+                age: layers.duration("cut.age")?,
+                backlog: layers.bytes("cut.backlog")?,
+            },
+            threads: layers.number("threads")?,
+            log: layers.text("log").into(),
+        };
+        if config.cut.backlog < config.cut.bytes {
+            return Err(layers.invalid("cut.backlog", "at least as much as cut.bytes"));
+        }
+        if config.limits.ingest_memory < config.limits.body {
+            return Err(layers.invalid("limits.ingest_memory", "at least as much as limits.body"));
+        }
+        Ok(config)
+    }
+
+    /// Whether the node is its whole cluster.
+    pub fn is_alone(&self) -> bool {
+        self.cluster.peers.len() == 1
+    }
+}
+
+fn read_node(layers: &Layers, grpc: SocketAddr) -> Result<Node, Error> {
+    let advertise = match layers.text("node.advertise") {
+        "" => grpc.to_string(),
+        address => address.into(),
+    };
+    let id = layers.number("node.id")?;
+    if id == 0 {
+        return Err(layers.invalid("node.id", "a number from 1"));
+    }
+    Ok(Node {
+        id,
+        region: layers.text("node.region").into(),
+        zone: layers.text("node.zone").into(),
+        advertise,
+    })
+}
+
+fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
+    const PEERS: &str = "cluster.peers";
+    const EXPECTED: &str = "`id=host:port` for every node, this one too, separated by commas";
+    let mut peers = Vec::new();
+    for part in layers
+        .text(PEERS)
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let (id, address) = part
+            .split_once('=')
+            .ok_or_else(|| layers.invalid(PEERS, EXPECTED))?;
+        let id = id
+            .trim()
+            .parse()
+            .map_err(|_| layers.invalid(PEERS, EXPECTED))?;
+        peers.push(Peer {
+            id,
+            address: address.trim().into(),
+        });
+    }
+    if peers.is_empty() {
+        peers.push(Peer {
+            id: node.id,
+            address: node.advertise.clone(),
+        });
+    }
+    peers.sort_by_key(|peer| peer.id);
+    let unique = peers.windows(2).all(|pair| pair[0].id != pair[1].id);
+    if !unique || peers[0].id == 0 || !peers.iter().any(|peer| peer.id == node.id) {
+        return Err(layers.invalid(PEERS, EXPECTED));
+    }
+    let nodes = peers.len();
+    let bucket = match layers.text("cluster.bucket") {
+        "auto" if nodes == 1 => keys::BUCKET_ALONE,
+        "auto" => keys::BUCKET_CLUSTER,
+        _ => layers.duration("cluster.bucket")?,
+    };
+    let slots = match layers.number("cluster.slots")? {
+        0 => u16::try_from(nodes).unwrap_or(u16::MAX),
+        slots => slots,
+    };
+    let cluster = Cluster {
+        peers,
+        replication: layers
+            .number::<usize>("cluster.replication")?
+            .clamp(1, nodes),
+        bucket,
+        slots,
+        heartbeat: layers.duration("cluster.heartbeat")?,
+        election_min: layers.duration("cluster.election_min")?,
+        election_max: layers.duration("cluster.election_max")?,
+    };
+    if cluster.bucket < keys::BUCKET_MIN {
+        return Err(layers.invalid("cluster.bucket", "at least 1s"));
+    }
+    if cluster.election_min < cluster.heartbeat * 2 {
+        return Err(layers.invalid("cluster.election_min", "at least twice cluster.heartbeat"));
+    }
+    if cluster.election_max <= cluster.election_min {
+        return Err(layers.invalid("cluster.election_max", "more than cluster.election_min"));
+    }
+    Ok(cluster)
+}
+
+fn read_limits(layers: &Layers) -> Result<Limits, Error> {
+    Ok(Limits {
+        ingest_memory: layers.bytes("limits.ingest_memory")?,
+        body: layers.bytes("limits.body")?,
+        ingest_timeout: layers.duration("limits.ingest_timeout")?,
+        query_memory: layers.bytes("limits.query_memory")?,
+        queries: layers.number("limits.queries")?,
+        query_timeout: layers.duration("limits.query_timeout")?,
+        tail_memory: layers.bytes("limits.tail_memory")?,
+        connections: layers.number("limits.connections")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, Error> {
+        let mut layers = Layers::new();
+        for (key, value) in pairs {
+            layers.set(key, value, Origin::Flag)?;
+        }
+        Config::from_layers(&layers)
+    }
+
+    #[test]
+    fn defaults_are_one_node_on_this_machine() {
+        let config = Config::defaults();
+        assert_eq!(config.http.to_string(), "127.0.0.1:7700");
+        assert_eq!(config.grpc.to_string(), "127.0.0.1:4317");
+        assert_eq!(config.data, PathBuf::from("./hushlog-data"));
+        assert!(config.is_alone());
+        assert_eq!(config.cluster.replication, 1);
+        assert_eq!(config.cluster.bucket, Duration::from_secs(24 * 3600));
+        assert_eq!(config.limits.body, 64 << 20);
+    }
+
+    #[test]
+    fn peers_make_a_cluster() {
+        let peers = "2=b:4317, 1=a:4317,3=c:4317";
+        let config = with(&[("node.id", "2"), ("cluster.peers", peers)]).expect("valid");
+        let ids: Vec<_> = config.cluster.peers.iter().map(|peer| peer.id).collect();
+        assert_eq!(ids, [1, 2, 3]);
+        assert_eq!((config.cluster.replication, config.cluster.slots), (3, 3));
+        assert_eq!(config.cluster.bucket, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn impossible_settings_are_refused_by_name() {
+        let cases = [
+            (
+                vec![("node.id", "4"), ("cluster.peers", "1=a:1,2=b:1")],
+                "cluster.peers",
+            ),
+            (vec![("cluster.peers", "1=a:1,1=b:1")], "cluster.peers"),
+            (vec![("cluster.peers", "nonsense")], "cluster.peers"),
+            (vec![("node.id", "0")], "node.id"),
+            (vec![("http", "here")], "http"),
+            (vec![("cut.age", "soon")], "cut.age"),
+            (vec![("cut.backlog", "1KiB")], "cut.backlog"),
+            (vec![("limits.body", "1TiB")], "limits.ingest_memory"),
+            (vec![("cluster.bucket", "1ms")], "cluster.bucket"),
+            (vec![("cluster.heartbeat", "10s")], "cluster.election_min"),
+        ];
+        for (pairs, key) in cases {
+            let error = with(&pairs).expect_err(key).to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The one place where a failure becomes a status, for HTTP and gRPC alike.
+//!
+//! A message is one sentence that a person can act on; it never carries text of a record.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tonic::metadata::MetadataValue;
+
+use crate::limits::RETRY_AFTER;
+
+/// What kind of failure it is; decides status and `code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// There is nothing in the body.
+    EmptyBody,
+    /// The body is not what its type says.
+    InvalidBody,
+    /// The query language was not spoken correctly.
+    InvalidQuery,
+    /// A parameter is out of its range or malformed.
+    InvalidArgument,
+    /// No such thing, and everyone who could hold it was asked.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The client sent its body too slowly.
+    RequestTimeout,
+    /// The body is over the limit.
+    TooLarge,
+    /// A content type or encoding that is not spoken.
+    UnsupportedMediaType,
+    /// The node takes no more for the moment; nothing of the request was stored.
+    Overloaded,
+    /// There is no quorum or no leader; nothing of the request was stored.
+    Unavailable,
+    /// A shard that is needed for a whole answer did not answer.
+    Incomplete,
+    /// Something was proposed and not all of it is known to be stored.
+    OutcomeUnknown,
+    /// The time for the answer is over.
+    DeadlineExceeded,
+    /// The disk is full; nothing of the request was stored.
+    DiskFull,
+    /// A mistake in Hushlog.
+    Internal,
+}
+
+impl Kind {
+    /// The HTTP status.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::EmptyBody | Self::InvalidBody | Self::InvalidQuery | Self::InvalidArgument => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OutcomeUnknown | Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable code of error bodies.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::EmptyBody => "empty_body",
+            Self::InvalidBody => "invalid_body",
+            Self::InvalidQuery => "invalid_query",
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::TooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Incomplete => "incomplete",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::DiskFull => "disk_full",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The gRPC status. What a client may retry without a key is `UNAVAILABLE`.
+    pub const fn grpc(self) -> tonic::Code {
+        match self {
+            Self::EmptyBody
+            | Self::InvalidBody
+            | Self::InvalidQuery
+            | Self::InvalidArgument
+            | Self::UnsupportedMediaType => tonic::Code::InvalidArgument,
+            Self::NotFound => tonic::Code::NotFound,
+            Self::MethodNotAllowed => tonic::Code::Unimplemented,
+            Self::RequestTimeout | Self::OutcomeUnknown | Self::DeadlineExceeded => {
+                tonic::Code::DeadlineExceeded
+            }
+            Self::TooLarge | Self::DiskFull => tonic::Code::ResourceExhausted,
+            Self::Overloaded | Self::Unavailable | Self::Incomplete => tonic::Code::Unavailable,
+            Self::Internal => tonic::Code::Internal,
+        }
+    }
+
+    const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Overloaded | Self::Unavailable | Self::Incomplete => Some(RETRY_AFTER),
+            _ => None,
+        }
+    }
+}
+
+/// A request that is not answered as it was meant to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Its kind.
+    pub kind: Kind,
+    /// One sentence that a person can act on.
+    pub message: String,
+    /// Byte offset in the body or query that is meant.
+    pub position: Option<usize>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            position: None,
+        }
+    }
+
+    /// The same, pointing to a byte offset.
+    #[must_use]
+    pub fn at(mut self, position: usize) -> Self {
+        self.position = Some(position);
+        self
+    }
+
+    /// When a retry makes sense, if it does without a key.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.kind.retry_after()
+    }
+
+    /// The body of `api.md`.
+    pub fn body(&self, request_id: &str) -> Value {
+        let mut error = json!({
+            "code": self.kind.code(),
+            "message": self.message,
+            "request_id": request_id,
+        });
+        if let (Some(position), Some(object)) = (self.position, error.as_object_mut()) {
+            object.insert("position".into(), position.into());
+        }
+        json!({ "error": error })
+    }
+}
+
+impl From<crate::offload::Error> for Failure {
+    fn from(error: crate::offload::Error) -> Self {
+        let kind = match error {
+            crate::offload::Error::Panicked => Kind::Internal,
+            crate::offload::Error::Ended => Kind::Unavailable,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// The status alone, with the failure beside it: the outermost layer, which knows the request's id,
+/// writes the body.
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.status().into_response();
+        if let Some(wait) = self.retry_after() {
+            response.headers_mut().insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Failure> for tonic::Status {
+    fn from(failure: Failure) -> Self {
+        let retry_after = failure.retry_after();
+        let mut status = Self::new(failure.kind.grpc(), failure.message);
+        let code = MetadataValue::from_static(failure.kind.code());
+        status.metadata_mut().insert("hushlog-code", code);
+        if let Some(wait) = retry_after {
+            status
+                .metadata_mut()
+                .insert("retry-after", MetadataValue::from(wait.as_secs().max(1)));
+        }
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_contract() {
+        let cases = [
+            (Kind::EmptyBody, 400, false),
+            (Kind::InvalidBody, 400, false),
+            (Kind::InvalidQuery, 400, false),
+            (Kind::NotFound, 404, false),
+            (Kind::MethodNotAllowed, 405, false),
+            (Kind::RequestTimeout, 408, false),
+            (Kind::TooLarge, 413, false),
+            (Kind::UnsupportedMediaType, 415, false),
+            (Kind::Overloaded, 429, true),
+            (Kind::Unavailable, 503, true),
+            (Kind::OutcomeUnknown, 504, false),
+            (Kind::DiskFull, 507, false),
+            (Kind::Internal, 500, false),
+        ];
+        for (kind, status, retry) in cases {
+            let response = Failure::new(kind, "x").into_response();
+            assert_eq!(response.status(), status, "{kind:?}");
+            assert_eq!(
+                response.headers().contains_key("retry-after"),
+                retry,
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn bodies_point_to_the_place() {
+        let body = Failure::new(Kind::InvalidBody, "no").at(7).body("r1");
+        let expected = json!({"error": {
+            "code": "invalid_body", "message": "no", "request_id": "r1", "position": 7
+        }});
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn grpc_tells_exporters_to_retry_overload() {
+        let status = tonic::Status::from(Failure::new(Kind::Overloaded, "x"));
+        assert_eq!(status.code(), tonic::Code::Unavailable);
+        assert!(status.metadata().contains_key("retry-after"));
+    }
+}

@@ -1,0 +1,241 @@
+//! The CPU part of a request: decode, parse, mask, and rows to parts.
+//!
+//! Goes through the body in small runs of records, stage by stage, so that each run stays in the
+//! processor's caches and the time of each stage can be told.
+
+use std::collections::BTreeMap;
+
+use hushlog_ingest::json::Rejected;
+use hushlog_ingest::{Context, RawRecord, parse};
+use hushlog_pii::Masker;
+use hushlog_record::block::PartKey;
+use hushlog_record::{LogId, Masked, Record, Timestamp};
+
+use super::numbers::{Numbers, cpu_time};
+use super::rows::{Part, Rows};
+use super::{Batch, Key, Pushed, Room, Sink, draw, verdict};
+use crate::entropy::Stream;
+use crate::error::{Failure, Kind};
+use crate::limits::{PART_ROWS_MAX, PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX, STAGE_RUN_ROWS};
+
+/// What requests are prepared with.
+pub(super) struct Bench<'a> {
+    pub(super) masker: &'a Masker,
+    pub(super) received: Timestamp,
+    pub(super) numbers: &'a Numbers,
+}
+
+/// A request that is ready to be stored.
+pub(super) struct Prepared {
+    /// Everything but the receipts.
+    pub(super) pushed: Pushed,
+    pub(super) parts: Vec<Part>,
+    pub(super) text_bytes: usize,
+}
+
+impl Bench<'_> {
+    /// Reads the records of a request and finds their shards.
+    pub(super) fn prepare(
+        &self,
+        batch: Batch,
+        mut room: Room<'_>,
+        mut ids: Stream,
+        sink: &dyn Sink,
+    ) -> Result<Prepared, Failure> {
+        let mut random = || draw(&mut ids);
+        let mut line = Line {
+            bench: self,
+            context: Context {
+                received: self.received,
+                service: &batch.service,
+                environment: &batch.environment,
+                random: &mut random,
+            },
+            run: Vec::with_capacity(STAGE_RUN_ROWS),
+            tally: Tally::default(),
+            pieces: Pieces::new(batch.key),
+            mark: cpu_time(),
+        };
+        let source = batch.source;
+        let read = source(&mut room, &mut |outcome| line.take(outcome));
+        line.finish_run();
+        let Line { tally, pieces, .. } = line;
+        let shape = read?;
+        if tally.accepted == 0 && tally.rejected == 0 {
+            return Err(Failure::new(
+                Kind::EmptyBody,
+                "there is no record in the body",
+            ));
+        }
+        let text_bytes = pieces.text_bytes();
+        let parts = pieces.route(sink)?;
+        let pushed = Pushed {
+            shape,
+            accepted: tally.accepted,
+            rejected: tally.rejected,
+            rejections: tally.rejections,
+            pii: tally.pii,
+            first: tally.first,
+            receipts: Vec::new(),
+        };
+        Ok(Prepared {
+            pushed,
+            parts,
+            text_bytes,
+        })
+    }
+}
+
+/// One request on its way through the stages.
+struct Line<'a> {
+    bench: &'a Bench<'a>,
+    context: Context<'a>,
+    run: Vec<RawRecord>,
+    tally: Tally,
+    pieces: Pieces,
+    /// CPU time when the stage that is running began.
+    mark: u64,
+}
+
+impl Line<'_> {
+    fn take(&mut self, outcome: Result<RawRecord, Rejected>) {
+        match outcome {
+            Ok(raw) => self.run.push(raw),
+            Err(rejected) => self.tally.reject(rejected),
+        }
+        if self.run.len() >= STAGE_RUN_ROWS {
+            self.finish_run();
+        }
+    }
+
+    fn finish_run(&mut self) {
+        let numbers = self.bench.numbers;
+        let decoded = cpu_time();
+        numbers.decode.add_nanos(decoded.saturating_sub(self.mark));
+        let context = &mut self.context;
+        let records: Vec<Record> = self
+            .run
+            .drain(..)
+            .map(|raw| parse::record(raw, context))
+            .collect();
+        let parsed = cpu_time();
+        numbers.parse.add_nanos(parsed.saturating_sub(decoded));
+        let masker = self.bench.masker;
+        let masked: Vec<Masked<Record>> = records
+            .into_iter()
+            .map(|record| masker.mask(record))
+            .collect();
+        let done = cpu_time();
+        numbers.mask.add_nanos(done.saturating_sub(parsed));
+        for record in masked {
+            self.tally.accept(&record);
+            self.pieces.push(record);
+        }
+        self.mark = cpu_time();
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    accepted: usize,
+    rejected: usize,
+    rejections: Vec<Rejected>,
+    pii: BTreeMap<String, u64>,
+    first: Option<LogId>,
+}
+
+impl Tally {
+    fn accept(&mut self, record: &Record) {
+        self.accepted += 1;
+        self.first.get_or_insert(record.log_id);
+        for detector in &record.pii {
+            match self.pii.get_mut(detector) {
+                Some(count) => *count += 1,
+                None => {
+                    self.pii.insert(detector.clone(), 1);
+                }
+            }
+        }
+    }
+
+    fn reject(&mut self, rejected: Rejected) {
+        self.rejected += 1;
+        if self.rejections.len() < REJECTIONS_LISTED_MAX {
+            self.rejections.push(rejected);
+        }
+    }
+}
+
+/// Rows cut into pieces that fit into a block: keyed ones by service, in the order of the request.
+struct Pieces {
+    key: Option<Key>,
+    open: BTreeMap<String, Rows>,
+    full: Vec<Rows>,
+    chunks: u32,
+}
+
+impl Pieces {
+    fn new(key: Option<Key>) -> Self {
+        Self {
+            key,
+            open: BTreeMap::new(),
+            full: Vec::new(),
+            chunks: 0,
+        }
+    }
+
+    fn push(&mut self, record: Masked<Record>) {
+        // Unkeyed rows of all services stay together until their shards are known.
+        let service = if self.key.is_some() {
+            record.service_name.as_str()
+        } else {
+            ""
+        };
+        let Some(rows) = self.open.get_mut(service) else {
+            let mut rows = Rows::new(self.next_key());
+            let service = service.to_owned();
+            rows.push(record);
+            self.open.insert(service, rows);
+            return;
+        };
+        if !is_full(rows) {
+            rows.push(record);
+            return;
+        }
+        let service = service.to_owned();
+        let mut next = Rows::new(self.next_key());
+        next.push(record);
+        self.full.extend(self.open.insert(service, next));
+    }
+
+    fn next_key(&mut self) -> Option<PartKey> {
+        let key = self.key?;
+        let chunk = self.chunks;
+        self.chunks += 1;
+        Some(PartKey {
+            producer: key.producer,
+            sequence: key.sequence,
+            chunk,
+        })
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.full
+            .iter()
+            .chain(self.open.values())
+            .map(|rows| rows.text_bytes)
+            .sum()
+    }
+
+    fn route(self, sink: &dyn Sink) -> Result<Vec<Part>, Failure> {
+        let mut parts = Vec::new();
+        for rows in self.full.into_iter().chain(self.open.into_values()) {
+            parts.extend(rows.route(sink).map_err(verdict::failure)?);
+        }
+        Ok(parts)
+    }
+}
+
+fn is_full(rows: &Rows) -> bool {
+    rows.records.len() >= PART_ROWS_MAX || rows.text_bytes >= PART_TEXT_BYTES_MAX
+}

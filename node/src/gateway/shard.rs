@@ -1,0 +1,345 @@
+//! Batching by shard: one task per shard that takes rows and sends blocks.
+//!
+//! No linger: an idle shard's rows leave at once. While a block is on its way the next one fills; a
+//! full one leaves too, as long as few are on their way. So blocks grow with load by themselves.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hushlog_record::block::Part as BlockPart;
+use hushlog_record::limits::BLOCK_TEXT_BYTES_TARGET;
+use hushlog_record::{Block, Masked, Record, ShardId};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::numbers::{Numbers, cpu_time};
+use super::rows::{Part, Rows};
+use super::{Permit, Placed, Receipt, Refused, Sink};
+use crate::clock::Clock;
+use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCKS_IN_FLIGHT_MAX, PART_ROWS_MAX};
+use crate::offload::Offload;
+use crate::tasks::{Policy, Tasks};
+
+/// What became of one part.
+pub(super) enum Outcome {
+    Stored(Vec<Receipt>),
+    Refused(Refused, Rows),
+}
+
+/// What all batchers use.
+pub(super) struct Shared {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) offload: Offload,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) tasks: Tasks,
+    pub(super) numbers: Numbers,
+    pub(super) policy_epoch: u64,
+}
+
+/// The batchers of all shards; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Batchers {
+    shared: Arc<Shared>,
+    inboxes: Arc<Mutex<FxHashMap<ShardId, mpsc::Sender<Submission>>>>,
+}
+
+/// Rows that wait for their block.
+struct Submission {
+    rows: Rows,
+    deadline: Instant,
+    /// The room of the request, kept until the rows are gone.
+    permit: Arc<Permit>,
+    done: oneshot::Sender<Outcome>,
+}
+
+impl Batchers {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            inboxes: Arc::default(),
+        }
+    }
+
+    /// Sends rows to their shard and waits until they are stored or refused.
+    pub(super) async fn submit(
+        &self,
+        part: Part,
+        permit: Arc<Permit>,
+        deadline: Instant,
+    ) -> Outcome {
+        let (done, outcome) = oneshot::channel();
+        let mut submission = Submission {
+            rows: part.rows,
+            deadline,
+            permit,
+            done,
+        };
+        // A batcher that ends at this moment has left the map: the next look finds or makes another.
+        while let Err(mpsc::error::SendError(back)) = self.inbox(part.shard).send(submission).await
+        {
+            submission = back;
+        }
+        // A batcher answers every submission; one that panicked may have proposed this one.
+        outcome
+            .await
+            .unwrap_or_else(|_| Outcome::Refused(Refused::OutcomeUnknown, Rows::new(None)))
+    }
+
+    fn inbox(&self, shard: ShardId) -> mpsc::Sender<Submission> {
+        let mut inboxes = self.inboxes.lock();
+        if let Some(inbox) = inboxes.get(&shard).filter(|inbox| !inbox.is_closed()) {
+            return inbox.clone();
+        }
+        let (sender, inbox) = mpsc::channel(BATCHER_INBOX_MAX);
+        inboxes.insert(shard, sender.clone());
+        let batcher = Batcher {
+            shard,
+            batchers: self.clone(),
+            filling: Filling::default(),
+            flights: FuturesUnordered::new(),
+        };
+        self.shared.tasks.spawn(
+            format!("batcher {shard}"),
+            Policy::Fatal,
+            batcher.run(inbox),
+        );
+        sender
+    }
+}
+
+/// The next block.
+#[derive(Default)]
+struct Filling {
+    submissions: Vec<Submission>,
+    text_bytes: usize,
+    rows: usize,
+}
+
+impl Filling {
+    fn add(&mut self, submission: Submission) {
+        self.text_bytes += submission.rows.text_bytes;
+        self.rows += submission.rows.records.len();
+        self.submissions.push(submission);
+    }
+
+    fn is_full(&self) -> bool {
+        self.text_bytes >= BLOCK_TEXT_BYTES_TARGET || self.rows >= PART_ROWS_MAX
+    }
+}
+
+/// The task of one shard.
+struct Batcher {
+    shard: ShardId,
+    batchers: Batchers,
+    filling: Filling,
+    flights: FuturesUnordered<BoxFuture<'static, ()>>,
+}
+
+impl Batcher {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Submission>) -> Result<(), String> {
+        let stop = self.batchers.shared.tasks.stop_token();
+        let mut leaving = false;
+        loop {
+            self.launch();
+            let may_take = !self.filling.is_full();
+            let idle = self.flights.is_empty() && !leaving;
+            tokio::select! {
+                biased; // new work comes last, so that load cannot starve acknowledgements
+                Some(()) = self.flights.next() => {}
+                () = stop.cancelled(), if !leaving => { leaving = true; self.leave(&mut inbox); }
+                received = inbox.recv(), if may_take => match received {
+                    Some(submission) => self.fill(submission, &mut inbox),
+                    None if self.flights.is_empty() => return Ok(()),
+                    None => { self.flights.next().await; }
+                },
+                () = tokio::time::sleep(BATCHER_IDLE), if idle => { leaving = true; self.leave(&mut inbox); }
+            }
+        }
+    }
+
+    /// Takes what else is waiting, up to a block.
+    fn fill(&mut self, submission: Submission, inbox: &mut mpsc::Receiver<Submission>) {
+        self.filling.add(submission);
+        while !self.filling.is_full() {
+            let Ok(submission) = inbox.try_recv() else {
+                return;
+            };
+            self.filling.add(submission);
+        }
+    }
+
+    /// Lets nothing more in; what is in is still stored.
+    fn leave(&self, inbox: &mut mpsc::Receiver<Submission>) {
+        inbox.close();
+        self.batchers
+            .inboxes
+            .lock()
+            .retain(|_, inbox| !inbox.is_closed());
+    }
+
+    /// Sends the block that fills, if it is time.
+    fn launch(&mut self) {
+        let in_flight = self.flights.len();
+        let due = in_flight == 0 || (self.filling.is_full() && in_flight < BLOCKS_IN_FLIGHT_MAX);
+        if self.filling.submissions.is_empty() || !due {
+            return;
+        }
+        let filling = std::mem::take(&mut self.filling);
+        let flight = fly(
+            Arc::clone(&self.batchers.shared),
+            self.shard,
+            filling.submissions,
+        );
+        self.flights.push(Box::pin(flight));
+    }
+}
+
+/// Seals one block, proposes it, and answers everyone who waits for it.
+async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) {
+    let now = Instant::now();
+    let (timely, late): (Vec<_>, Vec<_>) = submissions.into_iter().partition(|s| s.deadline > now);
+    for submission in late {
+        answer(
+            submission.done,
+            Outcome::Refused(Refused::Unavailable, submission.rows),
+        );
+    }
+    let Some(deadline) = timely.iter().map(|submission| submission.deadline).max() else {
+        return;
+    };
+    let (cargo, waiting) = load(timely);
+    let (block, cargo) = match seal(&shared, shard, cargo).await {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            tracing::error!(%shard, %error, "a block was not sealed");
+            for waiter in waiting {
+                answer(
+                    waiter.done,
+                    Outcome::Refused(Refused::Internal, Rows::new(None)),
+                );
+            }
+            return;
+        }
+    };
+    match shared.sink.propose(block, deadline).await {
+        Ok(placed) => {
+            drop(cargo);
+            for waiter in waiting {
+                let receipts = receipts(&placed, &waiter.rows, shared.policy_epoch);
+                answer(waiter.done, Outcome::Stored(receipts));
+            }
+        }
+        Err(why) => unload(cargo, waiting, why),
+    }
+}
+
+/// The rows of one block.
+struct Cargo {
+    records: Vec<Masked<Record>>,
+    parts: Vec<BlockPart>,
+}
+
+/// Who waits for which rows of it.
+struct Waiter {
+    rows: Range<u32>,
+    text_bytes: usize,
+    key: Option<hushlog_record::block::PartKey>,
+    done: oneshot::Sender<Outcome>,
+    _permit: Arc<Permit>,
+}
+
+fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
+    let mut cargo = Cargo {
+        records: Vec::new(),
+        parts: Vec::new(),
+    };
+    let mut waiting = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let Rows {
+            mut records,
+            text_bytes,
+            key,
+        } = submission.rows;
+        let start = row(cargo.records.len());
+        cargo.records.append(&mut records);
+        let rows = start..row(cargo.records.len());
+        cargo.parts.push(BlockPart {
+            key,
+            rows: rows.clone(),
+        });
+        let (done, permit) = (submission.done, submission.permit);
+        waiting.push(Waiter {
+            rows,
+            text_bytes,
+            key,
+            done,
+            _permit: permit,
+        });
+    }
+    (cargo, waiting)
+}
+
+fn row(count: usize) -> u32 {
+    u32::try_from(count).expect("a block has fewer rows than its limit")
+}
+
+async fn seal(
+    shared: &Arc<Shared>,
+    shard: ShardId,
+    cargo: Cargo,
+) -> Result<(Block, Cargo), crate::offload::Error> {
+    let numbers = shared.numbers.clone();
+    let (epoch, admitted_at) = (shared.policy_epoch, shared.clock.now());
+    let work = move || {
+        let began = cpu_time();
+        let block = Block::seal(
+            shard,
+            epoch,
+            admitted_at,
+            cargo.parts.clone(),
+            &cargo.records,
+        );
+        numbers.encode.add_nanos(cpu_time().saturating_sub(began));
+        numbers.blocks.increment();
+        numbers.block_bytes.add(block.bytes().len() as u64);
+        (block, cargo)
+    };
+    shared.offload.run(work).await
+}
+
+/// Where the waiter's rows are: every place that holds some of them, in order.
+fn receipts(placed: &[Placed], rows: &Range<u32>, policy_epoch: u64) -> Vec<Receipt> {
+    placed
+        .iter()
+        .filter(|place| place.rows.start < rows.end && rows.start < place.rows.end)
+        .map(|place| Receipt {
+            shard: place.shard,
+            seq: place.seq,
+            copies: place.copies,
+            policy_epoch,
+        })
+        .collect()
+}
+
+/// Gives everyone their rows back.
+fn unload(cargo: Cargo, waiting: Vec<Waiter>, why: Refused) {
+    let mut records = cargo.records.into_iter();
+    for waiter in waiting {
+        let records = records.by_ref().take(waiter.rows.len()).collect();
+        let rows = Rows {
+            records,
+            text_bytes: waiter.text_bytes,
+            key: waiter.key,
+        };
+        answer(waiter.done, Outcome::Refused(why, rows));
+    }
+}
+
+/// A client that went away has no use for its answer.
+fn answer(done: oneshot::Sender<Outcome>, outcome: Outcome) {
+    drop(done.send(outcome));
+}

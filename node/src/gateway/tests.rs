@@ -1,0 +1,252 @@
+//! The gateway against a scripted sink.
+
+use std::collections::VecDeque;
+
+use futures_util::future::BoxFuture;
+use hushlog_ingest::json::{self, Declared};
+use hushlog_pii::{Key as HashKey, Policy};
+use hushlog_record::{Block, ShardId, Timestamp};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::clock::Scripted;
+use crate::error::Kind;
+use crate::limits::PART_ROWS_MAX;
+
+/// Stores every block, unless told otherwise for the next ones.
+#[derive(Default)]
+struct Fake {
+    blocks: Mutex<Vec<Block>>,
+    script: Mutex<VecDeque<Refused>>,
+    bucket: Mutex<u64>,
+    no_route: Mutex<Option<Refused>>,
+    hold: Option<Notify>,
+}
+
+impl Sink for Fake {
+    fn route(&self, service: &str) -> Result<ShardId, Refused> {
+        if let Some(why) = *self.no_route.lock() {
+            return Err(why);
+        }
+        let slot = u16::from(service.ends_with('1'));
+        Ok(ShardId {
+            bucket: 1 + *self.bucket.lock(),
+            slot,
+        })
+    }
+
+    fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
+        Box::pin(async move {
+            if let Some(hold) = &self.hold {
+                hold.notified().await;
+            }
+            if let Some(why) = self.script.lock().pop_front() {
+                if why == Refused::Closed {
+                    *self.bucket.lock() += 1;
+                }
+                return Err(why);
+            }
+            let mut blocks = self.blocks.lock();
+            let header = block.header().clone();
+            blocks.push(block);
+            let rows = 0..header.rows;
+            Ok(vec![Placed {
+                rows,
+                shard: header.shard,
+                seq: blocks.len() as u64,
+                copies: 2,
+            }])
+        })
+    }
+}
+
+fn gateway(fake: Fake) -> (Gateway, Arc<Fake>) {
+    let fake = Arc::new(fake);
+    let sink: Arc<dyn Sink> = Arc::clone(&fake) as _;
+    let parts = Parts {
+        sink,
+        masker: Arc::new(Masker::new(Policy::default(), HashKey::new([7; 32]))),
+        offload: Offload::inline(),
+        clock: Arc::new(Scripted::new(Timestamp::from_millis(1_700_000_000_000))),
+        entropy: Entropy::seeded(1),
+        registry: Registry::default(),
+        tasks: Tasks::new(),
+        memory: 1 << 20,
+        timeout: Duration::from_secs(10),
+    };
+    (Gateway::new(parts), fake)
+}
+
+fn batch(body: &str, key: Option<Key>) -> Batch {
+    let body = body.to_owned();
+    Batch {
+        source: Box::new(move |_, each| {
+            json::read(body.as_bytes(), Declared::Json, each)
+                .map_err(|error| Failure::new(Kind::InvalidBody, error.to_string()))
+        }),
+        service: String::new(),
+        environment: String::new(),
+        key,
+    }
+}
+
+async fn push(gateway: &Gateway, body: &str, key: Option<Key>) -> Result<Pushed, Failure> {
+    let permit = gateway.admission().take(body.len()).expect("room");
+    gateway.push(batch(body, key), permit).await
+}
+
+const TWO: &str =
+    r#"[{"service":"s0","message":"mail bob@example.com"},{"service":"s1","message":"two"}]"#;
+
+#[tokio::test]
+async fn a_request_is_acknowledged_when_all_its_shards_have_it() {
+    let (gateway, fake) = gateway(Fake::default());
+    let pushed = push(&gateway, TWO, None).await.expect("stored");
+    assert_eq!((pushed.accepted, pushed.rejected), (2, 0));
+    assert_eq!(pushed.pii.get("email"), Some(&1));
+    assert_eq!(pushed.receipts.len(), 2);
+    let blocks = fake.blocks.lock();
+    let slots: Vec<_> = blocks
+        .iter()
+        .map(|block| block.header().shard.slot)
+        .collect();
+    assert_eq!(slots.len(), 2);
+    for block in &*blocks {
+        assert_eq!(block.header().policy_epoch, 1);
+        for record in block.columns().expect("readable").records() {
+            assert!(!record.message.contains("bob@"), "masked before it left");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_stored_is_refused_and_something_stored_is_unknown() {
+    let cases = [
+        (
+            vec![Refused::Unavailable, Refused::Unavailable],
+            Kind::Unavailable,
+        ),
+        (vec![Refused::Unavailable], Kind::OutcomeUnknown),
+        (
+            vec![Refused::DiskFull, Refused::Unavailable],
+            Kind::DiskFull,
+        ),
+        (vec![Refused::OutcomeUnknown], Kind::OutcomeUnknown),
+    ];
+    for (script, kind) in cases {
+        let fake = Fake {
+            script: Mutex::new(script.clone().into()),
+            ..Fake::default()
+        };
+        let (gateway, _) = gateway(fake);
+        let failure = push(&gateway, TWO, None).await.expect_err("refused");
+        assert_eq!(failure.kind, kind, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_route_nothing_is_proposed() {
+    let fake = Fake {
+        no_route: Mutex::new(Some(Refused::Unavailable)),
+        ..Fake::default()
+    };
+    let (gateway, fake) = gateway(fake);
+    let failure = push(&gateway, TWO, None).await.expect_err("refused");
+    assert_eq!(failure.kind, Kind::Unavailable);
+    assert!(fake.blocks.lock().is_empty());
+}
+
+#[tokio::test]
+async fn rows_of_a_closed_shard_go_to_the_next_bucket_once() {
+    let fake = Fake {
+        script: Mutex::new(VecDeque::from([Refused::Closed])),
+        ..Fake::default()
+    };
+    let (gateway, fake) = gateway(fake);
+    let key = Key::of_header("k");
+    let pushed = push(&gateway, TWO, Some(key)).await.expect("stored");
+    assert_eq!(pushed.accepted, 2);
+    let blocks = fake.blocks.lock();
+    let rows: u32 = blocks.iter().map(|block| block.header().rows).sum();
+    assert_eq!(rows, 2);
+    assert!(blocks.iter().any(|block| block.header().shard.bucket == 2));
+}
+
+#[tokio::test]
+async fn a_retry_is_cut_into_the_same_keyed_parts() {
+    let body: Vec<String> = (0..PART_ROWS_MAX * 2 + 5)
+        .map(|i| format!(r#"{{"service":"s{}","message":"m{i}"}}"#, i % 2))
+        .collect();
+    let body = format!("[{}]", body.join(","));
+    let mut seen = Vec::new();
+    for bucket in [0, 5] {
+        let fake = Fake {
+            bucket: Mutex::new(bucket),
+            ..Fake::default()
+        };
+        let (gateway, fake) = gateway(fake);
+        push(&gateway, &body, Some(Key::of_producer("p", 9)))
+            .await
+            .expect("stored");
+        let mut parts: Vec<_> = fake
+            .blocks
+            .lock()
+            .iter()
+            .flat_map(|block| block.header().parts.clone())
+            .map(|part| (part.key.expect("keyed"), part.rows.len()))
+            .collect();
+        parts.sort();
+        seen.push(parts);
+    }
+    assert_eq!(seen[0], seen[1]);
+    let chunks: Vec<_> = seen[0].iter().map(|(key, _)| key.chunk).collect();
+    assert_eq!(chunks, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn requests_share_a_block_while_one_is_on_its_way() {
+    let fake = Fake {
+        hold: Some(Notify::new()),
+        ..Fake::default()
+    };
+    let (gateway, fake) = gateway(fake);
+    let one = r#"{"service":"s0","message":"m"}"#;
+    let pushes: Vec<_> = (0..10)
+        .map(|_| {
+            let gateway = gateway.clone();
+            tokio::spawn(async move { push(&gateway, one, None).await })
+        })
+        .collect();
+    let release = async {
+        let hold = fake.hold.as_ref().expect("set");
+        loop {
+            hold.notify_one();
+            tokio::task::yield_now().await;
+        }
+    };
+    let all = futures_util::future::join_all(pushes);
+    tokio::select! {
+        outcomes = all => {
+            assert!(outcomes.into_iter().all(|outcome| outcome.expect("no panic").is_ok()));
+        }
+        () = release => {}
+    }
+    let blocks = fake.blocks.lock();
+    assert_eq!(
+        blocks.iter().map(|block| block.header().rows).sum::<u32>(),
+        10
+    );
+    assert!(blocks.len() < 10, "{} blocks", blocks.len());
+}
+
+#[tokio::test]
+async fn all_memory_is_given_back() {
+    let (gateway, _) = gateway(Fake::default());
+    push(&gateway, TWO, None).await.expect("stored");
+    push(&gateway, "[]", None).await.expect_err("empty");
+    tokio::task::yield_now().await;
+    gateway
+        .admission()
+        .take(1 << 20)
+        .expect("all of it is free");
+}

@@ -1,0 +1,70 @@
+//! Every limit of the node that is not a setting, by name.
+
+use std::time::Duration;
+
+/// Jobs that may wait for a CPU thread; the next caller waits before it queues.
+pub const OFFLOAD_JOBS_MAX: usize = 256;
+/// First pause before a failed task is started again.
+pub const TASK_RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// Longest such pause.
+pub const TASK_RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Rejections that an answer lists; the rest is only counted.
+pub const REJECTIONS_LISTED_MAX: usize = 100;
+/// Text in memory that a compressed body is taken to need per byte received, until it is decoded.
+pub const DECOMPRESSION_ESTIMATE: usize = 8;
+/// What a refused client is told to wait.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often rows are sealed again because their shard closed before a request gives up.
+pub const REROUTES_MAX: usize = 8;
+/// Pause before rows of a closed shard are routed again.
+pub const REROUTE_PAUSE: Duration = Duration::from_millis(20);
+/// Records that go through a stage of preparation together.
+pub const STAGE_RUN_ROWS: usize = 256;
+/// Most rows of one part of a request. How a keyed request is cut must not change between retries.
+pub const PART_ROWS_MAX: usize = 4_096;
+/// Text bytes at which a part of a request is full.
+pub const PART_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Requests that wait for one shard's batcher before the next caller waits.
+pub const BATCHER_INBOX_MAX: usize = 1_024;
+/// Blocks of one gateway that may be on their way to one shard.
+pub const BLOCKS_IN_FLIGHT_MAX: usize = 4;
+/// Time without a row after which a shard's batcher ends.
+pub const BATCHER_IDLE: Duration = Duration::from_secs(60);
+/// Longest `Idempotency-Key` and producer id in bytes.
+pub const PRODUCER_BYTES_MAX: usize = 256;
+/// Unanswered requests of one `PushStream`.
+pub const PUSH_STREAM_WINDOW: usize = 64;
+
+/// Largest query body in bytes.
+pub const QUERY_BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest text for `POST /api/v1/pii/test` in bytes.
+pub const PII_TEST_BYTES_MAX: usize = 1 << 20;
+/// Longest time to read the head of an HTTP request.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head of an HTTP request in bytes.
+pub const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Most header lines of one request.
+pub const HEADERS_MAX: usize = 100;
+/// Longest silence while a request body is read.
+pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Time that every request body has, however small.
+pub const BODY_GRACE: Duration = Duration::from_secs(30);
+/// Slowest body beyond that, on the whole.
+pub const BODY_BYTES_PER_SECOND_MIN: usize = 16 << 10;
+/// Concurrent HTTP/2 streams of one connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// Pause after the operating system refused to accept a connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Most neighbours on either side that a context answer shows.
+pub const CONTEXT_ROWS_MAX: u32 = 1_000;
+/// Most exceptions of a top-k answer.
+pub const TOP_K_MAX: u32 = 1_000;
+/// Hits in one page of a gRPC search unless the request says otherwise.
+pub const SEARCH_PAGE_ROWS: usize = 500;
+/// Time for everything that must happen between SIGTERM and the end of the process.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How often `grpc.health.v1` is brought up to date.
+pub const HEALTH_TICK: Duration = Duration::from_millis(250);
+/// Bytes of decoded tail that one node keeps for queries.
+pub const TAIL_DECODED_BYTES_MAX: usize = 512 << 20;
