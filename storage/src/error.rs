@@ -27,6 +27,24 @@ pub enum Error {
     /// Stored bytes are not what was written: the replica must be repaired, not read.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// The store opened, but ends before what had been synced: acknowledged writes are lost. This
+    /// replica must not vote; it is to be replaced by a new one.
+    #[error(
+        "the store in {} has lost acknowledged writes: it ends at {found}, though {marked} was \
+         synced. Removing {} accepts the loss",
+        path.display(),
+        watermark.display()
+    )]
+    Lost {
+        /// The store's folder.
+        path: PathBuf,
+        /// The sequence number up to which it was synced.
+        marked: u64,
+        /// The last sequence number that is there.
+        found: u64,
+        /// The file that says so.
+        watermark: PathBuf,
+    },
     /// A read failed. Writes are not affected.
     #[error("read failed: {0}")]
     Read(String),

@@ -11,6 +11,7 @@ pub mod rocks;
 pub mod suite;
 #[cfg(test)]
 mod tests;
+pub mod watermark;
 
 use bytes::Bytes;
 
@@ -237,6 +238,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Full`] or [`Error::Write`].
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), Error>;
+
+    /// Notes durably how far the store is synced, so that a later opening notices if less is there.
+    /// Costs a sync of its own: the writer calls it now and then. Nothing to do for a store that
+    /// cannot lose what it synced.
+    ///
+    /// # Errors
+    /// [`Error::File`]; to be treated like a failed write.
+    fn mark(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// What is left of a [`ScanLimit`] while rows are collected.

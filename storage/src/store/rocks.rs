@@ -7,13 +7,16 @@
 //! Never maps a file into memory (a bad sector would be a SIGBUS), never repairs by itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::watermark::{self, Watermark};
 use super::{Batch, Budget, Change, Durability, ScanLimit, Space, Store};
 use crate::Error;
 
@@ -38,6 +41,9 @@ pub const OPEN_FILES_MAX: i32 = 256;
 pub struct Rocks {
     db: DB,
     path: PathBuf,
+    /// Everything up to this sequence number is synced.
+    synced_to: AtomicU64,
+    watermark: Mutex<Watermark>,
 }
 
 impl Rocks {
@@ -45,16 +51,30 @@ impl Rocks {
     ///
     /// # Errors
     /// [`Error::Locked`] if another process has it open, [`Error::Corrupt`] if what is on disk is
-    /// not what was written, [`Error::Open`] otherwise.
+    /// not what was written, [`Error::Lost`] if it ends before what was synced, [`Error::Open`]
+    /// otherwise.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let families = Space::ALL
             .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
         let db = DB::open_cf_descriptors(&database_options(), path, families)
             .map_err(|error| open_error(path, &error))?;
+        let watermark = Watermark::open(path)?;
+        let (marked, found) = (watermark.sequence(), db.latest_sequence_number());
+        if found < marked {
+            let watermark = path.join(watermark::FILE_NAME);
+            return Err(Error::Lost {
+                path: path.to_path_buf(),
+                marked,
+                found,
+                watermark,
+            });
+        }
         Ok(Self {
             db,
             path: path.to_path_buf(),
+            synced_to: AtomicU64::new(marked),
+            watermark: Mutex::new(watermark),
         })
     }
 
@@ -197,9 +217,22 @@ impl Store for Rocks {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
+        // Each change takes one sequence number, and a sync covers all that was written before it:
+        // whatever others write meanwhile, this far everything is synced if this write is.
+        let reached = self.db.latest_sequence_number() + batch.len() as u64;
         self.db
             .write_opt(out, &options)
-            .map_err(|e| write_error(&e))
+            .map_err(|e| write_error(&e))?;
+        if durability == Durability::Synced {
+            self.synced_to.fetch_max(reached, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<(), Error> {
+        self.watermark
+            .lock()
+            .mark(self.synced_to.load(Ordering::Relaxed))
     }
 }
 

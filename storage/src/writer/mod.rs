@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, oneshot, watch};
@@ -26,6 +26,8 @@ use crate::store::{Batch, Durability, Store};
 pub const WRITE_BATCH_BYTES_MAX: usize = 8 << 20;
 /// Bytes that may wait in the inbox before [`WriterHandle::room`] makes submitters wait.
 pub const INBOX_BYTES_MAX: usize = 32 << 20;
+/// How long a sync may go without [`Store::mark`]: what a damaged disk can lose unnoticed.
+pub const MARK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Called once with the outcome of a submission, on the writer's thread: it must not block.
 pub type Done = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -74,6 +76,35 @@ struct Inbox {
 enum Mode {
     Threaded,
     Inline,
+}
+
+/// What the thread finds in its inbox.
+enum Next {
+    Group(Vec<Submission>),
+    /// Nothing came until the mark was due.
+    Idle,
+    Closed,
+}
+
+/// When the next mark is due: some time after the first sync that none has noted yet.
+#[derive(Default)]
+struct Marked {
+    due: Option<Instant>,
+}
+
+impl Marked {
+    fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn on_group(&mut self, submissions: &[Submission]) {
+        if submissions
+            .iter()
+            .any(|submission| submission.durability == Durability::Synced)
+        {
+            self.due.get_or_insert_with(|| now() + MARK_INTERVAL);
+        }
+    }
 }
 
 struct Shared {
@@ -258,22 +289,51 @@ impl Shared {
     /// The writer's loop: ends when the inbox is closed and empty.
     fn run(&self) {
         let _guard = PanicGuard(self);
-        while let Some(submissions) = self.next_group() {
-            self.execute(submissions);
-            self.drained.notify_waiters();
+        let mut marked = Marked::default();
+        loop {
+            match self.next_group(marked.due()) {
+                Next::Group(submissions) => {
+                    marked.on_group(&submissions);
+                    self.execute(submissions);
+                    self.drained.notify_waiters();
+                }
+                Next::Idle => {}
+                Next::Closed => break,
+            }
+            if marked.due().is_some_and(|due| due <= now()) {
+                self.mark();
+                marked = Marked::default();
+            }
         }
+        self.mark();
     }
 
-    /// Waits for work and takes as much as one write may carry.
-    fn next_group(&self) -> Option<Vec<Submission>> {
+    /// Waits for work, until `due` at most, and takes as much as one write may carry.
+    fn next_group(&self, due: Option<Instant>) -> Next {
         let mut inbox = self.inbox.lock();
         while inbox.queue.is_empty() {
             if inbox.closed {
-                return None;
+                return Next::Closed;
             }
-            self.submitted.wait(&mut inbox);
+            match due {
+                None => self.submitted.wait(&mut inbox),
+                Some(due) if self.submitted.wait_until(&mut inbox, due).timed_out() => {
+                    return Next::Idle;
+                }
+                Some(_) => {}
+            }
         }
-        Some(inbox.take_group())
+        Next::Group(inbox.take_group())
+    }
+
+    /// Notes how far the store is synced, unless writing has failed.
+    fn mark(&self) {
+        if self.refusal().is_some() {
+            return;
+        }
+        if let Err(error) = self.store.mark() {
+            self.disable(&error.to_string());
+        }
     }
 
     fn execute(&self, submissions: Vec<Submission>) {

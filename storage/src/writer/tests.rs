@@ -24,6 +24,9 @@ struct Gate {
     open: bool,
     /// Writes that have arrived at the gate.
     arrived: Vec<(usize, Durability)>,
+    /// Marks that were made.
+    marks: usize,
+    fail_mark: bool,
 }
 
 impl Gated {
@@ -36,6 +39,14 @@ impl Gated {
     fn wait_for(&self, writes: usize) {
         let mut state = self.state.lock();
         while state.arrived.len() < writes {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Waits until so many marks have been made.
+    fn wait_for_marks(&self, marks: usize) {
+        let mut state = self.state.lock();
+        while state.marks < marks {
             self.changed.wait(&mut state);
         }
     }
@@ -73,6 +84,17 @@ impl Store for Gated {
         }
         drop(state);
         self.mem.write(batch, durability)
+    }
+
+    fn mark(&self) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        state.marks += 1;
+        self.changed.notify_all();
+        if state.fail_mark {
+            Err(Error::Write("no mark".into()))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -292,6 +314,33 @@ fn a_panic_on_the_thread_disables_writes_and_leaves_nobody_waiting() {
     );
     let error = wait(handle.write(put("c", 1), Durability::Synced)).unwrap_err();
     assert!(matches!(error, Error::Disabled(_)), "{error}");
+}
+
+#[test]
+fn a_sync_is_marked_soon_though_nothing_follows_it() {
+    let (store, writer) = gated();
+    store.open();
+    wait(writer.handle().write(put("a", 1), Durability::Synced)).unwrap();
+    store.wait_for_marks(1);
+    writer.shutdown();
+    assert_eq!(
+        store.state.lock().marks,
+        2,
+        "once when due, once at the end"
+    );
+}
+
+#[test]
+fn a_failed_mark_disables_writes() {
+    let (store, writer) = gated();
+    store.open();
+    store.state.lock().fail_mark = true;
+    let handle = writer.handle();
+    let mut failed = handle.failed();
+    wait(handle.write(put("a", 1), Durability::Synced)).unwrap();
+    wait(failed.wait_for(Option::is_some)).unwrap();
+    let error = wait(handle.write(put("b", 1), Durability::Synced)).unwrap_err();
+    assert!(matches!(error, Error::Disabled(reason) if reason.contains("no mark")));
 }
 
 #[test]

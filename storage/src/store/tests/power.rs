@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::super::watermark;
 use super::*;
 use crate::Error;
 
@@ -132,6 +133,64 @@ fn a_deleted_older_log_refuses_to_open() {
         matches!(error, Some(Error::Corrupt(_) | Error::Open { .. })),
         "{error:?}"
     );
+}
+
+#[test]
+fn what_rocksdb_does_not_notice_the_watermark_does() {
+    let folder = TempDir::new().unwrap();
+    let store = filled(folder.path(), 0..5);
+    store.mark().unwrap();
+    let intact = copy(&store);
+    assert_eq!(
+        numbers(&Rocks::open(intact.path()).unwrap()),
+        [0, 1, 2, 3, 4]
+    );
+
+    let without_log = copy(&store);
+    fs::remove_file(newest_log(without_log.path()).0).unwrap();
+    // The high byte of the first record's length: the record now seems torn at the end of the log.
+    let short = copy(&store);
+    flip(&newest_log(short.path()).0, 5);
+    for damaged in [without_log, short] {
+        let error = Rocks::open(damaged.path()).err();
+        assert!(
+            matches!(
+                error,
+                Some(Error::Lost {
+                    marked: 5,
+                    found: 0,
+                    ..
+                })
+            ),
+            "not noticed: {error:?}"
+        );
+        fs::remove_file(damaged.path().join(watermark::FILE_NAME)).unwrap();
+        assert_eq!(numbers(&Rocks::open(damaged.path()).unwrap()), []);
+    }
+}
+
+#[test]
+fn the_watermark_counts_every_kind_of_change_and_only_synced_ones() {
+    let folder = TempDir::new().unwrap();
+    let store = filled(folder.path(), 0..2);
+    let mut batch = put(key(2), "v");
+    batch.delete(Space::Log, key(0));
+    batch.delete_range(Space::Log, key(1), key(2));
+    batch.put(Space::State, "vote", "1");
+    write(&store, batch, Durability::Synced);
+    store.mark().unwrap();
+    let (_, synced) = newest_log(folder.path());
+    write(&store, put(key(3), "v"), Durability::Buffered);
+    store.mark().unwrap();
+    let lost = copy(&store);
+    cut(&newest_log(lost.path()).0, synced);
+    assert_eq!(numbers(&Rocks::open(lost.path()).unwrap()), [2]);
+    let less = copy(&store);
+    cut(&newest_log(less.path()).0, synced - 1);
+    assert!(matches!(
+        Rocks::open(less.path()).err(),
+        Some(Error::Lost { marked: 6, .. })
+    ));
 }
 
 #[test]
