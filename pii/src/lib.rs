@@ -19,6 +19,7 @@ mod policy;
 mod record;
 mod render;
 mod scan;
+mod settle;
 mod validators;
 
 pub use detector::Detector;

@@ -6,10 +6,15 @@ use std::fmt;
 use crate::bytes::part;
 use crate::detector::{self, Detector, Found, Keywords};
 use crate::policy::Rule;
-use crate::{Key, Policy, Strategy, render, scan};
+use crate::{Key, Policy, Strategy, render, scan, settle};
+
+/// What was found in one text; few texts hold more than four.
+pub(crate) type FoundList = smallvec::SmallVec<[Found; 4]>;
 
 /// Shortest text that can hold anything a detector finds, in bytes (`a@b.co`).
 const TEXT_BYTES_MIN: usize = 6;
+/// Most times that a text is looked into again after masking.
+const ROUNDS_MAX: usize = 8;
 
 /// Where something was found in a text, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +104,7 @@ impl Masker {
             };
         }
         let spans = found.iter().filter_map(|f| {
-            let strategy = self.policy.strategy(f.detector)?;
+            let strategy = render::strategy(self.rule(f)?, f);
             Some(Span {
                 start: f.start,
                 end: f.end,
@@ -146,44 +151,77 @@ impl Masker {
         }
         fired.add(Detector::CreditCard);
         let mut out = String::new();
-        render::render(&self.key, rule, Detector::CreditCard, literal, &mut out);
+        render::render(&self.key, rule, &Found::new(Detector::CreditCard, 0..literal.len()), literal, &mut out);
         Some(out)
     }
 
     /// What is to be masked, ascending, without overlaps.
-    pub(crate) fn find(&self, text: &str, name: Option<&str>) -> Vec<Found> {
+    pub(crate) fn find(&self, text: &str, name: Option<&str>) -> FoundList {
+        let mut found = self.find_once(text, name);
+        if found.is_empty() {
+            return found;
+        }
+        for _ in 0..ROUNDS_MAX {
+            if !settle::is_open(text, &found) || !self.find_again(text, name, &mut found) {
+                break;
+            }
+        }
+        found
+    }
+
+    fn find_once(&self, text: &str, name: Option<&str>) -> FoundList {
         let bytes = text.as_bytes();
-        let mut found = Vec::new();
+        let mut found = FoundList::new();
         if bytes.len() < TEXT_BYTES_MIN {
             return found;
         }
-        let digits = scan::scan(bytes, |event| {
+        let dense_to = scan::scan(bytes, |event| {
             if let Some(f) = detector::confirm(bytes, event) {
                 self.accept(text, f, &mut found);
             }
         });
-        self.keywords
-            .find(bytes, digits, |f| self.accept(text, f, &mut found));
+        self.keywords.find(bytes, dense_to, |f| self.accept(text, f, &mut found));
         if let Some(f) = name.and_then(|name| detector::hinted(name, bytes)) {
             self.accept(text, f, &mut found);
         }
-        found.sort_unstable_by_key(|f| f.start);
+        if found.len() > 1 {
+            found.sort_unstable_by_key(|f| f.start);
+        }
         found
     }
 
+    /// Looks into the masked text and adds what appears only there; whether there was anything.
+    fn find_again(&self, text: &str, name: Option<&str>, found: &mut FoundList) -> bool {
+        let masked = self.replaced(text, found);
+        let again = self.find_once(&masked, name);
+        let lengths: Vec<usize> = found.iter().map(|f| self.rendered_len(text, f)).collect();
+        let added = settle::original(&again, found, &lengths);
+        settle::merge(found, &added);
+        !again.is_empty()
+    }
+
+    fn rendered_len(&self, text: &str, found: &Found) -> usize {
+        let mut out = String::new();
+        if let Some(rule) = self.rule(found) {
+            let span = part(text, found.start, found.end);
+            render::render(&self.key, rule, found, span, &mut out);
+        }
+        out.len()
+    }
+
     /// Adds a finding unless the policy or a longer finding is against it.
-    fn accept(&self, text: &str, new: Found, found: &mut Vec<Found>) {
+    fn accept(&self, text: &str, mut new: Found, found: &mut FoundList) {
         if self.policy.rule(new.detector).is_none() || self.is_kept(text, new) {
             return;
         }
         let overlaps = |old: &Found| old.start < new.end && new.start < old.end;
-        if found
-            .iter()
-            .any(|old| overlaps(old) && old.len() >= new.len())
-        {
+        if let Some(old) = found.iter_mut().find(|old| overlaps(old) && old.len() >= new.len()) {
+            old.contested |= new.start < old.start || old.end < new.end;
             return;
         }
+        let before = found.len();
         found.retain(|old| !overlaps(old));
+        new.contested = found.len() < before;
         found.push(new);
     }
 
@@ -214,13 +252,7 @@ impl Masker {
         for f in found {
             let Some(rule) = self.rule(f) else { continue };
             out.push_str(part(text, copied, f.start));
-            render::render(
-                &self.key,
-                rule,
-                f.detector,
-                part(text, f.start, f.end),
-                &mut out,
-            );
+            render::render(&self.key, rule, f, part(text, f.start, f.end), &mut out);
             copied = f.end;
         }
         out.push_str(part(text, copied, text.len()));

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use crate::bytes::part;
-use crate::detector::{Detector, ipv4_address, ipv6_address};
+use crate::detector::{Detector, Found, ipv4_address, ipv6_address};
 use crate::policy::Rule;
 use crate::{Key, Strategy, detector};
 
@@ -14,12 +14,17 @@ const HASH_BYTES: usize = 15;
 /// Digits of a card that PARTIAL leaves.
 const CARD_DIGITS_KEPT: usize = 4;
 
-/// Appends what takes the place of `span`.
-pub(crate) fn render(key: &Key, rule: &Rule, detector: Detector, span: &str, out: &mut String) {
-    match rule.strategy {
+/// What is done with a finding under its rule.
+pub(crate) fn strategy(rule: &Rule, found: &Found) -> Strategy {
+    if found.merged { Strategy::Redact } else { rule.strategy }
+}
+
+/// Appends what takes the place of `span`, the text of `found`.
+pub(crate) fn render(key: &Key, rule: &Rule, found: &Found, span: &str, out: &mut String) {
+    match strategy(rule, found) {
         Strategy::Redact => out.push_str(&rule.replacement),
-        Strategy::Hash => hash(key, detector, span, out),
-        Strategy::PartialMask => partial(detector, &rule.replacement, span, out),
+        Strategy::Hash => hash(key, found.detector, span, out),
+        Strategy::PartialMask => partial(found.detector, &rule.replacement, span, out),
     }
 }
 

@@ -9,6 +9,15 @@
 
 /// Bytes classified at once; the width of one bitmap word.
 const WORD: usize = 64;
+/// Fewest digits of a number without structure of its own (an SSN).
+const DIGITS_MIN: u8 = 9;
+/// Bytes of a time that texts often begin with.
+const LEAD: usize = 24;
+/// The same as a bitmap.
+const LEAD_BITS: u64 = (1 << LEAD) - 1;
+
+/// Multiplying by it moves the low bits of eight bytes side by side into the top byte.
+const SIDE_BY_SIDE: u64 = 0x0102_0408_1020_4080;
 
 /// What may begin at a position; several may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,26 +42,54 @@ struct Maps {
     mark: u64,
 }
 
-/// Gathers 64 bytes that are 0 or 1 into one word, first byte lowest.
-#[inline]
-fn gather(flags: &[u8; WORD]) -> u64 {
-    // Multiplying moves the eight low bits of eight bytes side by side into the top byte.
-    const SIDE_BY_SIDE: u64 = 0x0102_0408_1020_4080;
+impl Maps {
+    /// Without the first `bytes`.
+    fn without(self, bytes: usize) -> Self {
+        self.each(|map| map >> bytes)
+    }
+
+    /// Together with those of the bytes from `at` on.
+    fn or(self, other: Self, at: usize) -> Self {
+        Self {
+            digit: self.digit | other.digit << at,
+            dot: self.dot | other.dot << at,
+            colon: self.colon | other.colon << at,
+            mark: self.mark | other.mark << at,
+        }
+    }
+
+    fn each(self, f: impl Fn(u64) -> u64) -> Self {
+        Self { digit: f(self.digit), dot: f(self.dot), colon: f(self.colon), mark: f(self.mark) }
+    }
+}
+
+/// Gathers bytes that are 0 or 1 into one word, first byte lowest. Up to 64 bytes, a multiple of 8.
+#[inline(always)]
+fn gather<const N: usize>(flags: &[u8; N]) -> u64 {
     let (groups, _) = flags.as_chunks::<8>();
     groups.iter().enumerate().fold(0, |word, (i, group)| {
         word | ((u64::from_le_bytes(*group).wrapping_mul(SIDE_BY_SIDE) >> 56) << (8 * i))
     })
 }
 
-#[inline]
-fn classify(bytes: &[u8; WORD]) -> Maps {
+/// One byte per byte: whether it is of a class. A plain loop, which the compiler vectorises.
+#[inline(always)]
+fn flags<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> [u8; N] {
+    let mut flags = [0; N];
+    for (flag, byte) in flags.iter_mut().zip(bytes) {
+        *flag = u8::from(is(*byte));
+    }
+    flags
+}
+
+#[inline(always)]
+fn classify<const N: usize>(bytes: &[u8; N]) -> Maps {
+    let is_mark = |b: u8| (b == b'@') | (b == b'%') | (b == b'+') | (b == b'(');
     Maps {
-        digit: gather(&bytes.map(|b| u8::from(b.wrapping_sub(b'0') < 10))),
-        dot: gather(&bytes.map(|b| u8::from(b == b'.'))),
-        colon: gather(&bytes.map(|b| u8::from(b == b':'))),
-        mark: gather(&bytes.map(|b| {
-            u8::from(b == b'@') | u8::from(b == b'%') | u8::from(b == b'+') | u8::from(b == b'(')
-        })),
+        digit: gather(&flags(bytes, |b| b.wrapping_sub(b'0') < 10)),
+        dot: gather(&flags(bytes, |b| b == b'.')),
+        colon: gather(&flags(bytes, |b| b == b':')),
+        mark: gather(&flags(bytes, is_mark)),
     }
 }
 
@@ -60,16 +97,47 @@ fn classify(bytes: &[u8; WORD]) -> Maps {
 #[inline]
 fn maps(text: &[u8], start: usize) -> Maps {
     let rest = text.get(start..).unwrap_or_default();
-    match rest.first_chunk::<WORD>() {
-        Some(bytes) => classify(bytes),
-        None if rest.is_empty() => Maps::default(),
-        None => {
-            let mut padded = [0u8; WORD];
-            for (to, from) in padded.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            classify(&padded)
-        }
+    if let Some(bytes) = rest.first_chunk::<WORD>() {
+        return classify(bytes);
+    }
+    if rest.is_empty() {
+        return Maps::default();
+    }
+    if let Some(bytes) = text.last_chunk::<WORD>() {
+        return classify(bytes).without(WORD - rest.len());
+    }
+    short(rest)
+}
+
+/// The bitmaps of less than a word, from pieces that may overlap: no copy.
+#[inline]
+fn short(text: &[u8]) -> Maps {
+    if let Some(tail) = text.last_chunk::<16>() {
+        let (pieces, _) = text.as_chunks::<16>();
+        let whole = pieces.iter().enumerate();
+        let head = whole.fold(Maps::default(), |maps, (i, piece)| maps.or(classify(piece), 16 * i));
+        return head.or(classify(tail), text.len() - 16);
+    }
+    if let (Some(head), Some(tail)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return eight(u64::from_le_bytes(*head)).or(eight(u64::from_le_bytes(*tail)), text.len() - 8);
+    }
+    eight(text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+}
+
+/// The bitmaps of eight bytes, first byte lowest, without vectors.
+#[inline]
+fn eight(word: u64) -> Maps {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let each = |byte: u8| u64::from(byte) * 0x0101_0101_0101_0101;
+    // The top bit of every byte below `limit`: adding carries into it otherwise, and never further.
+    let below = |x: u64, limit: u8| !(((x & LOW) + each(0x80 - limit)) | x) & !LOW;
+    let is = |byte: u8| below(word ^ each(byte), 1);
+    let map = |tops: u64| (tops >> 7).wrapping_mul(SIDE_BY_SIDE) >> 56;
+    Maps {
+        digit: map(below(word ^ each(b'0'), 10)),
+        dot: map(is(b'.')),
+        colon: map(is(b':')),
+        mark: map(is(b'@') | is(b'%') | is(b'+') | is(b'(')),
     }
 }
 
@@ -118,34 +186,31 @@ fn low(bits: u128) -> u64 {
     bits as u64
 }
 
-/// Calls `visit` for every position where something may begin, in ascending order, and returns how
-/// many digits the text has.
+/// Calls `visit` for every position where something may begin, in ascending order, and returns
+/// where the last dense digits end: a word before which has too few digits to announce a number.
 #[inline]
-pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> u32 {
-    let mut digits = 0;
+pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
+    let mut dense_to = 0;
     let mut prev = false;
     let mut this = maps(text, 0);
     let mut start = 0;
+    let mut announced = if begins_with_time(text) { !LEAD_BITS } else { !0 };
+    let mut sums = cumulative(this.digit & announced);
     while start < text.len() {
         let next = maps(text, start + WORD);
+        let next_sums = cumulative(next.digit);
         let wide = |low: u64, high: u64| u128::from(low) | u128::from(high) << WORD;
         let digit = wide(this.digit, next.digit);
-        digits += this.digit.count_ones();
-        let numbers = if this.digit == 0 {
-            0
-        } else {
-            numbers(digit, prev)
-        };
-        let dotted = if this.dot == 0 {
-            0
-        } else {
-            dotted(wide(this.dot, next.dot), digit, prev)
-        };
-        let colons = if this.colon == 0 {
-            0
-        } else {
-            colons(wide(this.colon, next.colon))
-        };
+        let mut numbers = 0;
+        if this.digit != 0 && (this.digit & !announced != 0 || sums[7] + next_sums[7] >= DIGITS_MIN) {
+            numbers = self::numbers(digit, prev);
+            if let Some(end) = dense(sums, next_sums) {
+                dense_to = start + end;
+            }
+        }
+        let dotted =
+            if this.dot == 0 { 0 } else { dotted(wide(this.dot, next.dot), digit, prev) };
+        let colons = if this.colon == 0 { 0 } else { colons(wide(this.colon, next.colon)) };
         let mut events = numbers | dotted | colons | this.mark;
         while events != 0 {
             let bit = events & events.wrapping_neg();
@@ -159,8 +224,39 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> u32 {
             });
         }
         prev = this.digit >> 63 != 0;
+        announced = !0;
         this = next;
+        sums = next_sums;
         start += WORD;
     }
-    digits
+    dense_to
+}
+
+/// Whether the first bytes are digits and marks with one letter at most, so that no word is in them.
+fn begins_with_time(text: &[u8]) -> bool {
+    text.first_chunk::<LEAD>().is_some_and(|lead| {
+        lead[0].is_ascii_digit() && lead.iter().map(|b| u8::from(b.is_ascii_alphabetic())).sum::<u8>() <= 1
+    })
+}
+
+/// For each byte of the word, how many bits it and the bytes below it have.
+#[inline]
+fn cumulative(word: u64) -> [u8; 8] {
+    let pairs = word - (word >> 1 & 0x5555_5555_5555_5555);
+    let nibbles = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
+    let bytes = (nibbles + (nibbles >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    bytes.wrapping_mul(0x0101_0101_0101_0101).to_le_bytes()
+}
+
+/// End of the last stretch of 48 bytes with enough digits, of those that begin in the first of two
+/// words, every 16 bytes. Any 32 bytes in a row are in one of them.
+#[inline]
+fn dense(this: [u8; 8], next: [u8; 8]) -> Option<usize> {
+    let stretches = [
+        (96, this[7] - this[5] + next[3]),
+        (80, this[7] - this[3] + next[1]),
+        (64, this[7] - this[1]),
+        (48, this[5]),
+    ];
+    stretches.into_iter().find(|(_, digits)| *digits >= DIGITS_MIN).map(|(end, _)| end)
 }

@@ -8,12 +8,10 @@ use std::ops::Range;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 
 use super::{Detector, Found, phone, ssn};
-use crate::bytes::{at, before, char_before, digits};
+use crate::bytes::{at, before, char_before, digits, slice};
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
-/// Fewest digits of a number that context alone decides.
-const DIGITS_MIN: u32 = 8;
 /// Most numbers that one word announces (`call 1… or 2…`).
 const LIST_MAX: usize = 8;
 
@@ -83,16 +81,19 @@ impl Keywords {
         }
     }
 
-    /// Calls `visit` for what words announce in a text with this many digits.
-    pub(crate) fn find(&self, text: &[u8], digits: u32, mut visit: impl FnMut(Found)) {
-        let Some(searcher) = self.searcher.as_ref().filter(|_| digits >= DIGITS_MIN) else {
-            return;
-        };
+    /// Calls `visit` for what words announce; no number begins behind `dense_to`.
+    #[inline]
+    pub(crate) fn find(&self, text: &[u8], dense_to: usize, visit: impl FnMut(Found)) {
+        if dense_to > 0 {
+            self.search(text, slice(text, 0, dense_to.min(text.len())), visit);
+        }
+    }
+
+    fn search(&self, text: &[u8], head: &[u8], mut visit: impl FnMut(Found)) {
+        let Some(searcher) = &self.searcher else { return };
         let mut done = 0;
-        for hit in searcher.find_iter(text) {
-            let Some((_, meaning)) = WORDS.get(hit.pattern().as_usize()) else {
-                continue;
-            };
+        for hit in searcher.find_iter(head) {
+            let Some((_, meaning)) = WORDS.get(hit.pattern().as_usize()) else { continue };
             if hit.start() >= done && is_whole(text, hit.start(), hit.end(), *meaning) {
                 done = announced(text, hit.end(), *meaning, &mut visit);
             }
@@ -146,7 +147,7 @@ fn first_number(text: &[u8], from: usize) -> Option<usize> {
                 return Some(pos - bracket);
             }
             b'+' => return Some(pos),
-            0 | b'@' | b'*' | b'[' | b'\n' | b'%' | b'\\' => return None,
+            0 | b'@' | b'*' | b'[' | b']' | b'\n' | b'%' | b'\\' => return None,
             _ => {}
         }
     }

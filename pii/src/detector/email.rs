@@ -94,13 +94,15 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
         }
         label = stop + 1;
     }
-    let end = end?;
-    let top = slice(text, last_label.start, last_label.end);
-    let next = at(text, end);
-    let closed =
-        !matches!(next, b'_' | b'@' | b'(' | b'*') && !(next == b'-' && is_word(at(text, end + 1)));
-    (labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX && is_top(top) && closed)
-        .then_some(end)
+    let mut end = end?;
+    let mut top = slice(text, last_label.start, last_label.end);
+    if let Some(hyphen) = top.iter().position(|b| *b == b'-').filter(|_| !is_top(top)) {
+        // `ana@example.org-eu`: what is joined to a domain is none of it.
+        end = last_label.start + hyphen;
+        top = slice(text, last_label.start, end);
+    }
+    let closed = !matches!(at(text, end), b'_' | b'(' | b'*');
+    (labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX && is_top(top) && closed).then_some(end)
 }
 
 /// Length of the label at `i`: hyphens only inside. Letters of any script count.

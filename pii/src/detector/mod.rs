@@ -25,6 +25,7 @@ pub(crate) use phone::partial as phone_partial;
 use crate::Strategy;
 use crate::bytes::at;
 use crate::scan::Event;
+use url_credentials::At;
 
 /// A kind of personal data that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,15 +120,15 @@ pub(crate) struct Found {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) detector: Detector,
+    /// Made of several findings: no part of it may be left readable.
+    pub(crate) merged: bool,
+    /// It overlaps a shorter finding, which it displaced: look again at what that leaves.
+    pub(crate) contested: bool,
 }
 
 impl Found {
     pub(crate) fn new(detector: Detector, range: Range<usize>) -> Self {
-        Self {
-            start: range.start,
-            end: range.end,
-            detector,
-        }
+        Self { start: range.start, end: range.end, detector, merged: false, contested: false }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -142,9 +143,11 @@ pub(crate) fn confirm(text: &[u8], event: Event) -> Option<Found> {
     let found = |detector| move |range| Found::new(detector, range);
     if event.mark {
         return match at(text, pos) {
-            b'@' => url_credentials::find(text, pos)
-                .map(found(UrlCredentials))
-                .or_else(|| email::find(text, pos).map(found(Email))),
+            b'@' => match url_credentials::find(text, pos) {
+                At::Credentials(range) => Some(found(UrlCredentials)(range)),
+                At::Masked => None,
+                At::Other => email::find(text, pos).map(found(Email)),
+            },
             b'%' => email::find(text, pos).map(found(Email)),
             b'+' => phone::international(text, pos).map(found(Phone)),
             _ => phone::bracketed(text, pos).map(found(Phone)),

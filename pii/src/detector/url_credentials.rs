@@ -7,8 +7,18 @@ use crate::bytes::{before, ends_with, slice};
 /// Longest user name and password together, in bytes.
 const USERINFO_MAX: usize = 256;
 
-/// The `user:password` that ends at the `@` at `mark`.
-pub(crate) fn find(text: &[u8], mark: usize) -> Option<Range<usize>> {
+/// What an `@` in a URL means to the detectors of what stands before it.
+pub(crate) enum At {
+    /// It ends a user name and password.
+    Credentials(Range<usize>),
+    /// It ends what was masked before.
+    Masked,
+    /// It belongs to no user name and password.
+    Other,
+}
+
+/// What the `@` at `mark` is.
+pub(crate) fn find(text: &[u8], mark: usize) -> At {
     let mut start = mark;
     let mut colon = false;
     loop {
@@ -16,17 +26,22 @@ pub(crate) fn find(text: &[u8], mark: usize) -> Option<Range<usize>> {
             b'/' => break,
             b':' => colon = true,
             byte if byte <= b' ' || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`' | b'@') => {
-                return None;
+                return At::Other;
             }
             _ => {}
         }
         start -= 1;
         if mark - start > USERINFO_MAX {
-            return None;
+            return At::Other;
         }
     }
     let schema = ends_with(text, start, b"://") && before(text, start, 4).is_ascii_alphanumeric();
     let secret = slice(text, start, mark);
-    let masked = secret.starts_with(b"url_credentials:k") || secret.starts_with(b"[");
-    (schema && colon && !masked).then_some(start..mark)
+    if schema && (secret.starts_with(b"url_credentials:k") || secret.starts_with(b"[")) {
+        At::Masked
+    } else if schema && colon {
+        At::Credentials(start..mark)
+    } else {
+        At::Other
+    }
 }

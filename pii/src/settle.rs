@@ -1,0 +1,90 @@
+//! Making one masking do what a second one would add.
+//!
+//! What a mask leaves behind can be a better neighbour than what was there: in
+//! `4242424242424242+4915112345678` the plus follows a digit, in `[CREDIT_CARD]+4915112345678` it does
+//! not. So where findings have close neighbours the masked text is looked into once more, and what
+//! appears there is added in terms of the original text. Rare, and never needed for findings that
+//! stand among words.
+
+use crate::detector::Found;
+use crate::masker::FoundList;
+use crate::bytes::{at, before, is_word};
+
+/// How far from a finding its mask can matter to another, in bytes.
+const REACH: usize = 32;
+/// Fewest digits beside a finding that could be one of their own.
+const DIGITS_MIN: usize = 4;
+/// Most digits beside a finding that are a port or a count, in one group.
+const PORT_DIGITS_MAX: usize = 6;
+
+/// Whether any finding has a neighbour that its mask might change the meaning of.
+pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
+    let text = text.as_bytes();
+    found.iter().any(|f| {
+        let after = (0..REACH).map(|i| at(text, f.end + i));
+        let ahead = (1..=REACH).map(|i| before(text, f.start, i));
+        let joined =
+            |joint, word| matches!(joint, b'-' | b'.' | b'_') && is_word(word) || joint >= 0x80;
+        f.contested
+            || joined(at(text, f.end), at(text, f.end + 1))
+            || joined(before(text, f.start, 1), before(text, f.start, 2))
+            || is_telling(after)
+            || is_telling(ahead)
+    })
+}
+
+/// Whether what could continue a number or an address is more than a port.
+fn is_telling(bytes: impl Iterator<Item = u8>) -> bool {
+    let (mut digits, mut groups, mut colons, mut last) = (0, 0, 0, 0u8);
+    for byte in bytes {
+        match byte {
+            b'@' | b'%' | b'+' => return true,
+            b'0'..=b'9' => {
+                digits += 1;
+                groups += usize::from(!last.is_ascii_digit());
+            }
+            b':' => colons += 1,
+            0x80.. | b'a'..=b'f' | b'A'..=b'F' | b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'*' | b'x' | b'[' | b']' => {}
+            _ => break,
+        }
+        last = byte;
+    }
+    colons >= 2 || digits > PORT_DIGITS_MAX || digits >= DIGITS_MIN && groups > 1
+}
+
+/// Findings of the masked text in terms of the original; `lengths` are those of the masks of `found`.
+pub(crate) fn original(again: &[Found], found: &[Found], lengths: &[usize]) -> FoundList {
+    let map = |pos: usize, is_end: bool| {
+        let (mut masked, mut plain) = (0, 0);
+        for (f, len) in found.iter().zip(lengths) {
+            let start = masked + (f.start - plain);
+            if pos < start || is_end && pos == start {
+                break;
+            }
+            if pos < start + len || is_end && pos == start + len {
+                return if is_end { f.end } else { f.start };
+            }
+            (masked, plain) = (start + len, f.end);
+        }
+        plain + (pos - masked)
+    };
+    again.iter().map(|f| Found { start: map(f.start, false), end: map(f.end, true), ..*f }).collect()
+}
+
+/// Adds findings; one that overlaps older ones swallows them, and no part of it is left readable.
+pub(crate) fn merge(found: &mut FoundList, added: &[Found]) {
+    for new in added {
+        let mut whole = *new;
+        found.retain(|old| {
+            let touches = old.start < whole.end && whole.start < old.end;
+            if touches {
+                whole.start = whole.start.min(old.start);
+                whole.end = whole.end.max(old.end);
+                whole.merged = true;
+            }
+            !touches
+        });
+        found.push(whole);
+    }
+    found.sort_unstable_by_key(|f| f.start);
+}

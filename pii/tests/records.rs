@@ -1,0 +1,114 @@
+//! Every text of a record is masked, at any depth.
+
+use hushlog_pii::{Key, Masker, Policy};
+use hushlog_record::{Exception, Kind, LogId, Record, Timestamp, Value};
+
+const MAIL: &str = "ana@example.org";
+const MASKED: &str = "a***@example.org";
+
+fn mask(record: Record) -> Record {
+    Masker::new(Policy::default(), Key::new([1; 32])).mask(record).into_inner()
+}
+
+fn record(message: &str) -> Record {
+    Record::new(LogId([0; 16]), Timestamp::from_millis(0), message)
+}
+
+fn field(name: &str, value: Value) -> (String, Value) {
+    let mut record = record("");
+    record.fields.push((name.to_owned(), value));
+    mask(record).fields.remove(0)
+}
+
+#[test]
+fn every_string_of_a_record_is_masked() {
+    let mut before = record(MAIL);
+    before.service_name = MAIL.into();
+    before.host = MAIL.into();
+    before.environment = MAIL.into();
+    before.region = MAIL.into();
+    before.trace_id = MAIL.into();
+    before.span_id = MAIL.into();
+    before.fields = vec![(MAIL.into(), Value::string(MAIL))];
+    before.exception =
+        Some(Exception { type_name: MAIL.into(), message: MAIL.into(), stack_trace: MAIL.into() });
+    let after = mask(before);
+    let exception = after.exception.expect("it had one");
+    for text in [
+        &after.message,
+        &after.service_name,
+        &after.host,
+        &after.environment,
+        &after.region,
+        &after.trace_id,
+        &after.span_id,
+        &after.fields[0].0,
+        &after.fields[0].1.text,
+        &exception.type_name,
+        &exception.message,
+        &exception.stack_trace,
+    ] {
+        assert_eq!(text, MASKED);
+    }
+    assert_eq!(after.pii, ["email"]);
+}
+
+#[test]
+fn hex_ids_of_traces_are_left_alone() {
+    let mut before = record("");
+    before.trace_id = "42424242424242424242424242424242".into();
+    before.span_id = "4242424242424242".into();
+    let after = mask(before.clone());
+    assert_eq!((after.trace_id, after.span_id), (before.trace_id, before.span_id));
+    assert!(after.pii.is_empty());
+}
+
+#[test]
+fn detectors_that_fired_are_listed_once_in_order_and_masking_again_keeps_them() {
+    let once = mask(record("93.184.216.34 ana@example.org b@example.org 219-09-9999"));
+    assert_eq!(once.pii, ["email", "ipv4", "ssn"]);
+    let twice = mask(once.clone());
+    assert!(once == twice);
+}
+
+#[test]
+fn of_json_numbers_only_cards_are_masked_and_become_strings() {
+    let (_, card) = field("pan", Value::number("4242424242424242"));
+    assert_eq!((card.kind, card.text.as_str()), (Kind::String, "************4242"));
+    for literal in ["4155550132", "219099999", "1700000000000", "42424242.42424242", "-4242424242424242"] {
+        let (_, number) = field("phone", Value::number(literal));
+        assert_eq!((number.kind, number.text.as_str()), (Kind::Number, literal));
+    }
+}
+
+#[test]
+fn json_text_is_masked_in_its_leaves_and_names_and_stays_json() {
+    let text = r#"[1.50, {"to": "ana@example.org", "ana@example.org": [4242424242424242, "a\u0040b.co \"x\" \n"]}, "plain \u00e9"]"#;
+    let expected = r#"[1.50, {"to": "a***@example.org", "a***@example.org": ["************4242", "a***@b.co \"x\" \n"]}, "plain \u00e9"]"#;
+    let (_, value) = field("list", Value::json(text));
+    assert_eq!((value.kind, value.text.as_str()), (Kind::Json, expected));
+    serde_json::from_str::<serde_json::Value>(&value.text).expect("still JSON");
+    let (_, again) = field("list", Value::json(expected));
+    assert_eq!(again.text, expected);
+}
+
+#[test]
+fn a_field_name_tells_what_a_bare_number_is() {
+    assert_eq!(field("customer.phone", Value::string("033316005")).1.text, "*******05");
+    assert_eq!(field("ssn", Value::string("219099999")).1.text, "[SSN]");
+    assert_eq!(field("order", Value::string("033316005")).1.text, "033316005");
+    assert_eq!(field("a", Value::json(r#"[{"mobile":"07700900123"}]"#)).1.text, r#"[{"mobile":"*******0123"}]"#);
+}
+
+#[test]
+fn names_of_fields_stay_unique_and_sorted() {
+    let mut before = record("");
+    before.fields = vec![
+        ("aa@example.org".into(), Value::string("1")),
+        ("ab@example.org".into(), Value::string("2")),
+        ("b".into(), Value::string("3")),
+    ];
+    let after = mask(before);
+    let names: Vec<_> = after.fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a***@example.org", "a***@example.org#2", "b"]);
+}

@@ -1,0 +1,230 @@
+//! What is masked and what is left, as text in and text out.
+
+use hushlog_pii::{Detector, Key, Masker, Policy, Strategy};
+
+fn masker() -> Masker {
+    Masker::new(Policy::default(), Key::new([1; 32]))
+}
+
+/// Every text becomes its pair, and stays it when masked again.
+fn check(cases: &[(&str, &str)]) {
+    let masker = masker();
+    for (text, expected) in cases {
+        let masked = masker.mask_text(text).masked.into_owned();
+        assert_eq!(&masked, expected, "from {text:?}");
+        assert_eq!(masker.mask_text(&masked).masked, masked, "again, from {text:?}");
+    }
+}
+
+/// Nothing is found in these.
+fn check_kept(texts: &[&str]) {
+    let cases: Vec<_> = texts.iter().map(|text| (*text, *text)).collect();
+    check(&cases);
+}
+
+#[test]
+fn an_email_keeps_its_first_letter_and_its_domain() {
+    check(&[
+        ("welcome ana.lopez@shop.example.org, you are in", "welcome a***@shop.example.org, you are in"),
+        ("<kim+news@mail.example.co.uk>", "<k***@mail.example.co.uk>"),
+        ("to=o'neil@example.ie;", "to=o***@example.ie;"),
+        ("mailto:X@EXAMPLE.NET.", "mailto:X***@EXAMPLE.NET."),
+        ("?user=li%40example.com&x=1", "?user=l***%40example.com&x=1"),
+        ("q=name%3Dli%40example.com", "q=name%3Dl***%40example.com"),
+        ("café@bücher.example wrote", "c***@bücher.example wrote"),
+        ("писать на юля@пример.рф", "писать на ю***@пример.рф"),
+        ("a@b.co", "a***@b.co"),
+        ("b@xn--mller-kva.xn--p1ai", "b***@xn--mller-kva.xn--p1ai"),
+    ]);
+}
+
+#[test]
+fn an_at_sign_alone_is_no_email() {
+    check_kept(&[
+        "LeaderLatch$Watcher@5f3c1a22 closed",
+        "[peer1:Election@774] - new round",
+        "actor akka://system/user/src@node7",
+        "assets/logo@2x.png not found",
+        "getty@tty1.service: started",
+        "npm install left-pad@1.3.0",
+        "git@code.example.com:team/repo.git",
+        "@decorator.call",
+        "x@y",
+        "obj@Thread.getName",
+    ]);
+}
+
+#[test]
+fn a_social_security_number_goes_whole() {
+    check(&[
+        ("ssn 123-45-6789 checked", "ssn [SSN] checked"),
+        ("(219-09-9999)", "([SSN])"),
+        ("id=078-05-1120,", "id=[SSN],"),
+        ("SSN: 219099999", "SSN: [SSN]"),
+        ("her Social Security number is 219 09 9999", "her Social Security number is [SSN]"),
+        ("applicant 219 09 9999 approved", "applicant [SSN] approved"),
+    ]);
+    check_kept(&[
+        "000-12-3456 666-12-3456 912-12-3456 123-00-4567 123-45-0000",
+        "part 7123-45-6789",
+        "part 123-45-67890",
+        "order-123-45-6789",
+        "range 123-45-6789-12",
+        "GET / 200 12 1234",
+        "219099999",
+        "progress 0.219099999",
+    ]);
+}
+
+#[test]
+fn a_card_keeps_its_last_four_digits() {
+    check(&[
+        ("paid with 4242424242424242", "paid with ************4242"),
+        ("card=4242-4242-4242-4242;", "card=****-****-****-4242;"),
+        ("3782 822463 10005 declined", "**** ****** *0005 declined"),
+        ("5555 5555 5555 4444", "**** **** **** 4444"),
+        ("{\"pan\":\"4242424242424242\"}", "{\"pan\":\"************4242\"}"),
+    ]);
+    check_kept(&[
+        "4242424242424241",
+        "blk_4242424242424242",
+        "blk_-4242424242424242",
+        "at 1453843029218310 us",
+        "0.4242424242424242",
+        "4242 4242-4242 4242",
+        "0000000000000000",
+        "a4242424242424242",
+        "4242424242424242.5",
+    ]);
+}
+
+#[test]
+fn a_phone_keeps_its_shape_and_its_last_digits() {
+    check(&[
+        ("call (415) 555-0132 now", "call (***) ***-0132 now"),
+        ("415-555-0132", "***-***-0132"),
+        ("415.555.0132.", "***.***.0132."),
+        ("1-415-555-0132 ext. 42", "*-***-***-0132 ext. **"),
+        ("sms to +4915112345678 sent", "sms to +*********5678 sent"),
+        ("+44 20 7946 0958", "+** ** **** 0958"),
+        ("Phone: 020 7946 0958", "Phone: *** **** 0958"),
+        ("电话415-555-0132", "电话***-***-0132"),
+    ]);
+    check_kept(&[
+        "115-555-0132",
+        "415-555-01324",
+        "2415-555-0132",
+        "415-555.0132",
+        "took 415 555 0132",
+        "zone +0200 and +05:30",
+        "file.txt:0+134217728",
+        "€415-555-0132",
+        "4155550132",
+        "2026-03-02 10:11:12,345",
+        "uuid 3f2b8c1e-4155-5501-9321-415555013277",
+        "epoch 1700000000 and 1700000000000",
+    ]);
+}
+
+#[test]
+fn an_address_keeps_its_network() {
+    check(&[
+        ("from 93.184.216.34 port 22", "from 93.184.216.x port 22"),
+        ("/93.184.216.34:50010,", "/93.184.216.x:50010,"),
+        ("net 93.184.216.0/24", "net 93.184.216.x/24"),
+        ("root@93.184.216.34", "root@93.184.216.x"),
+        ("93.184.216.34-93.184.216.90", "93.184.216.x-93.184.216.x"),
+        ("to 2001:db8:85a3::8a2e:370:7334.", "to 2001:db8:85a3::x."),
+        ("[2001:db8::1]:443", "[2001:db8:0::x]:443"),
+        ("fe80::1%eth0 up", "fe80:0:0::x up"),
+        ("::ffff:93.184.216.34", "::ffff:93.184.216.x"),
+        ("/2001:db8:0:0:0:0:0:7:2181", "/2001:db8:0::x:2181"),
+    ]);
+}
+
+#[test]
+fn versions_times_and_names_are_no_addresses() {
+    check_kept(&[
+        "version 1.2.3.4",
+        "v1.2.3.4",
+        "Chrome/96.0.4664.110",
+        "kernel 2.6.18.1-rc2",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "01.2.3.4",
+        "1.2.3",
+        "at 127.0.0.1:80 and 0.0.0.0",
+        "::1 and ::",
+        "std::vec::Vec",
+        "Face::Bed",
+        "10:11:12:345",
+        "wwn 50:06:01:60:3b:a0:12:34",
+        "2001::25de::cade",
+        "text2001:db8::1",
+    ]);
+}
+
+#[test]
+fn hardware_addresses_keep_their_vendor() {
+    check(&[("eth0 00:1b:44:11:3a:b7 up", "eth0 00:1b:44:xx:xx:xx up")]);
+    check_kept(&["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "00:1b:44:11:3a:b7:9c"]);
+}
+
+#[test]
+fn the_password_in_a_url_goes_and_the_host_stays() {
+    check(&[(
+        "connect postgres://app:s3cr3t@db.example.com:5432/x",
+        "connect postgres://[URL_CREDENTIALS]@db.example.com:5432/x",
+    )]);
+    check_kept(&["ssh://git@code", "http://host:80/a"]);
+}
+
+#[test]
+fn hashes_are_keyed_equal_for_equal_values_and_named_after_the_detector() {
+    let policy = Detector::ALL.into_iter().fold(Policy::default(), |p, d| p.with(d, Strategy::Hash));
+    let masker = Masker::new(policy.clone(), Key::new([1; 32]));
+    let other = Masker::new(policy, Key::numbered(2, [2; 32]));
+    let masked = |masker: &Masker, text: &str| masker.mask_text(text).masked.into_owned();
+    let a = masked(&masker, "ana@EXAMPLE.org");
+    assert!(a.starts_with("email:k1:") && a.len() == "email:k1:".len() + 24, "{a}");
+    assert_eq!(a, masked(&masker, "ana@example.org"));
+    assert_eq!(a, masker.hash_value(Detector::Email, "ana@example.org"));
+    assert_ne!(a, masked(&masker, "Ana@example.org"));
+    assert!(masked(&other, "ana@example.org").starts_with("email:k2:"));
+    assert_eq!(masked(&masker, "4242 4242 4242 4242"), masked(&masker, "4242424242424242"));
+    for text in ["x 93.184.216.34 y", "p://u:p@h", "+44 20 7946 0958", "00:1b:44:11:3a:b7", "2001:db8::1"] {
+        let once = masked(&masker, text);
+        assert_ne!(once, text);
+        assert_eq!(masked(&masker, &once), once);
+    }
+}
+
+#[test]
+fn spans_are_bytes_of_the_text_that_was_given() {
+    let masker = masker();
+    let text = "é ana@example.org";
+    let findings = masker.mask_text(text);
+    let span = findings.spans[0];
+    assert_eq!(&text[span.start..span.end], "ana@example.org");
+    assert_eq!((span.detector, span.strategy), ("email", Strategy::PartialMask));
+}
+
+#[test]
+fn a_policy_turns_detectors_off_and_chooses_the_replacement() {
+    let policy =
+        Policy::default().without(Detector::Ipv4).with_replacement(Detector::Email, "***@***.***");
+    let masker = Masker::new(policy, Key::new([1; 32]));
+    assert_eq!(masker.mask_text("a@example.org 93.184.216.34").masked, "***@***.*** 93.184.216.34");
+    let nothing = Masker::new(Policy::empty(), Key::new([1; 32]));
+    assert_eq!(nothing.mask_text("a@example.org").masked, "a@example.org");
+}
+
+#[test]
+fn debug_prints_nothing_of_key_text_or_findings() {
+    let key = Key::new([0xab; 32]);
+    assert_eq!(format!("{key:?}"), "Key");
+    let masker = Masker::new(Policy::default(), key);
+    let findings = masker.mask_text("ana@example.org");
+    let shown = format!("{masker:?} {findings:?}");
+    assert!(!shown.contains("ana") && !shown.contains("171") && !shown.contains("a***"), "{shown}");
+}
