@@ -90,5 +90,7 @@ impl CountMin {
 }
 
 fn columns(hash: u64) -> [usize; DEPTH] {
-    [0, 16, 32, 48].map(|shift| (hash >> shift) as usize % WIDTH)
+    let [a0, a1, b0, b1, c0, c1, d0, d1] = hash.to_le_bytes();
+    [[a0, a1], [b0, b1], [c0, c1], [d0, d1]]
+        .map(|bits| usize::from(u16::from_le_bytes(bits)) % WIDTH)
 }

@@ -19,8 +19,25 @@ pub(crate) fn of_pair(a: &str, b: &str) -> u64 {
 
 /// Both halves of an id, mixed: version 7 ids differ in few bits.
 pub(crate) fn of_id(id: &[u8; 16]) -> u64 {
-    let bits = u128::from_le_bytes(*id);
-    let low = (bits & u128::from(u64::MAX)) as u64;
-    let high = (bits >> 64) as u64;
+    let [
+        a0,
+        a1,
+        a2,
+        a3,
+        a4,
+        a5,
+        a6,
+        a7,
+        b0,
+        b1,
+        b2,
+        b3,
+        b4,
+        b5,
+        b6,
+        b7,
+    ] = *id;
+    let low = u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]);
+    let high = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
     mix(mix(low) ^ high)
 }

@@ -117,7 +117,8 @@ impl IdFilter {
 
 /// The lower half of the hash chooses one bit in each word.
 fn mask(hash: u64) -> [u32; WORDS] {
-    let low = (hash & u64::from(u32::MAX)) as u32;
+    let [a, b, c, d, ..] = hash.to_le_bytes();
+    let low = u32::from_le_bytes([a, b, c, d]);
     LANES.map(|lane| 1 << (low.wrapping_mul(lane) >> 27))
 }
 
