@@ -6,9 +6,12 @@
 //!
 //! Never knows a Raft term, a query or a socket.
 
+pub mod batch;
 pub mod error;
 pub mod files;
 pub mod identity;
+pub mod manifest;
+pub mod segment;
 pub mod store;
 pub mod writer;
 

@@ -1,0 +1,196 @@
+//! Builds a segment: sorts rows, writes the Parquet file, reads it back.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::Range;
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use hushlog_record::block::Columns;
+use hushlog_record::{LogId, Timestamp};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+
+use super::checked::{self, Hashes, Hashing};
+use super::digest::RowDigest;
+use super::reader::Segment;
+use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout};
+use crate::batch::gather::{At, Gather};
+use crate::batch::{self, typed};
+use crate::files;
+use crate::manifest::{FileMeta, SegmentMeta};
+
+/// Buffer in front of the file.
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
+
+/// A segment on the disk, in no manifest yet.
+#[derive(Debug)]
+pub struct Written {
+    /// What the manifest is to say of it; the caller adds the files that it writes beside it.
+    pub meta: SegmentMeta,
+    /// The segment, open.
+    pub segment: Segment,
+}
+
+/// Builds the segment of `range` from its blocks, in any order, in the folder `<from>-<to>` of
+/// `shard_folder`. A folder left by a build that was interrupted is replaced.
+///
+/// Every granule is read back from the file, compared with what was meant to be written, and given
+/// to `each`: the index and the summary are made of what is on the disk. When this returns, file and
+/// folder are synced.
+///
+/// # Errors
+/// [`Error::Empty`] when no row is left, [`Error::Range`] for blocks that do not belong, and
+/// anything that the disk or the libraries refuse.
+pub fn write(
+    shard_folder: &Path,
+    range: Range<u64>,
+    mut blocks: Vec<BlockRows>,
+    mut each: impl FnMut(u32, &RecordBatch),
+) -> Result<Written, Error> {
+    blocks.sort_by_key(|block| block.seq);
+    check_range(&range, &blocks)?;
+    let columns: Vec<(u64, &Columns)> = blocks.iter().map(|b| (b.seq, &b.columns)).collect();
+    let rows = in_time_order(&blocks);
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Err(Error::Empty {
+            from: range.start,
+            to: range.end,
+        });
+    };
+    let gather = Gather::new(&columns, &typed::choose(&columns))?;
+
+    let folder = shard_folder.join(folder_name(&range));
+    files::remove_folder(&folder)?;
+    files::create_folder(&folder)?;
+    let (digest, hashes) = write_rows(&folder, &gather, &rows)?;
+    let checksums = FileMeta::create(&folder, CHECKSUM_FILE, &checked::encode(&hashes.pieces))?;
+
+    let (log_id_min, log_id_max) = log_ids(&blocks, &rows);
+    let meta = SegmentMeta {
+        from: range.start,
+        to: range.end,
+        rows: rows.len() as u64,
+        time_min: Timestamp::from_nanos(first.0),
+        time_max: Timestamp::from_nanos(last.0),
+        log_id_min,
+        log_id_max,
+        row_digest: digest,
+        files: vec![
+            FileMeta {
+                name: ROWS_FILE.to_owned(),
+                bytes: hashes.bytes,
+                crc32: hashes.crc32,
+                blake3: hashes.blake3,
+            },
+            checksums,
+        ],
+    };
+    drop(gather);
+    drop(rows);
+    drop(blocks);
+    let segment = Segment::open(shard_folder, &meta)?;
+    read_back(&segment, &meta, &mut each)?;
+    Ok(Written { meta, segment })
+}
+
+fn check_range(range: &Range<u64>, blocks: &[BlockRows]) -> Result<(), Error> {
+    let repeated = blocks
+        .windows(2)
+        .find(|pair| pair[0].seq == pair[1].seq)
+        .map(|pair| &pair[0]);
+    let foreign = blocks.iter().find(|block| !range.contains(&block.seq));
+    match repeated.or(foreign) {
+        None => Ok(()),
+        Some(block) => Err(Error::Range {
+            seq: block.seq,
+            from: range.start,
+            to: range.end,
+        }),
+    }
+}
+
+/// A row and its time, so that the order of tuples is (time, seq, row).
+type Timed = (i64, u32, u32);
+
+fn in_time_order(blocks: &[BlockRows]) -> Vec<Timed> {
+    let mut rows = Vec::with_capacity(blocks.iter().map(|b| b.columns.rows as usize).sum());
+    for (place, block) in (0u32..).zip(blocks) {
+        let kept = batch::kept_rows(block.columns.rows, &block.skip);
+        rows.extend(
+            kept.filter_map(|row| Some((*block.columns.timestamp.get(row as usize)?, place, row))),
+        );
+    }
+    // The stable sort, since it takes advantage of runs, and a block's rows mostly are one.
+    rows.sort();
+    rows
+}
+
+fn log_ids(blocks: &[BlockRows], rows: &[Timed]) -> (LogId, LogId) {
+    let ids = rows.iter().filter_map(|row| {
+        blocks
+            .get(row.1 as usize)?
+            .columns
+            .log_id
+            .get(row.2 as usize)
+            .copied()
+    });
+    ids.fold((LogId([0xff; 16]), LogId([0; 16])), |(min, max), id| {
+        (min.min(id), max.max(id))
+    })
+}
+
+/// Writes and syncs the Parquet file; the digest is of what was meant.
+fn write_rows(
+    folder: &Path,
+    gather: &Gather<'_>,
+    rows: &[Timed],
+) -> Result<([u8; 32], Hashes), Error> {
+    let path = folder.join(ROWS_FILE);
+    let file = File::create_new(&path).map_err(Error::file("creating", &path))?;
+    let sink = Hashing::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file));
+    let options = ArrowWriterOptions::new()
+        .with_properties(layout::properties(gather.typed())?)
+        .with_parquet_schema(layout::parquet_schema(gather.typed())?);
+    let schema = gather.schema().clone();
+    let mut writer = ArrowWriter::try_new_with_options(sink, schema, options)?;
+    let mut digest = RowDigest::new();
+    let mut granule: Vec<At> = Vec::with_capacity(GRANULE_ROWS);
+    for chunk in rows.chunks(GRANULE_ROWS) {
+        granule.clear();
+        granule.extend(chunk.iter().map(|row| (row.1, row.2)));
+        let batch = gather.batch(&granule)?;
+        digest.add(&batch)?;
+        writer.write(&batch)?;
+    }
+    let (buffered, hashes) = writer.into_inner()?.finish();
+    let file = buffered
+        .into_inner()
+        .map_err(|e| Error::file("writing", &path)(e.into_error()))?;
+    file.sync_all().map_err(Error::file("syncing", &path))?;
+    files::sync_folder(folder)?;
+    Ok((digest.finish(), hashes))
+}
+
+/// Reads every granule from the file and compares the whole with what was meant.
+fn read_back(
+    segment: &Segment,
+    meta: &SegmentMeta,
+    each: &mut impl FnMut(u32, &RecordBatch),
+) -> Result<(), Error> {
+    let mut digest = RowDigest::new();
+    let mut rows = 0;
+    for granule in segment.scan(&segment.all_granules(), None)? {
+        let (number, batch) = granule?;
+        digest.add(&batch)?;
+        rows += batch.num_rows() as u64;
+        each(number, &batch);
+    }
+    if rows != meta.rows || digest.finish() != meta.row_digest {
+        return Err(Error::damaged(
+            segment.path(),
+            "it does not hold the rows that were written",
+        ));
+    }
+    Ok(())
+}
