@@ -168,10 +168,19 @@ fn nobody(folder: &Path) -> Result<Option<Identity>, Error> {
     Ok(None)
 }
 
-/// What an interrupted [`claim`] or a fresh file system leaves in an otherwise empty folder.
+/// What an interrupted [`claim`], a fresh file system, a node's own log or an interrupted first start
+/// leaves in an otherwise empty folder.
+const HARMLESS: [&str; 5] = [
+    "identity.tmp",
+    "lost+found",
+    "hushlog.log",
+    "hash.key",
+    "hash.tmp",
+];
+
 fn is_harmless(path: &PathBuf) -> bool {
     let name = path.file_name().unwrap_or_default();
-    name == "identity.tmp" || name == "lost+found"
+    HARMLESS.iter().any(|harmless| name == *harmless)
 }
 
 #[cfg(test)]
