@@ -141,7 +141,7 @@ fn traps(masker: &Masker, path: &Path, verbose: bool, out: &mut impl Write) -> R
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let [start, end] = [0, 1].map(|i| trap["trap_span"][i].as_u64().unwrap_or(0) as usize);
+        let [start, end] = [0, 1].map(|i| position(&trap["trap_span"][i]).unwrap_or(0));
         let hit = masker.mask_text(text).spans.iter().any(|span| {
             let named = ENTITIES
                 .iter()
@@ -189,11 +189,15 @@ fn corpus(masker: &Masker, folder: &Path, verbose: bool, out: &mut impl Write) -
 }
 
 fn spans(value: &Value) -> Vec<(usize, usize)> {
-    let pair = |v: &Value| Some((v[0].as_u64()? as usize, v[1].as_u64()? as usize));
+    let pair = |v: &Value| Some((position(&v[0])?, position(&v[1])?));
     value
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(pair)
         .collect()
+}
+
+fn position(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok()
 }

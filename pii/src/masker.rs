@@ -151,7 +151,13 @@ impl Masker {
         }
         fired.add(Detector::CreditCard);
         let mut out = String::new();
-        render::render(&self.key, rule, &Found::new(Detector::CreditCard, 0..literal.len()), literal, &mut out);
+        render::render(
+            &self.key,
+            rule,
+            &Found::new(Detector::CreditCard, 0..literal.len()),
+            literal,
+            &mut out,
+        );
         Some(out)
     }
 
@@ -180,12 +186,10 @@ impl Masker {
                 self.accept(text, f, &mut found);
             }
         });
-        self.keywords.find(bytes, dense_to, |f| self.accept(text, f, &mut found));
+        self.keywords
+            .find(bytes, dense_to, |f| self.accept(text, f, &mut found));
         if let Some(f) = name.and_then(|name| detector::hinted(name, bytes)) {
             self.accept(text, f, &mut found);
-        }
-        if found.len() > 1 {
-            found.sort_unstable_by_key(|f| f.start);
         }
         found
     }
@@ -209,20 +213,19 @@ impl Masker {
         out.len()
     }
 
-    /// Adds a finding unless the policy or a longer finding is against it.
+    /// Adds a finding, in order, unless the policy or a longer finding is against it.
     fn accept(&self, text: &str, mut new: Found, found: &mut FoundList) {
         if self.policy.rule(new.detector).is_none() || self.is_kept(text, new) {
             return;
         }
-        let overlaps = |old: &Found| old.start < new.end && new.start < old.end;
-        if let Some(old) = found.iter_mut().find(|old| overlaps(old) && old.len() >= new.len()) {
-            old.contested |= new.start < old.start || old.end < new.end;
+        let overlap = settle::overlap(found, &new);
+        let olds = found.get_mut(overlap.clone()).unwrap_or_default();
+        if let Some(old) = olds.iter_mut().find(|old| old.len() >= new.len()) {
+            old.contested = true;
             return;
         }
-        let before = found.len();
-        found.retain(|old| !overlaps(old));
-        new.contested = found.len() < before;
-        found.push(new);
+        new.contested = !overlap.is_empty();
+        settle::replace(found, overlap, new);
     }
 
     /// Addresses that name no one.

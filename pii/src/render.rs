@@ -16,7 +16,11 @@ const CARD_DIGITS_KEPT: usize = 4;
 
 /// What is done with a finding under its rule.
 pub(crate) fn strategy(rule: &Rule, found: &Found) -> Strategy {
-    if found.merged { Strategy::Redact } else { rule.strategy }
+    if found.merged {
+        Strategy::Redact
+    } else {
+        rule.strategy
+    }
 }
 
 /// Appends what takes the place of `span`, the text of `found`.

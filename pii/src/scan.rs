@@ -59,7 +59,12 @@ impl Maps {
     }
 
     fn each(self, f: impl Fn(u64) -> u64) -> Self {
-        Self { digit: f(self.digit), dot: f(self.dot), colon: f(self.colon), mark: f(self.mark) }
+        Self {
+            digit: f(self.digit),
+            dot: f(self.dot),
+            colon: f(self.colon),
+            mark: f(self.mark),
+        }
     }
 }
 
@@ -115,13 +120,20 @@ fn short(text: &[u8]) -> Maps {
     if let Some(tail) = text.last_chunk::<16>() {
         let (pieces, _) = text.as_chunks::<16>();
         let whole = pieces.iter().enumerate();
-        let head = whole.fold(Maps::default(), |maps, (i, piece)| maps.or(classify(piece), 16 * i));
+        let head = whole.fold(Maps::default(), |maps, (i, piece)| {
+            maps.or(classify(piece), 16 * i)
+        });
         return head.or(classify(tail), text.len() - 16);
     }
     if let (Some(head), Some(tail)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return eight(u64::from_le_bytes(*head)).or(eight(u64::from_le_bytes(*tail)), text.len() - 8);
+        return eight(u64::from_le_bytes(*head))
+            .or(eight(u64::from_le_bytes(*tail)), text.len() - 8);
     }
-    eight(text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+    eight(
+        text.iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    )
 }
 
 /// The bitmaps of eight bytes, first byte lowest, without vectors.
@@ -194,7 +206,11 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
     let mut prev = false;
     let mut this = maps(text, 0);
     let mut start = 0;
-    let mut announced = if begins_with_time(text) { !LEAD_BITS } else { !0 };
+    let mut announced = if begins_with_time(text) {
+        !LEAD_BITS
+    } else {
+        !0
+    };
     let mut sums = cumulative(this.digit & announced);
     while start < text.len() {
         let next = maps(text, start + WORD);
@@ -202,15 +218,23 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
         let wide = |low: u64, high: u64| u128::from(low) | u128::from(high) << WORD;
         let digit = wide(this.digit, next.digit);
         let mut numbers = 0;
-        if this.digit != 0 && (this.digit & !announced != 0 || sums[7] + next_sums[7] >= DIGITS_MIN) {
+        if this.digit != 0 && (this.digit & !announced != 0 || sums[7] + next_sums[7] >= DIGITS_MIN)
+        {
             numbers = self::numbers(digit, prev);
             if let Some(end) = dense(sums, next_sums) {
                 dense_to = start + end;
             }
         }
-        let dotted =
-            if this.dot == 0 { 0 } else { dotted(wide(this.dot, next.dot), digit, prev) };
-        let colons = if this.colon == 0 { 0 } else { colons(wide(this.colon, next.colon)) };
+        let dotted = if this.dot == 0 {
+            0
+        } else {
+            dotted(wide(this.dot, next.dot), digit, prev)
+        };
+        let colons = if this.colon == 0 {
+            0
+        } else {
+            colons(wide(this.colon, next.colon))
+        };
         let mut events = numbers | dotted | colons | this.mark;
         while events != 0 {
             let bit = events & events.wrapping_neg();
@@ -235,7 +259,12 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
 /// Whether the first bytes are digits and marks with one letter at most, so that no word is in them.
 fn begins_with_time(text: &[u8]) -> bool {
     text.first_chunk::<LEAD>().is_some_and(|lead| {
-        lead[0].is_ascii_digit() && lead.iter().map(|b| u8::from(b.is_ascii_alphabetic())).sum::<u8>() <= 1
+        lead[0].is_ascii_digit()
+            && lead
+                .iter()
+                .map(|b| u8::from(b.is_ascii_alphabetic()))
+                .sum::<u8>()
+                <= 1
     })
 }
 
@@ -258,5 +287,8 @@ fn dense(this: [u8; 8], next: [u8; 8]) -> Option<usize> {
         (64, this[7] - this[1]),
         (48, this[5]),
     ];
-    stretches.into_iter().find(|(_, digits)| *digits >= DIGITS_MIN).map(|(end, _)| end)
+    stretches
+        .into_iter()
+        .find(|(_, digits)| *digits >= DIGITS_MIN)
+        .map(|(end, _)| end)
 }

@@ -6,9 +6,11 @@
 //! appears there is added in terms of the original text. Rare, and never needed for findings that
 //! stand among words.
 
+use crate::bytes::{at, before, is_word};
+use std::ops::Range;
+
 use crate::detector::Found;
 use crate::masker::FoundList;
-use crate::bytes::{at, before, is_word};
 
 /// How far from a finding its mask can matter to another, in bytes.
 const REACH: usize = 32;
@@ -23,8 +25,11 @@ pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
     found.iter().any(|f| {
         let after = (0..REACH).map(|i| at(text, f.end + i));
         let ahead = (1..=REACH).map(|i| before(text, f.start, i));
-        let joined =
-            |joint, word| matches!(joint, b'-' | b'.' | b'_') && is_word(word) || joint >= 0x80;
+        let joined = |joint: u8, word: u8| {
+            is_word(joint)
+                || joint >= 0x80
+                || matches!(joint, b'-' | b'.') && (is_word(word) || word >= 0x80)
+        };
         f.contested
             || joined(at(text, f.end), at(text, f.end + 1))
             || joined(before(text, f.start, 1), before(text, f.start, 2))
@@ -44,7 +49,19 @@ fn is_telling(bytes: impl Iterator<Item = u8>) -> bool {
                 groups += usize::from(!last.is_ascii_digit());
             }
             b':' => colons += 1,
-            0x80.. | b'a'..=b'f' | b'A'..=b'F' | b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'*' | b'x' | b'[' | b']' => {}
+            0x80..
+            | b'a'..=b'f'
+            | b'A'..=b'F'
+            | b' '
+            | b'-'
+            | b'.'
+            | b'/'
+            | b'('
+            | b')'
+            | b'*'
+            | b'x'
+            | b'['
+            | b']' => {}
             _ => break,
         }
         last = byte;
@@ -54,37 +71,68 @@ fn is_telling(bytes: impl Iterator<Item = u8>) -> bool {
 
 /// Findings of the masked text in terms of the original; `lengths` are those of the masks of `found`.
 pub(crate) fn original(again: &[Found], found: &[Found], lengths: &[usize]) -> FoundList {
+    let mut masks = Vec::with_capacity(found.len());
+    let (mut masked, mut plain) = (0, 0);
+    for (f, len) in found.iter().zip(lengths) {
+        let start = masked + (f.start - plain);
+        masks.push((start..start + len, f.start..f.end));
+        (masked, plain) = (start + len, f.end);
+    }
+    // Positions inside a mask become that finding's start or end; others move with the text.
     let map = |pos: usize, is_end: bool| {
-        let (mut masked, mut plain) = (0, 0);
-        for (f, len) in found.iter().zip(lengths) {
-            let start = masked + (f.start - plain);
-            if pos < start || is_end && pos == start {
-                break;
+        let next = masks.partition_point(|(m, _)| {
+            if is_end {
+                m.start < pos
+            } else {
+                m.start <= pos
             }
-            if pos < start + len || is_end && pos == start + len {
-                return if is_end { f.end } else { f.start };
-            }
-            (masked, plain) = (start + len, f.end);
+        });
+        match next.checked_sub(1).and_then(|i| masks.get(i)) {
+            None => pos,
+            Some((m, f)) if is_end && pos <= m.end => f.end,
+            Some((m, f)) if pos < m.end => f.start,
+            Some((m, f)) => f.end + (pos - m.end),
         }
-        plain + (pos - masked)
     };
-    again.iter().map(|f| Found { start: map(f.start, false), end: map(f.end, true), ..*f }).collect()
+    again
+        .iter()
+        .map(|f| Found {
+            start: map(f.start, false),
+            end: map(f.end, true),
+            ..*f
+        })
+        .collect()
 }
 
 /// Adds findings; one that overlaps older ones swallows them, and no part of it is left readable.
 pub(crate) fn merge(found: &mut FoundList, added: &[Found]) {
     for new in added {
         let mut whole = *new;
-        found.retain(|old| {
-            let touches = old.start < whole.end && whole.start < old.end;
-            if touches {
-                whole.start = whole.start.min(old.start);
-                whole.end = whole.end.max(old.end);
-                whole.merged = true;
-            }
-            !touches
-        });
-        found.push(whole);
+        let overlap = overlap(found, new);
+        for old in found.get(overlap.clone()).unwrap_or_default() {
+            whole.start = whole.start.min(old.start);
+            whole.end = whole.end.max(old.end);
+            whole.merged = true;
+        }
+        replace(found, overlap, whole);
     }
-    found.sort_unstable_by_key(|f| f.start);
+}
+
+/// Which of the findings, which are in order and apart, overlap `new`: an empty range where it belongs
+/// when none does.
+pub(crate) fn overlap(found: &[Found], new: &Found) -> Range<usize> {
+    let start = found.partition_point(|old| old.end <= new.start);
+    let rest = found.get(start..).unwrap_or_default();
+    start..start + rest.partition_point(|old| old.start < new.end)
+}
+
+/// Puts `new` in the place of these findings.
+pub(crate) fn replace(found: &mut FoundList, range: Range<usize>, new: Found) {
+    match found.get_mut(range.start).filter(|_| !range.is_empty()) {
+        Some(first) => {
+            *first = new;
+            found.drain(range.start + 1..range.end);
+        }
+        None => found.insert(range.start, new),
+    }
 }

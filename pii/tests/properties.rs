@@ -5,24 +5,85 @@ use proptest::prelude::*;
 
 /// Pieces that detectors care about, to be thrown together.
 const PIECES: [&str; 58] = [
-    "ana@example.org", "a@b.co", "%40", "@", "x.y-z@mail.example.com", "4242424242424242",
-    "4242 4242 4242 4242", "4242-4242-4242-4242", "3782 822463 10005", "219-09-9999", "219 09 9999",
-    "219099999", "ssn ", "phone ", "call ", "tel:", "+4915112345678", "+1 415 555 0132", "(415) 555-0132",
-    "415-555-0132", "415.555.0132", "033316005", "020 7946 0958", " ext 42", "x12", "93.184.216.34", "127.0.0.1",
-    "10.0.0.0/8", "2001:db8::1", "fe80::1%eth0/64", "::ffff:93.184.216.34", "::", "00:1b:44:11:3a:b7",
-    "http://u:p@h.example.com/", "version ", "v", "1", "0", "12", "4155", "-", ".", ":", "/", " ", ", ", "(", ")",
-    "*", "[", "]", "_", "+", "é", "电", "\n", "\"", "a",
+    "ana@example.org",
+    "a@b.co",
+    "%40",
+    "@",
+    "x.y-z@mail.example.com",
+    "4242424242424242",
+    "4242 4242 4242 4242",
+    "4242-4242-4242-4242",
+    "3782 822463 10005",
+    "219-09-9999",
+    "219 09 9999",
+    "219099999",
+    "ssn ",
+    "phone ",
+    "call ",
+    "tel:",
+    "+4915112345678",
+    "+1 415 555 0132",
+    "(415) 555-0132",
+    "415-555-0132",
+    "415.555.0132",
+    "033316005",
+    "020 7946 0958",
+    " ext 42",
+    "x12",
+    "93.184.216.34",
+    "127.0.0.1",
+    "10.0.0.0/8",
+    "2001:db8::1",
+    "fe80::1%eth0/64",
+    "::ffff:93.184.216.34",
+    "::",
+    "00:1b:44:11:3a:b7",
+    "http://u:p@h.example.com/",
+    "version ",
+    "v",
+    "1",
+    "0",
+    "12",
+    "4155",
+    "-",
+    ".",
+    ":",
+    "/",
+    " ",
+    ", ",
+    "(",
+    ")",
+    "*",
+    "[",
+    "]",
+    "_",
+    "+",
+    "é",
+    "电",
+    "\n",
+    "\"",
+    "a",
 ];
 
 fn soup() -> impl Strategy<Value = String> {
-    prop::collection::vec(prop::sample::select(&PIECES[..]), 0..14).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop::sample::select(&PIECES[..]), 0..14)
+        .prop_map(|pieces| pieces.concat())
 }
 
 fn maskers() -> Vec<Masker> {
-    let all = |strategy| Detector::ALL.into_iter().fold(Policy::default(), |p, d| p.with(d, strategy));
-    [Policy::default(), all(Hiding::Redact), all(Hiding::Hash), all(Hiding::PartialMask)]
-        .map(|policy| Masker::new(policy, Key::new([3; 32])))
-        .into()
+    let all = |strategy| {
+        Detector::ALL
+            .into_iter()
+            .fold(Policy::default(), |p, d| p.with(d, strategy))
+    };
+    [
+        Policy::default(),
+        all(Hiding::Redact),
+        all(Hiding::Hash),
+        all(Hiding::PartialMask),
+    ]
+    .map(|policy| Masker::new(policy, Key::new([3; 32])))
+    .into()
 }
 
 /// Spans ascend, cut no character, and what is between them is kept.
@@ -33,9 +94,16 @@ fn check_outside(text: &str, masker: &Masker) -> Result<(), TestCaseError> {
     for span in &findings.spans {
         prop_assert!(end <= span.start && span.start < span.end, "order");
         let kept = text.get(end..span.start);
-        prop_assert!(kept.is_some() && text.get(span.start..span.end).is_some(), "characters");
+        prop_assert!(
+            kept.is_some() && text.get(span.start..span.end).is_some(),
+            "characters"
+        );
         let kept = kept.unwrap_or_default();
-        let at = if end == 0 { rest.starts_with(kept).then_some(0) } else { rest.find(kept) };
+        let at = if end == 0 {
+            rest.starts_with(kept).then_some(0)
+        } else {
+            rest.find(kept)
+        };
         prop_assert!(at.is_some(), "bytes before a span");
         rest = &rest[at.unwrap_or(0) + kept.len()..];
         end = span.end;

@@ -7,7 +7,9 @@ const MAIL: &str = "ana@example.org";
 const MASKED: &str = "a***@example.org";
 
 fn mask(record: Record) -> Record {
-    Masker::new(Policy::default(), Key::new([1; 32])).mask(record).into_inner()
+    Masker::new(Policy::default(), Key::new([1; 32]))
+        .mask(record)
+        .into_inner()
 }
 
 fn record(message: &str) -> Record {
@@ -30,8 +32,11 @@ fn every_string_of_a_record_is_masked() {
     before.trace_id = MAIL.into();
     before.span_id = MAIL.into();
     before.fields = vec![(MAIL.into(), Value::string(MAIL))];
-    before.exception =
-        Some(Exception { type_name: MAIL.into(), message: MAIL.into(), stack_trace: MAIL.into() });
+    before.exception = Some(Exception {
+        type_name: MAIL.into(),
+        message: MAIL.into(),
+        stack_trace: MAIL.into(),
+    });
     let after = mask(before);
     let exception = after.exception.expect("it had one");
     for text in [
@@ -59,13 +64,18 @@ fn hex_ids_of_traces_are_left_alone() {
     before.trace_id = "42424242424242424242424242424242".into();
     before.span_id = "4242424242424242".into();
     let after = mask(before.clone());
-    assert_eq!((after.trace_id, after.span_id), (before.trace_id, before.span_id));
+    assert_eq!(
+        (after.trace_id, after.span_id),
+        (before.trace_id, before.span_id)
+    );
     assert!(after.pii.is_empty());
 }
 
 #[test]
 fn detectors_that_fired_are_listed_once_in_order_and_masking_again_keeps_them() {
-    let once = mask(record("93.184.216.34 ana@example.org b@example.org 219-09-9999"));
+    let once = mask(record(
+        "93.184.216.34 ana@example.org b@example.org 219-09-9999",
+    ));
     assert_eq!(once.pii, ["email", "ipv4", "ssn"]);
     let twice = mask(once.clone());
     assert!(once == twice);
@@ -74,8 +84,17 @@ fn detectors_that_fired_are_listed_once_in_order_and_masking_again_keeps_them() 
 #[test]
 fn of_json_numbers_only_cards_are_masked_and_become_strings() {
     let (_, card) = field("pan", Value::number("4242424242424242"));
-    assert_eq!((card.kind, card.text.as_str()), (Kind::String, "************4242"));
-    for literal in ["4155550132", "219099999", "1700000000000", "42424242.42424242", "-4242424242424242"] {
+    assert_eq!(
+        (card.kind, card.text.as_str()),
+        (Kind::String, "************4242")
+    );
+    for literal in [
+        "4155550132",
+        "219099999",
+        "1700000000000",
+        "42424242.42424242",
+        "-4242424242424242",
+    ] {
         let (_, number) = field("phone", Value::number(literal));
         assert_eq!((number.kind, number.text.as_str()), (Kind::Number, literal));
     }
@@ -94,10 +113,21 @@ fn json_text_is_masked_in_its_leaves_and_names_and_stays_json() {
 
 #[test]
 fn a_field_name_tells_what_a_bare_number_is() {
-    assert_eq!(field("customer.phone", Value::string("033316005")).1.text, "*******05");
+    assert_eq!(
+        field("customer.phone", Value::string("033316005")).1.text,
+        "*******05"
+    );
     assert_eq!(field("ssn", Value::string("219099999")).1.text, "[SSN]");
-    assert_eq!(field("order", Value::string("033316005")).1.text, "033316005");
-    assert_eq!(field("a", Value::json(r#"[{"mobile":"07700900123"}]"#)).1.text, r#"[{"mobile":"*******0123"}]"#);
+    assert_eq!(
+        field("order", Value::string("033316005")).1.text,
+        "033316005"
+    );
+    assert_eq!(
+        field("a", Value::json(r#"[{"mobile":"07700900123"}]"#))
+            .1
+            .text,
+        r#"[{"mobile":"*******0123"}]"#
+    );
 }
 
 #[test]

@@ -90,10 +90,14 @@ impl Keywords {
     }
 
     fn search(&self, text: &[u8], head: &[u8], mut visit: impl FnMut(Found)) {
-        let Some(searcher) = &self.searcher else { return };
+        let Some(searcher) = &self.searcher else {
+            return;
+        };
         let mut done = 0;
         for hit in searcher.find_iter(head) {
-            let Some((_, meaning)) = WORDS.get(hit.pattern().as_usize()) else { continue };
+            let Some((_, meaning)) = WORDS.get(hit.pattern().as_usize()) else {
+                continue;
+            };
             if hit.start() >= done && is_whole(text, hit.start(), hit.end(), *meaning) {
                 done = announced(text, hit.end(), *meaning, &mut visit);
             }

@@ -74,5 +74,5 @@ fn free_after(text: &[u8], end: usize) -> bool {
     let next = at(text, end);
     let continued = matches!(next, b'.' | b'-' | b',') && at(text, end + 1).is_ascii_digit()
         || next == b'-' && is_word(at(text, end + 1));
-    !is_word(next) && !continued && !(next == b'@' && super::email::find(text, end).is_some())
+    !is_word(next) && !continued && !super::email::has_local_end(text, end)
 }

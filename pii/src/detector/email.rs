@@ -35,6 +35,11 @@ pub(crate) fn find(text: &[u8], mark: usize) -> Option<Range<usize>> {
     Some(start..end)
 }
 
+/// Whether the part before the `@` of an address ends here: a number there is none of its own.
+pub(crate) fn has_local_end(text: &[u8], end: usize) -> bool {
+    at(text, end) == b'@' && find(text, end).is_some()
+}
+
 fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'.' | b'_' | b'-' | b'+' | b'%' | b'\'')
@@ -102,12 +107,12 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
         top = slice(text, last_label.start, end);
     }
     let closed = !matches!(at(text, end), b'_' | b'(' | b'*');
-    (labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX && is_top(top) && closed).then_some(end)
+    (labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX && is_top(top) && closed)
+        .then_some(end)
 }
 
 /// Length of the label at `i`: hyphens only inside. Letters of any script count.
 fn label_len(text: &[u8], i: usize) -> usize {
-    let is_letter = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80;
     let mut end = i;
     let mut at_end = i;
     loop {
@@ -116,10 +121,7 @@ fn label_len(text: &[u8], i: usize) -> usize {
                 at_end += c.len_utf8();
                 end = at_end;
             }
-            Some('-')
-                if at_end > i && is_letter(before(text, at_end, 1))
-                    || at(text, at_end) == b'-' && at_end > i =>
-            {
+            Some('-') if at_end > i => {
                 at_end += 1;
             }
             _ => return end - i,

@@ -56,7 +56,7 @@ fn free(text: &[u8], start: usize, end: usize) -> bool {
     let continued = matches!(next, b'.' | b'-') && is_word(at(text, end + 1));
     let range = next == b'-' && quad_end(text, end + 1).is_some()
         || prev == b'-' && ends_in_quad(text, start - 1);
-    let email = next == b'@' && super::email::find(text, end).is_some();
+    let email = super::email::has_local_end(text, end);
     !is_word(prev) && !is_word(next) && (!joined || range) && (!continued || range) && !email
 }
 

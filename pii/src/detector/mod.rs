@@ -122,13 +122,19 @@ pub(crate) struct Found {
     pub(crate) detector: Detector,
     /// Made of several findings: no part of it may be left readable.
     pub(crate) merged: bool,
-    /// It overlaps a shorter finding, which it displaced: look again at what that leaves.
+    /// It displaced a shorter finding, of which something may be left: look again.
     pub(crate) contested: bool,
 }
 
 impl Found {
     pub(crate) fn new(detector: Detector, range: Range<usize>) -> Self {
-        Self { start: range.start, end: range.end, detector, merged: false, contested: false }
+        Self {
+            start: range.start,
+            end: range.end,
+            detector,
+            merged: false,
+            contested: false,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

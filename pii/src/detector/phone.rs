@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::bytes::{
-    at, before, char_at, char_before, digits, follows_mask, is_word, slice, starts_with,
+    at, before, char_at, char_before, digits, follows_mask, is_word, part, slice, starts_with,
 };
 use crate::validators::{country, nanp};
 
@@ -276,7 +276,7 @@ fn free_after(text: &[u8], end: usize) -> bool {
         && next != b'%'
         && next != b'*'
         && !continued
-        && !(next == b'@' && super::email::find(text, end).is_some())
+        && !super::email::has_local_end(text, end)
 }
 
 /// Past an extension: `ext. 503`, `x123`, `, extension 42`.
@@ -303,26 +303,24 @@ fn extension_end(text: &[u8], end: usize) -> usize {
     }
 }
 
-/// What PARTIAL leaves: the shape, and the last four digits (two of a short number). An extension is
-/// hidden whole.
+/// What PARTIAL leaves: the shape, and the last four digits (two of a short number) as far as they
+/// are one group: `7.0.0.1` would look like something else. An extension is hidden whole.
 pub(crate) fn partial(span: &str, out: &mut String) {
     let letters = span
         .find(|c: char| c.is_ascii_alphabetic())
         .unwrap_or(span.len());
-    let total = span
-        .bytes()
-        .take(letters)
-        .filter(u8::is_ascii_digit)
-        .count();
-    let keep = if total >= 10 { 4 } else { 2 };
-    let mut seen = 0;
+    let end = part(span, 0, letters)
+        .rfind(|c: char| c.is_ascii_digit())
+        .map_or(0, |i| i + 1);
+    let number = part(span, 0, end).bytes().rev();
+    let keep = if number.clone().filter(u8::is_ascii_digit).count() >= 10 {
+        4
+    } else {
+        2
+    };
+    let kept = number.take(keep).take_while(u8::is_ascii_digit).count();
     for (i, c) in span.char_indices() {
-        if !c.is_ascii_digit() {
-            out.push(c);
-            continue;
-        }
-        seen += 1;
-        let kept = i < letters && seen + keep > total;
-        out.push(if kept { c } else { '*' });
+        let masked = c.is_ascii_digit() && !(end - kept..end).contains(&i);
+        out.push(if masked { '*' } else { c });
     }
 }

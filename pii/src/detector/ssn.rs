@@ -67,7 +67,7 @@ fn free(text: &[u8], start: usize, end: usize) -> bool {
         && !is_word(next)
         && !continued
         && next != b'%'
-        && !(next == b'@' && super::email::find(text, end).is_some())
+        && !super::email::has_local_end(text, end)
 }
 
 /// Whether the neighbours, past one space, are words or nothing.
