@@ -70,17 +70,16 @@ fn the_header_tells_rows_times_parts_and_counts() {
 }
 
 #[test]
-fn a_dictionary_with_more_than_256_values_comes_back() {
-    let mut records = common::fixed();
-    let rows: Vec<_> = (0..700)
-        .map(|i| {
-            let mut record = records[i % 20].clone().into_inner();
-            record.host = format!("host-{}", i % 600);
+fn dictionaries_of_every_width_come_back() {
+    let fixed = common::fixed();
+    for hosts in [2, 255, 256, 257, 600] {
+        let row = |i: usize| {
+            let mut record = fixed[i % fixed.len()].clone().into_inner();
+            record.host = format!("host-{}", i % hosts);
             record
-        })
-        .collect();
-    records = common::mask(rows);
-    check(Codec::Zstd, &records);
+        };
+        check(Codec::Zstd, &common::mask((0..700).map(row).collect()));
+    }
 }
 
 #[test]
