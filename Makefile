@@ -1,5 +1,7 @@
 # `make` alone lists the targets. Arguments for the program go into ARGS: make run ARGS='--help'.
 ARGS ?=
+# In CI the versions are exactly those of Cargo.lock.
+LOCKED := $(if $(CI),--locked)
 HUSHLOG := target/release/hushlog
 # cargo-nextest runs every test in its own process and says at the end what failed; without it,
 # Cargo's own runner does.
@@ -16,13 +18,13 @@ setup: ## install what is missing on this machine, compile RocksDB once
 	@scripts/rocksdb.sh
 
 build: setup ## build target/release/hushlog
-	cargo build --release --locked -p hushlog-cli
+	cargo build --release $(LOCKED) -p hushlog-cli
 
 run: build ## serve one node here, data in ./hushlog-data
 	@exec $(HUSHLOG) serve $(ARGS)
 
 demo: build ## three nodes, a million lines, one node killed on the way, every answer checked
-	cargo run --release --locked -p hushlog-chaos-tests --bin demo -- $(ARGS)
+	cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin demo -- $(ARGS)
 
 bench: build ## measure ingest and queries on this machine
 	$(HUSHLOG) bench $(ARGS)
@@ -30,12 +32,12 @@ bench: build ## measure ingest and queries on this machine
 # One profile: the processes that the tests start are built like the tests, so that a machine without
 # anything compiles every dependency once.
 test: setup ## run all tests
-	cargo build --workspace --all-targets --locked
-	HUSHLOG_BIN=$(CURDIR)/target/debug/hushlog cargo $(TEST) --workspace --locked $(ARGS)
+	cargo build --workspace --all-targets $(LOCKED)
+	HUSHLOG_BIN=$(CURDIR)/target/debug/hushlog cargo $(TEST) --workspace $(LOCKED) $(ARGS)
 
 verify: setup ## check formatting, lints and structure; writes nothing to the tree
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; fi
 
 fix: setup ## format, and let clippy mend what it can
