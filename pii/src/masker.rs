@@ -221,7 +221,7 @@ impl Masker {
         let overlap = settle::overlap(found, &new);
         let olds = found.get_mut(overlap.clone()).unwrap_or_default();
         if let Some(old) = olds.iter_mut().find(|old| old.len() >= new.len()) {
-            old.contested = true;
+            old.contested |= old.len() > new.len();
             return;
         }
         new.contested = !overlap.is_empty();

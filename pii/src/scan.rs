@@ -9,6 +9,8 @@
 
 /// Bytes classified at once; the width of one bitmap word.
 const WORD: usize = 64;
+/// Half of that.
+const HALF: usize = WORD / 2;
 /// Fewest digits of a number without structure of its own (an SSN).
 const DIGITS_MIN: u8 = 9;
 /// Bytes of a time that texts often begin with.
@@ -153,17 +155,19 @@ fn eight(word: u64) -> Maps {
     }
 }
 
-/// Starts of the number shapes in `digit`, where bit 64 and up look ahead and `prev` is the digit
-/// bit before bit 0.
+/// How far ahead of its start a number shape is looked at, in bytes.
+const SHAPE: usize = 20;
+
+/// Starts of the number shapes in `digit`, right for all bits but the last [`SHAPE`]; `prev` is the
+/// digit bit before the first.
 #[inline]
-fn numbers(digit: u128, prev: bool) -> u64 {
-    let start = digit & !(digit << 1 | u128::from(prev));
+fn numbers(digit: u64, prev: bool) -> u64 {
+    let start = digit & !(digit << 1 | u64::from(prev));
     let run2 = digit & digit >> 1;
-    let run3 = run2 & digit >> 2;
     let run4 = run2 & run2 >> 2;
     let run8 = run4 & run4 >> 4;
     let exactly2 = start & run2 & !(digit >> 2);
-    let exactly3 = start & run3 & !(digit >> 3);
+    let exactly3 = start & run2 & digit >> 2 & !(digit >> 3);
     let exactly4 = start & run4 & !(digit >> 4);
     let exactly6 = start & run4 & run2 >> 4 & !(digit >> 6);
     let long = start & run8 & run4 >> 8 & digit >> 12;
@@ -171,13 +175,16 @@ fn numbers(digit: u128, prev: bool) -> u64 {
     let phone = exactly3 & exactly3 >> 4 & exactly4 >> 8;
     // 4-4-4-…, 4-6-…: the detector checks the rest.
     let card = exactly4 & (exactly4 >> 5 & exactly4 >> 10 | exactly6 >> 5);
-    low(long | ssn | phone | card)
+    long | ssn | phone | card
 }
 
 /// Dots that begin four dotted numbers.
 #[inline]
 fn dotted(dot: u128, digit: u128, prev: bool) -> u64 {
     let inner = dot & (digit << 1 | u128::from(prev)) & digit >> 1;
+    if inner == 0 {
+        return 0;
+    }
     let followed = |x: u128| x >> 2 | x >> 3 | x >> 4;
     low(inner & followed(inner & followed(inner)))
 }
@@ -206,34 +213,38 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
     let mut prev = false;
     let mut this = maps(text, 0);
     let mut start = 0;
+    let mut sums = cumulative(this.digit);
+    // What a text begins with, such as its time, is announced by no word.
     let mut announced = if begins_with_time(text) {
-        !LEAD_BITS
+        cumulative(this.digit & !LEAD_BITS)
     } else {
-        !0
+        sums
     };
-    let mut sums = cumulative(this.digit & announced);
     while start < text.len() {
         let next = maps(text, start + WORD);
         let next_sums = cumulative(next.digit);
         let wide = |low: u64, high: u64| u128::from(low) | u128::from(high) << WORD;
         let digit = wide(this.digit, next.digit);
         let mut numbers = 0;
-        if this.digit != 0 && (this.digit & !announced != 0 || sums[7] + next_sums[7] >= DIGITS_MIN)
-        {
-            numbers = self::numbers(digit, prev);
-            if let Some(end) = dense(sums, next_sums) {
-                dense_to = start + end;
-            }
+        if sums[7] >= DIGITS_MIN {
+            numbers = self::numbers(this.digit, prev) & (!0 >> SHAPE);
+        }
+        let middle = this.digit >> HALF | next.digit << HALF;
+        if this.digit >> HALF != 0 && sums[7] - sums[3] + next_sums[3] >= DIGITS_MIN {
+            numbers |= self::numbers(middle, this.digit >> (HALF - 1) & 1 != 0) << HALF;
+        }
+        if let Some(end) = dense(announced, next_sums) {
+            dense_to = start + end;
         }
         let dotted = if this.dot == 0 {
             0
         } else {
             dotted(wide(this.dot, next.dot), digit, prev)
         };
-        let colons = if this.colon == 0 {
-            0
-        } else {
-            colons(wide(this.colon, next.colon))
+        let colons = match this.colon {
+            0 => 0,
+            one if one.is_power_of_two() && next.colon == 0 => 0,
+            _ => colons(wide(this.colon, next.colon)),
         };
         let mut events = numbers | dotted | colons | this.mark;
         while events != 0 {
@@ -248,9 +259,9 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
             });
         }
         prev = this.digit >> 63 != 0;
-        announced = !0;
         this = next;
         sums = next_sums;
+        announced = next_sums;
         start += WORD;
     }
     dense_to

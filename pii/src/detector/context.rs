@@ -12,6 +12,8 @@ use crate::bytes::{at, before, char_before, digits, slice};
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
+/// Most letters that may follow a word that can only mean a phone.
+const LETTERS_MAX: usize = 6;
 /// Most numbers that one word announces (`call 1… or 2…`).
 const LIST_MAX: usize = 8;
 
@@ -25,8 +27,9 @@ enum Meaning {
     Ssn,
 }
 
-/// Word (as often written), and what it announces.
-const WORDS: [(&str, Meaning); 38] = [
+/// Words as they are often written, and what they announce. No more than 32, which the searcher
+/// finds in one step; longer words that begin with one (`telephone`) count as it.
+const WORDS: [(&str, Meaning); 31] = [
     ("phone", Meaning::Phone),
     ("Phone", Meaning::Phone),
     ("PHONE", Meaning::Phone),
@@ -38,17 +41,8 @@ const WORDS: [(&str, Meaning); 38] = [
     ("MOBILE", Meaning::Phone),
     ("Handy", Meaning::Phone),
     ("Rufnummer", Meaning::Phone),
-    ("telefon", Meaning::Phone),
-    ("Telefon", Meaning::Phone),
-    ("teléfono", Meaning::Phone),
-    ("Teléfono", Meaning::Phone),
-    ("téléphone", Meaning::Phone),
-    ("Téléphone", Meaning::Phone),
-    ("móvil", Meaning::Phone),
-    ("Móvil", Meaning::Phone),
     ("tf.", Meaning::Phone),
     ("Tf.", Meaning::Phone),
-    ("TF.", Meaning::Phone),
     ("msisdn", Meaning::Phone),
     ("MSISDN", Meaning::Phone),
     ("whatsapp", Meaning::Phone),
@@ -60,12 +54,18 @@ const WORDS: [(&str, Meaning); 38] = [
     ("Cep", Meaning::Call),
     ("call", Meaning::Call),
     ("Call", Meaning::Call),
-    ("lamé al", Meaning::Call),
     ("ssn", Meaning::Ssn),
     ("SSN", Meaning::Ssn),
+    // Without their first letter, which is written both ways.
+    ("éléphone", Meaning::Phone),
+    ("óvil", Meaning::Phone),
+    ("lamé al", Meaning::Call),
     ("ocial security", Meaning::Ssn),
     ("ocial Security", Meaning::Ssn),
 ];
+
+/// The first of the words without their first letter.
+const TAILS: usize = 26;
 
 /// The words, ready to be searched for.
 pub(crate) struct Keywords {
@@ -95,31 +95,33 @@ impl Keywords {
         };
         let mut done = 0;
         for hit in searcher.find_iter(head) {
-            let Some((_, meaning)) = WORDS.get(hit.pattern().as_usize()) else {
+            let word = hit.pattern().as_usize();
+            let Some((_, meaning)) = WORDS.get(word) else {
                 continue;
             };
-            if hit.start() >= done && is_whole(text, hit.start(), hit.end(), *meaning) {
+            let begins = word >= TAILS || begins_word(text, hit.start());
+            if hit.start() >= done && begins && ends_word(text, hit.end(), *meaning) {
                 done = announced(text, hit.end(), *meaning, &mut visit);
             }
         }
     }
 }
 
-/// Whether the hit is a word, in the plural or with `ed` at most, or the end of a name (`userPhone`).
-fn is_whole(text: &[u8], start: usize, end: usize, meaning: Meaning) -> bool {
+/// Whether a word begins here, on its own or inside a name (`userPhone`).
+fn begins_word(text: &[u8], start: usize) -> bool {
     let prev = before(text, start, 1);
-    let begins = !prev.is_ascii_alphanumeric()
-        && char_before(text, start).is_none_or(|c| !c.is_alphabetic())
+    !prev.is_ascii_alphanumeric() && char_before(text, start).is_none_or(|c| !c.is_alphabetic())
         || at(text, start).is_ascii_uppercase() && prev.is_ascii_lowercase()
-        || meaning == Meaning::Ssn && prev.eq_ignore_ascii_case(&b's')
-        || before(text, start, 1).eq_ignore_ascii_case(&b'l') && at(text, start) == b'l';
-    let rest = text
-        .get(end..)
-        .unwrap_or_default()
-        .iter()
+}
+
+/// Whether the word ends here, or soon: `phones`, `telephone`.
+fn ends_word(text: &[u8], end: usize, meaning: Meaning) -> bool {
+    let rest = text.get(end..).unwrap_or_default().iter();
+    let letters = rest
+        .take(LETTERS_MAX + 1)
         .take_while(|b| b.is_ascii_alphabetic())
         .count();
-    begins && (rest <= 1 || meaning == Meaning::Phone && rest <= 6)
+    letters <= 1 || meaning == Meaning::Phone && letters <= LETTERS_MAX
 }
 
 /// Visits the numbers that start within reach behind a word; returns how far they go.
