@@ -81,7 +81,7 @@ pub fn remove_folder(folder: &Path) -> Result<(), Error> {
 }
 
 fn sync_parent(path: &Path) -> Result<(), Error> {
-    sync_folder(parent(path).unwrap_or(Path::new(".")))
+    sync_folder(parent(path).unwrap_or_else(|| Path::new(".")))
 }
 
 /// The parent, unless it is the working folder written as nothing.

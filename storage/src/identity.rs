@@ -18,7 +18,7 @@
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{Error, files};
 
@@ -178,7 +178,7 @@ const HARMLESS: [&str; 5] = [
     "hash.tmp",
 ];
 
-fn is_harmless(path: &PathBuf) -> bool {
+fn is_harmless(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     HARMLESS.iter().any(|harmless| name == *harmless)
 }

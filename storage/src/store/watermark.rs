@@ -38,6 +38,7 @@ struct Mark {
 
 /// The file of one open store.
 pub(super) struct Watermark {
+    folder: PathBuf,
     path: PathBuf,
     /// Opened by the first mark.
     file: Option<File>,
@@ -54,6 +55,7 @@ impl Watermark {
             Err(error) => return Err(Error::file("reading", &path, error)),
         };
         Ok(Self {
+            folder: folder.to_path_buf(),
             path,
             file: None,
             last,
@@ -92,7 +94,7 @@ impl Watermark {
                 .truncate(false)
                 .open(&self.path);
             let file = opened.map_err(|error| Error::file("opening", &self.path, error))?;
-            files::sync_folder(self.path.parent().unwrap_or(Path::new(".")))?;
+            files::sync_folder(&self.folder)?;
             self.file = Some(file);
         }
         Ok(self.file.as_ref().expect("opened just above"))
@@ -159,6 +161,8 @@ mod tests {
 
     use super::*;
 
+    const SLOT: usize = 4096;
+
     fn reopened(folder: &TempDir) -> Result<u64, Error> {
         Watermark::open(folder.path()).map(|watermark| watermark.sequence())
     }
@@ -183,7 +187,7 @@ mod tests {
                 (1..=marks).for_each(|sequence| watermark.mark(sequence).unwrap());
                 let path = folder.path().join(FILE_NAME);
                 let mut bytes = std::fs::read(&path).unwrap();
-                bytes[(marks % 2 * SLOT_BYTES) as usize + at] ^= 1;
+                bytes[usize::try_from(marks % 2).unwrap() * SLOT + at] ^= 1;
                 std::fs::write(&path, bytes).unwrap();
                 assert_eq!(reopened(&folder).unwrap(), marks - 1, "byte {at}");
             }
@@ -198,7 +202,7 @@ mod tests {
         let path = folder.path().join(FILE_NAME);
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[5] ^= 1;
-        bytes[SLOT_BYTES as usize + 5] ^= 1;
+        bytes[SLOT + 5] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         assert!(matches!(reopened(&folder), Err(Error::Corrupt(_))));
     }

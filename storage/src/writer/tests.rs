@@ -106,7 +106,9 @@ fn put(key: &str, bytes: usize) -> Batch {
 
 /// Outcomes in the order in which they were reported.
 #[derive(Clone, Default)]
-struct Outcomes(Arc<Mutex<Vec<(&'static str, Result<(), String>)>>>);
+struct Outcomes(Arc<Mutex<Vec<Outcome>>>);
+
+type Outcome = (&'static str, Result<(), String>);
 
 impl Outcomes {
     fn note(&self, name: &'static str) -> Done {

@@ -79,7 +79,7 @@ fn everything_synced_and_nothing_torn_survives_power_loss() {
         let found = numbers(&Rocks::open(lost.path()).unwrap());
         assert!(found.len() >= 5, "a synced row is missing: {found:?}");
         assert!(
-            found.iter().copied().eq(0..found.len() as u32),
+            found.iter().copied().eq((0..8).take(found.len())),
             "not a prefix: {found:?}"
         );
     }
