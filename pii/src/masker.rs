@@ -103,18 +103,21 @@ impl Masker {
                 spans: Vec::new(),
             };
         }
-        let spans = found.iter().filter_map(|f| {
-            let strategy = render::strategy(self.rule(f)?, f);
-            Some(Span {
-                start: f.start,
-                end: f.end,
-                detector: f.detector.name(),
-                strategy,
-            })
-        });
+        let mut spans = Vec::with_capacity(found.len());
+        for f in &found {
+            if let Some(rule) = self.rule(f) {
+                let (detector, strategy) = (f.detector.name(), render::strategy(rule, f));
+                spans.push(Span {
+                    start: f.start,
+                    end: f.end,
+                    detector,
+                    strategy,
+                });
+            }
+        }
         Findings {
             masked: Cow::Owned(self.replaced(text, &found)),
-            spans: spans.collect(),
+            spans,
         }
     }
 
