@@ -1,2 +1,56 @@
-//! The `hushlog` binary.
-fn main() {}
+//! The `hushlog` binary: the server, a local cluster, and the commands that talk to a server.
+//!
+//! Nothing here knows how records are stored or found; it reads arguments, calls, and prints.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is what talks to people"
+)]
+
+mod args;
+mod bench;
+mod client;
+mod cluster;
+mod exit;
+mod output;
+mod search;
+mod send;
+mod serve;
+mod top;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let Args { json, command } = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::anyhow!("no runtime: {error}")),
+    };
+    let outcome = runtime.block_on(async move {
+        match command {
+            Command::Serve(settings) => serve::run(settings).await,
+            Command::Cluster(args) => cluster::run(args).await,
+            Command::Send(args) => send::run(args, json).await,
+            Command::Search(args) => search::run(args, json).await,
+            Command::Top(args) => top::run(args, json).await,
+            Command::Bench(bench) => bench::run(bench, json).await,
+        }
+    });
+    // What is still blocked on standard input must not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

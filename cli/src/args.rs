@@ -1,0 +1,280 @@
+//! The command line. The text of each argument's help is its documentation.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use hushlog_node::config::keys::KEYS;
+
+use crate::bench::Bench;
+use crate::exit;
+
+/// A log store that keeps what it acknowledges, hides what it must not know, and finds what you ask for.
+#[derive(Debug, Parser)]
+#[command(name = "hushlog", version, after_help = exit::HELP)]
+pub(crate) struct Args {
+    /// Print JSON instead of tables.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs one node; without anything else: data in ./hushlog-data.
+    Serve(Settings),
+    /// Runs a local cluster of real processes, one per node.
+    Cluster(ClusterArgs),
+    /// Sends log files or standard input.
+    Send(SendArgs),
+    /// Searches: hushlog search 'level:ERROR "timeout"' --since 15m
+    Search(SearchArgs),
+    /// Shows the most frequent exceptions.
+    Top(TopArgs),
+    /// Measures a running server.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// Settings of `serve`: the configuration file, and one flag per key of it.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The configuration file.
+    pub(crate) config: Option<PathBuf>,
+    /// Keys given as flags.
+    pub(crate) flags: Vec<(&'static str, String)>,
+    /// End when this process ends.
+    pub(crate) with: Option<i32>,
+}
+
+/// Short names of flags that people type often.
+const SHORT_NAMES: [(&str, &str); 1] = [("cluster.peers", "peers")];
+
+impl clap::FromArgMatches for Settings {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Self {
+            config: matches.get_one("config").cloned(),
+            flags: Vec::new(),
+            with: matches.get_one("end-with").copied(),
+        };
+        for key in KEYS {
+            if let Some(value) = matches.get_one::<String>(key.name) {
+                settings.flags.push((key.name, value.clone()));
+            }
+        }
+        Ok(settings)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Settings {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let file = clap::Arg::new("config")
+            .long("config")
+            .env("HUSHLOG_CONFIG")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Configuration file (TOML); flags and HUSHLOG_… variables override it");
+        let with = clap::Arg::new("end-with")
+            .long("end-with")
+            .value_name("PID")
+            .value_parser(clap::value_parser!(i32))
+            .hide(true);
+        let mut command = command.arg(file).arg(with);
+        for key in KEYS {
+            // The list is fixed and small; clap wants names that live as long as the program.
+            let flag: &'static str = Box::leak(key.flag().into_boxed_str());
+            let help = match key.default {
+                "" => key.help.to_owned(),
+                default => format!("{} [default: {default}]", key.help),
+            };
+            let mut arg = clap::Arg::new(key.name)
+                .long(flag)
+                .value_name("VALUE")
+                .help(help);
+            for (name, short) in SHORT_NAMES {
+                if name == key.name {
+                    arg = arg.visible_alias(short);
+                }
+            }
+            command = command.arg(arg);
+        }
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+/// Arguments of `cluster`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ClusterCommand>,
+    /// Number of nodes [default: 3, or what the folder holds]
+    #[arg(long)]
+    pub(crate) nodes: Option<u16>,
+    /// Folder of the cluster; one that exists is started again.
+    #[arg(long, default_value = "./hushlog-cluster")]
+    pub(crate) data: PathBuf,
+    /// HTTP port of node 0; node i listens on this + i [default: 7700, or as before]
+    #[arg(long)]
+    pub(crate) http_base: Option<u16>,
+    /// gRPC port of node 0; node i listens on this + i [default: 4317, or as before]
+    #[arg(long)]
+    pub(crate) grpc_base: Option<u16>,
+}
+
+/// What to do with a cluster that exists.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Starts a dead node again, in the background; returns when it is ready.
+    StartNode {
+        /// Which node, from 0.
+        node: u16,
+        /// Folder of the cluster.
+        #[arg(long, default_value = "./hushlog-cluster")]
+        data: PathBuf,
+    },
+}
+
+/// Arguments of `send`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SendArgs {
+    /// Files of text or NDJSON; none or `-`: standard input.
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Service of records that name none.
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Environment of records that name none.
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
+    /// What the input is.
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub(crate) format: Format,
+    /// Records in one request.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) batch: u32,
+    /// How long a refused request is tried again, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) retry_for: u64,
+}
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// NDJSON if the first line is a JSON object, else text.
+    Auto,
+    /// Lines of text; stack traces are joined to their line.
+    Text,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// Arguments of `search`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchArgs {
+    /// The query; empty: everything.
+    #[arg(default_value = "")]
+    pub(crate) query: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// How far back: 15m, 24h, 7d [default: everything retained]
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Only these services, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) service: Vec<String>,
+    /// Only these levels, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) level: Vec<String>,
+    /// Most records to show.
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) limit: u32,
+    /// Oldest first.
+    #[arg(long)]
+    pub(crate) oldest: bool,
+}
+
+/// Arguments of `top`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// How far back: 5m, 1h, 24h, 7d.
+    #[arg(long, default_value = "1h")]
+    pub(crate) window: String,
+    /// How many.
+    #[arg(short, long, default_value_t = 10)]
+    pub(crate) k: u32,
+    /// Only this service.
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+}
+
+/// Which server to call.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Address of a node's HTTP interface.
+    #[arg(
+        long,
+        env = "HUSHLOG_SERVER",
+        default_value = "http://127.0.0.1:7700",
+        value_name = "URL"
+    )]
+    pub(crate) server: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_key_is_a_flag_of_serve() {
+        let args = Args::try_parse_from([
+            "hushlog",
+            "serve",
+            "--data",
+            "d",
+            "--http",
+            "127.0.0.1:1",
+            "--node-id",
+            "2",
+            "--peers",
+            "1=a:1,2=b:2",
+            "--limits-body",
+            "1MiB",
+        ]);
+        let Command::Serve(settings) = args.expect("valid").command else {
+            panic!("serve was asked for");
+        };
+        let flags: Vec<_> = settings
+            .flags
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        let expected = [
+            ("data", "d"),
+            ("http", "127.0.0.1:1"),
+            ("node.id", "2"),
+            ("cluster.peers", "1=a:1,2=b:2"),
+            ("limits.body", "1MiB"),
+        ];
+        assert_eq!(flags, expected);
+    }
+}

@@ -1,0 +1,96 @@
+//! What people see: tables on a terminal, JSON where it was asked for.
+//!
+//! Text of records goes out with its control characters made visible, so that a log line cannot
+//! drive the terminal.
+
+use anyhow::Result;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+
+/// Prints a JSON object: as it is, or as a table of names and values.
+pub(crate) fn print(value: &Value, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(value)?);
+        return Ok(());
+    }
+    let mut table = table(&[]);
+    flatten("", value, &mut |name, value| {
+        table.add_row([name.to_owned(), value]);
+    });
+    println!("{table}");
+    Ok(())
+}
+
+/// An empty table with these columns.
+pub(crate) fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !columns.is_empty() {
+        table.set_header(columns);
+    }
+    table
+}
+
+fn flatten(prefix: &str, value: &Value, each: &mut impl FnMut(&str, String)) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, value) in members {
+                let name = if prefix.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{prefix}.{name}")
+                };
+                flatten(&name, value, each);
+            }
+        }
+        Value::String(text) => each(prefix, printable(text)),
+        other => each(prefix, other.to_string()),
+    }
+}
+
+/// The text with control characters made visible; line ends and tabs stay.
+pub(crate) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' => {}
+            // What could hide or reorder the rest of a line.
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.push('\u{fffd}');
+            }
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_cannot_drive_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mred\u{7}"), "a\\u{1b}[31mred\\u{7}");
+        assert_eq!(printable("one\r\n\ttwo é"), "one\n\ttwo é");
+        assert_eq!(printable("\u{202e}abc"), "\u{fffd}abc");
+    }
+
+    #[test]
+    fn objects_are_flattened_for_people() {
+        let mut rows = Vec::new();
+        let value = serde_json::json!({"a": {"b": 1, "c": "x"}, "d": [1]});
+        flatten("", &value, &mut |name, value| {
+            rows.push((name.to_owned(), value))
+        });
+        let expected = [("a.b", "1"), ("a.c", "x"), ("d", "[1]")];
+        assert_eq!(
+            rows,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
+}

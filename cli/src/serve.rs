@@ -1,0 +1,159 @@
+//! `hushlog serve`: one node in the foreground.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hushlog_node::config::{Config, Layers, Origin};
+use hushlog_node::{Node, node};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Settings;
+use crate::cluster::process;
+use crate::exit::{Code, Exit};
+
+/// How often the process that this one ends with is looked for.
+const PARENT_TICK: Duration = Duration::from_millis(500);
+
+/// Serves until a signal comes.
+pub(crate) async fn run(settings: Settings) -> Result<()> {
+    let config = configuration(&settings)
+        .map_err(|error| Exit::error(Code::Config, format!("{error:#}")))?;
+    start_log(&config)?;
+    let mut signals = Signals::new()?;
+    let starting = Node::start(config.clone());
+    let node = tokio::select! {
+        started = starting => started.map_err(refusal)?,
+        () = signals.any() => return Ok(()),
+    };
+    banner(&config, &node);
+    let mut fatal = node.fatal();
+    let reason = tokio::select! {
+        () = signals.any() => None,
+        () = parent_ends(settings.with) => None,
+        reason = fatal.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+    };
+    let late = tokio::select! {
+        late = node.shutdown() => late,
+        () = signals.any() => vec!["everything, after a second signal".into()],
+    };
+    if !late.is_empty() {
+        tracing::warn!(tasks = late.join(", "), "did not end in time");
+    }
+    match reason {
+        Some(reason) => Err(Exit::error(Code::Fault, reason)),
+        None => Ok(()),
+    }
+}
+
+fn configuration(settings: &Settings) -> Result<Config> {
+    let mut layers = Layers::new();
+    if let Some(file) = &settings.config {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        layers.add_file(&text)?;
+    }
+    // Variables of the commands and of the project's own tests are no settings of a node.
+    const OTHERS: [&str; 5] = [
+        "HUSHLOG_CONFIG",
+        "HUSHLOG_SERVER",
+        "HUSHLOG_CORPUS",
+        "HUSHLOG_BIN",
+        "HUSHLOG_MAIN_JOB_RECORDS",
+    ];
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !OTHERS.contains(&name.as_str()));
+    for unknown in layers.add_environment(variables) {
+        eprintln!("hushlog: {unknown}; ignored");
+    }
+    for (key, value) in &settings.flags {
+        layers.set(key, value, Origin::Flag)?;
+    }
+    Ok(Config::from_layers(&layers)?)
+}
+
+fn start_log(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| Exit::error(Code::Config, format!("`log` is not a filter: {error}")))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    log.try_init()
+        .map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+fn refusal(error: node::Error) -> anyhow::Error {
+    let code = match &error {
+        node::Error::Bind(_) => Code::Unavailable,
+        node::Error::Folder { .. } | node::Error::Storage(_) | node::Error::Secret(_) => {
+            Code::Config
+        }
+        _ => return error.into(),
+    };
+    Exit::error(code, error.to_string())
+}
+
+fn banner(config: &Config, node: &Node) {
+    let http = node.http();
+    let nodes = config.cluster.peers.len();
+    println!("hushlog {}", env!("CARGO_PKG_VERSION"));
+    println!();
+    println!("  http   http://{http:<22}  records, queries, OTLP/HTTP, /metrics");
+    println!(
+        "  grpc   {:<29}  hushlog.v1, OTLP, health, reflection",
+        node.grpc().to_string()
+    );
+    println!("  data   {}", config.data.display());
+    println!("  node   {} of {nodes}", config.node.id);
+    println!();
+    println!("Try, in another terminal:");
+    println!();
+    let server = if http.to_string() == "127.0.0.1:7700" {
+        String::new()
+    } else {
+        format!(" --server http://{http}")
+    };
+    println!("  echo 'ERROR payment failed for bob@example.com' | hushlog send{server}");
+    println!("  hushlog search 'payment'{server}");
+    println!();
+}
+
+/// Ends when the process does, if there is one to end with.
+async fn parent_ends(pid: Option<i32>) {
+    let Some(pid) = pid else {
+        return std::future::pending().await;
+    };
+    let Some(parent) = process::Identity::of(pid) else {
+        return;
+    };
+    while parent.is_alive() {
+        tokio::time::sleep(PARENT_TICK).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for either.
+    pub(crate) async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
