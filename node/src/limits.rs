@@ -68,3 +68,5 @@ pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 pub const HEALTH_TICK: Duration = Duration::from_millis(250);
 /// Bytes of decoded tail that one node keeps for queries.
 pub const TAIL_DECODED_BYTES_MAX: usize = 512 << 20;
+/// Time that calls between nodes and the hand-over of leads have when a node ends.
+pub const GRPC_PATIENCE: Duration = Duration::from_secs(2);

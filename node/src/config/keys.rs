@@ -207,8 +207,8 @@ A node needs no configuration. What is set comes from four places; the later one
 
 A dot in a name is a section of the file: `cut.bytes` is `bytes` under `[cut]`. Sizes are whole
 numbers with `B`, `KiB`, `MiB` or `GiB` behind them, durations with `ms`, `s`, `m`, `h` or `d`. An
-unknown key, variable or value stops the start with exit code 78 and one line that names it and the
-nearest known one.
+unknown key or an impossible value stops the start with exit code 78 and one line that names it and
+the nearest known key; an unknown `HUSHLOG_` variable is only pointed out.
 
 | key | default | variable | flag | meaning |
 | --- | --- | --- | --- | --- |

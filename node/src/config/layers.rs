@@ -94,6 +94,11 @@ impl Layers {
     pub fn set(&mut self, name: &str, value: &str, origin: Origin) -> Result<(), Error> {
         let key =
             keys::find(name).ok_or_else(|| unknown(name, origin, KEYS.iter().map(|k| k.name)))?;
+        self.put(key, value, origin);
+        Ok(())
+    }
+
+    fn put(&mut self, key: &keys::Key, value: &str, origin: Origin) {
         let slot = self
             .values
             .get_mut(key.name)
@@ -101,7 +106,6 @@ impl Layers {
         if origin >= slot.1 {
             *slot = (value.into(), origin);
         }
-        Ok(())
     }
 
     /// Takes in the text of a file.
@@ -127,26 +131,29 @@ impl Layers {
         Ok(())
     }
 
-    /// Takes in every variable that begins with `HUSHLOG_`, except those in `reserved`.
+    /// Takes in every variable that begins with `HUSHLOG_`. Gives those that name no key: other
+    /// programs may have their own, so the caller says so and goes on.
     pub fn add_environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
-        reserved: &[&str],
-    ) -> Result<(), Error> {
+    ) -> Vec<Error> {
+        let mut unknown = Vec::new();
         for (name, value) in variables {
-            if !name.starts_with("HUSHLOG_") || reserved.contains(&name.as_str()) {
+            if !name.starts_with("HUSHLOG_") {
                 continue;
             }
-            let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
-                return Err(Error::Unknown {
+            let key = KEYS.iter().find(|key| key.variable() == name);
+            let Some(key) = key else {
+                unknown.push(Error::Unknown {
                     nearest: nearest(&name, KEYS.iter().map(|key| (key.variable(), key.name))),
                     name,
                     origin: Origin::Environment,
                 });
+                continue;
             };
-            self.set(key.name, &value, Origin::Environment)?;
+            self.put(key, &value, Origin::Environment);
         }
-        Ok(())
+        unknown
     }
 
     /// The text of a key.
@@ -254,7 +261,7 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let variables = variables.map(|(name, value)| (name.to_string(), value.to_string()));
-        layers.add_environment(variables, &[]).expect("known");
+        assert!(layers.add_environment(variables).is_empty());
         assert_eq!(layers.text("node.id"), "3");
         assert_eq!(layers.text("node.zone"), "b");
         assert_eq!(layers.text("threads"), "2");
@@ -285,10 +292,7 @@ mod tests {
             );
         }
         let variables = [("HUSHLOG_CUT_BYTE".to_string(), "1".to_string())];
-        let error = Layers::new()
-            .add_environment(variables, &[])
-            .expect_err("unknown")
-            .to_string();
+        let error = Layers::new().add_environment(variables)[0].to_string();
         assert!(error.contains("did you mean `cut.bytes`?"), "{error}");
         let error = Layers::new()
             .add_file("zzzz = 1")

@@ -5,8 +5,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use hushlog_ingest::RawRecord;
 use hushlog_ingest::body::{self, Encoding};
-use hushlog_ingest::json::{self, Declared, Shape};
+use hushlog_ingest::json::{self, Declared, Each, Rejected, Shape, TOO_LARGE};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ pub(super) async fn logs(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let declared = declared(&headers)?;
+    let form = form(&headers)?;
     let encodings = encodings(&headers)?;
     let key = key(&headers)?;
     let limits = Limits {
@@ -42,7 +43,7 @@ pub(super) async fn logs(
     };
     let (body, permit) = read(body, &headers, limits).await?;
     let batch = Batch {
-        source: source(body, encodings, declared, api.body_bytes_max),
+        source: source(body, encodings, form, api.body_bytes_max),
         service: text(&headers, &SERVICE),
         environment: text(&headers, &ENVIRONMENT),
         key,
@@ -52,11 +53,14 @@ pub(super) async fn logs(
     Ok(respond(&pushed, receipts))
 }
 
-fn source(body: Bytes, encodings: Vec<Encoding>, declared: Declared, limit: usize) -> Source {
+fn source(body: Bytes, encodings: Vec<Encoding>, form: Form, limit: usize) -> Source {
     Box::new(move |room, each| {
         let decoded = body::decode(&body, &encodings, limit).map_err(undecodable)?;
         room.grow(decoded.len())?;
-        json::read(&decoded, declared, each).map_err(unreadable)
+        match form {
+            Form::Json(declared) => json::read(&decoded, declared, each).map_err(unreadable),
+            Form::Events => Ok(read_events(&decoded, each)),
+        }
     })
 }
 
@@ -100,19 +104,48 @@ pub(super) fn content_type(headers: &HeaderMap) -> String {
     String::from_utf8_lossy(essence).trim().to_ascii_lowercase()
 }
 
-fn declared(headers: &HeaderMap) -> Result<Declared, Failure> {
+/// What the body is made of.
+#[derive(Clone, Copy)]
+enum Form {
+    Json(Declared),
+    /// One event of plain text per line, each as a JSON string, so that it may hold line ends.
+    Events,
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Failure> {
     match content_type(headers).as_str() {
-        "" | "application/json" => Ok(Declared::Json),
+        "" | "application/json" => Ok(Form::Json(Declared::Json)),
         "application/x-ndjson"
         | "application/ndjson"
         | "application/jsonl"
         | "application/x-jsonlines"
-        | "application/jsonlines" => Ok(Declared::Lines),
+        | "application/jsonlines" => Ok(Form::Json(Declared::Lines)),
+        "application/vnd.hushlog.lines+x-ndjson" => Ok(Form::Events),
         _ => Err(Failure::new(
             Kind::UnsupportedMediaType,
             "send Content-Type: application/json or application/x-ndjson",
         )),
     }
+}
+
+/// Reads events; a line that is no JSON string is taken as it stands.
+fn read_events(body: &[u8], each: Each<'_>) -> Shape {
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    for (index, line) in lines.filter(|line| !line.is_empty()).enumerate() {
+        let raw = match serde_json::from_slice::<String>(line) {
+            Ok(text) => RawRecord::line(text.as_bytes()),
+            Err(_) => RawRecord::line(line),
+        };
+        each(if raw.is_oversize() {
+            Err(Rejected {
+                index,
+                reason: TOO_LARGE,
+            })
+        } else {
+            Ok(raw)
+        });
+    }
+    Shape::Lines
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<Key>, Failure> {

@@ -257,6 +257,17 @@ async fn many_answer_with_counts_and_reasons() {
 }
 
 #[tokio::test]
+async fn events_of_text_may_hold_line_ends() {
+    let kind = ("content-type", "application/vnd.hushlog.lines+x-ndjson");
+    let body = "\"ERROR no\\n\\tat a.B.c(B.java:1)\"\n\n\"two\"\nthree\n";
+    let got = send(Fake::default(), post("/api/v1/logs", &[kind], body)).await;
+    assert_eq!(
+        (got.status, &got.body["accepted"]),
+        (StatusCode::OK, &json!(3))
+    );
+}
+
+#[tokio::test]
 async fn an_oversize_record_is_rejected_alone() {
     let api = |body: String| async move {
         let parts = api(Fake::default(), 64 << 20);

@@ -1,0 +1,322 @@
+//! One running node: what is made in which order, and how it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
+use hushlog_raft::Connect;
+use hushlog_storage::identity::{self, Identity};
+use hushlog_storage::store::Store;
+use hushlog_storage::store::rocks::Rocks;
+use hushlog_storage::writer::Writer;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
+
+use crate::api::{self, Api, Control};
+use crate::clock::{self, Clock};
+use crate::cluster::secret::Secret;
+use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
+use crate::config::Config;
+use crate::coordinator::Coordinator;
+use crate::entropy::{self, Entropy};
+use crate::gateway::{self, Gateway};
+use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
+use crate::metrics::Registry;
+use crate::net::{self, BindError};
+use crate::offload::Offload;
+use crate::peers::Peers;
+use crate::process;
+use crate::tasks::{Policy, Tasks};
+
+/// A node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address is taken or not ours.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The data folder cannot be used.
+    #[error("the data folder {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The data folder is another's, damaged, or in use.
+    #[error(transparent)]
+    Storage(#[from] hushlog_storage::Error),
+    /// The cluster's secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] secret::Error),
+    /// The groups cannot be opened.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] entropy::Unavailable),
+    /// No threads.
+    #[error("threads cannot be started: {0}")]
+    Threads(io::Error),
+    /// The gRPC services.
+    #[error(transparent)]
+    Grpc(#[from] api::grpc::Error),
+}
+
+/// A running node.
+pub struct Node {
+    http: SocketAddr,
+    grpc: SocketAddr,
+    tasks: Tasks,
+    cluster: Cluster,
+    door: Arc<Door>,
+    accepting: CancellationToken,
+    servers: Tasks,
+    writer: Writer,
+}
+
+/// Says whether the node takes traffic.
+struct Door {
+    cluster: Cluster,
+    closing: AtomicBool,
+}
+
+impl Control for Door {
+    fn ready(&self) -> Result<(), String> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err("the node is shutting down".into());
+        }
+        self.cluster.ready()
+    }
+
+    fn describe(&self) -> Value {
+        self.cluster.describe()
+    }
+}
+
+/// What does the work: made first, used by everything.
+struct Machine {
+    clock: Arc<dyn Clock>,
+    entropy: Entropy,
+    registry: Registry,
+    tasks: Tasks,
+    ingest: Offload,
+    query: Offload,
+    build: Offload,
+}
+
+impl Machine {
+    fn of(config: &Config) -> Result<Self, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = if config.threads == 0 {
+            cores
+        } else {
+            config.threads
+        };
+        let pool = |name, threads| Offload::threads(name, threads).map_err(Error::Threads);
+        let registry = Registry::default();
+        process::register(&registry);
+        Ok(Self {
+            clock: Arc::new(clock::System),
+            entropy: Entropy::system()?,
+            registry,
+            tasks: Tasks::new(),
+            ingest: pool("ingest", threads)?,
+            query: pool("query", threads)?,
+            build: pool("build", threads.div_ceil(2))?,
+        })
+    }
+}
+
+impl Node {
+    /// Starts a node; it takes traffic when `/readyz` says so.
+    ///
+    /// # Errors
+    /// [`Error`]: an address, the data folder, or what is in it cannot be used.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let machine = Machine::of(&config)?;
+        let http = net::bind(config.http).await?;
+        let grpc = net::bind(config.grpc).await?;
+        let connect: Arc<dyn Connect> = Arc::new(Peers::default());
+        let settings = ClusterSettings::of(&config);
+        let secret = own_folder(&config, &settings, &machine.entropy, &connect).await?;
+        let store: Arc<dyn Store> = Arc::new(Rocks::open(&config.data.join(STORE))?);
+        let writer = Writer::spawn(store)?;
+        let cluster = Cluster::open(cluster::Parts {
+            settings,
+            secret: secret.clone(),
+            segments: config.data.join(SEGMENTS),
+            writer: writer.handle(),
+            connect,
+            clock: Arc::clone(&machine.clock),
+            offload: machine.query.clone(),
+            builder: machine.build.clone(),
+            tasks: machine.tasks.clone(),
+            registry: machine.registry.clone(),
+        })
+        .await?;
+        let door = Arc::new(Door {
+            cluster: cluster.clone(),
+            closing: AtomicBool::new(false),
+        });
+        let api = api(&config, &machine, &secret, &cluster, &door);
+        let mut node = Self {
+            http: local(&http, config.http),
+            grpc: local(&grpc, config.grpc),
+            tasks: machine.tasks,
+            cluster,
+            door,
+            accepting: CancellationToken::new(),
+            servers: Tasks::new(),
+            writer,
+        };
+        node.serve(&config, api, http, grpc).await?;
+        node.cluster.run();
+        Ok(node)
+    }
+
+    /// Address of the HTTP interface.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Address of the gRPC interface.
+    pub fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// Whether the node can take traffic, else the reason.
+    pub fn ready(&self) -> Result<(), String> {
+        self.door.ready()
+    }
+
+    /// The reason why the node cannot go on, once there is one.
+    pub fn fatal(&self) -> watch::Receiver<Option<String>> {
+        self.tasks.fatal()
+    }
+
+    async fn serve(
+        &mut self,
+        config: &Config,
+        api: Api,
+        http: TcpListener,
+        grpc: TcpListener,
+    ) -> Result<(), Error> {
+        let mut routes = RoutesBuilder::default();
+        self.cluster.add_services(&mut routes);
+        api::grpc::add_services(&api, &self.tasks, &mut routes).await?;
+        let serving = net::serve_grpc(grpc, routes.routes(), self.accepting.clone(), GRPC_PATIENCE);
+        self.servers.spawn("grpc server", Policy::Isolated, serving);
+        let router = api::http::router(api);
+        let connections = config.limits.connections;
+        let (stop, tasks) = (self.accepting.clone(), self.servers.clone());
+        self.servers
+            .spawn("http server", Policy::Isolated, async move {
+                net::serve_http(http, router, connections, tasks, stop, SHUTDOWN_PATIENCE).await;
+                Ok::<(), String>(())
+            });
+        Ok(())
+    }
+
+    /// Ends the node: unready, no new requests, those accepted finished, leads handed over,
+    /// everything written. Gives the names of tasks that did not end in time.
+    pub async fn shutdown(self) -> Vec<String> {
+        self.door.closing.store(true, Ordering::Relaxed);
+        self.accepting.cancel();
+        let mut late = self.servers.shutdown(SHUTDOWN_PATIENCE).await;
+        let handed_over = tokio::time::timeout(GRPC_PATIENCE, self.cluster.step_down()).await;
+        if handed_over.is_err() {
+            tracing::warn!("not every lead was handed over in time");
+        }
+        late.extend(self.tasks.shutdown(SHUTDOWN_PATIENCE).await);
+        self.cluster.shutdown().await;
+        // Joins the writer's thread, which finishes what it has.
+        let flushed = tokio::task::spawn_blocking(move || self.writer.shutdown()).await;
+        if flushed.is_err() {
+            late.push("writer".into());
+        }
+        late
+    }
+}
+
+/// Folder of the store, in the data folder.
+const STORE: &str = "store";
+/// Folder of the segments, in the data folder.
+const SEGMENTS: &str = "segments";
+
+/// Makes the data folder this node's own, and finds the cluster's secret.
+async fn own_folder(
+    config: &Config,
+    settings: &ClusterSettings,
+    entropy: &Entropy,
+    connect: &Arc<dyn Connect>,
+) -> Result<Secret, Error> {
+    let folder = &config.data;
+    std::fs::create_dir_all(folder).map_err(|source| Error::Folder {
+        path: folder.clone(),
+        source,
+    })?;
+    // A folder of another node or with foreign content is refused before anything is put into it.
+    let known = identity::read(folder)?;
+    let secret = join::secret(folder, settings, entropy, connect).await?;
+    let own = Identity {
+        cluster: secret.cluster,
+        node: config.node.id,
+    };
+    identity::claim(folder, own)?;
+    if known.is_none() {
+        tracing::info!(node = own.node, folder = %folder.display(), "data folder initialised");
+    }
+    Ok(secret)
+}
+
+fn api(
+    config: &Config,
+    machine: &Machine,
+    secret: &Secret,
+    cluster: &Cluster,
+    door: &Arc<Door>,
+) -> Api {
+    let masker = Arc::new(Masker::new(
+        MaskPolicy::default(),
+        Key::new(secret.hash_key),
+    ));
+    let gateway = Gateway::new(gateway::Parts {
+        sink: Arc::new(cluster.clone()),
+        masker: Arc::clone(&masker),
+        offload: machine.ingest.clone(),
+        clock: Arc::clone(&machine.clock),
+        entropy: machine.entropy.clone(),
+        registry: machine.registry.clone(),
+        tasks: machine.tasks.clone(),
+        memory: config.limits.ingest_memory,
+        timeout: config.limits.ingest_timeout,
+    });
+    let clock = Arc::clone(&machine.clock);
+    let coordinator = Coordinator::new(cluster.clone(), clock, machine.query.clone());
+    Api::new(api::Parts {
+        gateway,
+        reader: Arc::new(coordinator),
+        control: Arc::clone(door) as _,
+        masker,
+        offload: machine.query.clone(),
+        clock: Arc::clone(&machine.clock),
+        registry: machine.registry.clone(),
+        ids: Mutex::new(machine.entropy.stream("request ids")),
+        queries: Arc::new(Semaphore::new(config.limits.queries)),
+        query_timeout: config.limits.query_timeout,
+        body_bytes_max: config.limits.body,
+    })
+}
+
+/// The address with the port that the system chose where port 0 was asked for.
+fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
