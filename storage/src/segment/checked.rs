@@ -6,12 +6,15 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
+
+use crate::manifest::{self, FileMeta};
 
 /// Bytes of a piece.
 pub const PIECE_BYTES: usize = 64 << 10;
@@ -148,6 +151,35 @@ impl CheckedFile {
             pieces,
             verified,
         })))
+    }
+
+    /// Opens a file that the manifest lists, and reads it once to compare it with what the manifest
+    /// says; what is read later is compared with what was read then.
+    ///
+    /// # Errors
+    /// [`manifest::Error::Read`] and [`manifest::Error::Mismatch`].
+    pub fn open(folder: &Path, meta: &FileMeta) -> Result<Self, manifest::Error> {
+        let path = folder.join(&meta.name);
+        let failed = |source| manifest::Error::Read {
+            path: path.clone(),
+            source,
+        };
+        let mut file = File::open(&path).map_err(failed)?;
+        let mut hashing = Hashing::new(io::sink());
+        io::copy(&mut file, &mut hashing).map_err(failed)?;
+        let (_, hashes) = hashing.finish();
+        let same = (hashes.bytes, hashes.crc32) == (meta.bytes, meta.crc32);
+        let checked = if same {
+            Self::new(file, hashes.bytes, hashes.pieces)
+        } else {
+            None
+        };
+        checked.ok_or(manifest::Error::Mismatch(path))
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes
     }
 
     /// The bytes `[start, start + length)`.
