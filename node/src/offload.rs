@@ -35,6 +35,10 @@ pub enum Error {
 
 impl Offload {
     /// Starts `threads` (at least one) threads named after `name`. They end with the last handle.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the pool for work that blocks or computes; its threads end with it"
+    )]
     pub fn threads(name: &str, threads: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {

@@ -214,6 +214,7 @@ async fn requests_share_a_block_while_one_is_on_its_way() {
     let pushes: Vec<_> = (0..10)
         .map(|_| {
             let gateway = gateway.clone();
+            #[expect(clippy::disallowed_methods, reason = "a test joins what it spawns")]
             tokio::spawn(async move { push(&gateway, one, None).await })
         })
         .collect();

@@ -131,6 +131,10 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Open`] if the system gives no thread.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the writer blocks on the disk for as long as it lives, and is joined by its owner"
+    )]
     pub fn spawn(store: Arc<dyn Store>) -> Result<Self, Error> {
         let shared = Arc::new(Shared::new(store, Mode::Threaded));
         let worker = Arc::clone(&shared);
@@ -458,6 +462,10 @@ impl Counters {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "times the disk on a thread without a runtime; simulation uses the inline mode"
+)]
 fn now() -> Instant {
     Instant::now()
 }
