@@ -16,6 +16,8 @@ mod machine;
 pub mod meta;
 mod network;
 mod shard;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use codec::Error as CodecError;

@@ -49,9 +49,13 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
         match self {
-            Self::Shard(shared) => shared.snapshot_to_build().map(|_| Builder(self.clone())),
+            Self::Shard(shared) => {
+                let record = shared.snapshot_to_build();
+                let any = record.filter(|record| force || record.last.is_some());
+                any.map(|_| Builder(self.clone()))
+            }
             Self::Meta(_) => Some(Builder(self.clone())),
         }
     }

@@ -45,6 +45,8 @@ struct State {
     committed: Option<LogId>,
     purged: Option<LogId>,
     last: Option<LogId>,
+    /// Index of the first entry that there should be.
+    first: u64,
     cache: Cache,
 }
 
@@ -80,12 +82,14 @@ impl LogStore {
             Some((_, stored)) => Some(decode_entry(&stored)?.log_id),
             None => purged,
         };
+        let first = next_index(purged.as_ref());
         let cache = Cache::new(next_index(last.as_ref()), cache);
         let state = Mutex::new(State {
             vote,
             committed,
             purged,
             last,
+            first,
             cache,
         });
         Ok(Self {
@@ -177,6 +181,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 next_index(state.committed.as_ref()) <= next,
                 "a committed entry is never truncated"
             );
+            if next >= next_index(state.last.as_ref()) {
+                return Ok(());
+            }
             state.cache.truncate(next);
             state.last = last.or(state.purged);
         }
@@ -197,6 +204,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         {
             let mut state = self.log.state.lock();
             state.purged = Some(upto);
+            state.first = state.first.max(next);
             state.cache.purge(next);
             if next_index(state.last.as_ref()) < next {
                 state.last = Some(upto);
@@ -249,6 +257,10 @@ impl Log {
         };
         {
             let mut state = self.state.lock();
+            if let (None, Some(entry)) = (state.last, entries.first()) {
+                // A log begins wherever its first leader began it.
+                state.first = entry.log_id.index;
+            }
             for entry in entries {
                 state.last = Some(entry.log_id);
                 state.cache.push(entry);

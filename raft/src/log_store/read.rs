@@ -120,11 +120,11 @@ impl Log {
     /// Reads as far as memory and budget go; says what has to come from the disk before.
     fn read_memory(&self, from: u64, to: u64, budget: &mut usize, out: &mut Vec<Entry>) -> Place {
         let state = self.state.lock();
-        let purged_to = next_index(state.purged.as_ref());
-        if purged_to > from && !out.is_empty() {
+        let first = state.first;
+        if first > from && !out.is_empty() {
             return Place::Done;
         }
-        let from = from.max(purged_to);
+        let from = from.max(first);
         let to = to.min(next_index(state.last.as_ref()));
         if from >= to {
             return Place::Done;

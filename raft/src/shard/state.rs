@@ -292,7 +292,7 @@ impl State {
 
     /// The whole state as a snapshot, possible only while there is no tail.
     pub(super) fn record_without_tail(&self) -> Option<Record> {
-        if !self.tail.is_empty() || self.applied.is_none() {
+        if !self.tail.is_empty() {
             return None;
         }
         Some(Record {
