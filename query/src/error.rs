@@ -13,10 +13,14 @@ pub enum Error {
     #[error("{0}")]
     Request(String),
     /// The answer would have too many aggregation buckets.
-    #[error("the aggregations have more than {0} buckets; use a longer interval, a smaller size or a filter")]
+    #[error(
+        "the aggregations have more than {0} buckets; use a longer interval, a smaller size or a filter"
+    )]
     Buckets(usize),
     /// The query needs more memory than it may use.
-    #[error("the query needs more than {0} bytes of memory; ask for fewer logs or buckets, or filter more")]
+    #[error(
+        "the query needs more than {0} bytes of memory; ask for fewer logs or buckets, or filter more"
+    )]
     Memory(usize),
     /// The time for the query is over.
     #[error("the query ran out of time; filter more or raise timeout_ms")]
@@ -35,7 +39,10 @@ pub enum Error {
 impl Error {
     /// Whether the request is at fault, not the node.
     pub const fn is_bad_request(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::Request(_) | Self::Buckets(_) | Self::Memory(_))
+        matches!(
+            self,
+            Self::Query(_) | Self::Request(_) | Self::Buckets(_) | Self::Memory(_)
+        )
     }
 
     /// The stable code of the HTTP interface.

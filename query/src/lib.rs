@@ -5,16 +5,39 @@
 //! whether a partial came from this node or another.
 
 pub mod aggregation;
+pub mod budget;
+mod codec;
 mod error;
+pub mod exception;
+mod execute;
 pub mod field;
+pub mod hit;
 pub mod language;
 pub mod limits;
+mod lookup;
+pub mod merge;
 pub mod number;
 mod object;
+pub mod partial;
+pub mod plan;
 pub mod position;
+mod prune;
 pub mod request;
+mod scan;
 pub mod text;
+mod top;
+pub mod topk;
+pub mod view;
 pub mod when;
 
+pub use budget::{Budget, Stop};
 pub use error::Error;
+pub use execute::execute;
+pub use hit::Hit;
+pub use lookup::{lookup, lookup_plan};
+pub use merge::{Answer, Envelope, Shards, merge};
+pub use partial::Partial;
+pub use plan::Plan;
 pub use request::Request;
+pub use topk::{TopK, TopKPartial};
+pub use view::{SegmentView, TailBlock, View};

@@ -16,7 +16,11 @@ impl Object {
     pub(crate) fn new(path: impl Into<String>, value: Value) -> Result<Self, Error> {
         let path = path.into();
         match value {
-            Value::Object(map) => Ok(Self { path, map, known: Vec::new() }),
+            Value::Object(map) => Ok(Self {
+                path,
+                map,
+                known: Vec::new(),
+            }),
             _ if path.is_empty() => Err(Error::Request("the body must be a JSON object".into())),
             _ => Err(Error::Request(format!("{path}: expected an object"))),
         }
@@ -24,7 +28,11 @@ impl Object {
 
     /// The path of one of its keys.
     pub(crate) fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// Takes a key out; `null` counts as absent.
@@ -36,7 +44,9 @@ impl Object {
     /// Takes an object out.
     pub(crate) fn object(&mut self, key: &'static str) -> Result<Option<Self>, Error> {
         let path = self.path_of(key);
-        self.take(key).map(|value| Self::new(path, value)).transpose()
+        self.take(key)
+            .map(|value| Self::new(path, value))
+            .transpose()
     }
 
     /// An error about one of its keys.
@@ -64,7 +74,9 @@ impl Object {
 
     /// Takes an integer from 0 to `max` out.
     pub(crate) fn integer(&mut self, key: &'static str, max: u64) -> Result<Option<u64>, Error> {
-        let Some(value) = self.take(key) else { return Ok(None) };
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
         match value.as_u64() {
             Some(number) if number <= max => Ok(Some(number)),
             _ => Err(self.error(key, format!("expected an integer from 0 to {max}"))),
@@ -73,7 +85,9 @@ impl Object {
 
     /// Takes a finite number out.
     pub(crate) fn number(&mut self, key: &'static str) -> Result<Option<f64>, Error> {
-        let Some(value) = self.take(key) else { return Ok(None) };
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
         match value.as_f64().filter(|number| number.is_finite()) {
             Some(number) => Ok(Some(number)),
             None => Err(self.error(key, "expected a number")),
@@ -96,9 +110,13 @@ impl Object {
 
     /// Refuses what nobody took.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        let Some(key) = self.map.keys().next() else { return Ok(()) };
+        let Some(key) = self.map.keys().next() else {
+            return Ok(());
+        };
         let path = self.path_of(key);
         let known = self.known.join(", ");
-        Err(Error::Request(format!("{path}: unknown key; known here: {known}")))
+        Err(Error::Request(format!(
+            "{path}: unknown key; known here: {known}"
+        )))
     }
 }

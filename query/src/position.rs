@@ -64,12 +64,15 @@ impl Position {
         let refused = |why| Err(Error::Request(format!("search_after: {why}")));
         let decoded = data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).ok();
         let bytes: Option<[u8; TOKEN_BYTES]> = decoded.and_then(|bytes| bytes.try_into().ok());
-        let Some(([version, direction, body @ ..], checksum)) =
-            bytes.as_ref().and_then(|bytes| bytes.split_last_chunk::<4>())
+        let Some(([version, direction, body @ ..], checksum)) = bytes
+            .as_ref()
+            .and_then(|bytes| bytes.split_last_chunk::<4>())
         else {
             return refused("expected next_search_after of an earlier answer");
         };
-        let signed = bytes.as_ref().map_or(&[][..], |bytes| &bytes[..TOKEN_BYTES - 4]);
+        let signed = bytes
+            .as_ref()
+            .map_or(&[][..], |bytes| &bytes[..TOKEN_BYTES - 4]);
         if *version != TOKEN_VERSION || crc32fast::hash(signed) != u32::from_be_bytes(*checksum) {
             return refused("expected next_search_after of an earlier answer");
         }
@@ -84,7 +87,12 @@ impl Position {
             return refused("expected next_search_after of an earlier answer");
         };
         let row = u32::try_from(word(20) & u64::from(u32::MAX)).expect("masked to 32 bits");
-        Ok(Self { timestamp: word(0).cast_signed(), shard, seq: word(16), row })
+        Ok(Self {
+            timestamp: word(0).cast_signed(),
+            shard,
+            seq: word(16),
+            row,
+        })
     }
 }
 
@@ -95,9 +103,17 @@ mod tests {
     #[test]
     fn a_token_comes_back_and_a_damaged_or_foreign_one_is_refused() {
         let shard = ShardId { bucket: 7, slot: 3 };
-        let position = Position { timestamp: -5, shard, seq: u64::MAX - 1, row: 9 };
+        let position = Position {
+            timestamp: -5,
+            shard,
+            seq: u64::MAX - 1,
+            row: 9,
+        };
         let token = position.token(Order::Descending);
-        assert_eq!(Position::from_token(&token, Order::Descending).unwrap(), position);
+        assert_eq!(
+            Position::from_token(&token, Order::Descending).unwrap(),
+            position
+        );
         assert!(Position::from_token(&token, Order::Ascending).is_err());
         for at in 0..token.len() {
             let mut damaged = token.clone().into_bytes();

@@ -9,9 +9,7 @@ use crate::Error;
 use crate::aggregation::{self, Aggregation};
 use crate::field::{Field, Nature};
 use crate::language::{self, Expr, Levels, Scalar, Test};
-use crate::limits::{
-    FILTER_VALUES_MAX, LIMIT_DEFAULT, LIMIT_MAX, TIMEOUT_MS_MAX, WINDOW_MAX,
-};
+use crate::limits::{FILTER_VALUES_MAX, LIMIT_DEFAULT, LIMIT_MAX, TIMEOUT_MS_MAX, WINDOW_MAX};
 use crate::number::Number;
 use crate::object::Object;
 use crate::position::{Order, Position};
@@ -58,7 +56,9 @@ impl Request {
     pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Error> {
         let value: Value = serde_json::from_slice(json).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Error::Request(format!("the body is not JSON: line {line}, column {column}"))
+            Error::Request(format!(
+                "the body is not JSON: line {line}, column {column}"
+            ))
         })?;
         let mut body = Object::new("", value)?;
         let query = body.string("query")?.unwrap_or_default();
@@ -68,9 +68,12 @@ impl Request {
         }
         let order = read_sort(&mut body)?;
         let (limit, offset) = read_window(&mut body)?;
-        let search_after = body.string("search_after")?.filter(|token| !token.is_empty());
-        let search_after =
-            search_after.map(|token| Position::from_token(&token, order)).transpose()?;
+        let search_after = body
+            .string("search_after")?
+            .filter(|token| !token.is_empty());
+        let search_after = search_after
+            .map(|token| Position::from_token(&token, order))
+            .transpose()?;
         if search_after.is_some() && offset > 0 {
             return Err(body.error("offset", "expected 0 together with search_after"));
         }
@@ -79,7 +82,9 @@ impl Request {
             Some("any") => Consistency::Any,
             Some(_) => return Err(body.error("consistency", "expected committed or any")),
         };
-        let timeout_ms = body.integer("timeout_ms", TIMEOUT_MS_MAX)?.filter(|&ms| ms > 0);
+        let timeout_ms = body
+            .integer("timeout_ms", TIMEOUT_MS_MAX)?
+            .filter(|&ms| ms > 0);
         let allow_partial = body.bool("allow_partial")?.unwrap_or(true);
         if body.string("as_of")?.is_some_and(|token| !token.is_empty()) {
             return Err(body.error("as_of", "repeating an earlier answer is not available yet"));
@@ -101,7 +106,9 @@ impl Request {
 }
 
 fn read_sort(body: &mut Object) -> Result<Order, Error> {
-    let Some(mut sort) = body.object("sort")? else { return Ok(Order::default()) };
+    let Some(mut sort) = body.object("sort")? else {
+        return Ok(Order::default());
+    };
     let field = sort.string("field")?.unwrap_or_else(|| "timestamp".into());
     if Field::resolve(&field) != Field::Timestamp {
         return Err(sort.error("field", "answers are sorted by timestamp only"));
@@ -117,12 +124,16 @@ fn read_sort(body: &mut Object) -> Result<Order, Error> {
 
 fn read_window(body: &mut Object) -> Result<(usize, usize), Error> {
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let limit = body.integer("limit", LIMIT_MAX as u64)?.map_or(LIMIT_DEFAULT, size);
+    let limit = body
+        .integer("limit", LIMIT_MAX as u64)?
+        .map_or(LIMIT_DEFAULT, size);
     let offset = match body.take("offset") {
         None => 0,
-        Some(value) => {
-            size(value.as_u64().ok_or_else(|| body.error("offset", "expected an integer from 0"))?)
-        }
+        Some(value) => size(
+            value
+                .as_u64()
+                .ok_or_else(|| body.error("offset", "expected an integer from 0"))?,
+        ),
     };
     if limit.saturating_add(offset) > WINDOW_MAX {
         let expected = format!(
@@ -147,13 +158,18 @@ fn read_filters(mut filters: Object, now: Timestamp) -> Result<Vec<Expr>, Error>
     if !levels.is_empty() {
         let levels: Option<Vec<Level>> = levels.iter().map(|name| Level::from_word(name)).collect();
         let levels = levels.ok_or_else(|| filters.error("levels", language::LEVELS))?;
-        parts.push(Expr::field(Field::Level, Test::Levels(Levels::of(|l| levels.contains(&l)))));
+        parts.push(Expr::field(
+            Field::Level,
+            Test::Levels(Levels::of(|l| levels.contains(&l))),
+        ));
     }
     if let Some(fields) = filters.object("fields")? {
         let path = filters.path_of("fields");
         let entries = fields.into_entries();
         if entries.len() > FILTER_VALUES_MAX {
-            return Err(Error::Request(format!("{path}: at most {FILTER_VALUES_MAX} fields")));
+            return Err(Error::Request(format!(
+                "{path}: at most {FILTER_VALUES_MAX} fields"
+            )));
         }
         for (name, value) in entries {
             let expected = |what: String| Error::Request(format!("{path}.{name}: {what}"));
@@ -199,7 +215,9 @@ fn strings(object: &mut Object, key: &'static str) -> Result<Vec<String>, Error>
         Value::String(text) => Some(text),
         _ => None,
     });
-    strings.collect::<Option<_>>().ok_or_else(|| object.error(key, "expected strings"))
+    strings
+        .collect::<Option<_>>()
+        .ok_or_else(|| object.error(key, "expected strings"))
 }
 
 /// One of `filters.fields`: the whole value is this, or one of these.
@@ -216,7 +234,11 @@ fn read_field(name: &str, value: Value, now: Timestamp) -> Result<Expr, String> 
             Value::Number(number) => language::words(field.clone(), number.to_string(), now),
             _ => Err("expected a string".into()),
         };
-        return values.into_iter().map(leaf).collect::<Result<_, _>>().map(Expr::or);
+        return values
+            .into_iter()
+            .map(leaf)
+            .collect::<Result<_, _>>()
+            .map(Expr::or);
     }
     let scalar = |value: Value| match value {
         Value::String(text) => Ok(Scalar::Text(text)),
@@ -277,30 +299,63 @@ mod tests {
         for (json, expected) in [
             ("[]", "must be a JSON object"),
             ("{", "not JSON: line 1"),
-            (r#"{"qery":"x"}"#, "qery: unknown key; known here: query, filters"),
+            (
+                r#"{"qery":"x"}"#,
+                "qery: unknown key; known here: query, filters",
+            ),
             (r#"{"query":5}"#, "query: expected a string"),
             (r#"{"query":"(a"}"#, "position 2"),
-            (r#"{"limit":10001}"#, "limit: expected an integer from 0 to 10000"),
+            (
+                r#"{"limit":10001}"#,
+                "limit: expected an integer from 0 to 10000",
+            ),
             (r#"{"limit":-1}"#, "limit: expected"),
             (r#"{"limit":1.5}"#, "limit: expected"),
             (r#"{"limit":10,"offset":99991}"#, "search_after"),
             (r#"{"offset":18446744073709551615}"#, "search_after"),
-            (r#"{"sort":{"field":"host"}}"#, "sort.field: answers are sorted by timestamp"),
-            (r#"{"sort":{"order":"up"}}"#, "sort.order: expected asc or desc"),
+            (
+                r#"{"sort":{"field":"host"}}"#,
+                "sort.field: answers are sorted by timestamp",
+            ),
+            (
+                r#"{"sort":{"order":"up"}}"#,
+                "sort.order: expected asc or desc",
+            ),
             (r#"{"sort":{"by":"x"}}"#, "sort.by: unknown key"),
             (r#"{"consistency":"x"}"#, "consistency"),
-            (r#"{"search_after":"x"}"#, "search_after: expected next_search_after"),
+            (
+                r#"{"search_after":"x"}"#,
+                "search_after: expected next_search_after",
+            ),
             (r#"{"timeout_ms":1e12}"#, "timeout_ms"),
-            (r#"{"filters":{"level":["ERROR"]}}"#, "filters.level: unknown key"),
-            (r#"{"filters":{"levels":["LOUD"]}}"#, "filters.levels: expected a level"),
-            (r#"{"filters":{"services":"a"}}"#, "filters.services: expected a list"),
-            (r#"{"filters":{"timestamp_range":{"start":"soon"}}}"#, "timestamp_range.start: expected an RFC 3339"),
+            (
+                r#"{"filters":{"level":["ERROR"]}}"#,
+                "filters.level: unknown key",
+            ),
+            (
+                r#"{"filters":{"levels":["LOUD"]}}"#,
+                "filters.levels: expected a level",
+            ),
+            (
+                r#"{"filters":{"services":"a"}}"#,
+                "filters.services: expected a list",
+            ),
+            (
+                r#"{"filters":{"timestamp_range":{"start":"soon"}}}"#,
+                "timestamp_range.start: expected an RFC 3339",
+            ),
             (
                 r#"{"filters":{"timestamp_range":{"start":"2026-01-02","end":"2026-01-01"}}}"#,
                 "timestamp_range.start: the start lies after the end",
             ),
-            (r#"{"filters":{"fields":{"a":{}}}}"#, "filters.fields.a: expected a string"),
-            (r#"{"filters":{"fields":{"level":"x"}}}"#, "filters.fields.level: expected a level"),
+            (
+                r#"{"filters":{"fields":{"a":{}}}}"#,
+                "filters.fields.a: expected a string",
+            ),
+            (
+                r#"{"filters":{"fields":{"level":"x"}}}"#,
+                "filters.fields.level: expected a level",
+            ),
         ] {
             let error = parse(json).expect_err(json);
             assert!(error.is_bad_request());

@@ -5,9 +5,7 @@ use serde_json::Value;
 use super::{Aggregation, Kind, Metric, RangeBucket, TermsOrder};
 use crate::Error;
 use crate::field::{Field, Nature};
-use crate::limits::{
-    AGGREGATION_DEPTH_MAX, AGGREGATIONS_MAX, BUCKETS_SHIPPED_MAX, POINTS_MAX,
-};
+use crate::limits::{AGGREGATION_DEPTH_MAX, AGGREGATIONS_MAX, BUCKETS_SHIPPED_MAX, POINTS_MAX};
 use crate::object::Object;
 use crate::when;
 
@@ -22,10 +20,16 @@ pub(crate) fn read(body: &mut Object) -> Result<Vec<Aggregation>, Error> {
     read_level(body, 1, &mut count)
 }
 
-fn read_level(body: &mut Object, depth: usize, count: &mut usize) -> Result<Vec<Aggregation>, Error> {
+fn read_level(
+    body: &mut Object,
+    depth: usize,
+    count: &mut usize,
+) -> Result<Vec<Aggregation>, Error> {
     let long = body.object("aggregations")?;
     let short = body.object("aggs")?;
-    let Some(object) = long.or(short) else { return Ok(Vec::new()) };
+    let Some(object) = long.or(short) else {
+        return Ok(Vec::new());
+    };
     if depth > AGGREGATION_DEPTH_MAX {
         let expected = format!("aggregations nest at most {AGGREGATION_DEPTH_MAX} levels deep");
         return Err(body.error("aggregations", expected));
@@ -35,7 +39,9 @@ fn read_level(body: &mut Object, depth: usize, count: &mut usize) -> Result<Vec<
     for (name, value) in object.into_entries() {
         *count += 1;
         if *count > AGGREGATIONS_MAX {
-            return Err(Error::Request(format!("{path}: at most {AGGREGATIONS_MAX} aggregations")));
+            return Err(Error::Request(format!(
+                "{path}: at most {AGGREGATIONS_MAX} aggregations"
+            )));
         }
         let object = Object::new(format!("{path}.{name}"), value)?;
         all.push(read_one(name, object, depth, count)?);
@@ -58,7 +64,12 @@ const KINDS: [&str; 12] = [
     "percentiles",
 ];
 
-fn read_one(name: String, mut object: Object, depth: usize, count: &mut usize) -> Result<Aggregation, Error> {
+fn read_one(
+    name: String,
+    mut object: Object,
+    depth: usize,
+    count: &mut usize,
+) -> Result<Aggregation, Error> {
     let children = read_level(&mut object, depth + 1, count)?;
     let mut found = None;
     for kind in KINDS {
@@ -70,7 +81,10 @@ fn read_one(name: String, mut object: Object, depth: usize, count: &mut usize) -
     }
     let Some((kind_name, mut body)) = found else {
         object.finish()?;
-        return Err(Error::Request(format!("aggregations.{name}: expected one of {}", KINDS.join(", "))));
+        return Err(Error::Request(format!(
+            "aggregations.{name}: expected one of {}",
+            KINDS.join(", ")
+        )));
     };
     let field = read_field(&mut body)?;
     let kind = match kind_name {
@@ -87,14 +101,21 @@ fn read_one(name: String, mut object: Object, depth: usize, count: &mut usize) -
         let message = format!("aggregations.{name}: a metric takes no aggregations inside");
         return Err(Error::Request(message));
     }
-    Ok(Aggregation { name, field, kind, children })
+    Ok(Aggregation {
+        name,
+        field,
+        kind,
+        children,
+    })
 }
 
 /// `x.keyword` is how Elasticsearch names the whole value of `x`; here every field is one.
 fn read_field(body: &mut Object) -> Result<Field, Error> {
     let name = body.string("field")?.filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| body.error("field", "expected the name of a field"))?;
-    Ok(Field::resolve(name.strip_suffix(".keyword").unwrap_or(&name)))
+    Ok(Field::resolve(
+        name.strip_suffix(".keyword").unwrap_or(&name),
+    ))
 }
 
 fn check_field(body: &Object, field: &Field, kind: &Kind) -> Result<(), Error> {
@@ -117,7 +138,9 @@ fn check_field(body: &Object, field: &Field, kind: &Kind) -> Result<(), Error> {
         "field",
         match kind {
             Kind::DateHistogram { .. } => "expected timestamp or created_at",
-            Kind::Terms { .. } => "expected a field that holds names or values, not a text or a time",
+            Kind::Terms { .. } => {
+                "expected a field that holds names or values, not a text or a time"
+            }
             Kind::Histogram { .. } | Kind::Range { .. } | Kind::Metric(_) => {
                 "expected a field that holds numbers"
             }
@@ -126,12 +149,17 @@ fn check_field(body: &Object, field: &Field, kind: &Kind) -> Result<(), Error> {
 }
 
 fn read_terms(body: &mut Object) -> Result<Kind, Error> {
-    let size = body.integer("size", BUCKETS_SHIPPED_MAX as u64)?.unwrap_or(TERMS_DEFAULT);
+    let size = body
+        .integer("size", BUCKETS_SHIPPED_MAX as u64)?
+        .unwrap_or(TERMS_DEFAULT);
     let min_doc_count = body.integer("min_doc_count", u64::MAX)?.unwrap_or(1).max(1);
     let order = match body.take("order") {
         None => TermsOrder::CountDescending,
         Some(Value::Object(map)) if map.len() == 1 => {
-            let entry = map.iter().next().map(|(key, value)| (key.as_str(), value.as_str()));
+            let entry = map
+                .iter()
+                .next()
+                .map(|(key, value)| (key.as_str(), value.as_str()));
             match entry {
                 Some(("_count", Some("desc"))) => TermsOrder::CountDescending,
                 Some(("_count", Some("asc"))) => TermsOrder::CountAscending,
@@ -146,7 +174,11 @@ fn read_terms(body: &mut Object) -> Result<Kind, Error> {
     if size == 0 {
         return Err(body.error("size", "expected at least 1"));
     }
-    Ok(Kind::Terms { size, order, min_doc_count })
+    Ok(Kind::Terms {
+        size,
+        order,
+        min_doc_count,
+    })
 }
 
 fn read_date_histogram(body: &mut Object) -> Result<Kind, Error> {
@@ -154,7 +186,10 @@ fn read_date_histogram(body: &mut Object) -> Result<Kind, Error> {
     let calendar = body.string("calendar_interval")?;
     let interval = match (fixed, calendar) {
         (Some(text), None) => when::duration(&text).ok_or_else(|| {
-            body.error("fixed_interval", "expected a duration such as 100ms, 30s, 5m, 1h or 1d")
+            body.error(
+                "fixed_interval",
+                "expected a duration such as 100ms, 30s, 5m, 1h or 1d",
+            )
         })?,
         (None, Some(text)) => match text.as_str() {
             "second" | "1s" => 1_000_000_000,
@@ -165,17 +200,30 @@ fn read_date_histogram(body: &mut Object) -> Result<Kind, Error> {
                 return Err(body.error("calendar_interval", "expected second, minute, hour or day"));
             }
         },
-        _ => return Err(body.error("fixed_interval", "expected fixed_interval or calendar_interval")),
+        _ => {
+            return Err(body.error(
+                "fixed_interval",
+                "expected fixed_interval or calendar_interval",
+            ));
+        }
     };
     let offset = body.string("offset")?.unwrap_or_default();
     let offset = read_offset(&offset)
         .ok_or_else(|| body.error("offset", "expected a duration such as +30m or -1h"))?;
-    if body.string("time_zone")?.is_some_and(|zone| !matches!(&*zone, "UTC" | "Z" | "+00:00")) {
+    if body
+        .string("time_zone")?
+        .is_some_and(|zone| !matches!(&*zone, "UTC" | "Z" | "+00:00"))
+    {
         return Err(body.error("time_zone", "only UTC is available; use offset"));
     }
     let extended = read_bounds(body)?;
     let min_doc_count = body.integer("min_doc_count", u64::MAX)?.unwrap_or(0);
-    Ok(Kind::DateHistogram { interval, offset: offset.rem_euclid(interval), min_doc_count, extended })
+    Ok(Kind::DateHistogram {
+        interval,
+        offset: offset.rem_euclid(interval),
+        min_doc_count,
+        extended,
+    })
 }
 
 fn read_offset(text: &str) -> Option<i64> {
@@ -187,7 +235,9 @@ fn read_offset(text: &str) -> Option<i64> {
 }
 
 fn read_bounds(body: &mut Object) -> Result<Option<(i64, i64)>, Error> {
-    let Some(mut bounds) = body.object("extended_bounds")? else { return Ok(None) };
+    let Some(mut bounds) = body.object("extended_bounds")? else {
+        return Ok(None);
+    };
     let mut read = |key| {
         let text = match bounds.take(key) {
             Some(Value::String(text)) => text,
@@ -197,7 +247,8 @@ fn read_bounds(body: &mut Object) -> Result<Option<(i64, i64)>, Error> {
         // Relative times would need a clock that the shards agree on; the absolute forms suffice.
         let span = when::parse(&text, hushlog_record::Timestamp::from_nanos(0));
         let span = span.filter(|_| !text.starts_with("now"));
-        span.map(|span| span.first).ok_or_else(|| bounds.error(key, "expected an absolute time"))
+        span.map(|span| span.first)
+            .ok_or_else(|| bounds.error(key, "expected an absolute time"))
     };
     let (min, max) = (read("min")?, read("max")?);
     if min > max {
@@ -212,7 +263,11 @@ fn read_histogram(body: &mut Object) -> Result<Kind, Error> {
     let interval = interval.ok_or_else(|| body.error("interval", "expected a number above 0"))?;
     let offset = body.number("offset")?.unwrap_or(0.0);
     let min_doc_count = body.integer("min_doc_count", u64::MAX)?.unwrap_or(0);
-    Ok(Kind::Histogram { interval, offset: offset.rem_euclid(interval), min_doc_count })
+    Ok(Kind::Histogram {
+        interval,
+        offset: offset.rem_euclid(interval),
+        min_doc_count,
+    })
 }
 
 fn read_ranges(body: &mut Object) -> Result<Kind, Error> {
@@ -251,11 +306,19 @@ fn read_metric(name: &str, body: &mut Object) -> Result<Metric, Error> {
             let percents = body.list("percents", POINTS_MAX)?;
             let percents: Option<Vec<f64>> = percents
                 .iter()
-                .map(|value| value.as_f64().filter(|percent| (0.0..=100.0).contains(percent)))
+                .map(|value| {
+                    value
+                        .as_f64()
+                        .filter(|percent| (0.0..=100.0).contains(percent))
+                })
                 .collect();
             let percents =
                 percents.ok_or_else(|| body.error("percents", "expected numbers from 0 to 100"))?;
-            Metric::Percentiles(if percents.is_empty() { PERCENTS.to_vec() } else { percents })
+            Metric::Percentiles(if percents.is_empty() {
+                PERCENTS.to_vec()
+            } else {
+                percents
+            })
         }
     })
 }
@@ -283,10 +346,23 @@ mod tests {
         .unwrap();
         assert_eq!(all.len(), 6);
         let over = all.iter().find(|a| a.name == "over").unwrap();
-        assert!(matches!(over.kind, Kind::DateHistogram { interval: 300_000_000_000, .. }));
+        assert!(matches!(
+            over.kind,
+            Kind::DateHistogram {
+                interval: 300_000_000_000,
+                ..
+            }
+        ));
         let by = over.children.first().unwrap();
         assert_eq!(by.field, Field::Service);
-        assert!(matches!(by.kind, Kind::Terms { size: 3, order: TermsOrder::KeyAscending, .. }));
+        assert!(matches!(
+            by.kind,
+            Kind::Terms {
+                size: 3,
+                order: TermsOrder::KeyAscending,
+                ..
+            }
+        ));
         let Kind::Range { ranges } = &all.iter().find(|a| a.name == "r").unwrap().kind else {
             panic!("not a range")
         };
@@ -299,21 +375,57 @@ mod tests {
         for (json, expected) in [
             (r#"{"a":{}}"#, "aggregations.a: expected one of terms"),
             (r#"{"a":{"tops":{}}}"#, "aggregations.a.tops: unknown key"),
-            (r#"{"a":{"terms":{}}}"#, "aggregations.a.terms.field: expected the name"),
+            (
+                r#"{"a":{"terms":{}}}"#,
+                "aggregations.a.terms.field: expected the name",
+            ),
             (r#"{"a":{"terms":{"field":"message"}}}"#, "not a text"),
-            (r#"{"a":{"terms":{"field":"x","siz":1}}}"#, "terms.siz: unknown key"),
+            (
+                r#"{"a":{"terms":{"field":"x","siz":1}}}"#,
+                "terms.siz: unknown key",
+            ),
             (r#"{"a":{"terms":{"field":"x","size":0}}}"#, "at least 1"),
-            (r#"{"a":{"terms":{"field":"x","size":1000000000}}}"#, "from 0 to 10000"),
-            (r#"{"a":{"terms":{"field":"x","order":{"_count":"up"}}}}"#, "order"),
-            (r#"{"a":{"date_histogram":{"field":"x","fixed_interval":"1m"}}}"#, "expected timestamp"),
-            (r#"{"a":{"date_histogram":{"field":"timestamp"}}}"#, "fixed_interval"),
-            (r#"{"a":{"date_histogram":{"field":"timestamp","fixed_interval":"0s"}}}"#, "duration"),
-            (r#"{"a":{"date_histogram":{"field":"timestamp","calendar_interval":"month"}}}"#, "minute"),
-            (r#"{"a":{"histogram":{"field":"x","interval":0}}}"#, "above 0"),
-            (r#"{"a":{"range":{"field":"x","ranges":[]}}}"#, "at least one"),
+            (
+                r#"{"a":{"terms":{"field":"x","size":1000000000}}}"#,
+                "from 0 to 10000",
+            ),
+            (
+                r#"{"a":{"terms":{"field":"x","order":{"_count":"up"}}}}"#,
+                "order",
+            ),
+            (
+                r#"{"a":{"date_histogram":{"field":"x","fixed_interval":"1m"}}}"#,
+                "expected timestamp",
+            ),
+            (
+                r#"{"a":{"date_histogram":{"field":"timestamp"}}}"#,
+                "fixed_interval",
+            ),
+            (
+                r#"{"a":{"date_histogram":{"field":"timestamp","fixed_interval":"0s"}}}"#,
+                "duration",
+            ),
+            (
+                r#"{"a":{"date_histogram":{"field":"timestamp","calendar_interval":"month"}}}"#,
+                "minute",
+            ),
+            (
+                r#"{"a":{"histogram":{"field":"x","interval":0}}}"#,
+                "above 0",
+            ),
+            (
+                r#"{"a":{"range":{"field":"x","ranges":[]}}}"#,
+                "at least one",
+            ),
             (r#"{"a":{"avg":{"field":"host"}}}"#, "numbers"),
-            (r#"{"a":{"percentiles":{"field":"x","percents":[101]}}}"#, "from 0 to 100"),
-            (r#"{"a":{"avg":{"field":"x"},"sum":{"field":"x"}}}"#, "one kind"),
+            (
+                r#"{"a":{"percentiles":{"field":"x","percents":[101]}}}"#,
+                "from 0 to 100",
+            ),
+            (
+                r#"{"a":{"avg":{"field":"x"},"sum":{"field":"x"}}}"#,
+                "one kind",
+            ),
             (
                 r#"{"a":{"avg":{"field":"x"},"aggs":{"b":{"sum":{"field":"x"}}}}}"#,
                 "takes no aggregations inside",
@@ -325,6 +437,11 @@ mod tests {
         let deep = (0..6).fold(r#"{"t":{"terms":{"field":"x"}}}"#.to_owned(), |inner, _| {
             format!(r#"{{"t":{{"terms":{{"field":"x"}},"aggs":{inner}}}}}"#)
         });
-        assert!(parse(&deep).expect_err("too deep").to_string().contains("levels deep"));
+        assert!(
+            parse(&deep)
+                .expect_err("too deep")
+                .to_string()
+                .contains("levels deep")
+        );
     }
 }

@@ -12,8 +12,8 @@ mod pattern;
 mod tests;
 
 pub use expr::{Bound, Expr, Leaf, Levels, Range, Scalar, Target, Test};
-pub use parser::parse;
 pub(crate) use leaf::{LEVELS, compile, whole};
+pub use parser::parse;
 pub use pattern::{Glyph, Pattern};
 
 /// A query string that cannot be read.
@@ -27,6 +27,10 @@ pub struct Error {
 }
 
 /// The test that `field:value` makes, for values that come from elsewhere than a query string.
-pub(crate) fn words(field: crate::field::Field, value: String, now: hushlog_record::Timestamp) -> Result<Expr, String> {
+pub(crate) fn words(
+    field: crate::field::Field,
+    value: String,
+    now: hushlog_record::Timestamp,
+) -> Result<Expr, String> {
     leaf::words(Target::Field(field), value, now)
 }

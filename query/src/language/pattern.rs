@@ -1,6 +1,6 @@
 //! A wildcard pattern, and the regular expression that finds it.
 
-use crate::text::{fold, fold_char, is_token_char};
+use crate::text::{fold, is_token_char};
 
 /// One place of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub enum Glyph {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(pub Vec<Glyph>);
 
-/// The class of characters that tokens are made of, as a regular expression. The dot above that
-/// folding a dotted capital I leaves behind belongs to its token.
-pub const TOKEN_CLASS: &str = r"[\p{Alphabetic}\p{N}_\u{307}]";
-const BORDER_BEFORE: &str = r"(?:^|[^\p{Alphabetic}\p{N}_\u{307}])";
-const BORDER_AFTER: &str = r"(?:$|[^\p{Alphabetic}\p{N}_\u{307}])";
+/// The class of characters that folded tokens are made of, as a regular expression. Folding may
+/// leave marks behind, such as the dot of a dotted capital I.
+const TOKEN_CLASS: &str = r"[\p{Alphabetic}\p{N}\p{M}_]";
+const BORDER_BEFORE: &str = r"(?:^|[^\p{Alphabetic}\p{N}\p{M}_])";
+const BORDER_AFTER: &str = r"(?:$|[^\p{Alphabetic}\p{N}\p{M}_])";
 
 impl Pattern {
     /// Whether any place is a wildcard.
@@ -83,8 +83,7 @@ impl Pattern {
         for glyph in &self.0 {
             match glyph {
                 Glyph::Char(c) => {
-                    let folded: String = fold_char(*c).collect();
-                    regex.push_str(&regex::escape(&folded));
+                    regex.push_str(&regex::escape(&fold(c.encode_utf8(&mut [0; 4]))));
                 }
                 Glyph::Any => {
                     regex.push_str(class);
@@ -93,6 +92,15 @@ impl Pattern {
                 Glyph::One => regex.push_str(class),
             }
         }
+    }
+
+    /// A regular expression that matches one folded token as a whole; `None` when the pattern is of
+    /// more than one token.
+    pub fn one_token(&self) -> Option<String> {
+        self.0
+            .iter()
+            .all(belongs_to_token)
+            .then(|| self.whole_value())
     }
 
     /// Its runs of token characters and wildcards: what the tokens it touches look like, in order.

@@ -1,0 +1,643 @@
+//! Runs a plan on one shard.
+//!
+//! Counts come from summaries where these suffice; otherwise every granule that statistics and index
+//! leave over is scanned, cheap columns first. Never blocks on anything but the disk, and stops
+//! between granules when its budget says so.
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::Schema;
+use hushlog_index::Prune;
+use hushlog_record::time::NANOS_PER_MINUTE;
+use hushlog_record::{Level, Timestamp};
+use hushlog_storage::batch::{Rows, name};
+
+use crate::Error;
+use crate::aggregation::{self, CountRow, State};
+use crate::budget::{Budget, Lease};
+use crate::hit::{Hit, record_of};
+use crate::language::Expr;
+use crate::limits::{BUCKETS_COLLECTED_MAX, GRANULES_PER_READ};
+use crate::partial::{Partial, Scanned};
+use crate::plan::{Interval, Plan};
+use crate::position::{Order, Position};
+use crate::prune::{self, ByBounds};
+use crate::scan::column::{Columns, mismatch};
+use crate::scan::{Matcher, is_cheap_expr};
+use crate::top::{Candidate, Chance, Place, Top};
+use crate::view::{SegmentView, TailBlock, View, data};
+
+/// Answers the plan on one shard.
+///
+/// # Errors
+/// [`Error::Data`] when the shard cannot be read, [`Error::Memory`], [`Error::Buckets`],
+/// [`Error::Timeout`] and [`Error::Cancelled`] when a limit was reached.
+pub fn execute(plan: &Plan, view: &View, budget: &Budget) -> Result<Partial, Error> {
+    let mut run = Run::new(plan, view, budget)?;
+    if budget.use_summaries
+        && plan.is_countable()
+        && aggregation::is_countable(&plan.request.aggregations)
+    {
+        run.count()?;
+        run.find()?;
+    } else {
+        run.scan_all()?;
+    }
+    run.finish()
+}
+
+/// A segment or a block of the tail.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Segment(&'a SegmentView),
+    Tail(&'a TailBlock),
+}
+
+impl Source<'_> {
+    fn times(&self) -> (Timestamp, Timestamp) {
+        match self {
+            Self::Segment(segment) => (segment.meta.time_min, segment.meta.time_max),
+            Self::Tail(block) => block.times(),
+        }
+    }
+}
+
+/// What a scan is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Aim {
+    /// Adds to the total and the aggregations.
+    count: bool,
+    /// Offers hits.
+    hits: bool,
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    view: &'a View,
+    budget: &'a Budget,
+    sources: Vec<Source<'a>>,
+    /// The conjuncts on columns that cost next to nothing, and the others.
+    cheap: Matcher,
+    costly: Matcher,
+    whole: Matcher,
+    by_bounds: Vec<ByBounds>,
+    by_index: Prune,
+    total: u64,
+    states: Vec<State>,
+    states_lease: Lease,
+    top: Top,
+    scanned: Scanned,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, view: &'a View, budget: &'a Budget) -> Result<Self, Error> {
+        let request = &plan.request;
+        let (cheap, costly): (Vec<Expr>, Vec<Expr>) = plan
+            .rest
+            .clone()
+            .conjuncts()
+            .into_iter()
+            .partition(is_cheap_expr);
+        let segments = view.segments.iter().map(|segment| Source::Segment(segment));
+        let mut sources: Vec<_> = segments
+            .chain(view.tail.iter().map(|block| Source::Tail(block)))
+            .collect();
+        match request.order {
+            Order::Descending => sources.sort_by_key(|source| std::cmp::Reverse(source.times().1)),
+            Order::Ascending => sources.sort_by_key(|source| source.times().0),
+        }
+        let wanted = if request.limit == 0 {
+            0
+        } else {
+            request.limit + request.offset
+        };
+        Ok(Self {
+            plan,
+            view,
+            budget,
+            sources,
+            cheap: Matcher::compile(&Expr::and(cheap)),
+            costly: Matcher::compile(&Expr::and(costly)),
+            whole: Matcher::compile(&plan.rest),
+            by_bounds: prune::by_bounds(&plan.rest),
+            by_index: prune::by_index(&plan.rest),
+            total: 0,
+            states: aggregation::empty(&request.aggregations),
+            states_lease: budget.lease(0)?,
+            top: Top::new(request.order, wanted, request.search_after),
+            scanned: Scanned::default(),
+        })
+    }
+
+    /// Counts and finds by looking at everything that may match.
+    fn scan_all(&mut self) -> Result<(), Error> {
+        let aim = Aim {
+            count: true,
+            hits: true,
+        };
+        for source in 0..self.sources.len() {
+            self.scan_source(source, self.plan.time, aim)?;
+        }
+        Ok(())
+    }
+
+    /// Counts by summaries, and scans only the minutes that the time range cuts.
+    fn count(&mut self) -> Result<(), Error> {
+        let whole = full_minutes(self.plan.time);
+        for source in 0..self.sources.len() {
+            let (min, max) = self.sources[source].times();
+            if !self.plan.time.overlaps(min, max) {
+                continue;
+            }
+            let aim = Aim {
+                count: true,
+                hits: false,
+            };
+            if whole.is_empty() || !self.count_minutes(source, &whole) {
+                self.scan_source(source, self.plan.time, aim)?;
+                continue;
+            }
+            for edge in edges(self.plan.time, &whole) {
+                self.scan_source(source, edge, aim)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the counts of these minutes; false when the source has none.
+    fn count_minutes(&mut self, source: usize, minutes: &std::ops::Range<i64>) -> bool {
+        let aggregations = &self.plan.request.aggregations;
+        let (whole, states, total) = (&self.whole, &mut self.states, &mut self.total);
+        let mut add = |row: CountRow<'_>| {
+            if whole.matches_pair(row.service, row.level) {
+                *total += row.count;
+                aggregation::collect_count(aggregations, states, row);
+            }
+        };
+        match self.sources[source] {
+            Source::Segment(segment) => {
+                let Some(summary) = &segment.summary else {
+                    return false;
+                };
+                for cell in summary.levels(minutes.clone(), None) {
+                    if let Some(level) = Level::from_code(cell.level) {
+                        let (minute, service, count) = (cell.minute, cell.service, cell.count);
+                        add(CountRow {
+                            minute,
+                            service,
+                            level,
+                            count,
+                        });
+                    }
+                }
+            }
+            Source::Tail(block) => {
+                let Some(counts) = block.counts() else {
+                    return false;
+                };
+                for cell in counts
+                    .levels
+                    .iter()
+                    .filter(|cell| minutes.contains(&cell.minute))
+                {
+                    let (minute, level, count) = (cell.minute, cell.level, cell.count);
+                    add(CountRow {
+                        minute,
+                        service: &cell.service,
+                        level,
+                        count,
+                    });
+                }
+            }
+        }
+        true
+    }
+
+    /// Looks for hits only, best granules first, and stops when no other can be better.
+    fn find(&mut self) -> Result<(), Error> {
+        if !self.top.is_wanted() {
+            return Ok(());
+        }
+        let mut pieces = Vec::new();
+        for (source, from) in self.sources.iter().enumerate() {
+            match from {
+                Source::Segment(segment) => {
+                    let granules =
+                        prune::granules(&segment.segment, self.plan.time, &self.by_bounds);
+                    for granule in granules {
+                        let times = segment.segment.granule_time(granule);
+                        pieces.push((times.unwrap_or_else(|| from.times()), source, granule));
+                    }
+                }
+                Source::Tail(block) => {
+                    let (min, max) = block.times();
+                    if self.plan.time.overlaps(min, max) {
+                        pieces.push(((min, max), source, 0));
+                    }
+                }
+            }
+        }
+        match self.plan.request.order {
+            Order::Descending => pieces.sort_by_key(|piece| std::cmp::Reverse(piece.0.1)),
+            Order::Ascending => pieces.sort_by_key(|piece| piece.0.0),
+        }
+        let aim = Aim {
+            count: false,
+            hits: true,
+        };
+        for ((min, max), source, granule) in pieces {
+            match self.top.chance(min, max) {
+                Chance::Before => {}
+                Chance::Worse => {
+                    self.top.note_more();
+                    break;
+                }
+                Chance::Some => match self.sources[source] {
+                    Source::Segment(segment) => {
+                        self.scan_granules(source, segment, &[granule], self.plan.time, aim)?;
+                    }
+                    Source::Tail(_) => self.scan_source(source, self.plan.time, aim)?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_source(&mut self, source: usize, time: Interval, aim: Aim) -> Result<(), Error> {
+        let (min, max) = self.sources[source].times();
+        if !time.overlaps(min, max) {
+            return Ok(());
+        }
+        match self.sources[source] {
+            Source::Segment(segment) => {
+                let granules = self.candidates(segment, time);
+                let mut chunks: Vec<_> = granules.chunks(GRANULES_PER_READ).collect();
+                if self.plan.request.order == Order::Descending {
+                    chunks.reverse();
+                }
+                for chunk in chunks {
+                    self.scan_granules(source, segment, chunk, time, aim)?;
+                }
+            }
+            Source::Tail(block) => {
+                self.budget.check()?;
+                let batch = block.batch()?;
+                let mut selected = self.cheap.eval(batch)?;
+                if !time.covers(min, max) {
+                    selected = &selected & &in_time(batch, time)?;
+                }
+                if selected.count_set_bits() > 0 {
+                    selected = &selected & &self.costly.eval(batch)?;
+                }
+                self.scanned.rows += batch.num_rows() as u64;
+                self.take(source, 0, batch, &selected, aim)?;
+                self.check_states()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The granules that statistics and index leave over, ascending.
+    fn candidates(&mut self, segment: &SegmentView, time: Interval) -> Vec<u32> {
+        let mut granules = prune::granules(&segment.segment, time, &self.by_bounds);
+        let index = segment
+            .index
+            .as_ref()
+            .filter(|_| self.budget.use_index && !granules.is_empty());
+        if let Some(index) = index.filter(|_| !matches!(self.by_index, Prune::Any)) {
+            match index.prune(&self.by_index) {
+                Ok(Some(set)) => granules.retain(|&granule| set.contains(granule)),
+                Ok(None) => {}
+                // The answer is right without it; the node hears of it through the partial.
+                Err(_) => self.scanned.index_failures += 1,
+            }
+        }
+        let all = u64::from(segment.segment.granule_count());
+        self.scanned.granules_pruned += all - granules.len() as u64;
+        granules
+    }
+
+    fn scan_granules(
+        &mut self,
+        source: usize,
+        segment: &SegmentView,
+        granules: &[u32],
+        time: Interval,
+        aim: Aim,
+    ) -> Result<(), Error> {
+        self.budget.check()?;
+        self.scanned.granules += granules.len() as u64;
+        let mut left = self.filter_cheaply(segment, granules, time)?;
+        left.retain(|(_, selected)| selected.as_ref().is_none_or(|s| s.count_set_bits() > 0));
+        let columns = self.costly_columns(segment, &left, aim);
+        if columns.is_empty() {
+            for (granule, selected) in left {
+                let rows = segment.segment.granule_rows(granule);
+                let count = selected.map_or(rows, |selected| selected.count_set_bits());
+                self.total += if aim.count { count as u64 } else { 0 };
+                if aim.hits && self.top.is_wanted() && count > 0 {
+                    self.top.note_more();
+                }
+            }
+            return Ok(());
+        }
+        let granules: Vec<u32> = left.iter().map(|(granule, _)| *granule).collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let scan = segment
+            .segment
+            .scan(&granules, Some(&columns))
+            .map_err(data)?;
+        for (read, (granule, cheap)) in scan.zip(left) {
+            self.budget.check()?;
+            let (_, batch) = read.map_err(data)?;
+            let _lease = self.budget.lease(batch.get_array_memory_size())?;
+            self.scanned.rows += batch.num_rows() as u64;
+            let mut selected = self.costly.eval(&batch)?;
+            if let Some(cheap) = cheap {
+                selected = &selected & &cheap;
+            }
+            self.take(source, granule, &batch, &selected, aim)?;
+        }
+        self.check_states()
+    }
+
+    /// Evaluates the cheap conjuncts and the time; `None` selects all rows.
+    fn filter_cheaply(
+        &self,
+        segment: &SegmentView,
+        granules: &[u32],
+        time: Interval,
+    ) -> Result<Vec<(u32, Option<BooleanBuffer>)>, Error> {
+        let covered = |granule: u32| {
+            segment
+                .segment
+                .granule_time(granule)
+                .is_some_and(|(min, max)| time.covers(min, max))
+        };
+        let mut columns = Vec::new();
+        self.cheap.columns(segment.segment.schema(), &mut columns);
+        if granules.iter().any(|&granule| !covered(granule)) {
+            columns.push(name::TIMESTAMP.to_owned());
+        }
+        if columns.is_empty() {
+            return Ok(granules.iter().map(|&granule| (granule, None)).collect());
+        }
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let scan = segment
+            .segment
+            .scan(granules, Some(&columns))
+            .map_err(data)?;
+        scan.map(|read| {
+            let (granule, batch) = read.map_err(data)?;
+            let mut selected = self.cheap.eval(&batch)?;
+            if !covered(granule) {
+                selected = &selected & &in_time(&batch, time)?;
+            }
+            Ok((granule, Some(selected)))
+        })
+        .collect()
+    }
+
+    /// The columns that are needed of these granules besides the cheap ones.
+    fn costly_columns(
+        &self,
+        segment: &SegmentView,
+        granules: &[(u32, Option<BooleanBuffer>)],
+        aim: Aim,
+    ) -> Vec<String> {
+        let schema: &Schema = segment.segment.schema();
+        let mut columns = Vec::new();
+        self.costly.columns(schema, &mut columns);
+        if aim.count {
+            aggregation::needed(&self.plan.request.aggregations, schema, &mut columns);
+        }
+        let chance = |&(granule, _): &(u32, _)| {
+            let times = segment.segment.granule_time(granule);
+            times.is_none_or(|(min, max)| self.top.chance(min, max) == Chance::Some)
+        };
+        if aim.hits && self.top.is_wanted() && granules.iter().any(chance) {
+            columns.extend([name::TIMESTAMP, name::SEQ, name::ROW].map(str::to_owned));
+        }
+        columns.sort();
+        columns.dedup();
+        columns
+    }
+
+    /// Counts the selected rows and offers them as hits.
+    fn take(
+        &mut self,
+        source: usize,
+        granule: u32,
+        batch: &RecordBatch,
+        selected: &BooleanBuffer,
+        aim: Aim,
+    ) -> Result<(), Error> {
+        let count = selected.count_set_bits() as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        if aim.count {
+            self.total += count;
+            let aggregations = &self.plan.request.aggregations;
+            if !aggregations.is_empty() {
+                let rows: Vec<u32> = selected
+                    .set_indices()
+                    .filter_map(|row| u32::try_from(row).ok())
+                    .collect();
+                let columns = Columns::of(batch);
+                aggregation::collect(aggregations, &mut self.states, &columns, &rows)?;
+            }
+        }
+        if aim.hits && self.top.is_wanted() {
+            self.offer(source, granule, batch, selected)?;
+        }
+        Ok(())
+    }
+
+    fn offer(
+        &mut self,
+        source: usize,
+        granule: u32,
+        batch: &RecordBatch,
+        selected: &BooleanBuffer,
+    ) -> Result<(), Error> {
+        let (Some(seqs), Some(rows)) = (
+            batch.column_by_name(name::SEQ),
+            batch.column_by_name(name::ROW),
+        ) else {
+            // No row of these granules can be among the best; they are behind the last hit.
+            self.top.note_more();
+            return Ok(());
+        };
+        let seqs = seqs
+            .as_primitive_opt::<UInt64Type>()
+            .ok_or_else(|| mismatch(name::SEQ))?;
+        let rows = rows
+            .as_primitive_opt::<UInt32Type>()
+            .ok_or_else(|| mismatch(name::ROW))?;
+        let times = Columns::of(batch).times(name::TIMESTAMP)?;
+        for index in selected.set_indices() {
+            let position = Position {
+                timestamp: times.get(index).copied().unwrap_or_default(),
+                shard: self.view.shard,
+                seq: seqs.value(index),
+                row: rows.value(index),
+            };
+            let index = u32::try_from(index).map_err(data)?;
+            self.top.offer(
+                position,
+                Place {
+                    source,
+                    granule,
+                    index,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Holds the aggregation states to their limits.
+    fn check_states(&mut self) -> Result<(), Error> {
+        if self.states.is_empty() {
+            return Ok(());
+        }
+        let (buckets, bytes) = aggregation::size(&self.states);
+        if buckets > BUCKETS_COLLECTED_MAX {
+            return Err(Error::Buckets(BUCKETS_COLLECTED_MAX));
+        }
+        self.states_lease = self.budget.lease(bytes)?;
+        Ok(())
+    }
+
+    /// Reads the winners' rows.
+    fn finish(mut self) -> Result<Partial, Error> {
+        let top = std::mem::replace(&mut self.top, Top::new(Order::Descending, 0, None));
+        let (winners, more) = top.finish();
+        let hits = self.fetch(&winners)?;
+        aggregation::finish(&self.plan.request.aggregations, &mut self.states);
+        Ok(Partial {
+            shard: self.view.shard,
+            applied_to: self.view.applied_to,
+            total: self.total,
+            more,
+            hits,
+            states: self.states,
+            scanned: self.scanned,
+        })
+    }
+
+    fn fetch(&mut self, winners: &[Candidate]) -> Result<Vec<Hit>, Error> {
+        let mut order: Vec<usize> = (0..winners.len()).collect();
+        order.sort_by_key(|&winner| winners[winner].place);
+        let mut hits: Vec<Option<Hit>> = vec![None; winners.len()];
+        let mut lease = self.budget.lease(0)?;
+        for of_source in order.chunk_by(|&a, &b| winners[a].place.source == winners[b].place.source)
+        {
+            let source = self.sources[winners[of_source[0]].place.source];
+            let groups: Vec<&[usize]> = of_source
+                .chunk_by(|&a, &b| winners[a].place.granule == winners[b].place.granule)
+                .collect();
+            let mut read = |batch: &RecordBatch, group: &[usize]| -> Result<(), Error> {
+                let rows = Rows::new(batch).map_err(data)?;
+                for &winner in group {
+                    let Candidate {
+                        position, place, ..
+                    } = winners[winner];
+                    let record = record_of(&rows.get(place.index as usize))?;
+                    self.budget.extend(&mut lease, record.text_bytes())?;
+                    hits[winner] = Some(Hit { position, record });
+                }
+                Ok(())
+            };
+            match source {
+                Source::Tail(block) => {
+                    for group in groups {
+                        read(block.batch()?, group)?;
+                    }
+                }
+                Source::Segment(segment) => {
+                    let granules: Vec<u32> = groups
+                        .iter()
+                        .map(|group| winners[group[0]].place.granule)
+                        .collect();
+                    let scan = segment.segment.scan(&granules, None).map_err(data)?;
+                    for (batch, group) in scan.zip(groups) {
+                        self.budget.check()?;
+                        let (_, batch) = batch.map_err(data)?;
+                        read(&batch, group)?;
+                    }
+                }
+            }
+        }
+        Ok(hits.into_iter().flatten().collect())
+    }
+}
+
+fn in_time(batch: &RecordBatch, time: Interval) -> Result<BooleanBuffer, Error> {
+    let times = Columns::of(batch).times(name::TIMESTAMP)?;
+    Ok(BooleanBuffer::collect_bool(times.len(), |row| {
+        times
+            .get(row)
+            .is_some_and(|&t| time.first <= t && t <= time.last)
+    }))
+}
+
+/// The minutes that lie wholly in the interval.
+fn full_minutes(time: Interval) -> std::ops::Range<i64> {
+    let start = match time.first {
+        i64::MIN => i64::MIN.div_euclid(NANOS_PER_MINUTE),
+        first => {
+            first.div_euclid(NANOS_PER_MINUTE) + i64::from(first.rem_euclid(NANOS_PER_MINUTE) > 0)
+        }
+    };
+    let end = match time.last {
+        i64::MAX => i64::MAX.div_euclid(NANOS_PER_MINUTE) + 1,
+        last => (last + 1).div_euclid(NANOS_PER_MINUTE),
+    };
+    start..end
+}
+
+/// The parts of the interval before and after these minutes.
+fn edges(time: Interval, minutes: &std::ops::Range<i64>) -> impl Iterator<Item = Interval> {
+    let head = minutes.start.checked_mul(NANOS_PER_MINUTE);
+    let tail = minutes.end.checked_mul(NANOS_PER_MINUTE);
+    let head = head.map(|start| Interval {
+        first: time.first,
+        last: start.saturating_sub(1),
+    });
+    let tail = tail.map(|end| Interval {
+        first: end,
+        last: time.last,
+    });
+    head.into_iter().chain(tail).filter(|edge| !edge.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_minutes_and_edges_make_up_the_interval() {
+        const M: i64 = NANOS_PER_MINUTE;
+        for (first, last, minutes, parts) in [
+            (0, M - 1, 0..1, vec![]),
+            (1, 3 * M, 1..3, vec![(1, M - 1), (3 * M, 3 * M)]),
+            (-M - 5, -1, -1..0, vec![(-M - 5, -M - 1)]),
+            (0, i64::MAX, 0..i64::MAX / M + 1, vec![]),
+        ] {
+            let time = Interval { first, last };
+            assert_eq!(full_minutes(time), minutes);
+            let got: Vec<_> = edges(time, &minutes)
+                .map(|edge| (edge.first, edge.last))
+                .collect();
+            assert_eq!(got, parts);
+        }
+        assert!(full_minutes(Interval { first: 1, last: M }).is_empty());
+        assert_eq!(
+            edges(Interval::ALL, &full_minutes(Interval::ALL)).count(),
+            0
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! A request made ready for shards, and the bytes in which it travels to them.
+//!
+//! A plan travels as the request it was made of, together with what now was: whoever reads it parses
+//! it again, so no syntax tree has a wire form.
+
+use hushlog_record::Timestamp;
+
+use crate::field::Field;
+use crate::language::{Expr, Leaf, Scalar, Target, Test};
+use crate::{Error, Request};
+
+/// Version of the encoding: then now (8 bytes, big-endian) and the request as JSON.
+const VERSION: u8 = 1;
+
+/// A request made ready for shards.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was asked.
+    pub request: Request,
+    /// Only records between these event times, both included, can match.
+    pub time: Interval,
+    /// What must be true besides.
+    pub rest: Expr,
+    now: Timestamp,
+    source: Vec<u8>,
+}
+
+/// A span of event time, both ends included, in nanoseconds since the Unix epoch. Empty when the
+/// last lies before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// First nanosecond.
+    pub first: i64,
+    /// Last nanosecond.
+    pub last: i64,
+}
+
+impl Interval {
+    /// All times.
+    pub const ALL: Self = Self {
+        first: i64::MIN,
+        last: i64::MAX,
+    };
+
+    /// Whether it holds no time.
+    pub const fn is_empty(self) -> bool {
+        self.first > self.last
+    }
+
+    /// The times in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            first: self.first.max(other.first),
+            last: self.last.min(other.last),
+        }
+    }
+
+    /// Whether it holds a time between these two, both included.
+    pub fn overlaps(self, min: Timestamp, max: Timestamp) -> bool {
+        !self
+            .and(Self {
+                first: min.nanos(),
+                last: max.nanos(),
+            })
+            .is_empty()
+    }
+
+    /// Whether it holds all times between these two, both included.
+    pub const fn covers(self, min: Timestamp, max: Timestamp) -> bool {
+        self.first <= min.nanos() && max.nanos() <= self.last
+    }
+}
+
+impl Plan {
+    /// Plans the request in this JSON body. `now` is what relative times count from.
+    ///
+    /// # Errors
+    /// The request is refused; see [`Request::parse`].
+    pub fn new(json: &[u8], now: Timestamp) -> Result<Self, Error> {
+        let request = Request::parse(json, now)?;
+        let mut time = Interval::ALL;
+        let mut rest = Vec::new();
+        for part in request.expr.clone().conjuncts() {
+            match part {
+                Expr::Leaf(Leaf {
+                    target: Target::Field(Field::Timestamp),
+                    test: Test::Time { first, last },
+                }) => time = time.and(Interval { first, last }),
+                part => rest.push(part),
+            }
+        }
+        Ok(Self {
+            request,
+            time,
+            rest: Expr::and(rest),
+            now,
+            source: json.to_vec(),
+        })
+    }
+
+    /// Whether a shard with records between these event times can have a match.
+    pub fn may_match_times(&self, min: Timestamp, max: Timestamp) -> bool {
+        self.time.overlaps(min, max)
+    }
+
+    /// The only services that can match, letter by letter; `None` if any may.
+    pub fn services(&self) -> Option<Vec<&str>> {
+        let parts = match &self.rest {
+            Expr::And(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        parts.iter().find_map(|part| match part {
+            Expr::Leaf(Leaf {
+                target: Target::Field(Field::Service),
+                test: Test::Equal(values),
+            }) => {
+                let names = values.iter().map(|value| match value {
+                    Scalar::Text(name) => Some(name.as_str()),
+                    Scalar::Number(_) | Scalar::Bool(_) => None,
+                });
+                names.collect()
+            }
+            _ => None,
+        })
+    }
+
+    /// The bytes for another node.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend(self.now.nanos().to_be_bytes());
+        bytes.extend(&self.source);
+        bytes
+    }
+
+    /// Reads the bytes from another node.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], or the request is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let Some((&VERSION, rest)) = bytes.split_first() else {
+            return Err(Error::Damaged("a query plan"));
+        };
+        let (now, source) = rest
+            .split_first_chunk()
+            .ok_or(Error::Damaged("a query plan"))?;
+        Self::new(source, Timestamp::from_nanos(i64::from_be_bytes(*now)))
+    }
+
+    /// Whether only times, levels and services are asked about, so that counts suffice.
+    pub(crate) fn is_countable(&self) -> bool {
+        let mut countable = true;
+        self.rest.for_each_leaf(&mut |leaf| {
+            countable &= match (&leaf.target, &leaf.test) {
+                (Target::Field(Field::Level), Test::Levels(_)) => true,
+                (Target::Field(Field::Service), _) => true,
+                _ => false,
+            };
+        });
+        countable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(json: &str) -> Plan {
+        Plan::new(json.as_bytes(), Timestamp::from_millis(1_767_323_045_000)).unwrap()
+    }
+
+    #[test]
+    fn times_are_taken_out_of_the_conjunction() {
+        let plan = plan(
+            r#"{"query":"timestamp:>=now-1h level:error a","filters":{"timestamp_range":{"end":"2026-01-02T03:00:00Z"}}}"#,
+        );
+        assert_eq!(plan.time.first, 1_767_319_445_000_000_000);
+        assert_eq!(plan.time.last, 1_767_322_800_000_000_000 - 1);
+        assert_eq!(format!("{:?}", plan.rest), "And(level:levels, *:words)");
+    }
+
+    #[test]
+    fn only_times_levels_and_services_are_countable() {
+        for (query, countable) in [
+            ("", true),
+            (
+                "level:>=WARN (service:a OR service:b*) -service:c timestamp:>now-1h",
+                true,
+            ),
+            ("a", false),
+            ("host:a", false),
+            ("level:error OR timestamp:>now-1h", false),
+            ("NOT timestamp:>now-1h", false),
+        ] {
+            let plan = plan(&format!(r#"{{"query":"{query}"}}"#));
+            assert_eq!(plan.is_countable(), countable, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_plan_travels() {
+        let plan =
+            plan(r#"{"query":"timestamp:>now-1h x","filters":{"services":["a"]},"limit":3}"#);
+        let back = Plan::decode(&plan.encode()).unwrap();
+        assert_eq!(back.time, plan.time);
+        assert_eq!(back.rest, plan.rest);
+        assert_eq!(back.request.limit, 3);
+        assert_eq!(back.services(), Some(vec!["a"]));
+        for bytes in [
+            &[][..],
+            &[9],
+            &[VERSION, 1],
+            &[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, b'{'],
+        ] {
+            assert!(Plan::decode(bytes).is_err());
+        }
+    }
+}

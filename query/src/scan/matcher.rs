@@ -1,0 +1,463 @@
+//! A compiled expression, and its evaluation on a batch.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::Schema;
+use hushlog_record::{ExceptionId, Kind, Level};
+use hushlog_storage::batch::{Text, name, value};
+use rustc_hash::FxHashMap;
+
+use super::column::{self, Columns, Values};
+use super::text::TextTest;
+use super::value::{ValueTest, between};
+use crate::Error;
+use crate::field::{Field, Nature};
+use crate::language::{Expr, Leaf, Levels, Scalar, Target, Test, compile, whole};
+
+/// A compiled expression.
+pub(crate) enum Matcher {
+    All,
+    And(Vec<Matcher>),
+    Or(Vec<Matcher>),
+    Not(Box<Matcher>),
+    Leaf(LeafMatcher),
+}
+
+/// A compiled test.
+pub(crate) enum LeafMatcher {
+    Levels(Levels),
+    Time {
+        column: &'static str,
+        first: i64,
+        last: i64,
+    },
+    LogId([u8; 16]),
+    ExceptionId(u64),
+    /// One of these columns has a text that passes.
+    Text(Vec<&'static str>, TextTest),
+    /// One of the comma-separated names passes.
+    Pii(TextTest),
+    /// One of the text columns, or a text or array among the custom fields, passes.
+    Anywhere(TextTest),
+    Custom(String, ValueTest),
+}
+
+impl Matcher {
+    pub(crate) fn compile(expr: &Expr) -> Self {
+        match expr {
+            Expr::All => Self::All,
+            Expr::And(parts) => {
+                let mut parts: Vec<_> = parts.iter().map(Self::compile).collect();
+                parts.sort_by_key(Self::cost);
+                Self::And(parts)
+            }
+            Expr::Or(parts) => Self::Or(parts.iter().map(Self::compile).collect()),
+            Expr::Not(inner) => Self::Not(Box::new(Self::compile(inner))),
+            Expr::Leaf(leaf) => Self::Leaf(LeafMatcher::compile(leaf)),
+        }
+    }
+
+    /// How expensive it is, roughly: cheap columns before text.
+    fn cost(&self) -> u32 {
+        match self {
+            Self::All => 0,
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::cost).sum(),
+            Self::Not(inner) => inner.cost(),
+            Self::Leaf(leaf) => match leaf {
+                LeafMatcher::Time { .. } | LeafMatcher::Levels(_) => 1,
+                LeafMatcher::LogId(_) | LeafMatcher::Pii(_) | LeafMatcher::ExceptionId(_) => 2,
+                LeafMatcher::Text(columns, _) if columns.iter().all(|c| is_cheap(c)) => 2,
+                LeafMatcher::Custom(..) => 20,
+                LeafMatcher::Text(..) => 50,
+                LeafMatcher::Anywhere(_) => 200,
+            },
+        }
+    }
+
+    /// Which rows of the batch match.
+    pub(crate) fn eval(&self, batch: &RecordBatch) -> Result<BooleanBuffer, Error> {
+        self.eval_on(&Columns::of(batch))
+    }
+
+    fn eval_on(&self, columns: &Columns<'_>) -> Result<BooleanBuffer, Error> {
+        match self {
+            Self::All => Ok(BooleanBuffer::new_set(columns.rows())),
+            Self::And(parts) => {
+                let mut all = BooleanBuffer::new_set(columns.rows());
+                for part in parts {
+                    all = &all & &part.eval_on(columns)?;
+                    if all.count_set_bits() == 0 {
+                        break;
+                    }
+                }
+                Ok(all)
+            }
+            Self::Or(parts) => {
+                let mut any = BooleanBuffer::new_unset(columns.rows());
+                for part in parts {
+                    any = &any | &part.eval_on(columns)?;
+                }
+                Ok(any)
+            }
+            Self::Not(inner) => Ok(!&inner.eval_on(columns)?),
+            Self::Leaf(leaf) => leaf.eval(columns),
+        }
+    }
+
+    /// Whether a record of this service and level matches, given that nothing else is asked.
+    pub(crate) fn matches_pair(&self, service: &str, level: Level) -> bool {
+        match self {
+            Self::All => true,
+            Self::And(parts) => parts.iter().all(|part| part.matches_pair(service, level)),
+            Self::Or(parts) => parts.iter().any(|part| part.matches_pair(service, level)),
+            Self::Not(inner) => !inner.matches_pair(service, level),
+            Self::Leaf(LeafMatcher::Levels(levels)) => levels.contains(level),
+            Self::Leaf(LeafMatcher::Text(_, test)) => test.matches(service),
+            Self::Leaf(_) => false,
+        }
+    }
+
+    /// Adds the columns it looks at.
+    pub(crate) fn columns(&self, schema: &Schema, into: &mut Vec<String>) {
+        match self {
+            Self::All => {}
+            Self::And(parts) | Self::Or(parts) => {
+                for part in parts {
+                    part.columns(schema, into);
+                }
+            }
+            Self::Not(inner) => inner.columns(schema, into),
+            Self::Leaf(leaf) => leaf.columns(schema, into),
+        }
+    }
+}
+
+/// Whether reading this column costs next to nothing.
+pub(crate) fn is_cheap(column: &str) -> bool {
+    matches!(
+        column,
+        name::LEVEL
+            | name::SERVICE_NAME
+            | name::HOST
+            | name::ENVIRONMENT
+            | name::REGION
+            | name::PII
+            | name::EXCEPTION_TYPE
+            | name::TIMESTAMP
+            | name::CREATED_AT
+    )
+}
+
+/// Whether an expression looks at nothing but such columns.
+pub(crate) fn is_cheap_expr(expr: &Expr) -> bool {
+    let mut cheap = true;
+    expr.for_each_leaf(&mut |leaf| {
+        cheap &= match &leaf.target {
+            Target::Anywhere => false,
+            Target::Field(field) => column::fixed(field).is_some_and(is_cheap),
+        };
+    });
+    cheap
+}
+
+impl LeafMatcher {
+    fn compile(leaf: &Leaf) -> Self {
+        match (&leaf.target, &leaf.test) {
+            (_, Test::Levels(levels)) => Self::Levels(*levels),
+            (_, Test::LogId(id)) => Self::LogId(*id),
+            (_, Test::ExceptionId(id)) => Self::ExceptionId(*id),
+            (target, Test::Time { first, last }) => {
+                let created = *target == Target::Field(Field::CreatedAt);
+                let column = if created {
+                    name::CREATED_AT
+                } else {
+                    name::TIMESTAMP
+                };
+                Self::Time {
+                    column,
+                    first: *first,
+                    last: *last,
+                }
+            }
+            (Target::Anywhere, test) => Self::Anywhere(text_test(Nature::Text, test)),
+            (Target::Field(Field::Custom(name)), test) => {
+                Self::Custom(name.clone(), ValueTest::compile(test))
+            }
+            (Target::Field(Field::Pii), test) => Self::Pii(text_test(Nature::Name, test)),
+            (Target::Field(Field::Exception), test) => {
+                Self::Text(column::EXCEPTION.to_vec(), text_test(Nature::Text, test))
+            }
+            // What is left of an exception's id is whether there is one.
+            (Target::Field(field), test) => {
+                let column = column::fixed(field).unwrap_or(name::EXCEPTION_TYPE);
+                Self::Text(vec![column], text_test(field.nature(), test))
+            }
+        }
+    }
+
+    fn columns(&self, schema: &Schema, into: &mut Vec<String>) {
+        let mut add = |names: &[&str]| into.extend(names.iter().map(|&name| name.to_owned()));
+        match self {
+            Self::Levels(_) => add(&[name::LEVEL]),
+            Self::Time { column, .. } => add(&[column]),
+            Self::LogId(_) => add(&[name::LOG_ID]),
+            Self::ExceptionId(_) => add(&[name::EXCEPTION_TYPE, name::SERVICE_NAME]),
+            Self::Text(columns, _) => add(columns),
+            Self::Pii(_) => add(&[name::PII]),
+            Self::Anywhere(_) => {
+                add(&column::ANYWHERE);
+                add(&[name::FIELDS]);
+                let typed = schema
+                    .fields()
+                    .iter()
+                    .filter(|field| column::is_typed(field.name()));
+                into.extend(typed.map(|field| field.name().clone()));
+            }
+            Self::Custom(custom, _) => {
+                column::needed(&Field::Custom(custom.clone()), schema, into);
+            }
+        }
+    }
+
+    fn eval(&self, columns: &Columns<'_>) -> Result<BooleanBuffer, Error> {
+        let rows = columns.rows();
+        match self {
+            Self::Levels(levels) => {
+                let wanted = |name: &str| {
+                    Level::ALL
+                        .into_iter()
+                        .any(|level| level.name() == name && levels.contains(level))
+                };
+                Ok(eval_text(columns.text(name::LEVEL)?, |values| {
+                    each(values, wanted)
+                }))
+            }
+            Self::Time {
+                column,
+                first,
+                last,
+            } => {
+                let times = columns.times(column)?;
+                Ok(BooleanBuffer::collect_bool(rows, |row| {
+                    times
+                        .get(row)
+                        .is_some_and(|time| (first..=last).contains(&time))
+                }))
+            }
+            Self::LogId(id) => {
+                let column = columns.column(name::LOG_ID)?.as_fixed_size_binary_opt();
+                let column = column.ok_or_else(|| column::mismatch(name::LOG_ID))?;
+                Ok(BooleanBuffer::collect_bool(rows, |row| {
+                    column.value(row) == id
+                }))
+            }
+            Self::ExceptionId(id) => eval_exception_id(columns, *id),
+            Self::Text(names, test) => any_of(columns, names, test),
+            Self::Pii(test) => {
+                let wanted = |names: &str| names.split(',').any(|name| test.matches(name));
+                Ok(eval_text(columns.text(name::PII)?, |values| {
+                    each(values, wanted)
+                }))
+            }
+            Self::Anywhere(test) => {
+                let mut found = any_of(columns, &column::ANYWHERE, test)?;
+                for text in columns.typed_texts() {
+                    found = &found | &eval_text(text, |values| eval_encoded(values, test));
+                }
+                Ok(&found | &eval_map(columns, test)?)
+            }
+            Self::Custom(field, test) => eval_custom(columns, field, test),
+        }
+    }
+}
+
+/// The test on a text, for a field whose values compare in this way.
+fn text_test(nature: Nature, test: &Test) -> TextTest {
+    let is_name = nature == Nature::Name;
+    match test {
+        Test::Words(words) if is_name => TextTest::is(words),
+        Test::Words(words) => TextTest::tokens_of(words),
+        Test::Wildcard(pattern) if is_name => TextTest::name_like(pattern),
+        Test::Wildcard(pattern) => TextTest::within(pattern),
+        Test::Substring(text) => TextTest::contains(text),
+        Test::Regex(pattern) => {
+            let regex = compile(&whole(pattern)).expect("the parser compiled it");
+            if is_name {
+                TextTest::WholeOrToken(regex)
+            } else {
+                TextTest::TokenLike(regex)
+            }
+        }
+        Test::Range(range) => between(range),
+        Test::Equal(values) => {
+            let mut values: Vec<_> = values
+                .iter()
+                .map(|value| match value {
+                    Scalar::Text(text) => text.clone(),
+                    Scalar::Number(number) => number.to_string(),
+                    Scalar::Bool(value) => value.to_string(),
+                })
+                .collect();
+            values.sort();
+            TextTest::OneOf(values)
+        }
+        Test::Exists
+        | Test::Levels(_)
+        | Test::Time { .. }
+        | Test::LogId(_)
+        | Test::ExceptionId(_) => TextTest::Any,
+    }
+}
+
+fn each(values: &StringArray, wanted: impl Fn(&str) -> bool) -> BooleanBuffer {
+    BooleanBuffer::collect_bool(values.len(), |i| {
+        values.is_valid(i) && wanted(values.value(i))
+    })
+}
+
+/// Evaluates a text column: its distinct values if it is a dictionary, else all of them.
+fn eval_text(text: Text<'_>, eval: impl Fn(&StringArray) -> BooleanBuffer) -> BooleanBuffer {
+    match text {
+        Text::Plain(values) => eval(values),
+        Text::Dictionary(keys, values) => {
+            let wanted = eval(values);
+            let rows = keys.len();
+            if wanted.count_set_bits() == 0 {
+                return BooleanBuffer::new_unset(rows);
+            }
+            let key = |row: usize| usize::try_from(keys.value(row)).unwrap_or(usize::MAX);
+            BooleanBuffer::collect_bool(rows, |row| {
+                keys.is_valid(row) && key(row) < wanted.len() && wanted.value(key(row))
+            })
+        }
+    }
+}
+
+fn any_of(columns: &Columns<'_>, names: &[&str], test: &TextTest) -> Result<BooleanBuffer, Error> {
+    let mut found = BooleanBuffer::new_unset(columns.rows());
+    for name in names {
+        let column = columns.text(name)?;
+        found = &found | &eval_text(column, |values| test.eval(values));
+    }
+    Ok(found)
+}
+
+/// First bytes of an encoded value that does not stand for itself.
+fn is_escaped(encoded: &str) -> bool {
+    matches!(encoded.as_bytes().first(), Some(b'"' | 1))
+}
+
+fn passes_as_text(test: &TextTest, encoded: &str) -> bool {
+    let (kind, text) = value::decode(encoded);
+    matches!(kind, Kind::String | Kind::Json) && test.matches(&text)
+}
+
+/// Which encoded values are text or arrays that pass.
+fn eval_encoded(values: &StringArray, test: &TextTest) -> BooleanBuffer {
+    let raw = test.eval(values);
+    BooleanBuffer::collect_bool(values.len(), |i| {
+        if values.is_null(i) {
+            return false;
+        }
+        let encoded = values.value(i);
+        if is_escaped(encoded) {
+            return passes_as_text(test, encoded);
+        }
+        raw.value(i) && matches!(value::decode(encoded).0, Kind::String | Kind::Json)
+    })
+}
+
+/// Which rows have a text or array in the map that passes.
+fn eval_map(columns: &Columns<'_>, test: &TextTest) -> Result<BooleanBuffer, Error> {
+    let map = columns.map()?;
+    let values = map.values().as_string_opt::<i32>();
+    let values = values.ok_or_else(|| column::mismatch(name::FIELDS))?;
+    let passing = eval_encoded(values, test);
+    let mut rows = unset(columns.rows());
+    if passing.count_set_bits() == 0 {
+        return Ok(rows.finish());
+    }
+    for (row, entries) in column::entries(map) {
+        if entries
+            .into_iter()
+            .any(|entry| passing.value(entry as usize))
+        {
+            rows.set_bit(row as usize, true);
+        }
+    }
+    Ok(rows.finish())
+}
+
+fn unset(rows: usize) -> BooleanBufferBuilder {
+    let mut builder = BooleanBufferBuilder::new(rows);
+    builder.append_n(rows, false);
+    builder
+}
+
+fn eval_custom(
+    columns: &Columns<'_>,
+    field: &str,
+    test: &ValueTest,
+) -> Result<BooleanBuffer, Error> {
+    let rows = columns.rows();
+    let passes = |encoded: &str| {
+        let (kind, text) = value::decode(encoded);
+        test.matches(kind, &text)
+    };
+    Ok(match columns.custom(field)? {
+        Values::Absent => BooleanBuffer::new_unset(rows),
+        Values::Int(column) => BooleanBuffer::collect_bool(rows, |row| {
+            let value = column.is_valid(row).then(|| column.value(row));
+            value.is_some_and(|value| match test.on_numbers() {
+                Some(test) => test.matches_int(value),
+                None => test.matches(Kind::Number, &value.to_string()),
+            })
+        }),
+        Values::Float(column) => BooleanBuffer::collect_bool(rows, |row| {
+            let value = column.is_valid(row).then(|| column.value(row));
+            value.is_some_and(|value| match test.on_numbers() {
+                Some(test) => test.matches_float(value),
+                None => test.matches(Kind::Number, &value.to_string()),
+            })
+        }),
+        Values::Bool(column) => {
+            let truth = [
+                test.matches(Kind::Bool, "false"),
+                test.matches(Kind::Bool, "true"),
+            ];
+            BooleanBuffer::collect_bool(rows, |row| {
+                column.is_valid(row) && truth[usize::from(column.value(row))]
+            })
+        }
+        Values::Encoded(text) => eval_text(text, |values| each(values, passes)),
+        Values::Map(found, values) => {
+            let mut builder = unset(rows);
+            for (row, entry) in found {
+                if passes(values.value(entry as usize)) {
+                    builder.set_bit(row as usize, true);
+                }
+            }
+            builder.finish()
+        }
+    })
+}
+
+fn eval_exception_id(columns: &Columns<'_>, id: u64) -> Result<BooleanBuffer, Error> {
+    let types = columns.text(name::EXCEPTION_TYPE)?;
+    let services = columns.text(name::SERVICE_NAME)?;
+    let mut known = FxHashMap::default();
+    let mut rows = unset(columns.rows());
+    for row in 0..columns.rows() {
+        let (Some(type_name), Some(service)) = (types.get(row), services.get(row)) else {
+            continue;
+        };
+        let is = *known
+            .entry((type_name, service))
+            .or_insert_with(|| ExceptionId::of(type_name, service).0 == id);
+        if is {
+            rows.set_bit(row, true);
+        }
+    }
+    Ok(rows.finish())
+}

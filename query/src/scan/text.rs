@@ -1,0 +1,326 @@
+//! Tests on text, one value at a time or a whole column at once.
+//!
+//! A column of ASCII text is folded into one buffer and searched as a whole; rows with other
+//! characters go through the tokenizer one by one, which is the definition.
+
+use arrow_array::{Array, StringArray};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use memchr::memmem::Finder;
+use regex::Regex;
+
+use crate::language::Pattern;
+use crate::text::{fold, for_each_token, tokens};
+
+/// What must be true of one text.
+pub(crate) enum TextTest {
+    /// These folded tokens stand in it, one after the other.
+    Tokens(Vec<String>, Finder<'static>),
+    /// Its folded form contains this.
+    Contains(String, Finder<'static>),
+    /// Its folded form is this.
+    Is(String, Finder<'static>),
+    /// Its folded form holds a match. When the pattern is of one token, its tokens decide, which
+    /// differs only in text with characters that folding takes apart.
+    Within(Regex, Option<Regex>),
+    /// One of its tokens is a match as a whole.
+    TokenLike(Regex),
+    /// It as a whole, or a part of it, is a match.
+    WholeOrWithin(Regex, Regex, Option<Regex>),
+    /// It as a whole, or one of its tokens, is a match.
+    WholeOrToken(Regex),
+    /// It is exactly one of these (sorted).
+    OneOf(Vec<String>),
+    /// It lies between these, each with whether it belongs to the range.
+    Between(Option<(String, bool)>, Option<(String, bool)>),
+    /// Anything.
+    Any,
+}
+
+impl TextTest {
+    pub(crate) fn tokens_of(words: &str) -> Self {
+        let tokens = tokens(words);
+        let longest = tokens.iter().max_by_key(|token| token.len());
+        let finder = Finder::new(longest.map_or(&[][..], |token| token.as_bytes())).into_owned();
+        Self::Tokens(tokens, finder)
+    }
+
+    pub(crate) fn contains(text: &str) -> Self {
+        let folded = fold(text);
+        let finder = Finder::new(folded.as_bytes()).into_owned();
+        Self::Contains(folded, finder)
+    }
+
+    pub(crate) fn is(text: &str) -> Self {
+        let folded = fold(text);
+        let finder = Finder::new(folded.as_bytes()).into_owned();
+        Self::Is(folded, finder)
+    }
+
+    /// A wildcard in text.
+    pub(crate) fn within(pattern: &Pattern) -> Self {
+        let token = pattern.one_token().map(|pattern| compiled(&pattern));
+        Self::Within(compiled(&pattern.within_text()), token)
+    }
+
+    /// A wildcard on a name.
+    pub(crate) fn name_like(pattern: &Pattern) -> Self {
+        let token = pattern.one_token().map(|pattern| compiled(&pattern));
+        let within = compiled(&pattern.within_text());
+        Self::WholeOrWithin(compiled(&pattern.whole_value()), within, token)
+    }
+
+    /// Whether this text passes.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Tokens(wanted, _) => has_tokens(text, wanted),
+            Self::Contains(wanted, _) => fold(text).contains(wanted.as_str()),
+            Self::Is(wanted, _) => fold(text) == *wanted,
+            Self::Within(within, token) => has_match(text, within, token.as_ref()),
+            Self::TokenLike(regex) => any_token(text, regex),
+            Self::WholeOrWithin(whole, within, token) => {
+                whole.is_match(&fold(text)) || has_match(text, within, token.as_ref())
+            }
+            Self::WholeOrToken(regex) => regex.is_match(&fold(text)) || any_token(text, regex),
+            Self::OneOf(values) => values.binary_search_by(|v| v.as_str().cmp(text)).is_ok(),
+            Self::Between(low, high) => {
+                low.as_ref().is_none_or(|(low, inclusive)| {
+                    text > low.as_str() || (*inclusive && text == low)
+                }) && high.as_ref().is_none_or(|(high, inclusive)| {
+                    text < high.as_str() || (*inclusive && text == high)
+                })
+            }
+            Self::Any => true,
+        }
+    }
+
+    /// Which values of a column pass; nulls do not.
+    pub(crate) fn eval(&self, column: &StringArray) -> BooleanBuffer {
+        let finder = match self {
+            Self::Tokens(tokens, finder) if tokens.iter().all(|token| token.is_ascii()) => finder,
+            Self::Contains(text, finder) | Self::Is(text, finder)
+                if text.is_ascii() && !text.is_empty() =>
+            {
+                finder
+            }
+            _ => return self.eval_each(column),
+        };
+        let mut search = Search::new(column);
+        search.run(finder, |hit| self.accepts(column, hit));
+        let ascii = search.ascii;
+        let mut found = search.found.finish();
+        if !ascii {
+            let exact = BooleanBuffer::collect_bool(column.len(), |row| {
+                if !column.is_valid(row) {
+                    return false;
+                }
+                let value = column.value(row);
+                if value.is_ascii() {
+                    found.value(row)
+                } else {
+                    self.matches(value)
+                }
+            });
+            found = exact;
+        }
+        match column.nulls() {
+            Some(nulls) => &found & nulls.inner(),
+            None => found,
+        }
+    }
+
+    fn eval_each(&self, column: &StringArray) -> BooleanBuffer {
+        BooleanBuffer::collect_bool(column.len(), |row| {
+            column.is_valid(row) && self.matches(column.value(row))
+        })
+    }
+
+    /// Whether an occurrence of the needle, within one row of ASCII text, makes the row pass.
+    fn accepts(&self, column: &StringArray, hit: &Hit<'_>) -> bool {
+        match self {
+            Self::Tokens(tokens, _) if tokens.len() == 1 => hit.is_token(),
+            // The needle is only the longest token of a phrase; the row as a whole decides.
+            Self::Tokens(tokens, _) => hit.is_token() && has_tokens(column.value(hit.row), tokens),
+            Self::Is(..) => hit.start == hit.row_start && hit.end == hit.row_end,
+            _ => true,
+        }
+    }
+}
+
+/// A pattern that the parser accepted, or one that we made of escaped text within the limits.
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a wildcard of bounded length compiles within the default limits")
+}
+
+/// Whether these folded tokens stand in the text one after the other.
+fn has_tokens(text: &str, wanted: &[String]) -> bool {
+    if let [token] = wanted {
+        let mut found = false;
+        for_each_token(text, |have| found |= have == token);
+        return found;
+    }
+    let have = tokens(text);
+    have.windows(wanted.len().max(1))
+        .any(|window| window == wanted)
+}
+
+fn has_match(text: &str, within: &Regex, token: Option<&Regex>) -> bool {
+    match token {
+        Some(token) if !text.is_ascii() => any_token(text, token),
+        _ => within.is_match(&fold(text)),
+    }
+}
+
+fn any_token(text: &str, regex: &Regex) -> bool {
+    let mut found = false;
+    for_each_token(text, |token| found = found || regex.is_match(token));
+    found
+}
+
+/// An occurrence of the needle in the folded buffer.
+struct Hit<'a> {
+    buffer: &'a [u8],
+    row: usize,
+    row_start: usize,
+    row_end: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Hit<'_> {
+    /// Whether no token character stands right before or after it.
+    fn is_token(&self) -> bool {
+        let is_part = |at: usize| {
+            self.buffer
+                .get(at)
+                .is_some_and(|&b| b == b'_' || b.is_ascii_alphanumeric())
+        };
+        (self.start == self.row_start || !is_part(self.start - 1))
+            && (self.end == self.row_end || !is_part(self.end))
+    }
+}
+
+/// A search through one column's text as one buffer.
+struct Search<'a> {
+    offsets: &'a [i32],
+    buffer: Vec<u8>,
+    ascii: bool,
+    found: BooleanBufferBuilder,
+}
+
+impl<'a> Search<'a> {
+    fn new(column: &'a StringArray) -> Self {
+        let offsets = column.value_offsets();
+        let bound = |offset: Option<&i32>| offset.map_or(0, |&o| usize::try_from(o).unwrap_or(0));
+        let range = bound(offsets.first())..bound(offsets.last());
+        let buffer = column.value_data().get(range).unwrap_or_default();
+        let mut found = BooleanBufferBuilder::new(column.len());
+        found.append_n(column.len(), false);
+        Self {
+            offsets,
+            buffer: buffer.to_ascii_lowercase(),
+            ascii: buffer.is_ascii(),
+            found,
+        }
+    }
+
+    /// Where this row begins in the buffer.
+    fn start(&self, row: usize) -> usize {
+        let offset = |row: usize| self.offsets.get(row).map_or(0, |&o| i64::from(o));
+        usize::try_from(offset(row) - offset(0)).unwrap_or(0)
+    }
+
+    fn run(&mut self, finder: &Finder<'_>, accepts: impl Fn(&Hit<'_>) -> bool) {
+        let length = finder.needle().len();
+        let (mut at, mut row) = (0, 0);
+        while let Some(ahead) = self.buffer.get(at..).and_then(|rest| finder.find(rest)) {
+            let (start, end) = (at + ahead, at + ahead + length);
+            while self.start(row + 1) <= start {
+                row += 1;
+            }
+            let (row_start, row_end) = (self.start(row), self.start(row + 1));
+            let hit = Hit {
+                buffer: &self.buffer,
+                row,
+                row_start,
+                row_end,
+                start,
+                end,
+            };
+            // A row that passed needs no second look. A refused occurrence may overlap a good one
+            // when it runs over the end of its row.
+            at = start + 1;
+            if end <= row_end && accepts(&hit) {
+                self.found.set_bit(row, true);
+                at = row_end;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn passing(test: &TextTest, values: &[&str]) -> Vec<usize> {
+        let found = test.eval(&StringArray::from(values.to_vec()));
+        found.set_indices().collect()
+    }
+
+    #[test]
+    fn a_token_is_found_between_borders_only() {
+        let values = [
+            "pay", "payment", "PAY now", "to_pay", "re-pay!", "pa", "y", "päy pay", "päypay",
+        ];
+        assert_eq!(passing(&TextTest::tokens_of("Pay"), &values), [0, 2, 4, 7]);
+        assert_eq!(
+            passing(&TextTest::tokens_of("aa"), &["xa", "aa b", "a"]),
+            [1]
+        );
+    }
+
+    #[test]
+    fn a_phrase_is_consecutive_tokens_of_one_value() {
+        let values = [
+            "connection refused",
+            "Connection  REFUSED.",
+            "refused connection",
+            "connection",
+            "refused",
+        ];
+        assert_eq!(
+            passing(&TextTest::tokens_of("connection refused"), &values),
+            [0, 1]
+        );
+    }
+
+    #[test]
+    fn nulls_pass_no_test() {
+        let column = StringArray::from(vec![Some("a"), None, Some("")]);
+        assert_eq!(TextTest::Any.eval(&column).count_set_bits(), 2);
+        assert_eq!(TextTest::is("").eval(&column).count_set_bits(), 1);
+        assert_eq!(TextTest::tokens_of("a").eval(&column).count_set_bits(), 1);
+    }
+
+    proptest! {
+        /// The search of the whole buffer and the definition agree.
+        #[test]
+        fn a_column_and_its_values_agree(
+            values in prop::collection::vec("[aAbK_ü\u{212a}İ .-]{0,12}", 0..20),
+            words in "[aAbBkü]{1,3}( [ab]{1,2})?",
+        ) {
+            let column = StringArray::from(values.clone());
+            for column in [column.clone(), column.slice(values.len() / 3, values.len() / 2)] {
+                for test in [
+                    TextTest::tokens_of(&words),
+                    TextTest::contains(&words),
+                    TextTest::is(&words),
+                ] {
+                    let found = test.eval(&column);
+                    let each = test.eval_each(&column);
+                    prop_assert_eq!(found, each);
+                }
+            }
+        }
+    }
+}

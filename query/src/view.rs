@@ -1,0 +1,120 @@
+//! What one shard gives a query to look at: its segments and the tail behind them, pinned together.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::RecordBatch;
+use hushlog_index::Index;
+use hushlog_record::block::Counts;
+use hushlog_record::{Block, ShardId, Timestamp};
+use hushlog_sketch::{IdFilter, Summary};
+use hushlog_storage::batch;
+use hushlog_storage::manifest::SegmentMeta;
+use hushlog_storage::segment::Segment;
+
+use crate::Error;
+
+/// One shard at one moment. Cheap to make; nothing in it changes any more.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its segments, not overlapping.
+    pub segments: Vec<Arc<SegmentView>>,
+    /// The applied blocks that no segment covers.
+    pub tail: Vec<Arc<TailBlock>>,
+    /// End of what was applied when the view was made.
+    pub applied_to: u64,
+}
+
+/// A segment with what lies beside it. What is missing is done without.
+#[derive(Debug)]
+pub struct SegmentView {
+    /// Its entry in the manifest.
+    pub meta: SegmentMeta,
+    /// Its rows.
+    pub segment: Segment,
+    /// Its index.
+    pub index: Option<Arc<Index>>,
+    /// Its counts per minute.
+    pub summary: Option<Arc<Summary>>,
+    /// Its record ids.
+    pub filter: Option<Arc<IdFilter>>,
+}
+
+/// A block of the tail, turned into columns when the first query needs them.
+pub struct TailBlock {
+    seq: u64,
+    block: Block,
+    skip: Vec<Range<u32>>,
+    batch: OnceLock<RecordBatch>,
+}
+
+impl TailBlock {
+    /// The block at this seq, but for the rows in `skip` (ascending, disjoint).
+    pub fn new(seq: u64, block: Block, skip: Vec<Range<u32>>) -> Self {
+        Self {
+            seq,
+            block,
+            skip,
+            batch: OnceLock::new(),
+        }
+    }
+
+    /// Its position.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The block as it was applied.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// The rows that no reader may see.
+    pub fn skip(&self) -> &[Range<u32>] {
+        &self.skip
+    }
+
+    /// Bytes of memory that its columns take: 0 until a query needed them.
+    pub fn decoded_bytes(&self) -> usize {
+        self.batch
+            .get()
+            .map_or(0, RecordBatch::get_array_memory_size)
+    }
+
+    /// First and last event time, skipped rows included.
+    pub(crate) fn times(&self) -> (Timestamp, Timestamp) {
+        let header = self.block.header();
+        (header.time_min, header.time_max)
+    }
+
+    /// Counts of its rows; `None` when the header counts rows that are skipped.
+    pub(crate) fn counts(&self) -> Option<&Counts> {
+        self.skip.is_empty().then(|| &self.block.header().counts)
+    }
+
+    /// Its rows.
+    pub(crate) fn batch(&self) -> Result<&RecordBatch, Error> {
+        if let Some(batch) = self.batch.get() {
+            return Ok(batch);
+        }
+        let columns = self.block.columns().map_err(data)?;
+        let batch = batch::from_columns(self.seq, &columns, &self.skip).map_err(data)?;
+        Ok(self.batch.get_or_init(|| batch))
+    }
+}
+
+/// Prints no rows.
+impl std::fmt::Debug for TailBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TailBlock")
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a failure below means to a query.
+pub(crate) fn data(error: impl std::fmt::Display) -> Error {
+    Error::Data(error.to_string())
+}
