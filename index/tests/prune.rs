@@ -1,7 +1,12 @@
 //! The index against the plain definition: no granule that holds a match is ever left out.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking; its numbers are small"
+)]
+
 #[path = "../../storage/examples/records/mod.rs"]
-#[expect(clippy::cast_possible_truncation, reason = "a generator of test data")]
 mod records;
 
 use std::collections::BTreeSet;

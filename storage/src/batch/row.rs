@@ -93,14 +93,14 @@ impl<'a> Rows<'a> {
             column(name)
                 .map(|c| {
                     c.as_primitive_opt::<TimestampNanosecondType>()
-                        .ok_or(mismatch(name))
+                        .ok_or_else(|| mismatch(name))
                 })
                 .transpose()
         };
         let mut texts = [None; TEXTS.len()];
         for (text, name) in texts.iter_mut().zip(TEXTS) {
             *text = column(name)
-                .map(|c| Text::of(c).ok_or(mismatch(name)))
+                .map(|c| Text::of(c).ok_or_else(|| mismatch(name)))
                 .transpose()?;
         }
         let schema = batch.schema_ref();
@@ -116,24 +116,27 @@ impl<'a> Rows<'a> {
             seq: column(name::SEQ)
                 .map(|c| {
                     c.as_primitive_opt::<UInt64Type>()
-                        .ok_or(mismatch(name::SEQ))
+                        .ok_or_else(|| mismatch(name::SEQ))
                 })
                 .transpose()?,
             row: column(name::ROW)
                 .map(|c| {
                     c.as_primitive_opt::<UInt32Type>()
-                        .ok_or(mismatch(name::ROW))
+                        .ok_or_else(|| mismatch(name::ROW))
                 })
                 .transpose()?,
             log_id: column(name::LOG_ID)
-                .map(|c| c.as_fixed_size_binary_opt().ok_or(mismatch(name::LOG_ID)))
+                .map(|c| {
+                    c.as_fixed_size_binary_opt()
+                        .ok_or_else(|| mismatch(name::LOG_ID))
+                })
                 .transpose()?,
             timestamp: time(name::TIMESTAMP)?,
             created_at: time(name::CREATED_AT)?,
             texts,
             typed: typed.collect(),
             fields: column(name::FIELDS)
-                .map(|c| c.as_map_opt().ok_or(mismatch(name::FIELDS)))
+                .map(|c| c.as_map_opt().ok_or_else(|| mismatch(name::FIELDS)))
                 .transpose()?,
         })
     }
