@@ -26,8 +26,8 @@ run: build ## serve one node here, data in ./hushlog-data
 demo: build ## three nodes, a million lines, one node killed on the way, every answer checked
 	cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin demo -- $(ARGS)
 
-bench: build ## measure ingest and queries on this machine
-	$(HUSHLOG) bench $(ARGS)
+bench: build ## measure ingest and queries of one node here (NODES=3: of three)
+	@scripts/bench.sh $(ARGS)
 
 # One profile: the processes that the tests start are built like the tests, so that a machine without
 # anything compiles every dependency once.
