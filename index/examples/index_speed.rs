@@ -63,7 +63,7 @@ fn main() {
     );
 
     let start = cpu();
-    let mut builder = Builder::new().expect("an index");
+    let mut builder = Builder::new();
     granules
         .iter()
         .for_each(|granule| builder.add(granule).expect("added"));

@@ -1,38 +1,22 @@
 //! Builds an index: granule after granule in, packed bytes out.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use hushlog_record::Kind;
 use hushlog_storage::batch::{Text, name, value};
-use tantivy::directory::RamDirectory;
-use tantivy::schema::{IndexRecordOption, OwnedValue, Schema, TextFieldIndexing, TextOptions};
-use tantivy::store::Compressor;
-use tantivy::tokenizer::TokenizerManager;
-use tantivy::{Directory, IndexSettings, SingleSegmentIndexWriter, TantivyDocument};
 
-use crate::directory::SEGMENT_ID;
 use crate::hash::hash;
-use crate::lines::{LINES, Lines};
 use crate::words::Words;
-use crate::{Error, fingerprint, pack, token};
+use crate::{Error, fingerprint, pack, terms, token};
 
-/// Name of the only field.
-pub(crate) const FIELD: &str = "token";
 /// Name of the part that holds the fingerprints.
 pub(crate) const FINGERPRINTS: &str = "fingerprints";
-/// Names of tantivy's files in the packed index, after which it calls them itself.
-const SEGMENT_FILES: [&str; 6] = ["term", "idx", "pos", "store", "fast", "fieldnorm"];
 /// First byte of the term for the beginning of fingerprinted tokens.
 pub(crate) const STEM: char = '\u{1}';
 /// Characters of such a beginning.
 pub(crate) const STEM_CHARS: usize = 2;
-/// What tantivy plans its first tables for.
-const MEMORY_BYTES: usize = 32 << 20;
 /// Recently seen hashes of a granule; most repetitions end here.
 const RECENT: usize = 4_096;
 
@@ -47,83 +31,46 @@ pub const NOT_INDEXED: [&str; 5] = [
 
 /// An index under construction. Give it all granules of a segment, in order.
 pub struct Builder {
-    writer: SingleSegmentIndexWriter<TantivyDocument>,
-    directory: RamDirectory,
-    field: tantivy::schema::Field,
-    tokens: Tokens,
-    granules: u32,
-}
-
-/// The tokens of the present granule, and the fingerprints of all of them.
-struct Tokens {
     words: Words,
     /// (hash's first 32 bits, granule).
     pairs: Vec<u64>,
+    /// Hashes of the present granule.
     recent: Vec<u32>,
     granule: u32,
 }
 
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Builder {
     /// An empty index.
-    ///
-    /// # Errors
-    /// [`Error::Tantivy`].
-    pub fn new() -> Result<Self, Error> {
-        let indexing = TextFieldIndexing::default()
-            .set_tokenizer(LINES)
-            .set_fieldnorms(false)
-            .set_index_option(IndexRecordOption::Basic);
-        let mut schema = Schema::builder();
-        let field =
-            schema.add_text_field(FIELD, TextOptions::default().set_indexing_options(indexing));
-        let settings = IndexSettings {
-            docstore_compression: Compressor::None,
-            docstore_compress_dedicated_thread: false,
-            ..IndexSettings::default()
-        };
-        let tokenizers = TokenizerManager::new();
-        tokenizers.register(LINES, Lines::default());
-        let directory = RamDirectory::create();
-        let writer = tantivy::Index::builder()
-            .schema(schema.build())
-            .settings(settings)
-            .tokenizers(tokenizers)
-            .single_segment_index_writer(directory.clone(), MEMORY_BYTES)?;
-        let tokens = Tokens {
+    pub fn new() -> Self {
+        Self {
             words: Words::new(),
             pairs: Vec::new(),
             recent: vec![0; RECENT],
             granule: 0,
-        };
-        Ok(Self {
-            writer,
-            directory,
-            field,
-            tokens,
-            granules: 0,
-        })
+        }
     }
 
     /// Adds the next granule, with all its columns.
     ///
     /// # Errors
-    /// [`Error::Tantivy`], and [`Error::Schema`] for a column of a type that no segment has.
+    /// [`Error::Schema`] for a column of a type that no segment has.
     pub fn add(&mut self, granule: &RecordBatch) -> Result<(), Error> {
-        self.tokens.start(self.granules);
+        self.recent.fill(0);
         for (field, column) in granule.schema_ref().fields().iter().zip(granule.columns()) {
             if NOT_INDEXED.contains(&field.name().as_str()) {
                 continue;
             }
             let is_encoded = field.name().starts_with(name::TYPED_PREFIX);
-            self.tokens
-                .add_column(column, is_encoded)
+            self.add_column(column, is_encoded)
                 .ok_or_else(|| Error::Schema(field.name().clone()))?;
         }
-        let mut document = TantivyDocument::default();
-        let lines = OwnedValue::Str(self.tokens.words.lines().to_owned());
-        document.add_field_value(self.field, &lines);
-        self.writer.add_document(document)?;
-        self.granules += 1;
+        self.granule += 1;
         Ok(())
     }
 
@@ -132,46 +79,10 @@ impl Builder {
     /// # Errors
     /// [`Error::Tantivy`] and [`Error::Io`].
     pub fn finish(self) -> Result<Vec<u8>, Error> {
-        let index = self.writer.finalize()?;
-        let segments = index.searchable_segment_metas()?;
-        let [segment] = segments.as_slice() else {
-            return Err(Error::Damaged("tantivy made other than one segment"));
-        };
-        let id = segment.id().uuid_string();
-        let mut files = BTreeMap::new();
-        for name in SEGMENT_FILES {
-            let path = format!("{id}.{name}");
-            let file = self
-                .directory
-                .open_read(Path::new(&path))
-                .map_err(tantivy::TantivyError::from)?;
-            files.insert(name, file.read_bytes()?.to_vec());
-        }
-        files.insert("meta.json", meta(&self.directory, &id)?);
-        let pairs = self.tokens.pairs;
-        files.insert(FINGERPRINTS, fingerprint::encode(pairs, self.granules));
+        let mut files = terms::write(&self.words.sorted(), self.granule)?;
+        drop(self.words);
+        files.insert(FINGERPRINTS, fingerprint::encode(self.pairs, self.granule));
         Ok(pack::pack(&files))
-    }
-}
-
-/// tantivy's own table, with our segment id in place of its random one.
-fn meta(directory: &RamDirectory, id: &str) -> Result<Vec<u8>, Error> {
-    let bytes = directory
-        .atomic_read(Path::new("meta.json"))
-        .map_err(tantivy::TantivyError::from)?;
-    let hyphenated = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text
-        .replace(&hyphenated, SEGMENT_ID)
-        .replace(id, &SEGMENT_ID.replace('-', ""));
-    Ok(text.into_bytes())
-}
-
-impl Tokens {
-    fn start(&mut self, granule: u32) {
-        self.granule = granule;
-        self.words.clear();
-        self.recent.fill(0);
     }
 
     /// Adds the tokens of a column; `is_encoded`: text is as [`value`] writes it. `None` for a type
@@ -181,7 +92,7 @@ impl Tokens {
             DataType::Utf8 | DataType::Dictionary(_, _) => self.add_text(column, is_encoded)?,
             DataType::Int64 => {
                 for number in column.as_primitive_opt::<Int64Type>()?.iter().flatten() {
-                    self.add_number(&number.to_string(), &token::number_of_int(number));
+                    self.add_int(number);
                 }
             }
             DataType::Float64 => {
@@ -191,7 +102,7 @@ impl Tokens {
             }
             DataType::Boolean => {
                 for truth in column.as_boolean_opt()?.iter().flatten() {
-                    self.words.insert(if truth { "true" } else { "false" });
+                    self.add_token(if truth { "true" } else { "false" });
                 }
             }
             DataType::Map(_, _) => {
@@ -210,7 +121,7 @@ impl Tokens {
         let add: fn(&mut Self, &str) = if is_encoded {
             Self::add_value
         } else {
-            Self::add
+            Self::add_words
         };
         match Text::of(column)? {
             Text::Plain(texts) => texts.iter().flatten().for_each(|text| add(self, text)),
@@ -228,34 +139,50 @@ impl Tokens {
     }
 
     /// Adds the tokens of a text.
-    fn add(&mut self, text: &str) {
+    fn add_words(&mut self, text: &str) {
         token::scan(text, |token, flags| {
-            let hash = hash(token.as_bytes());
-            if flags.is_fingerprinted(token) {
-                self.add_fingerprint(token, hash);
-            } else {
-                self.words.insert_hashed(token, hash);
-            }
+            self.add_classed(token, flags.is_fingerprinted(token))
         });
+    }
+
+    #[inline]
+    fn add_classed(&mut self, token: &str, is_fingerprinted: bool) {
+        if is_fingerprinted {
+            self.add_fingerprint(token, hash(token.as_bytes()));
+        } else {
+            self.words.insert(self.granule, token);
+        }
     }
 
     /// Adds the tokens of a field's value, and a number's canonical text.
     fn add_value(&mut self, encoded: &str) {
         let (kind, text) = value::decode(encoded);
-        match (kind, token::number(&text).filter(|_| kind == Kind::Number)) {
-            (_, Some(number)) => self.add_number(&text, &number),
-            (_, None) => self.add(&text),
+        self.add_words(&text);
+        if let Some(number) = (kind == Kind::Number)
+            .then(|| token::number(&text))
+            .flatten()
+        {
+            self.add_token(&number);
+        }
+    }
+
+    fn add_int(&mut self, number: i64) {
+        let mut digits = itoa::Buffer::new();
+        let literal = digits.format(number);
+        if token::is_plain(number) && number >= 0 {
+            self.add_token(literal); // the literal is the token and the canonical text
+        } else {
+            self.add_number(literal, &token::number_of_int(number));
         }
     }
 
     fn add_number(&mut self, literal: &str, canonical: &str) {
-        self.add(literal);
-        let hash = hash(canonical.as_bytes());
-        if token::is_fingerprinted(canonical) {
-            self.add_fingerprint(canonical, hash);
-        } else {
-            self.words.insert_hashed(canonical, hash);
-        }
+        self.add_words(literal);
+        self.add_token(canonical);
+    }
+
+    fn add_token(&mut self, token: &str) {
+        self.add_classed(token, token::is_fingerprinted(token));
     }
 
     #[inline]
@@ -279,7 +206,7 @@ impl Tokens {
             length += c.encode_utf8(&mut stem[length..]).len();
         }
         let stem = std::str::from_utf8(&stem[..length]).expect("made of characters");
-        self.words.insert(stem);
+        self.words.insert(self.granule, stem);
     }
 }
 
@@ -293,7 +220,7 @@ pub(crate) fn fingerprint_of(hash: u64) -> u32 {
 /// # Errors
 /// As [`Builder::add`] and [`Builder::finish`].
 pub fn build(granules: &[RecordBatch]) -> Result<Vec<u8>, Error> {
-    let mut builder = Builder::new()?;
+    let mut builder = Builder::new();
     granules
         .iter()
         .try_for_each(|granule| builder.add(granule))?;

@@ -12,9 +12,9 @@ mod directory;
 mod fingerprint;
 mod granules;
 mod hash;
-mod lines;
 mod pack;
 mod search;
+mod terms;
 pub mod token;
 mod words;
 

@@ -10,12 +10,13 @@ use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, TERMINATED};
 
-use crate::build::{FIELD, FINGERPRINTS, STEM, STEM_CHARS, fingerprint_of};
+use crate::build::{FINGERPRINTS, STEM, STEM_CHARS, fingerprint_of};
 use crate::directory::PackedDirectory;
 use crate::fingerprint::Fingerprints;
 use crate::granules::GranuleSet;
 use crate::hash::hash;
 use crate::pack::{Packed, Part, Source};
+use crate::terms::FIELD;
 use crate::{Error, token};
 
 /// What a row must hold, as far as the index can tell. Field names do not matter to it: all texts

@@ -108,9 +108,7 @@ pub fn number_of(value: f64) -> String {
 
 /// As [`number`], of an integer.
 pub fn number_of_int(value: i64) -> String {
-    /// Integers below this are exact as floating-point numbers and written plainly.
-    const PLAIN_MAX: u64 = 1_000_000_000_000_000;
-    if value.unsigned_abs() < PLAIN_MAX {
+    if is_plain(value) {
         value.to_string()
     } else {
         #[expect(
@@ -119,6 +117,11 @@ pub fn number_of_int(value: i64) -> String {
         )]
         number_of(value as f64)
     }
+}
+
+/// Whether an integer's canonical text is its digits: it is exact as a floating-point number.
+pub(crate) const fn is_plain(value: i64) -> bool {
+    value.unsigned_abs() < 1_000_000_000_000_000
 }
 
 /// Calls `f` with each token and the classes of the bytes that it was made of.
