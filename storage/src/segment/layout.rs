@@ -52,7 +52,13 @@ pub(crate) fn properties(typed: &[Typed]) -> Result<WriterProperties, Error> {
     ] {
         properties = properties.set_column_dictionary_enabled(column.into(), true);
     }
-    for column in [name::MESSAGE, name::EXCEPTION_MESSAGE, name::STACK_TRACE] {
+    for column in [
+        name::MESSAGE,
+        name::EXCEPTION_MESSAGE,
+        name::STACK_TRACE,
+        name::TRACE_ID,
+        name::SPAN_ID,
+    ] {
         properties = text(properties, column.into());
     }
     let [key, value] = ["key", "value"].map(|leaf| path(&[name::FIELDS, "key_value", leaf]));
@@ -74,7 +80,7 @@ fn delta(properties: WriterPropertiesBuilder, column: ColumnPath) -> WriterPrope
     properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED)
 }
 
-/// Long text: lengths apart from the text; smallest and largest say nothing.
+/// Text that hardly repeats: lengths apart from the text; smallest and largest say nothing.
 fn text(properties: WriterPropertiesBuilder, column: ColumnPath) -> WriterPropertiesBuilder {
     properties
         .set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
@@ -86,9 +92,7 @@ fn typed_column(properties: WriterPropertiesBuilder, typed: &Typed) -> WriterPro
     match typed.kind {
         TypedKind::Int => delta(properties, column),
         TypedKind::Float | TypedKind::Bool => properties,
-        TypedKind::Text => {
-            properties.set_column_encoding(column, Encoding::DELTA_LENGTH_BYTE_ARRAY)
-        }
+        TypedKind::Text => text(properties, column),
         TypedKind::Words => properties.set_column_dictionary_enabled(column, true),
     }
 }
