@@ -101,7 +101,7 @@ mod tests {
     fn memory_is_bounded_over_all_leases_and_comes_back() {
         let budget = Budget::new(100, || None);
         let first = budget.lease(60).unwrap();
-        assert!(matches!(budget.clone().lease(60), Err(Error::Memory(100))));
+        assert!(matches!(budget.lease(60), Err(Error::Memory(100))));
         drop(first);
         assert!(budget.lease(100).is_ok());
     }

@@ -42,6 +42,9 @@ impl Interval {
         last: i64::MAX,
     };
 
+    /// No time.
+    pub const NONE: Self = Self { first: 0, last: -1 };
+
     /// Whether it holds no time.
     pub const fn is_empty(self) -> bool {
         self.first > self.last
@@ -89,6 +92,9 @@ impl Plan {
                 }) => time = time.and(Interval { first, last }),
                 part => rest.push(part),
             }
+        }
+        if request.expr.is_nothing() {
+            time = Interval::NONE;
         }
         Ok(Self {
             request,
@@ -151,11 +157,10 @@ impl Plan {
     pub(crate) fn is_countable(&self) -> bool {
         let mut countable = true;
         self.rest.for_each_leaf(&mut |leaf| {
-            countable &= match (&leaf.target, &leaf.test) {
-                (Target::Field(Field::Level), Test::Levels(_)) => true,
-                (Target::Field(Field::Service), _) => true,
-                _ => false,
-            };
+            countable &= matches!(
+                (&leaf.target, &leaf.test),
+                (Target::Field(Field::Level), Test::Levels(_)) | (Target::Field(Field::Service), _)
+            );
         });
         countable
     }

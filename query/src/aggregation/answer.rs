@@ -197,8 +197,10 @@ fn render_terms(
         .filter(|(_, bucket)| bucket.count >= min_doc_count)
         .collect();
     match order {
-        TermsOrder::CountDescending => all.sort_by(|a, b| b.1.count.cmp(&a.1.count)),
-        TermsOrder::CountAscending => all.sort_by(|a, b| a.1.count.cmp(&b.1.count)),
+        TermsOrder::CountDescending => {
+            all.sort_by_key(|(_, bucket)| std::cmp::Reverse(bucket.count))
+        }
+        TermsOrder::CountAscending => all.sort_by_key(|(_, bucket)| bucket.count),
         TermsOrder::KeyAscending => {}
         TermsOrder::KeyDescending => all.reverse(),
     }

@@ -164,12 +164,28 @@ impl Expr {
         })
     }
 
+    /// Not this, without needless levels.
+    #[expect(clippy::should_implement_trait, reason = "a sibling of `and` and `or`")]
+    pub fn not(inner: Self) -> Self {
+        match inner {
+            Self::Not(inner) => *inner,
+            inner => Self::Not(Box::new(inner)),
+        }
+    }
+
+    /// Whether no record can match. [`and`](Self::and), [`or`](Self::or) and [`not`](Self::not) let
+    /// such an expression stand only alone.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Not(inner) if **inner == Self::All)
+    }
+
     /// All of these, without needless levels.
     pub fn and(parts: Vec<Self>) -> Self {
         let mut flat = Vec::with_capacity(parts.len());
         for part in parts {
             match part {
                 Self::All => {}
+                nothing if nothing.is_nothing() => return nothing,
                 Self::And(inner) => flat.extend(inner),
                 other => flat.push(other),
             }
@@ -182,21 +198,21 @@ impl Expr {
     }
 
     /// At least one of these, without needless levels.
-    pub fn or(mut parts: Vec<Self>) -> Self {
-        if parts.len() == 1 {
-            return parts.remove(0);
-        }
-        if parts.contains(&Self::All) {
-            return Self::All;
-        }
+    pub fn or(parts: Vec<Self>) -> Self {
         let mut flat = Vec::with_capacity(parts.len());
         for part in parts {
             match part {
+                Self::All => return Self::All,
+                nothing if nothing.is_nothing() => {}
                 Self::Or(inner) => flat.extend(inner),
                 other => flat.push(other),
             }
         }
-        Self::Or(flat)
+        match flat.len() {
+            0 => Self::not(Self::All),
+            1 => flat.remove(0),
+            _ => Self::Or(flat),
+        }
     }
 
     /// The parts that must all be true.

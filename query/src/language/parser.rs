@@ -112,7 +112,7 @@ impl Parser {
         self.cursor.skip_space();
         if self.cursor.take_keyword("NOT") {
             let inner = self.nested(|parser| parser.unary(target))?;
-            return Ok(Expr::Not(Box::new(inner)));
+            return Ok(Expr::not(inner));
         }
         let sign = self.cursor.peek();
         if !matches!(sign, Some('-' | '+' | '!')) {
@@ -134,7 +134,7 @@ impl Parser {
         Ok(if sign == Some('+') {
             inner
         } else {
-            Expr::Not(Box::new(inner))
+            Expr::not(inner)
         })
     }
 

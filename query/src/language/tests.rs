@@ -30,9 +30,10 @@ fn show_leaf(leaf: &Leaf) -> String {
         Target::Field(field) => field.to_string(),
     };
     let end = |bound: &Option<Bound>| {
-        bound.as_ref().map_or("*".into(), |b| {
-            format!("{}{}", b.text, if b.inclusive { "=" } else { "" })
-        })
+        bound.as_ref().map_or_else(
+            || "*".into(),
+            |b| format!("{}{}", b.text, if b.inclusive { "=" } else { "" }),
+        )
     };
     let test = match &leaf.test {
         Test::Words(text) => format!("'{text}'"),
@@ -88,7 +89,12 @@ fn queries_mean_what_lucene_users_expect() {
         ("a -b", "(*:'a' & !*:'b')"),
         ("a !b +c", "(*:'a' & !*:'b' & *:'c')"),
         ("-(a b)", "!(*:'a' & *:'b')"),
-        ("NOT NOT a", "!!*:'a'"),
+        ("NOT NOT a", "*:'a'"),
+        ("NOT *", "!all"),
+        ("a NOT *", "!all"),
+        ("a OR NOT *", "*:'a'"),
+        ("NOT (a OR *)", "!all"),
+        ("NOT NOT *", "all"),
         ("\"payment failed\"", "*:'payment failed'"),
         ("\"say \\\"hi\\\"\"", "*:'say \"hi\"'"),
         ("payment-service", "*:'payment-service'"),

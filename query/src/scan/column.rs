@@ -143,7 +143,7 @@ impl<'a> Columns<'a> {
     pub(crate) fn custom(&self, field: &str) -> Result<Values<'a>, Error> {
         let typed = format!("{}{field}", name::TYPED_PREFIX);
         let Some(column) = self.batch.column_by_name(&typed) else {
-            return self.from_map(field);
+            return self.custom_in_map(field);
         };
         let values = match column.data_type() {
             DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(Values::Int),
@@ -154,7 +154,7 @@ impl<'a> Columns<'a> {
         values.ok_or_else(|| mismatch(&typed))
     }
 
-    fn from_map(&self, field: &str) -> Result<Values<'a>, Error> {
+    fn custom_in_map(&self, field: &str) -> Result<Values<'a>, Error> {
         let map = self.map()?;
         let keys = map
             .keys()

@@ -21,7 +21,7 @@ pub(crate) enum Matcher {
     And(Vec<Matcher>),
     Or(Vec<Matcher>),
     Not(Box<Matcher>),
-    Leaf(LeafMatcher),
+    Leaf(Box<LeafMatcher>),
 }
 
 /// A compiled test.
@@ -54,7 +54,7 @@ impl Matcher {
             }
             Expr::Or(parts) => Self::Or(parts.iter().map(Self::compile).collect()),
             Expr::Not(inner) => Self::Not(Box::new(Self::compile(inner))),
-            Expr::Leaf(leaf) => Self::Leaf(LeafMatcher::compile(leaf)),
+            Expr::Leaf(leaf) => Self::Leaf(Box::new(LeafMatcher::compile(leaf))),
         }
     }
 
@@ -64,7 +64,7 @@ impl Matcher {
             Self::All => 0,
             Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::cost).sum(),
             Self::Not(inner) => inner.cost(),
-            Self::Leaf(leaf) => match leaf {
+            Self::Leaf(leaf) => match &**leaf {
                 LeafMatcher::Time { .. } | LeafMatcher::Levels(_) => 1,
                 LeafMatcher::LogId(_) | LeafMatcher::Pii(_) | LeafMatcher::ExceptionId(_) => 2,
                 LeafMatcher::Text(columns, _) if columns.iter().all(|c| is_cheap(c)) => 2,
@@ -112,9 +112,11 @@ impl Matcher {
             Self::And(parts) => parts.iter().all(|part| part.matches_pair(service, level)),
             Self::Or(parts) => parts.iter().any(|part| part.matches_pair(service, level)),
             Self::Not(inner) => !inner.matches_pair(service, level),
-            Self::Leaf(LeafMatcher::Levels(levels)) => levels.contains(level),
-            Self::Leaf(LeafMatcher::Text(_, test)) => test.matches(service),
-            Self::Leaf(_) => false,
+            Self::Leaf(leaf) => match &**leaf {
+                LeafMatcher::Levels(levels) => levels.contains(level),
+                LeafMatcher::Text(_, test) => test.matches(service),
+                _ => false,
+            },
         }
     }
 

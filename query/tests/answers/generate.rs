@@ -1,0 +1,249 @@
+//! Generated records and queries: small alphabets, so that much matches.
+
+use hushlog_record::{Exception, Level, LogId, Record, Timestamp, Value};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::oracle::Ask;
+use crate::shards::{Batch, now};
+
+const WORDS: [&str; 16] = [
+    "payment",
+    "Failed",
+    "pay",
+    "user_1234567",
+    "connection",
+    "REFUSED",
+    "ÜBER",
+    "straße",
+    "Ka\u{212a}e",
+    "İstanbul",
+    "10.0.0.7",
+    "deadbeef01",
+    "日本語",
+    "a-b",
+    "x",
+    "timeout",
+];
+const SERVICES: [&str; 3] = ["payment-service", "Auth", "cart"];
+const HOSTS: [&str; 3] = ["", "api-01", "API-02"];
+const TYPES: [&str; 3] = ["java.io.IOException", "TimeoutException", "Ärger"];
+const TRACES: [&str; 4] = [
+    "",
+    "",
+    "0af7651916cd43dd8448eb211c80319c",
+    "1bf7651916cd43dd8448eb211c80319d",
+];
+
+/// Minutes over which event times are spread.
+const MINUTES: i64 = 6;
+
+fn text() -> impl Strategy<Value = String> {
+    let word = prop_oneof![9 => select(WORDS.to_vec()).prop_map(str::to_owned), 1 => "\\PC{0,6}"];
+    prop::collection::vec(word, 0..6).prop_map(|words| words.join(" "))
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => (-20i64..200).prop_map(|n| Value::number(n.to_string())),
+        1 => (-20i64..200).prop_map(|n| Value::number(format!("{n}.50"))),
+        2 => select(WORDS.to_vec()).prop_map(Value::string),
+        1 => (0i64..200).prop_map(|n| Value::string(n.to_string())),
+        1 => any::<bool>().prop_map(Value::bool),
+        1 => select(WORDS.to_vec()).prop_map(|word| Value::json(format!("[\"{word}\",7]"))),
+        1 => Just(Value::string("\"quoted\" \n pay")),
+    ]
+}
+
+/// A field that all records carry with numbers, and two that some carry with anything.
+fn fields() -> impl Strategy<Value = Vec<(String, Value)>> {
+    (
+        prop::option::of(value()),
+        prop::option::weighted(0.2, value()),
+        0i64..300,
+        any::<bool>(),
+    )
+        .prop_map(|(any, rare, latency, ok)| {
+            let mut fields = Vec::new();
+            fields.extend(any.map(|value| ("any".to_owned(), value)));
+            fields.push(("latency_ms".to_owned(), Value::number(latency.to_string())));
+            fields.push(("ok".to_owned(), Value::bool(ok)));
+            fields.extend(rare.map(|value| ("rare.field".to_owned(), value)));
+            fields
+        })
+}
+
+prop_compose! {
+    fn exception()(type_name in select(TYPES.to_vec()), message in text(), trace in text()) -> Exception {
+        Exception { type_name: type_name.into(), message, stack_trace: trace }
+    }
+}
+
+prop_compose! {
+    fn record()(
+        id in any::<[u8; 16]>(),
+        at in 0..MINUTES * 60_000,
+        service in select(SERVICES.to_vec()),
+        level in select(Level::ALL.to_vec()),
+        message in text(),
+        fields in fields(),
+        exception in prop::option::weighted(0.2, exception()),
+        host in select(HOSTS.to_vec()),
+        environment in select(vec!["", "prod", "Test"]),
+        trace_id in select(TRACES.to_vec()),
+        pii in select(vec![vec![], vec!["email"], vec!["email", "ipv4"]]),
+    ) -> Record {
+        let mut record = Record::new(LogId(id), now(), message);
+        record.timestamp = start().saturating_add(at * 1_000_000);
+        record.service_name = service.into();
+        record.level = level;
+        record.fields = fields;
+        record.exception = exception;
+        record.host = host.into();
+        record.environment = environment.into();
+        record.trace_id = trace_id.into();
+        record.pii = pii.into_iter().map(str::to_owned).collect();
+        record
+    }
+}
+
+/// The first possible event time.
+pub(crate) fn start() -> Timestamp {
+    "2026-01-02T03:00:00Z".parse().unwrap()
+}
+
+/// Blocks of records, the first repeated so that a segment has several granules, some rows skipped.
+pub(crate) fn batches() -> impl Strategy<Value = Vec<Batch>> {
+    let block = (
+        prop::collection::vec(record(), 1..40),
+        0usize..3,
+        any::<bool>(),
+    );
+    prop::collection::vec(block, 1..5).prop_map(|blocks| {
+        let mut batches: Vec<Batch> = blocks
+            .into_iter()
+            .map(|(records, skipped, skips)| {
+                let skipped = u32::try_from(skipped.min(records.len())).unwrap();
+                let skip = if skips && skipped > 0 {
+                    std::iter::once(0..skipped).collect()
+                } else {
+                    Vec::new()
+                };
+                Batch { records, skip }
+            })
+            .collect();
+        let first = &mut batches[0].records;
+        let pattern = first.clone();
+        while first.len() < 2_500 {
+            let copies = pattern.iter().cloned().map(|mut record| {
+                record.timestamp = record.timestamp.saturating_add(1);
+                record
+            });
+            first.extend(copies);
+        }
+        batches
+    })
+}
+
+/// A word of a query, as the language takes it without quotes.
+fn term() -> impl Strategy<Value = String> {
+    select(vec![
+        "payment",
+        "FAILED",
+        "pay",
+        "user_1234567",
+        "refused",
+        "über",
+        "STRASSE",
+        "kake",
+        "deadbeef01",
+        "0af7651916cd43dd8448eb211c80319c",
+        "日本語",
+        "a-b",
+        "absent",
+        "java.io.IOException",
+        "7",
+        "api",
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// A query.
+pub(crate) fn ask() -> impl Strategy<Value = Ask> {
+    let field = || {
+        select(vec![
+            "message",
+            "service",
+            "host",
+            "trace_id",
+            "exception.type",
+            "exception",
+            "any",
+            "rare.field",
+            "ok",
+            "latency_ms",
+            "pii",
+            "environment",
+        ])
+    };
+    let wanted = || {
+        prop_oneof![
+            term(),
+            select(vec![
+                "cart",
+                "auth",
+                "payment-service",
+                "api-02",
+                "true",
+                "150",
+                "7",
+                "email",
+                "prod",
+                "42.5",
+                "TimeoutException"
+            ])
+            .prop_map(str::to_owned)
+        ]
+    };
+    let prefix = || {
+        select(vec![
+            "pa", "PAY", "us", "de", "ü", "1", "java", "tr", "日", "api", "0af",
+        ])
+        .prop_map(str::to_owned)
+    };
+    let leaf = prop_oneof![
+        1 => Just(Ask::All),
+        6 => term().prop_map(Ask::Term),
+        2 => prop::collection::vec(select(vec!["payment", "failed", "connection", "refused", "x"]), 1..3)
+            .prop_map(|words| Ask::Phrase(words.into_iter().map(str::to_owned).collect())),
+        6 => (field(), wanted()).prop_map(|(field, value)| Ask::Field(field, value)),
+        2 => prefix().prop_map(|prefix| Ask::Prefix(None, prefix)),
+        2 => (field(), prefix()).prop_map(|(field, prefix)| Ask::Prefix(Some(field), prefix)),
+        2 => (field(), select(vec!["ment", "ay fa", "T_12", "1", ".0.0.", "tion refu", "straß", "rue"]))
+            .prop_map(|(field, text)| Ask::Substring(field, text.to_owned())),
+        1 => field().prop_map(Ask::Exists),
+        2 => (select(vec!["latency_ms", "any", "rare.field"]), -20i64..300)
+            .prop_map(|(field, n)| Ask::Above(field, n)),
+        2 => (select(vec!["latency_ms", "any", "rare.field"]), -20i64..200, 0i64..50)
+            .prop_map(|(field, n, length)| Ask::Within(field, n, n + length)),
+        2 => select(Level::ALL.to_vec()).prop_map(Ask::Level),
+        1 => select(Level::ALL.to_vec()).prop_map(Ask::AtLeast),
+    ];
+    leaf.prop_recursive(3, 8, 2, |inner| {
+        prop_oneof![
+            1 => inner.clone().prop_map(|a| Ask::Not(Box::new(a))),
+            2 => (inner.clone(), inner.clone()).prop_map(|(a, b)| Ask::And(Box::new(a), Box::new(b))),
+            2 => (inner.clone(), inner).prop_map(|(a, b)| Ask::Or(Box::new(a), Box::new(b))),
+        ]
+    })
+}
+
+/// A time range: none, whole minutes, or cutting minutes; in milliseconds after the start.
+pub(crate) fn range() -> impl Strategy<Value = Option<(i64, i64)>> {
+    let end = MINUTES * 60_000;
+    prop_oneof![
+        Just(None),
+        (0..MINUTES, 0..MINUTES).prop_map(|(a, b)| Some((a.min(b) * 60_000, a.max(b) * 60_000))),
+        (0..end, 0..end).prop_map(|(a, b)| Some((a.min(b), a.max(b)))),
+    ]
+}

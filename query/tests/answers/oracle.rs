@@ -1,0 +1,207 @@
+//! The rules of the language, written down once more, record by record, in the plainest way.
+
+use hushlog_record::{Kind, Level, Record, Value};
+
+/// A query as a tree, with its text.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    All,
+    Term(String),
+    Phrase(Vec<String>),
+    Field(&'static str, String),
+    Prefix(Option<&'static str>, String),
+    Substring(&'static str, String),
+    Exists(&'static str),
+    Above(&'static str, i64),
+    Within(&'static str, i64, i64),
+    Level(Level),
+    AtLeast(Level),
+    Not(Box<Ask>),
+    And(Box<Ask>, Box<Ask>),
+    Or(Box<Ask>, Box<Ask>),
+}
+
+impl Ask {
+    /// The query string.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::All => "*".into(),
+            Self::Term(term) => term.clone(),
+            Self::Phrase(words) => format!("\"{}\"", words.join(" ")),
+            Self::Field(field, value) => format!("{field}:\"{value}\""),
+            Self::Prefix(None, prefix) => format!("{prefix}*"),
+            Self::Prefix(Some(field), prefix) => format!("{field}:{prefix}*"),
+            Self::Substring(field, text) => format!("{field}:*{}*", text.replace(' ', "\\ ")),
+            Self::Exists(field) => format!("{field}:*"),
+            Self::Above(field, n) => format!("{field}:>{n}"),
+            Self::Within(field, low, high) => format!("{field}:[{low} TO {high}]"),
+            Self::Level(level) => format!("level:{}", level.name().to_lowercase()),
+            Self::AtLeast(level) => format!("level:>={level}"),
+            Self::Not(inner) => format!("NOT ({})", inner.text()),
+            Self::And(a, b) => format!("({}) ({})", a.text(), b.text()),
+            Self::Or(a, b) => format!("({}) OR ({})", a.text(), b.text()),
+        }
+    }
+
+    /// Whether the record matches.
+    pub(crate) fn matches(&self, record: &Record) -> bool {
+        match self {
+            Self::All => true,
+            Self::Term(term) => anywhere(record)
+                .iter()
+                .any(|text| has_phrase(text, &words(term))),
+            Self::Phrase(phrase) => {
+                let phrase: Vec<String> = phrase.iter().flat_map(|word| words(word)).collect();
+                anywhere(record)
+                    .iter()
+                    .any(|text| has_phrase(text, &phrase))
+            }
+            Self::Field(field, wanted) => match values(record, field) {
+                Values::Names(names) => names.iter().any(|name| fold(name) == fold(wanted)),
+                Values::Texts(texts) => texts.iter().any(|text| has_phrase(text, &words(wanted))),
+                Values::Custom(value) => value.is_some_and(|value| is_word(value, wanted)),
+            },
+            Self::Prefix(None, prefix) => {
+                anywhere(record).iter().any(|text| has_prefix(text, prefix))
+            }
+            Self::Prefix(Some(field), prefix) => match values(record, field) {
+                Values::Names(names) => names
+                    .iter()
+                    .any(|name| has_prefix(name, prefix) || fold(name).starts_with(&fold(prefix))),
+                Values::Texts(texts) => texts.iter().any(|text| has_prefix(text, prefix)),
+                Values::Custom(value) => value.is_some_and(|v| has_prefix(&v.text, prefix)),
+            },
+            Self::Substring(field, wanted) => all_values(record, field)
+                .iter()
+                .any(|text| fold(text).contains(&fold(wanted))),
+            Self::Exists(field) => !all_values(record, field).is_empty(),
+            Self::Above(field, low) => number(record, field).is_some_and(|n| n > *low as f64),
+            Self::Within(field, low, high) => {
+                number(record, field).is_some_and(|n| *low as f64 <= n && n <= *high as f64)
+            }
+            Self::Level(level) => record.level == *level,
+            Self::AtLeast(level) => record.level >= *level,
+            Self::Not(inner) => !inner.matches(record),
+            Self::And(a, b) => a.matches(record) && b.matches(record),
+            Self::Or(a, b) => a.matches(record) || b.matches(record),
+        }
+    }
+}
+
+enum Values<'a> {
+    Names(Vec<&'a str>),
+    Texts(Vec<&'a str>),
+    Custom(Option<&'a Value>),
+}
+
+fn present(text: &str) -> Vec<&str> {
+    if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![text]
+    }
+}
+
+fn values<'a>(record: &'a Record, field: &str) -> Values<'a> {
+    match field {
+        "message" => Values::Texts(vec![&record.message]),
+        "service" => Values::Names(vec![&record.service_name]),
+        "host" => Values::Names(present(&record.host)),
+        "environment" => Values::Names(present(&record.environment)),
+        "trace_id" => Values::Names(present(&record.trace_id)),
+        "pii" => Values::Names(record.pii.iter().map(String::as_str).collect()),
+        "exception.type" => Values::Texts(
+            record
+                .exception
+                .iter()
+                .map(|e| e.type_name.as_str())
+                .collect(),
+        ),
+        "exception" => Values::Texts(
+            record
+                .exception
+                .iter()
+                .flat_map(|e| [e.type_name.as_str(), &e.message, &e.stack_trace])
+                .collect(),
+        ),
+        custom => Values::Custom(
+            record
+                .fields
+                .iter()
+                .find(|(name, _)| name == custom)
+                .map(|(_, value)| value),
+        ),
+    }
+}
+
+fn all_values<'a>(record: &'a Record, field: &str) -> Vec<&'a str> {
+    match values(record, field) {
+        Values::Names(texts) | Values::Texts(texts) => texts,
+        Values::Custom(value) => value.map(|value| value.text.as_str()).into_iter().collect(),
+    }
+}
+
+/// Every text that a term without a field is looked for in.
+fn anywhere(record: &Record) -> Vec<&str> {
+    let mut texts = vec![record.message.as_str(), &record.service_name];
+    for field in ["host", "environment", "trace_id", "exception"] {
+        texts.extend(all_values(record, field));
+    }
+    texts.extend([record.region.as_str(), &record.span_id]);
+    texts.extend(
+        record
+            .fields
+            .iter()
+            .filter(|(_, value)| matches!(value.kind, Kind::String | Kind::Json))
+            .map(|(_, value)| value.text.as_str()),
+    );
+    texts
+}
+
+fn is_word(value: &Value, wanted: &str) -> bool {
+    match value.kind {
+        Kind::String | Kind::Json => has_phrase(&value.text, &words(wanted)),
+        Kind::Number => wanted
+            .parse::<f64>()
+            .is_ok_and(|w| value.text.parse::<f64>().is_ok_and(|v| v == w)),
+        Kind::Bool => value.text == wanted.to_lowercase(),
+    }
+}
+
+fn number(record: &Record, field: &str) -> Option<f64> {
+    let Values::Custom(Some(value)) = values(record, field) else {
+        return None;
+    };
+    let looks = value
+        .text
+        .starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let counts = matches!(value.kind, Kind::Number | Kind::String) && looks;
+    counts.then(|| value.text.parse().ok()).flatten()
+}
+
+fn fold(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    let is_separator = |c: char| c != '_' && !c.is_alphanumeric();
+    text.split(is_separator)
+        .filter(|word| !word.is_empty())
+        .map(fold)
+        .collect()
+}
+
+fn has_phrase(text: &str, phrase: &[String]) -> bool {
+    words(text)
+        .windows(phrase.len())
+        .any(|window| window == phrase)
+}
+
+fn has_prefix(text: &str, prefix: &str) -> bool {
+    words(text)
+        .iter()
+        .any(|word| word.starts_with(&fold(prefix)))
+}

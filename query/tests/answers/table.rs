@@ -1,0 +1,272 @@
+//! Each rule of the language on a handful of records.
+
+use hushlog_record::{Exception, ExceptionId, Level, LogId, Record, ShardId, Value};
+
+use crate::shards::{self, Batch, answer, budget, now};
+
+fn record(number: u8, service: &str, level: Level, message: &str) -> Record {
+    let mut record = Record::new(LogId([number; 16]), now(), message);
+    record.timestamp = now().saturating_add(i64::from(number) * 1_000_000_000);
+    record.service_name = service.into();
+    record.level = level;
+    record
+}
+
+fn records() -> Vec<Record> {
+    let mut one = record(
+        1,
+        "payment-service",
+        Level::Error,
+        "Payment failed: card declined",
+    );
+    one.fields = vec![
+        ("http.status".into(), Value::number("500")),
+        ("latency_ms".into(), Value::number("150.50")),
+        ("tags".into(), Value::json("[\"prod\",\"eu\"]")),
+        ("user_id".into(), Value::string("user_123")),
+    ];
+    one.exception = Some(Exception {
+        type_name: "java.io.IOException".into(),
+        message: "broken pipe".into(),
+        stack_trace: "at com.example.Pay.run(Pay.java:7)".into(),
+    });
+    one.host = "api-server-01".into();
+    one.trace_id = "0af7651916cd43dd8448eb211c80319c".into();
+    one.pii = vec!["email".into(), "ipv4".into()];
+    let mut two = record(
+        2,
+        "payment-service-v2",
+        Level::Warn,
+        "payment service slow, retry 10.0.0.7",
+    );
+    two.fields = vec![
+        ("http.status".into(), Value::string("500")),
+        ("latency_ms".into(), Value::number("9007199254740993")),
+        ("ok".into(), Value::bool(true)),
+    ];
+    two.environment = "prod".into();
+    let mut three = record(
+        3,
+        "auth",
+        Level::Info,
+        "ÜBERWEISUNG an Straße 7, connection-refused",
+    );
+    three.region = "us-east-1".into();
+    three.span_id = "00f067aa0ba902b7".into();
+    vec![one, two, three]
+}
+
+/// The numbers of the records that a query finds, in the segment and in the tail alike.
+fn found(body: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let batches = [Batch::of(records())];
+    let [segment, tail] = [&[1][..], &[]].map(|cuts| {
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let answer = answer(body, &[view], &budget(true, true));
+        assert_eq!(answer.total, answer.hits.len() as u64);
+        answer
+            .hits
+            .iter()
+            .map(|hit| hit.record.log_id.0[0])
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(segment, tail, "{body}");
+    segment
+}
+
+fn query(query: &str) -> Vec<u8> {
+    found(&serde_json::json!({ "query": query, "sort": { "order": "asc" } }).to_string())
+}
+
+#[test]
+fn the_language_finds_what_it_says() {
+    let exception = format!(
+        "exception_id:{}",
+        ExceptionId::of("java.io.IOException", "payment-service")
+    );
+    for (text, expected) in [
+        ("*", &[1, 2, 3][..]),
+        ("payment", &[1, 2]),
+        ("PAYMENT failed", &[1]),
+        ("pay", &[1]),
+        ("paym", &[]),
+        ("pay*", &[1, 2]),
+        ("p?yment", &[1, 2]),
+        ("*ment", &[1, 2]),
+        ("\"payment failed\"", &[1]),
+        ("\"failed payment\"", &[]),
+        ("connection-refused", &[3]),
+        ("\"declined java\"", &[]),
+        ("überweisung", &[3]),
+        ("STRASSE", &[3]),
+        ("prod", &[1, 2]),
+        ("user_123", &[1]),
+        ("500", &[2]),
+        ("email", &[]),
+        ("error", &[]),
+        ("pipe", &[1]),
+        ("0af7651916cd43dd8448eb211c80319c", &[1]),
+        ("00f067aa0ba902b7", &[3]),
+        ("us-east-1", &[3]),
+        ("10.0.*", &[2]),
+        ("0.0.*", &[2]),
+        ("service:payment-service", &[1]),
+        ("service:PAYMENT-service", &[1]),
+        ("service:payment", &[]),
+        ("service:payment*", &[1, 2]),
+        ("service_name:*service*", &[1, 2]),
+        ("service:/v\\d/", &[2]),
+        ("host:api-server-01", &[1]),
+        ("host:*", &[1]),
+        ("-host:*", &[2, 3]),
+        ("environment:prod", &[2]),
+        ("region:us-east-1", &[3]),
+        ("span_id:00F067AA0BA902B7", &[3]),
+        ("pii:email", &[1]),
+        ("pii:ipv4", &[1]),
+        ("pii:ema", &[]),
+        ("pii:*", &[1]),
+        ("level:error", &[1]),
+        ("level:>=warn", &[1, 2]),
+        ("level:(INFO OR WARN)", &[2, 3]),
+        ("message:*card dec*", &[1]),
+        ("message:*ard\\ de*", &[1]),
+        ("message:*card\\ dec*", &[1]),
+        ("message:*CTION-REF*", &[3]),
+        ("msg:/fail.*/", &[1]),
+        ("msg:/ail.*/", &[]),
+        ("exception:*", &[1]),
+        ("exception.type:IOException", &[1]),
+        ("exception.message:\"broken pipe\"", &[1]),
+        ("exception.stack_trace:run", &[1]),
+        ("exception:pay.run", &[1]),
+        (&exception, &[1]),
+        ("http.status:500", &[1, 2]),
+        ("fields.http.status:500.0", &[1]),
+        ("http.status:>=500", &[1, 2]),
+        ("http.status:{500 TO 600]", &[]),
+        ("latency_ms:[150 TO 151]", &[1]),
+        ("latency_ms:>9007199254740992", &[2]),
+        ("latency_ms:9007199254740992", &[]),
+        ("latency_ms:150.5", &[1]),
+        ("latency_ms:15*", &[1]),
+        ("ok:true", &[2]),
+        ("ok:TRUE", &[2]),
+        ("ok:false", &[]),
+        ("tags:prod", &[1]),
+        ("user_id:user_123", &[1]),
+        ("user_id:user*", &[1]),
+        ("user_id:[user_1 TO user_2]", &[1]),
+        ("nothing:*", &[]),
+        ("log_id:02020202-0202-0202-0202-020202020202", &[2]),
+        ("timestamp:>=2026-01-02T03:04:07Z", &[2, 3]),
+        (
+            "timestamp:[2026-01-02T03:04:06Z TO 2026-01-02T03:04:07Z}",
+            &[1],
+        ),
+        ("timestamp:2026-01-02", &[1, 2, 3]),
+        ("timestamp:>now", &[1, 2, 3]),
+        ("created_at:<=now", &[1, 2, 3]),
+        ("payment -failed", &[2]),
+        ("failed OR slow", &[1, 2]),
+        ("(failed OR slow) level:warn", &[2]),
+        ("NOT payment", &[3]),
+        ("NOT *", &[]),
+        ("payment OR NOT *", &[1, 2]),
+    ] {
+        assert_eq!(query(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn filters_compare_whole_values() {
+    for (filters, expected) in [
+        (r#"{"services":["auth","payment-service"]}"#, &[1, 3][..]),
+        (r#"{"services":["Auth"]}"#, &[]),
+        (r#"{"levels":["error","INFO"]}"#, &[1, 3]),
+        (r#"{"fields":{"user_id":"user_123"}}"#, &[1]),
+        (r#"{"fields":{"user_id":"user"}}"#, &[]),
+        (r#"{"fields":{"http.status":500}}"#, &[1, 2]),
+        (r#"{"fields":{"http.status":"500"}}"#, &[1, 2]),
+        (r#"{"fields":{"ok":true}}"#, &[2]),
+        (r#"{"fields":{"host":"api-server-01"}}"#, &[1]),
+        (r#"{"fields":{"fields.latency_ms":[150.5,7]}}"#, &[1]),
+        (r#"{"fields":{"message":"payment"}}"#, &[]),
+        (
+            r#"{"timestamp_range":{"start":"2026-01-02T03:04:06Z","end":"2026-01-02T03:04:07Z"}}"#,
+            &[1],
+        ),
+        (
+            r#"{"timestamp_range":{"start":"2026-01-02T03:04:07Z"}}"#,
+            &[2, 3],
+        ),
+        (r#"{"timestamp_range":{"end":"2026-01-02T03:04:06Z"}}"#, &[]),
+    ] {
+        let body = format!(r#"{{"filters":{filters},"sort":{{"order":"asc"}}}}"#);
+        assert_eq!(found(&body), expected, "{filters}");
+    }
+}
+
+#[test]
+fn a_record_is_found_by_its_id_and_an_unknown_id_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let batches: Vec<Batch> = records()
+        .into_iter()
+        .map(|record| Batch::of(vec![record]))
+        .collect();
+    let view = shards::view(folder.path(), shard, &batches, &[2]);
+    let budget = budget(true, true);
+    for record in records() {
+        let hit = hushlog_query::lookup(record.log_id, &view, &budget)
+            .unwrap()
+            .unwrap();
+        assert!(hit.record == record);
+    }
+    assert_eq!(
+        hushlog_query::lookup(LogId([9; 16]), &view, &budget).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn a_query_stops_when_it_must() {
+    use hushlog_query::{Budget, Error, Plan, Stop, execute};
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let view = shards::view(folder.path(), shard, &[Batch::of(records())], &[1]);
+    let plan = |json: &str| Plan::new(json.as_bytes(), now()).unwrap();
+    let all = plan(r#"{"query":"payment"}"#);
+    let stopped = execute(&all, &view, &Budget::new(1 << 30, || Some(Stop::Timeout)));
+    assert!(matches!(stopped, Err(Error::Timeout)));
+    let stopped = execute(&all, &view, &Budget::new(1 << 30, || Some(Stop::Cancelled)));
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+    let large = execute(&all, &view, &Budget::new(64, || None));
+    assert!(matches!(large, Err(Error::Memory(64))));
+}
+
+#[test]
+fn a_damaged_partial_is_refused() {
+    use hushlog_query::{Partial, Plan, execute};
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let view = shards::view(folder.path(), shard, &[Batch::of(records())], &[]);
+    let json = r#"{"aggs":{"a":{"terms":{"field":"level"},"aggs":{
+        "b":{"percentiles":{"field":"latency_ms"}},"c":{"cardinality":{"field":"host"}}}}}}"#;
+    let plan = Plan::new(json.as_bytes(), now()).unwrap();
+    let bytes = execute(&plan, &view, &budget(true, true)).unwrap().encode();
+    assert!(Partial::decode(&plan, &bytes).is_ok());
+    for length in 0..bytes.len() {
+        assert!(Partial::decode(&plan, &bytes[..length]).is_err());
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(Partial::decode(&plan, &longer).is_err());
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x80;
+        // It need not be noticed, but nothing may panic.
+        let _ = Partial::decode(&plan, &changed);
+    }
+}
