@@ -20,7 +20,7 @@ mod words;
 
 pub use build::{Builder, NOT_INDEXED, build};
 pub use granules::GranuleSet;
-pub use pack::parts;
+pub use pack::{Source, parts};
 pub use search::{Index, Prune};
 
 /// An index could not be built or read.

@@ -56,9 +56,29 @@ pub(crate) fn pack(files: &BTreeMap<&str, Vec<u8>>) -> Vec<u8> {
 
 /// Where packed bytes lie.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub enum Source {
+    /// In a file.
     File(CheckedFile),
+    /// In memory.
     Memory(Bytes),
+}
+
+impl From<CheckedFile> for Source {
+    fn from(file: CheckedFile) -> Self {
+        Self::File(file)
+    }
+}
+
+impl From<Bytes> for Source {
+    fn from(bytes: Bytes) -> Self {
+        Self::Memory(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Memory(bytes.into())
+    }
 }
 
 impl Source {

@@ -3,7 +3,6 @@
 use std::io;
 
 use bytes::Bytes;
-use hushlog_storage::segment::checked::CheckedFile;
 use std::sync::Arc;
 use tantivy::index::InvertedIndexReader;
 use tantivy::postings::TermInfo;
@@ -55,21 +54,38 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Opens a packed index in a file; every byte is checked once.
+    /// Opens a packed index, in a [`CheckedFile`](hushlog_storage::segment::checked::CheckedFile) or
+    /// in memory; every byte is checked once.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Version`] and [`Error::Io`]: the caller builds it anew from the
     /// segment and reads everything meanwhile.
-    pub fn open(file: CheckedFile) -> Result<Self, Error> {
-        Self::of(Source::File(file))
+    pub fn open(source: impl Into<Source>) -> Result<Self, Error> {
+        Self::of(source.into())
     }
 
-    /// Opens a packed index in memory.
+    /// As [`Index::open`], in memory.
     ///
     /// # Errors
     /// As [`Index::open`].
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, Error> {
-        Self::of(Source::Memory(bytes.into()))
+        Self::open(bytes.into())
+    }
+
+    /// Calls `each` with every term, in byte order, until it fails: words, and the beginnings of
+    /// fingerprinted tokens after a byte 1. It is all the text that an index holds.
+    ///
+    /// # Errors
+    /// Those of `each`, and [`Error::Io`].
+    pub fn for_each_term<E: From<Error>>(
+        &self,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut terms = self.words.terms().stream().map_err(Error::from)?;
+        while let Some((term, _)) = terms.next() {
+            each(term)?;
+        }
+        Ok(())
     }
 
     fn of(source: Source) -> Result<Self, Error> {

@@ -258,6 +258,36 @@ fn a_damaged_file_is_not_opened() {
 }
 
 #[test]
+fn the_terms_are_the_words_and_the_beginnings_of_ids() {
+    let batches = granules(51, &[]);
+    let index = Index::open(build(&batches).unwrap()).unwrap();
+    let mut words = BTreeSet::new();
+    let mut stems = BTreeSet::new();
+    let collected: Result<(), Error> = index.for_each_term(|term| {
+        match term.strip_prefix(b"\x01") {
+            Some(stem) => stems.insert(String::from_utf8(stem.to_vec()).unwrap()),
+            None => words.insert(String::from_utf8(term.to_vec()).unwrap()),
+        };
+        Ok(())
+    });
+    collected.unwrap();
+    let known: Vec<Known> = batches.iter().map(known).collect();
+    let all = known
+        .iter()
+        .flat_map(|known| known.tokens.iter().chain(&known.numbers));
+    let (long, short): (BTreeSet<&String>, _) = all.partition(|t| token::is_fingerprinted(t));
+    assert!(
+        short
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .eq(&words)
+    );
+    let beginnings = long.iter().map(|token| token.chars().take(2).collect());
+    assert_eq!(beginnings.collect::<BTreeSet<String>>(), stems);
+}
+
+#[test]
 fn no_granules_make_an_index_that_finds_nothing() {
     let index = Index::from_bytes(build(&[]).unwrap()).unwrap();
     assert_eq!(index.granule_count(), 0);
