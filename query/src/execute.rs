@@ -4,6 +4,8 @@
 //! leave over is scanned, cheap columns first. Never blocks on anything but the disk, and stops
 //! between granules when its budget says so.
 
+use std::ops::Range;
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
@@ -17,6 +19,7 @@ use hushlog_storage::batch::{Rows, name};
 use crate::Error;
 use crate::aggregation::{self, CountRow, State};
 use crate::budget::{Budget, Lease};
+use crate::counter::Counter;
 use crate::hit::{Hit, record_of};
 use crate::language::Expr;
 use crate::limits::{BUCKETS_COLLECTED_MAX, GRANULES_PER_READ};
@@ -73,11 +76,27 @@ struct Aim {
     hits: bool,
 }
 
+/// To look for hits alone.
+const FIND: Aim = Aim {
+    count: false,
+    hits: true,
+};
+
+/// A granule of a segment, or a block of the tail.
+struct Piece {
+    min: Timestamp,
+    max: Timestamp,
+    source: usize,
+    granule: u32,
+}
+
 struct Run<'a> {
     plan: &'a Plan,
     view: &'a View,
     budget: &'a Budget,
     sources: Vec<Source<'a>>,
+    /// By source, the minutes with matches, where these were counted.
+    minutes: Vec<Option<Vec<i64>>>,
     /// The conjuncts on columns that cost next to nothing, and the others.
     cheap: Matcher,
     costly: Matcher,
@@ -117,6 +136,7 @@ impl<'a> Run<'a> {
             plan,
             view,
             budget,
+            minutes: vec![None; sources.len()],
             sources,
             cheap: Matcher::compile(&Expr::and(cheap)),
             costly: Matcher::compile(&Expr::and(costly)),
@@ -167,15 +187,9 @@ impl<'a> Run<'a> {
     }
 
     /// Adds the counts of these minutes; false when the source has none.
-    fn count_minutes(&mut self, source: usize, minutes: &std::ops::Range<i64>) -> bool {
+    fn count_minutes(&mut self, source: usize, minutes: &Range<i64>) -> bool {
         let aggregations = &self.plan.request.aggregations;
-        let (whole, states, total) = (&self.whole, &mut self.states, &mut self.total);
-        let mut add = |row: CountRow<'_>| {
-            if whole.matches_pair(row.service, row.level) {
-                *total += row.count;
-                aggregation::collect_count(aggregations, states, row);
-            }
-        };
+        let mut counter = Counter::new(aggregations, &mut self.states, &self.whole);
         match self.sources[source] {
             Source::Segment(segment) => {
                 let Some(summary) = &segment.summary else {
@@ -184,7 +198,7 @@ impl<'a> Run<'a> {
                 for cell in summary.levels(minutes.clone(), None) {
                     if let Some(level) = Level::from_code(cell.level) {
                         let (minute, service, count) = (cell.minute, cell.service, cell.count);
-                        add(CountRow {
+                        counter.add(CountRow {
                             minute,
                             service,
                             level,
@@ -203,7 +217,7 @@ impl<'a> Run<'a> {
                     .filter(|cell| minutes.contains(&cell.minute))
                 {
                     let (minute, level, count) = (cell.minute, cell.level, cell.count);
-                    add(CountRow {
+                    counter.add(CountRow {
                         minute,
                         service: &cell.service,
                         level,
@@ -212,7 +226,29 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        let (total, with_matches) = counter.finish();
+        self.total += total;
+        self.minutes[source] = Some(with_matches);
         true
+    }
+
+    /// Whether counts do not rule out a match between these event times of a source.
+    fn may_have(
+        &self,
+        source: usize,
+        counted: &Range<i64>,
+        min: Timestamp,
+        max: Timestamp,
+    ) -> bool {
+        let Some(minutes) = &self.minutes[source] else {
+            return true;
+        };
+        let (first, last) = (min.minute(), max.minute());
+        if !(counted.contains(&first) && counted.contains(&last)) {
+            return true;
+        }
+        let next = minutes.partition_point(|minute| *minute < first);
+        minutes.get(next).is_some_and(|minute| *minute <= last)
     }
 
     /// Looks for hits only, best granules first, and stops when no other can be better.
@@ -220,49 +256,78 @@ impl<'a> Run<'a> {
         if !self.top.is_wanted() {
             return Ok(());
         }
-        let mut pieces = Vec::new();
-        for (source, from) in self.sources.iter().enumerate() {
-            match from {
-                Source::Segment(segment) => {
-                    let granules =
-                        prune::granules(&segment.segment, self.plan.time, &self.by_bounds);
-                    for granule in granules {
-                        let times = segment.segment.granule_time(granule);
-                        pieces.push((times.unwrap_or_else(|| from.times()), source, granule));
-                    }
-                }
-                Source::Tail(block) => {
-                    let (min, max) = block.times();
-                    if self.plan.time.overlaps(min, max) {
-                        pieces.push(((min, max), source, 0));
-                    }
-                }
-            }
-        }
-        match self.plan.request.order {
-            Order::Descending => pieces.sort_by_key(|piece| std::cmp::Reverse(piece.0.1)),
-            Order::Ascending => pieces.sort_by_key(|piece| piece.0.0),
-        }
-        let aim = Aim {
-            count: false,
-            hits: true,
-        };
-        for ((min, max), source, granule) in pieces {
-            match self.top.chance(min, max) {
+        let pieces = self.pieces();
+        let mut pieces = pieces.into_iter().peekable();
+        // Few granules at first, for these often suffice; then more at once, for opening costs.
+        let mut at_once = 1;
+        while let Some(piece) = pieces.next() {
+            match self.top.chance(piece.min, piece.max) {
                 Chance::Before => {}
                 Chance::Worse => {
                     self.top.note_more();
                     break;
                 }
-                Chance::Some => match self.sources[source] {
+                Chance::Some => match self.sources[piece.source] {
                     Source::Segment(segment) => {
-                        self.scan_granules(source, segment, &[granule], self.plan.time, aim)?;
+                        let mut granules = vec![piece.granule];
+                        let same = |next: &Piece| next.source == piece.source;
+                        while granules.len() < at_once
+                            && let Some(next) = pieces.next_if(same)
+                        {
+                            granules.push(next.granule);
+                        }
+                        granules.sort_unstable();
+                        self.scan_granules(piece.source, segment, &granules, self.plan.time, FIND)?;
+                        at_once = (at_once * 2).min(GRANULES_PER_READ);
                     }
-                    Source::Tail(_) => self.scan_source(source, self.plan.time, aim)?,
+                    Source::Tail(_) => self.scan_source(piece.source, self.plan.time, FIND)?,
                 },
+            }
+            if self.top.has_all(self.total) {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// The granules and blocks that may have a match, best first.
+    fn pieces(&self) -> Vec<Piece> {
+        let counted = full_minutes(self.plan.time);
+        let mut pieces = Vec::new();
+        for (source, from) in self.sources.iter().enumerate() {
+            let (min, max) = from.times();
+            match from {
+                Source::Segment(segment) => {
+                    for granule in
+                        prune::granules(&segment.segment, self.plan.time, &self.by_bounds)
+                    {
+                        let times = segment.segment.granule_time(granule);
+                        let (min, max) = times.unwrap_or((min, max));
+                        pieces.push(Piece {
+                            min,
+                            max,
+                            source,
+                            granule,
+                        });
+                    }
+                }
+                Source::Tail(_) if self.plan.time.overlaps(min, max) => {
+                    pieces.push(Piece {
+                        min,
+                        max,
+                        source,
+                        granule: 0,
+                    });
+                }
+                Source::Tail(_) => {}
+            }
+        }
+        pieces.retain(|piece| self.may_have(piece.source, &counted, piece.min, piece.max));
+        match self.plan.request.order {
+            Order::Descending => pieces.sort_by_key(|piece| std::cmp::Reverse(piece.max)),
+            Order::Ascending => pieces.sort_by_key(|piece| piece.min),
+        }
+        pieces
     }
 
     fn scan_source(&mut self, source: usize, time: Interval, aim: Aim) -> Result<(), Error> {
@@ -585,7 +650,7 @@ fn in_time(batch: &RecordBatch, time: Interval) -> Result<BooleanBuffer, Error> 
 }
 
 /// The minutes that lie wholly in the interval.
-fn full_minutes(time: Interval) -> std::ops::Range<i64> {
+fn full_minutes(time: Interval) -> Range<i64> {
     let start = match time.first {
         i64::MIN => i64::MIN.div_euclid(NANOS_PER_MINUTE),
         first => {
@@ -600,7 +665,7 @@ fn full_minutes(time: Interval) -> std::ops::Range<i64> {
 }
 
 /// The parts of the interval before and after these minutes.
-fn edges(time: Interval, minutes: &std::ops::Range<i64>) -> impl Iterator<Item = Interval> {
+fn edges(time: Interval, minutes: &Range<i64>) -> impl Iterator<Item = Interval> {
     let head = minutes.start.checked_mul(NANOS_PER_MINUTE);
     let tail = minutes.end.checked_mul(NANOS_PER_MINUTE);
     let head = head.map(|start| Interval {

@@ -7,6 +7,7 @@
 pub mod aggregation;
 pub mod budget;
 mod codec;
+mod counter;
 mod error;
 pub mod exception;
 mod execute;

@@ -109,6 +109,11 @@ impl Top {
         }
     }
 
+    /// Whether it holds this many hits and wants all that there are.
+    pub(crate) fn has_all(&self, total: u64) -> bool {
+        self.after.is_none() && self.heap.len() as u64 >= total
+    }
+
     /// Remembers that rows behind the last hit exist, or may exist.
     pub(crate) fn note_more(&mut self) {
         self.more = true;

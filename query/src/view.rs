@@ -27,6 +27,41 @@ pub struct View {
     pub applied_to: u64,
 }
 
+impl View {
+    /// The same shard in at most `parts` views of about equally many rows. What these answer can be
+    /// merged like what different shards answer, so one query can use several cores.
+    #[must_use]
+    pub fn split(&self, parts: usize) -> Vec<Self> {
+        let empty = Self {
+            segments: Vec::new(),
+            tail: Vec::new(),
+            ..self.clone()
+        };
+        let mut views = vec![(0u64, empty); parts.max(1)];
+        let mut segments: Vec<_> = self.segments.iter().collect();
+        segments.sort_by_key(|segment| std::cmp::Reverse(segment.meta.rows));
+        for segment in segments {
+            if let Some((rows, view)) = views.iter_mut().min_by_key(|(rows, _)| *rows) {
+                *rows += segment.meta.rows;
+                view.segments.push(Arc::clone(segment));
+            }
+        }
+        for block in &self.tail {
+            if let Some((rows, view)) = views.iter_mut().min_by_key(|(rows, _)| *rows) {
+                *rows += u64::from(block.block.header().rows);
+                view.tail.push(Arc::clone(block));
+            }
+        }
+        let filled = |(rows, view): (u64, Self)| (rows > 0).then_some(view);
+        let views: Vec<Self> = views.into_iter().filter_map(filled).collect();
+        if views.is_empty() {
+            vec![self.clone()]
+        } else {
+            views
+        }
+    }
+}
+
 /// A segment with what lies beside it. What is missing is done without.
 #[derive(Debug)]
 pub struct SegmentView {

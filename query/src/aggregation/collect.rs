@@ -428,6 +428,13 @@ pub(crate) fn is_countable(aggregations: &[Aggregation]) -> bool {
     })
 }
 
+/// Whether any of these tells services apart.
+pub(crate) fn uses_service(aggregations: &[Aggregation]) -> bool {
+    aggregations.iter().any(|aggregation| {
+        aggregation.field == Field::Service || uses_service(&aggregation.children)
+    })
+}
+
 /// Counts records that are known by number only; for aggregations that [`is_countable`].
 pub(crate) fn collect_count(aggregations: &[Aggregation], states: &mut [State], row: CountRow<'_>) {
     for (aggregation, state) in aggregations.iter().zip(states) {

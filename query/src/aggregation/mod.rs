@@ -13,7 +13,7 @@ mod state;
 mod wire;
 
 pub(crate) use answer::render;
-pub(crate) use collect::{CountRow, collect, collect_count, is_countable, needed};
+pub(crate) use collect::{CountRow, collect, collect_count, is_countable, needed, uses_service};
 pub(crate) use read::read;
 pub use spec::{Aggregation, Kind, Metric, RangeBucket, TermsOrder};
 pub(crate) use state::{State, empty, finish, merge, size};

@@ -9,6 +9,7 @@ use memchr::memmem::Finder;
 use regex::Regex;
 
 use crate::language::Pattern;
+use crate::limits::PHRASE_TOKENS_MAX;
 use crate::text::{fold, for_each_token, tokens};
 
 /// What must be true of one text.
@@ -158,9 +159,26 @@ fn has_tokens(text: &str, wanted: &[String]) -> bool {
         for_each_token(text, |have| found |= have == token);
         return found;
     }
-    let have = tokens(text);
-    have.windows(wanted.len().max(1))
-        .any(|window| window == wanted)
+    // Bit i: the last tokens are the first i + 1 of those wanted.
+    let (mut state, full) = (
+        0u128,
+        1u128 << (wanted.len().clamp(1, PHRASE_TOKENS_MAX) - 1),
+    );
+    let mut found = false;
+    for_each_token(text, |have| {
+        if found {
+            return;
+        }
+        let reachable = (state << 1) | 1;
+        state = 0;
+        for (i, wanted) in wanted.iter().enumerate() {
+            if reachable >> i & 1 == 1 && have == wanted {
+                state |= 1 << i;
+            }
+        }
+        found = state & full != 0;
+    });
+    found
 }
 
 fn has_match(text: &str, within: &Regex, token: Option<&Regex>) -> bool {

@@ -168,8 +168,52 @@ fn term() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-/// A query.
-pub(crate) fn ask() -> impl Strategy<Value = Ask> {
+/// A query of any shape, or of one that takes a way of its own: by summaries, or by bounds.
+pub(crate) fn query() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        3 => ask(),
+        2 => countable(),
+        1 => (bounded(), prop::option::of(ask())).prop_map(|(bounded, other)| match other {
+            Some(other) => Ask::And(Box::new(bounded), Box::new(other)),
+            None => bounded,
+        }),
+    ]
+}
+
+/// About levels and services alone.
+fn countable() -> impl Strategy<Value = Ask> {
+    let level = || select(Level::ALL.to_vec());
+    let leaf = prop_oneof![
+        Just(Ask::All),
+        level().prop_map(Ask::Level),
+        level().prop_map(Ask::AtLeast),
+        select(vec!["cart", "auth", "payment-service", "payment"])
+            .prop_map(|name| Ask::Field("service", name.to_owned())),
+        Just(Ask::Prefix(Some("service"), "ca".to_owned())),
+    ];
+    leaf.prop_recursive(2, 4, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|a| Ask::Not(Box::new(a))),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| Ask::And(Box::new(a), Box::new(b))),
+            (inner.clone(), inner).prop_map(|(a, b)| Ask::Or(Box::new(a), Box::new(b))),
+        ]
+    })
+}
+
+/// A range of numbers, which the least and greatest value of a granule may rule out.
+fn bounded() -> impl Strategy<Value = Ask> {
+    let field = || select(vec!["latency_ms", "any", "rare.field"]);
+    prop_oneof![
+        (field(), -20i64..300).prop_map(|(field, n)| Ask::Above(field, n)),
+        (field(), -20i64..300, 0i64..50).prop_map(|(field, n, more)| Ask::Within(
+            field,
+            n,
+            n + more
+        )),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
     let field = || {
         select(vec![
             "message",

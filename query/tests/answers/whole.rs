@@ -8,7 +8,7 @@ use hushlog_record::{LogId, Record, ShardId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::generate::{ask, batches, range, start};
+use crate::generate::{batches, query, range, start};
 use crate::oracle::Ask;
 use crate::shards::{self, Batch, answer, budget};
 
@@ -200,7 +200,7 @@ proptest! {
         first in batches(),
         second in batches(),
         cuts in prop::collection::vec(0usize..3, 0..3),
-        asks in prop::collection::vec((ask(), range(), (0usize..60, 0usize..30)), 12),
+        asks in prop::collection::vec((query(), range(), (0usize..60, 0usize..30)), 16),
     ) {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let all = [first, second];
