@@ -4,6 +4,7 @@
 //! leave over is scanned, cheap columns first. Never blocks on anything but the disk, and stops
 //! between granules when its budget says so.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
@@ -12,25 +13,27 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::Schema;
 use hushlog_index::Prune;
-use hushlog_record::time::NANOS_PER_MINUTE;
 use hushlog_record::{Level, Timestamp};
-use hushlog_storage::batch::{Rows, name};
+use hushlog_storage::batch::name;
 
 use crate::Error;
 use crate::aggregation::{self, CountRow, State};
 use crate::budget::{Budget, Lease};
 use crate::counter::Counter;
-use crate::hit::{Hit, record_of};
+use crate::fetch::fetch;
 use crate::language::Expr;
 use crate::limits::{BUCKETS_COLLECTED_MAX, GRANULES_PER_READ};
+use crate::minutes::{edges, full_minutes};
+use crate::nulls::Nulls;
 use crate::partial::{Partial, Scanned};
 use crate::plan::{Interval, Plan};
 use crate::position::{Order, Position};
 use crate::prune::{self, ByBounds};
 use crate::scan::column::{Columns, mismatch};
 use crate::scan::{Matcher, is_cheap_expr};
-use crate::top::{Candidate, Chance, Place, Top};
-use crate::view::{SegmentView, TailBlock, View, data};
+use crate::source::Source;
+use crate::top::{Chance, Place, Top};
+use crate::view::{SegmentView, View, data};
 
 /// Answers the plan on one shard.
 ///
@@ -49,22 +52,6 @@ pub fn execute(plan: &Plan, view: &View, budget: &Budget) -> Result<Partial, Err
         run.scan_all()?;
     }
     run.finish()
-}
-
-/// A segment or a block of the tail.
-#[derive(Clone, Copy)]
-enum Source<'a> {
-    Segment(&'a SegmentView),
-    Tail(&'a TailBlock),
-}
-
-impl Source<'_> {
-    fn times(&self) -> (Timestamp, Timestamp) {
-        match self {
-            Self::Segment(segment) => (segment.meta.time_min, segment.meta.time_max),
-            Self::Tail(block) => block.times(),
-        }
-    }
 }
 
 /// What a scan is for.
@@ -97,6 +84,8 @@ struct Run<'a> {
     sources: Vec<Source<'a>>,
     /// By source, the minutes with matches, where these were counted.
     minutes: Vec<Option<Vec<i64>>>,
+    /// By source, the columns that need not be read.
+    nulls: Vec<OnceCell<Nulls>>,
     /// The conjuncts on columns that cost next to nothing, and the others.
     cheap: Matcher,
     costly: Matcher,
@@ -137,6 +126,7 @@ impl<'a> Run<'a> {
             view,
             budget,
             minutes: vec![None; sources.len()],
+            nulls: sources.iter().map(|_| OnceCell::new()).collect(),
             sources,
             cheap: Matcher::compile(&Expr::and(cheap)),
             costly: Matcher::compile(&Expr::and(costly)),
@@ -394,7 +384,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         self.budget.check()?;
         self.scanned.granules += granules.len() as u64;
-        let mut left = self.filter_cheaply(segment, granules, time)?;
+        let mut left = self.filter_cheaply(source, segment, granules, time)?;
         left.retain(|(_, selected)| selected.as_ref().is_none_or(|s| s.count_set_bits() > 0));
         let columns = self.costly_columns(segment, &left, aim);
         if columns.is_empty() {
@@ -409,7 +399,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let granules: Vec<u32> = left.iter().map(|(granule, _)| *granule).collect();
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let columns = self.nulls(source, segment).leave_out(&granules, &columns);
         let scan = segment
             .segment
             .scan(&granules, Some(&columns))
@@ -428,9 +418,14 @@ impl<'a> Run<'a> {
         self.check_states()
     }
 
+    fn nulls(&self, source: usize, segment: &SegmentView) -> &Nulls {
+        self.nulls[source].get_or_init(|| Nulls::of(&segment.segment))
+    }
+
     /// Evaluates the cheap conjuncts and the time; `None` selects all rows.
     fn filter_cheaply(
         &self,
+        source: usize,
         segment: &SegmentView,
         granules: &[u32],
         time: Interval,
@@ -449,7 +444,7 @@ impl<'a> Run<'a> {
         if columns.is_empty() {
             return Ok(granules.iter().map(|&granule| (granule, None)).collect());
         }
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let columns = self.nulls(source, segment).leave_out(granules, &columns);
         let scan = segment
             .segment
             .scan(granules, Some(&columns))
@@ -580,7 +575,7 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Partial, Error> {
         let top = std::mem::replace(&mut self.top, Top::new(Order::Descending, 0, None));
         let (winners, more) = top.finish();
-        let hits = self.fetch(&winners)?;
+        let hits = fetch(&self.sources, &winners, self.budget)?;
         aggregation::finish(&self.plan.request.aggregations, &mut self.states);
         Ok(Partial {
             shard: self.view.shard,
@@ -592,52 +587,6 @@ impl<'a> Run<'a> {
             scanned: self.scanned,
         })
     }
-
-    fn fetch(&mut self, winners: &[Candidate]) -> Result<Vec<Hit>, Error> {
-        let mut order: Vec<usize> = (0..winners.len()).collect();
-        order.sort_by_key(|&winner| winners[winner].place);
-        let mut hits: Vec<Option<Hit>> = vec![None; winners.len()];
-        let mut lease = self.budget.lease(0)?;
-        for of_source in order.chunk_by(|&a, &b| winners[a].place.source == winners[b].place.source)
-        {
-            let source = self.sources[winners[of_source[0]].place.source];
-            let groups: Vec<&[usize]> = of_source
-                .chunk_by(|&a, &b| winners[a].place.granule == winners[b].place.granule)
-                .collect();
-            let mut read = |batch: &RecordBatch, group: &[usize]| -> Result<(), Error> {
-                let rows = Rows::new(batch).map_err(data)?;
-                for &winner in group {
-                    let Candidate {
-                        position, place, ..
-                    } = winners[winner];
-                    let record = record_of(&rows.get(place.index as usize))?;
-                    self.budget.extend(&mut lease, record.text_bytes())?;
-                    hits[winner] = Some(Hit { position, record });
-                }
-                Ok(())
-            };
-            match source {
-                Source::Tail(block) => {
-                    for group in groups {
-                        read(block.batch()?, group)?;
-                    }
-                }
-                Source::Segment(segment) => {
-                    let granules: Vec<u32> = groups
-                        .iter()
-                        .map(|group| winners[group[0]].place.granule)
-                        .collect();
-                    let scan = segment.segment.scan(&granules, None).map_err(data)?;
-                    for (batch, group) in scan.zip(groups) {
-                        self.budget.check()?;
-                        let (_, batch) = batch.map_err(data)?;
-                        read(&batch, group)?;
-                    }
-                }
-            }
-        }
-        Ok(hits.into_iter().flatten().collect())
-    }
 }
 
 fn in_time(batch: &RecordBatch, time: Interval) -> Result<BooleanBuffer, Error> {
@@ -647,62 +596,4 @@ fn in_time(batch: &RecordBatch, time: Interval) -> Result<BooleanBuffer, Error> 
             .get(row)
             .is_some_and(|&t| time.first <= t && t <= time.last)
     }))
-}
-
-/// The minutes that lie wholly in the interval.
-fn full_minutes(time: Interval) -> Range<i64> {
-    let start = match time.first {
-        i64::MIN => i64::MIN.div_euclid(NANOS_PER_MINUTE),
-        first => {
-            first.div_euclid(NANOS_PER_MINUTE) + i64::from(first.rem_euclid(NANOS_PER_MINUTE) > 0)
-        }
-    };
-    let end = match time.last {
-        i64::MAX => i64::MAX.div_euclid(NANOS_PER_MINUTE) + 1,
-        last => (last + 1).div_euclid(NANOS_PER_MINUTE),
-    };
-    start..end
-}
-
-/// The parts of the interval before and after these minutes.
-fn edges(time: Interval, minutes: &Range<i64>) -> impl Iterator<Item = Interval> {
-    let head = minutes.start.checked_mul(NANOS_PER_MINUTE);
-    let tail = minutes.end.checked_mul(NANOS_PER_MINUTE);
-    let head = head.map(|start| Interval {
-        first: time.first,
-        last: start.saturating_sub(1),
-    });
-    let tail = tail.map(|end| Interval {
-        first: end,
-        last: time.last,
-    });
-    head.into_iter().chain(tail).filter(|edge| !edge.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_minutes_and_edges_make_up_the_interval() {
-        const M: i64 = NANOS_PER_MINUTE;
-        for (first, last, minutes, parts) in [
-            (0, M - 1, 0..1, vec![]),
-            (1, 3 * M, 1..3, vec![(1, M - 1), (3 * M, 3 * M)]),
-            (-M - 5, -1, -1..0, vec![(-M - 5, -M - 1)]),
-            (0, i64::MAX, 0..i64::MAX / M + 1, vec![]),
-        ] {
-            let time = Interval { first, last };
-            assert_eq!(full_minutes(time), minutes);
-            let got: Vec<_> = edges(time, &minutes)
-                .map(|edge| (edge.first, edge.last))
-                .collect();
-            assert_eq!(got, parts);
-        }
-        assert!(full_minutes(Interval { first: 1, last: M }).is_empty());
-        assert_eq!(
-            edges(Interval::ALL, &full_minutes(Interval::ALL)).count(),
-            0
-        );
-    }
 }

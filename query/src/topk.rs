@@ -16,6 +16,7 @@ use crate::hit::push_text;
 use crate::language::{Expr, Scalar, Target, Test};
 use crate::limits::{GRANULES_PER_READ, TOP_K_MAX};
 use crate::merge::Shards;
+use crate::nulls::Nulls;
 use crate::plan::Interval;
 use crate::prune::{self, ByBounds};
 use crate::scan::Matcher;
@@ -302,8 +303,11 @@ impl<'a> Scan<'a> {
 
     fn segment(&self, segment: &SegmentView, into: &mut Summary) -> Result<(), Error> {
         let granules = prune::granules(&segment.segment, self.time, &self.by_bounds);
+        let nulls = Nulls::of(&segment.segment);
+        let columns = COLUMNS.map(str::to_owned);
         for chunk in granules.chunks(GRANULES_PER_READ) {
-            for read in segment.segment.scan(chunk, Some(&COLUMNS)).map_err(data)? {
+            let columns = nulls.leave_out(chunk, &columns);
+            for read in segment.segment.scan(chunk, Some(&columns)).map_err(data)? {
                 self.budget.check()?;
                 self.add(&read.map_err(data)?.1, into)?;
             }

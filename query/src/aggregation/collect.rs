@@ -152,7 +152,9 @@ fn group_terms(
     if let Some(name) = column::fixed(&aggregation.field)
         && !matches!(aggregation.field, Field::Pii | Field::LogId)
     {
-        let text = columns.text(name)?;
+        let Some(text) = columns.text(name)? else {
+            return Ok(Vec::new());
+        };
         let groups = group_text(text, rows);
         return Ok(groups
             .map(|(text, rows)| (Key::Text(text.to_owned()), rows))
@@ -210,8 +212,13 @@ fn for_each_value(
             }
         }
         Field::ExceptionId | Field::Exception => {
-            let types = columns.text(name::EXCEPTION_TYPE)?;
-            let services = columns.text(name::SERVICE_NAME)?;
+            let pair = (
+                columns.text(name::EXCEPTION_TYPE)?,
+                columns.text(name::SERVICE_NAME)?,
+            );
+            let (Some(types), Some(services)) = pair else {
+                return Ok(());
+            };
             for &row in rows {
                 let pair = (types.get(row as usize), services.get(row as usize));
                 if let (Some(type_name), Some(service)) = pair {
@@ -236,7 +243,9 @@ fn for_each_value(
             }
         }
         Field::Pii => {
-            let text = columns.text(name::PII)?;
+            let Some(text) = columns.text(name::PII)? else {
+                return Ok(());
+            };
             for &row in rows {
                 let names = text
                     .get(row as usize)
@@ -247,6 +256,7 @@ fn for_each_value(
         }
         fixed => {
             let text = columns.text(column::fixed(fixed).unwrap_or(name::MESSAGE))?;
+            let Some(text) = text else { return Ok(()) };
             for &row in rows {
                 if let Some(text) = text.get(row as usize) {
                     visit(row, ValueKind::String, text);

@@ -54,6 +54,11 @@ pub(crate) const EXCEPTION: [&str; 3] = [
     name::STACK_TRACE,
 ];
 
+/// Whether every row has a value in this column.
+pub(crate) fn is_required(column: &str) -> bool {
+    matches!(column, name::MESSAGE | name::SERVICE_NAME | name::LEVEL)
+}
+
 /// Whether this is the column of a custom field.
 pub(crate) fn is_typed(column: &str) -> bool {
     column.starts_with(name::TYPED_PREFIX)
@@ -112,8 +117,13 @@ impl<'a> Columns<'a> {
             .ok_or_else(|| mismatch(name))
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<Text<'a>, Error> {
-        Text::of(self.column(name)?).ok_or_else(|| mismatch(name))
+    /// A text column; `None` if it may be null and was left out because all of it is.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<Text<'a>>, Error> {
+        match self.batch.column_by_name(name) {
+            None if !is_required(name) => Ok(None),
+            None => Err(mismatch(name)),
+            Some(column) => Text::of(column).map(Some).ok_or_else(|| mismatch(name)),
+        }
     }
 
     pub(crate) fn times(&self, name: &str) -> Result<&'a [i64], Error> {

@@ -231,7 +231,7 @@ impl LeafMatcher {
                         .into_iter()
                         .any(|level| level.name() == name && levels.contains(level))
                 };
-                Ok(eval_text(columns.text(name::LEVEL)?, |values| {
+                Ok(eval_text(columns.text(name::LEVEL)?, rows, |values| {
                     each(values, wanted)
                 }))
             }
@@ -258,14 +258,15 @@ impl LeafMatcher {
             Self::Text(names, test) => any_of(columns, names, test),
             Self::Pii(test) => {
                 let wanted = |names: &str| names.split(',').any(|name| test.matches(name));
-                Ok(eval_text(columns.text(name::PII)?, |values| {
+                Ok(eval_text(columns.text(name::PII)?, rows, |values| {
                     each(values, wanted)
                 }))
             }
             Self::Anywhere(test) => {
                 let mut found = any_of(columns, &column::ANYWHERE, test)?;
                 for text in columns.typed_texts() {
-                    found = &found | &eval_text(text, |values| eval_encoded(values, test));
+                    found =
+                        &found | &eval_text(Some(text), rows, |values| eval_encoded(values, test));
                 }
                 Ok(&found | &eval_map(columns, test)?)
             }
@@ -319,12 +320,18 @@ fn each(values: &StringArray, wanted: impl Fn(&str) -> bool) -> BooleanBuffer {
 }
 
 /// Evaluates a text column: its distinct values if it is a dictionary, else all of them.
-fn eval_text(text: Text<'_>, eval: impl Fn(&StringArray) -> BooleanBuffer) -> BooleanBuffer {
+fn eval_text(
+    text: Option<Text<'_>>,
+    rows: usize,
+    eval: impl Fn(&StringArray) -> BooleanBuffer,
+) -> BooleanBuffer {
+    let Some(text) = text else {
+        return BooleanBuffer::new_unset(rows);
+    };
     match text {
         Text::Plain(values) => eval(values),
         Text::Dictionary(keys, values) => {
             let wanted = eval(values);
-            let rows = keys.len();
             if wanted.count_set_bits() == 0 {
                 return BooleanBuffer::new_unset(rows);
             }
@@ -339,8 +346,10 @@ fn eval_text(text: Text<'_>, eval: impl Fn(&StringArray) -> BooleanBuffer) -> Bo
 fn any_of(columns: &Columns<'_>, names: &[&str], test: &TextTest) -> Result<BooleanBuffer, Error> {
     let mut found = BooleanBuffer::new_unset(columns.rows());
     for name in names {
-        let column = columns.text(name)?;
-        found = &found | &eval_text(column, |values| test.eval(values));
+        let Some(column) = columns.text(name)? else {
+            continue;
+        };
+        found = &found | &eval_text(Some(column), columns.rows(), |values| test.eval(values));
     }
     Ok(found)
 }
@@ -432,7 +441,7 @@ fn eval_custom(
                 column.is_valid(row) && truth[usize::from(column.value(row))]
             })
         }
-        Values::Encoded(text) => eval_text(text, |values| each(values, passes)),
+        Values::Encoded(text) => eval_text(Some(text), rows, |values| each(values, passes)),
         Values::Map(found, values) => {
             let mut builder = unset(rows);
             for (row, entry) in found {
@@ -446,10 +455,15 @@ fn eval_custom(
 }
 
 fn eval_exception_id(columns: &Columns<'_>, id: u64) -> Result<BooleanBuffer, Error> {
-    let types = columns.text(name::EXCEPTION_TYPE)?;
-    let services = columns.text(name::SERVICE_NAME)?;
-    let mut known = FxHashMap::default();
     let mut rows = unset(columns.rows());
+    let pair = (
+        columns.text(name::EXCEPTION_TYPE)?,
+        columns.text(name::SERVICE_NAME)?,
+    );
+    let (Some(types), Some(services)) = pair else {
+        return Ok(rows.finish());
+    };
+    let mut known = FxHashMap::default();
     for row in 0..columns.rows() {
         let (Some(type_name), Some(service)) = (types.get(row), services.get(row)) else {
             continue;
