@@ -1,27 +1,22 @@
 //! The most frequent exceptions of a window: from summaries, or from the rows where these do not
 //! know what is asked.
 
+mod answer;
+mod count;
+
 use std::ops::Range;
 
 use hushlog_record::time::NANOS_PER_MINUTE;
-use hushlog_record::{ExceptionId, LogId, ShardId, Timestamp};
-use hushlog_sketch::{ExceptionTally, Exceptions, Summary};
-use hushlog_storage::batch::{Rows, name};
+use hushlog_record::{ShardId, Timestamp};
+use hushlog_sketch::Exceptions;
 
-use crate::Error;
-use crate::budget::Budget;
 use crate::codec::{DAMAGED, Reader, Writer};
-use crate::field::Field;
-use crate::hit::push_text;
-use crate::language::{Expr, Scalar, Target, Test};
-use crate::limits::{GRANULES_PER_READ, TOP_K_MAX};
-use crate::merge::Shards;
-use crate::nulls::Nulls;
+use crate::limits::TOP_K_MAX;
 use crate::plan::Interval;
-use crate::prune::{self, ByBounds};
-use crate::scan::Matcher;
-use crate::view::{SegmentView, TailBlock, View, data};
-use crate::when;
+use crate::{Error, when};
+
+pub use answer::render;
+pub use count::top_k;
 
 /// `k` when a request names none.
 pub const K_DEFAULT: usize = 10;
@@ -197,220 +192,6 @@ impl TopKPartial {
         from.finish()?;
         Ok(Self { shard, exceptions })
     }
-}
-
-/// Counts the exceptions of the window in one shard.
-///
-/// # Errors
-/// As [`execute`](crate::execute).
-pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial, Error> {
-    let time = request.time();
-    let counted = budget.use_summaries && request.environment.is_none();
-    let service = request.service.as_deref();
-    let mut exceptions = Exceptions::new();
-    // What has no summary is counted into this one.
-    let mut rest = Summary::new();
-    let scan = Scan::new(request, budget);
-    for segment in &view.segments {
-        if !time.overlaps(segment.meta.time_min, segment.meta.time_max) {
-            continue;
-        }
-        match &segment.summary {
-            Some(summary) if counted => {
-                exceptions.merge(&summary.exceptions(request.minutes.clone(), service));
-            }
-            _ => scan.segment(segment, &mut rest)?,
-        }
-    }
-    for block in &view.tail {
-        let (min, max) = block.times();
-        if !time.overlaps(min, max) {
-            continue;
-        }
-        match block.counts() {
-            Some(counts) if counted => {
-                for cell in &counts.exceptions {
-                    let samples: Vec<[u8; 16]> = cell.samples.iter().map(|id| id.0).collect();
-                    let tally = ExceptionTally {
-                        count: cell.count,
-                        first_seen: cell.first_seen.nanos(),
-                        last_seen: cell.last_seen.nanos(),
-                        samples: &samples,
-                    };
-                    rest.add_exception(cell.minute, &cell.service, &cell.type_name, tally);
-                }
-            }
-            _ => scan.tail(block, &mut rest)?,
-        }
-    }
-    exceptions.merge(&rest.exceptions(request.minutes.clone(), service));
-    Ok(TopKPartial {
-        shard: view.shard,
-        exceptions,
-    })
-}
-
-/// A count of exceptions row by row.
-struct Scan<'a> {
-    budget: &'a Budget,
-    time: Interval,
-    matcher: Matcher,
-    by_bounds: Vec<ByBounds>,
-}
-
-const COLUMNS: [&str; 5] = [
-    name::LOG_ID,
-    name::TIMESTAMP,
-    name::SERVICE_NAME,
-    name::ENVIRONMENT,
-    name::EXCEPTION_TYPE,
-];
-
-impl<'a> Scan<'a> {
-    fn new(request: &TopK, budget: &'a Budget) -> Self {
-        let time = request.time();
-        let mut parts = vec![
-            Expr::field(
-                Field::Timestamp,
-                Test::Time {
-                    first: time.first,
-                    last: time.last,
-                },
-            ),
-            Expr::Leaf(crate::language::Leaf {
-                target: Target::Field(Field::ExceptionType),
-                test: Test::Exists,
-            }),
-        ];
-        for (field, value) in [
-            (Field::Service, &request.service),
-            (Field::Environment, &request.environment),
-        ] {
-            let test = value
-                .clone()
-                .map(|value| Test::Equal(vec![Scalar::Text(value)]));
-            parts.extend(test.map(|test| Expr::field(field, test)));
-        }
-        let expr = Expr::and(parts);
-        let by_bounds = prune::by_bounds(&expr);
-        Self {
-            budget,
-            time,
-            matcher: Matcher::compile(&expr),
-            by_bounds,
-        }
-    }
-
-    fn segment(&self, segment: &SegmentView, into: &mut Summary) -> Result<(), Error> {
-        let granules = prune::granules(&segment.segment, self.time, &self.by_bounds);
-        let nulls = Nulls::of(&segment.segment);
-        let columns = COLUMNS.map(str::to_owned);
-        for chunk in granules.chunks(GRANULES_PER_READ) {
-            let columns = nulls.leave_out(chunk, &columns);
-            for read in segment.segment.scan(chunk, Some(&columns)).map_err(data)? {
-                self.budget.check()?;
-                self.add(&read.map_err(data)?.1, into)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn tail(&self, block: &TailBlock, into: &mut Summary) -> Result<(), Error> {
-        self.budget.check()?;
-        self.add(block.batch()?, into)
-    }
-
-    fn add(&self, batch: &arrow_array::RecordBatch, into: &mut Summary) -> Result<(), Error> {
-        let selected = self.matcher.eval(batch)?;
-        let rows = Rows::new(batch).map_err(data)?;
-        for row in selected.set_indices().map(|index| rows.get(index)) {
-            let (Some(time), Some(service), Some((type_name, ..)), Some(LogId(id))) = (
-                row.timestamp(),
-                row.service_name(),
-                row.exception(),
-                row.log_id(),
-            ) else {
-                continue;
-            };
-            let (first_seen, last_seen) = (time.nanos(), time.nanos());
-            let tally = ExceptionTally {
-                count: 1,
-                first_seen,
-                last_seen,
-                samples: &[id],
-            };
-            into.add_exception(time.minute(), service, type_name, tally);
-        }
-        Ok(())
-    }
-}
-
-/// Merges what the shards counted into the body of the answer.
-pub fn render(
-    request: &TopK,
-    partials: &[TopKPartial],
-    shards: &Shards,
-    execution_time_ms: u64,
-) -> String {
-    let mut all = Exceptions::new();
-    partials
-        .iter()
-        .for_each(|partial| all.merge(&partial.exceptions));
-    let mut out = String::from("{\"window\":");
-    push_text(&request.window, &mut out);
-    out.push_str(",\"service\":");
-    match &request.service {
-        Some(service) => push_text(service, &mut out),
-        None => out.push_str("null"),
-    }
-    let start = Timestamp::from_minute(request.minutes.start);
-    let end = Timestamp::from_minute(request.minutes.end);
-    out.push_str(&format!(
-        ",\"start\":\"{start}\",\"end\":\"{end}\",\"exceptions\":["
-    ));
-    for (i, top) in all.top(request.k, request.fold_services).iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        push_top(top, &mut out);
-    }
-    out.push_str(&format!(
-        "],\"shards\":{},\"partial\":{},\"execution_time_ms\":{execution_time_ms}}}",
-        shards.json(),
-        shards.is_partial()
-    ));
-    out
-}
-
-fn push_top(top: &hushlog_sketch::Top, out: &mut String) {
-    match &top.service_name {
-        Some(service) => {
-            let id = ExceptionId::of(&top.type_name, service);
-            out.push_str(&format!("{{\"exception_id\":\"{id}\",\"exception_type\":"));
-            push_text(&top.type_name, out);
-            out.push_str(",\"service_name\":");
-            push_text(service, out);
-        }
-        // An exception's id is of one service; a row over all of them has none.
-        None => {
-            out.push_str("{\"exception_id\":null,\"exception_type\":");
-            push_text(&top.type_name, out);
-            out.push_str(",\"service_name\":null");
-        }
-    }
-    let first = Timestamp::from_nanos(top.first_seen);
-    let last = Timestamp::from_nanos(top.last_seen);
-    let samples: Vec<_> = top
-        .samples
-        .iter()
-        .map(|id| format!("\"{}\"", LogId(*id)))
-        .collect();
-    out.push_str(&format!(
-        ",\"count\":{},\"count_error\":{},\"first_seen\":\"{first}\",\"last_seen\":\"{last}\",\"sample_log_ids\":[{}]}}",
-        top.count,
-        top.count_error,
-        samples.join(",")
-    ));
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! Counts the exceptions of a window in one shard.
+
+use arrow_array::RecordBatch;
+use hushlog_record::LogId;
+use hushlog_sketch::{ExceptionTally, Exceptions, Summary};
+use hushlog_storage::batch::{Rows, name};
+
+use super::{TopK, TopKPartial};
+use crate::Error;
+use crate::budget::Budget;
+use crate::field::Field;
+use crate::language::{Expr, Scalar, Test};
+use crate::limits::GRANULES_PER_READ;
+use crate::nulls::Nulls;
+use crate::plan::Interval;
+use crate::prune::{self, ByBounds};
+use crate::scan::Matcher;
+use crate::view::{SegmentView, TailBlock, View, data};
+
+/// Counts the exceptions of the window in one shard.
+///
+/// # Errors
+/// As [`execute`](crate::execute).
+pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial, Error> {
+    let time = request.time();
+    let counted = budget.use_summaries && request.environment.is_none();
+    let service = request.service.as_deref();
+    let mut exceptions = Exceptions::new();
+    // What has no summary is counted into this one.
+    let mut rest = Summary::new();
+    let scan = Scan::new(request, budget);
+    for segment in &view.segments {
+        if !time.overlaps(segment.meta.time_min, segment.meta.time_max) {
+            continue;
+        }
+        match &segment.summary {
+            Some(summary) if counted => {
+                exceptions.merge(&summary.exceptions(request.minutes.clone(), service));
+            }
+            _ => scan.segment(segment, &mut rest)?,
+        }
+    }
+    for block in &view.tail {
+        let (min, max) = block.times();
+        if !time.overlaps(min, max) {
+            continue;
+        }
+        match block.counts() {
+            Some(counts) if counted => {
+                for cell in &counts.exceptions {
+                    let samples: Vec<[u8; 16]> = cell.samples.iter().map(|id| id.0).collect();
+                    let tally = ExceptionTally {
+                        count: cell.count,
+                        first_seen: cell.first_seen.nanos(),
+                        last_seen: cell.last_seen.nanos(),
+                        samples: &samples,
+                    };
+                    rest.add_exception(cell.minute, &cell.service, &cell.type_name, tally);
+                }
+            }
+            _ => scan.tail(block, &mut rest)?,
+        }
+    }
+    exceptions.merge(&rest.exceptions(request.minutes.clone(), service));
+    Ok(TopKPartial {
+        shard: view.shard,
+        exceptions,
+    })
+}
+
+/// A count of exceptions row by row.
+struct Scan<'a> {
+    budget: &'a Budget,
+    time: Interval,
+    matcher: Matcher,
+    by_bounds: Vec<ByBounds>,
+}
+
+const COLUMNS: [&str; 5] = [
+    name::LOG_ID,
+    name::TIMESTAMP,
+    name::SERVICE_NAME,
+    name::ENVIRONMENT,
+    name::EXCEPTION_TYPE,
+];
+
+impl<'a> Scan<'a> {
+    fn new(request: &TopK, budget: &'a Budget) -> Self {
+        let time = request.time();
+        let mut parts = vec![
+            Expr::field(
+                Field::Timestamp,
+                Test::Time {
+                    first: time.first,
+                    last: time.last,
+                },
+            ),
+            Expr::field(Field::ExceptionType, Test::Exists),
+        ];
+        for (field, value) in [
+            (Field::Service, &request.service),
+            (Field::Environment, &request.environment),
+        ] {
+            let test = value
+                .clone()
+                .map(|value| Test::Equal(vec![Scalar::Text(value)]));
+            parts.extend(test.map(|test| Expr::field(field, test)));
+        }
+        let expr = Expr::and(parts);
+        let by_bounds = prune::by_bounds(&expr);
+        Self {
+            budget,
+            time,
+            matcher: Matcher::compile(&expr),
+            by_bounds,
+        }
+    }
+
+    fn segment(&self, segment: &SegmentView, into: &mut Summary) -> Result<(), Error> {
+        let granules = prune::granules(&segment.segment, self.time, &self.by_bounds);
+        let nulls = Nulls::of(&segment.segment);
+        let columns = COLUMNS.map(str::to_owned);
+        for chunk in granules.chunks(GRANULES_PER_READ) {
+            let columns = nulls.leave_out(chunk, &columns);
+            for read in segment.segment.scan(chunk, Some(&columns)).map_err(data)? {
+                self.budget.check()?;
+                self.add(&read.map_err(data)?.1, into)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tail(&self, block: &TailBlock, into: &mut Summary) -> Result<(), Error> {
+        self.budget.check()?;
+        self.add(block.batch()?, into)
+    }
+
+    fn add(&self, batch: &RecordBatch, into: &mut Summary) -> Result<(), Error> {
+        let selected = self.matcher.eval(batch)?;
+        let rows = Rows::new(batch).map_err(data)?;
+        for row in selected.set_indices().map(|index| rows.get(index)) {
+            let (Some(time), Some(service), Some((type_name, ..)), Some(LogId(id))) = (
+                row.timestamp(),
+                row.service_name(),
+                row.exception(),
+                row.log_id(),
+            ) else {
+                continue;
+            };
+            let (first_seen, last_seen) = (time.nanos(), time.nanos());
+            let tally = ExceptionTally {
+                count: 1,
+                first_seen,
+                last_seen,
+                samples: &[id],
+            };
+            into.add_exception(time.minute(), service, type_name, tally);
+        }
+        Ok(())
+    }
+}
