@@ -9,6 +9,8 @@ mod read;
 mod settings;
 mod shard;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -87,6 +89,11 @@ impl Groups {
             Group::Meta(_) => None,
         });
         shards.collect()
+    }
+
+    /// The number of every open group, in order.
+    pub fn numbers(&self) -> Vec<GroupId> {
+        self.open.read().keys().copied().collect()
     }
 
     pub(crate) fn get(&self, group: GroupId) -> Option<Group> {

@@ -165,6 +165,11 @@ impl ShardGroup {
         if self.inner.shared.positions().closed {
             return Err(Attempt::Final(ProposeError::Closed));
         }
+        if is_keyed(block) && !self.inner.shared.positions().inherited {
+            // A retry could be stored twice: the shards before this one may know the key.
+            let why = "the request keys of the bucket before are not known here yet";
+            return Err(Attempt::Retry(why.into()));
+        }
         let skip = skipped(&known);
         let counts = counts_without(block, &skip).map(Arc::new);
         let data = Data {

@@ -1,1 +1,96 @@
+//! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
+use hushlog_record::Timestamp;
+
+use super::{Answer, Command, Node, Slot, State};
+use crate::codec::{Decoder, Encoder};
+
+fn node(id: u64) -> Node {
+    Node {
+        id,
+        grpc: format!("127.0.0.1:{}", 7000 + id),
+        http: format!("127.0.0.1:{}", 8000 + id),
+        region: "eu".into(),
+        zone: format!("z{id}"),
+    }
+}
+
+fn open(expected: u64, at: i64) -> Command {
+    let slot = |slot| Slot {
+        slot,
+        voters: vec![1, 2, 3],
+        preferred_leader: u64::from(slot) + 1,
+    };
+    Command::OpenBucket {
+        expected,
+        opened_at: Timestamp::from_nanos(at),
+        slots: vec![slot(0), slot(1)],
+    }
+}
+
+fn commands() -> Vec<Command> {
+    let mut commands = vec![Command::SetCluster {
+        cluster: 77,
+        replication: 3,
+    }];
+    commands.extend((1..=3).map(|id| Command::RegisterNode(node(id))));
+    commands.extend([open(0, 10), open(1, 20), Command::SetReplication(1)]);
+    commands
+}
+
+#[test]
+fn a_bucket_is_opened_once_however_often_it_is_asked_for() {
+    let mut state = State::default();
+    assert!(matches!(state.apply(&open(0, 1)), Answer::Conflict(_)));
+    for command in &commands()[..4] {
+        assert_eq!(state.apply(command), Answer::Done);
+    }
+    assert_eq!(state.apply(&open(0, 10)), Answer::Bucket(1));
+    let once = state.clone();
+    assert_eq!(state.apply(&open(0, 11)), Answer::Bucket(1));
+    assert_eq!(state, once);
+    assert_eq!(state.apply(&open(1, 20)), Answer::Bucket(2));
+    assert_eq!(state.buckets[&1].closed_at, Some(Timestamp::from_nanos(20)));
+    assert_eq!(state.open_bucket().map(|bucket| bucket.bucket), Some(2));
+}
+
+#[test]
+fn a_cluster_keeps_its_first_id() {
+    let mut state = State::default();
+    let set = |cluster| Command::SetCluster {
+        cluster,
+        replication: 3,
+    };
+    assert_eq!(state.apply(&set(5)), Answer::Done);
+    assert_eq!(state.apply(&set(5)), Answer::Done);
+    assert!(matches!(state.apply(&set(6)), Answer::Conflict(_)));
+    assert_eq!(state.cluster, 5);
+}
+
+#[test]
+fn commands_answers_and_facts_come_back_as_they_were() {
+    let mut state = State::default();
+    for command in commands() {
+        let mut out = Encoder::default();
+        command.encode(&mut out);
+        let bytes = out.finish();
+        let mut input = Decoder::new("command", &bytes);
+        assert_eq!(Command::decode(&mut input).unwrap(), command);
+        input.end().unwrap();
+
+        let answer = state.apply(&command);
+        let mut out = Encoder::default();
+        answer.encode(&mut out);
+        assert_eq!(
+            Answer::decode(&mut Decoder::new("answer", &out.finish())).unwrap(),
+            answer
+        );
+    }
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    let bytes = out.finish();
+    assert_eq!(State::decode(&bytes).unwrap(), state);
+    for len in 0..bytes.len() {
+        assert!(State::decode(&bytes[..len]).is_err(), "cut at {len}");
+    }
+}

@@ -91,4 +91,6 @@ pub struct Positions {
     pub uncut_bytes: u64,
     /// Whether it takes no more data.
     pub closed: bool,
+    /// Whether it knows the request keys of the shards before it: until then it takes no keyed request.
+    pub inherited: bool,
 }

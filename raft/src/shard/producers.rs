@@ -46,6 +46,12 @@ pub struct Table {
 const TABLE_ENTRY_BYTES: usize = 60;
 
 impl Table {
+    /// Adds the keys of another shard.
+    pub fn merge(&mut self, other: Self) {
+        self.now = self.now.max(other.now);
+        self.entries.extend(other.entries);
+    }
+
     pub(crate) fn encode(&self, out: &mut Encoder) {
         out.i64(self.now.nanos()).len(self.entries.len());
         for entry in &self.entries {

@@ -4,7 +4,7 @@
 //! version u8 = 1
 //! last log id          flag, term u64, index u64
 //! membership           length u32, bytes (own version and CRC32)
-//! segmented_to u64, closed u8
+//! segmented_to u64, closed u8, inherited u8
 //! request keys         latest admission i64, count u32, entries of 60 bytes
 //! manifest             length u32, bytes as the node encoded them
 //! CRC32 u32
@@ -29,6 +29,7 @@ pub(crate) struct Record {
     pub(crate) membership: StoredMembership,
     pub(crate) segmented_to: u64,
     pub(crate) closed: bool,
+    pub(crate) inherited: bool,
     pub(crate) table: Table,
     pub(crate) manifest: Bytes,
 }
@@ -45,7 +46,9 @@ impl Record {
         let mut out = Encoder::versioned(VERSION);
         put_log_id(&mut out, self.last.as_ref());
         out.bytes(&encode_stored_membership(&self.membership));
-        out.u64(self.segmented_to).u8(u8::from(self.closed));
+        out.u64(self.segmented_to)
+            .u8(u8::from(self.closed))
+            .u8(u8::from(self.inherited));
         self.table.encode(&mut out);
         out.bytes(&self.manifest);
         out.finish_with_crc().into()
@@ -58,6 +61,7 @@ impl Record {
             membership: decode_stored_membership(input.bytes()?)?,
             segmented_to: input.u64()?,
             closed: input.flag()?,
+            inherited: input.flag()?,
             table: Table::decode(&mut input)?,
             manifest: slice_of(stored, input.bytes()?),
         };

@@ -19,6 +19,7 @@ struct PendingCut {
     last: Option<LogId>,
     membership: StoredMembership,
     closed: bool,
+    inherited: bool,
     now: hushlog_record::Timestamp,
 }
 
@@ -34,6 +35,7 @@ pub(crate) struct State {
     uncut_bytes: u64,
     cuts: VecDeque<PendingCut>,
     closed: bool,
+    inherited: bool,
     manifest: Bytes,
 }
 
@@ -50,6 +52,8 @@ impl State {
             uncut_bytes: 0,
             cuts: VecDeque::new(),
             closed: false,
+            // The first bucket has nobody to inherit from.
+            inherited: shard.bucket <= 1,
             manifest: Bytes::new(),
         }
     }
@@ -62,6 +66,7 @@ impl State {
             segmented_to: record.segmented_to,
             cut_to: record.segmented_to,
             closed: record.closed,
+            inherited: record.inherited,
             manifest: record.manifest.clone(),
             ..Self::new(shard)
         }
@@ -94,6 +99,7 @@ impl State {
             applied_to: self.applied_to(),
             uncut_bytes: self.uncut_bytes,
             closed: self.closed,
+            inherited: self.inherited,
         };
         assert!(
             positions.segmented_to <= positions.cut_to && positions.cut_to <= positions.applied_to,
@@ -232,6 +238,7 @@ impl State {
                 ..*entry
             });
         }
+        self.inherited = true;
         Applied::Inherited
     }
 
@@ -250,6 +257,7 @@ impl State {
             last: self.applied,
             membership: self.membership.clone(),
             closed: self.closed,
+            inherited: self.inherited,
             now: self.producers.now(),
         });
         self.cut_to = index;
@@ -265,6 +273,7 @@ impl State {
             membership: cut.membership.clone(),
             segmented_to: range.end,
             closed: cut.closed,
+            inherited: cut.inherited,
             table: self.producers.at(range.end, cut.now),
             manifest,
         })
@@ -300,6 +309,7 @@ impl State {
             membership: self.membership.clone(),
             segmented_to: self.segmented_to,
             closed: self.closed,
+            inherited: self.inherited,
             table: self.table(),
             manifest: self.manifest.clone(),
         })

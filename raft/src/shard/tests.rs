@@ -1,1 +1,241 @@
+//! The rules of the state: what is applied once, what a cut freezes, what a restart finds.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hushlog_record::ShardId;
+use hushlog_record::block::{Block, Counts};
+
+use super::state::State;
+use super::{Record, TailBlock};
+use crate::command::{Applied, Command, Data};
+use crate::testing::{SHARD, key, keyed_block, plain_block};
+use crate::types::{Entry, Payload, log_id};
+
+fn entry(index: u64, command: Command) -> Entry {
+    Entry {
+        log_id: log_id(1, index),
+        payload: Payload::Normal(command),
+    }
+}
+
+fn data(index: u64, block: Block) -> Entry {
+    entry(index, Command::Data(Data::whole(block)))
+}
+
+fn blank(index: u64) -> Entry {
+    Entry {
+        log_id: log_id(1, index),
+        payload: Payload::Blank,
+    }
+}
+
+/// What a reader can see of a tail.
+fn seen(tail: &[TailBlock]) -> Vec<(u64, u32, Counts)> {
+    let block = |block: &TailBlock| (block.seq, block.rows(), block.counts().clone());
+    tail.iter().map(block).collect()
+}
+
+fn stored(answer: Applied) -> Vec<(u64, bool)> {
+    let Applied::Stored(parts) = answer else {
+        panic!("not stored: {answer}")
+    };
+    let part = |part: &super::PartAnswer| (part.origin.seq, part.duplicate);
+    parts.iter().map(part).collect()
+}
+
+#[test]
+fn a_repeat_stores_nothing_and_names_the_original() {
+    let mut state = State::new(SHARD);
+    let block = keyed_block(SHARD, &[1], 3, 0);
+    assert_eq!(stored(state.apply(data(5, block.clone()))), [(5, false)]);
+    assert_eq!(stored(state.apply(data(6, block))), [(5, true)]);
+    assert_eq!(state.view().tail.len(), 1);
+    assert_eq!(state.view().applied_to, 7);
+}
+
+#[test]
+fn rows_of_a_repeated_part_exist_for_no_reader_even_if_the_leader_did_not_know() {
+    let mut state = State::new(SHARD);
+    state.apply(data(1, keyed_block(SHARD, &[2], 3, 0)));
+    let mixed = keyed_block(SHARD, &[1, 2, 3], 3, 0);
+    assert_eq!(
+        stored(state.apply(data(2, mixed.clone()))),
+        [(2, false), (1, true), (2, false)]
+    );
+    let view = state.view();
+    let block = &view.tail[1];
+    assert_eq!(*block.skip, [3..6]);
+    assert_eq!(block.rows(), 6);
+    let total: u64 = block.counts().levels.iter().map(|level| level.count).sum();
+    assert_eq!(total, 6);
+    assert_eq!(*block.block.bytes(), *mixed.bytes());
+}
+
+#[test]
+fn a_key_twice_in_one_block_counts_once() {
+    let mut state = State::new(SHARD);
+    let block = keyed_block(SHARD, &[1, 1], 2, 0);
+    assert_eq!(stored(state.apply(data(1, block))), [(1, false), (1, true)]);
+    assert_eq!(state.view().tail[0].rows(), 2);
+}
+
+#[test]
+fn a_closed_shard_takes_no_data_but_still_knows_its_repeats() {
+    let mut state = State::new(SHARD);
+    let block = keyed_block(SHARD, &[1], 1, 0);
+    state.apply(data(1, block.clone()));
+    state.apply(entry(2, Command::Close));
+    assert_eq!(
+        state.apply(data(3, keyed_block(SHARD, &[2], 1, 0))),
+        Applied::Closed
+    );
+    assert_eq!(state.apply(data(4, plain_block(SHARD, 1))), Applied::Closed);
+    assert_eq!(stored(state.apply(data(5, block))), [(1, true)]);
+    assert!(state.positions().closed);
+    assert_eq!(state.view().tail.len(), 1);
+}
+
+#[test]
+fn inherited_keys_answer_with_the_shard_that_has_the_rows() {
+    let old = ShardId { bucket: 1, slot: 3 };
+    let mut before = State::new(old);
+    before.apply(data(9, keyed_block(old, &[1, 2], 1, 0)));
+    let mut state = State::new(ShardId { bucket: 2, slot: 0 });
+    assert_eq!(
+        state.apply(entry(1, Command::Inherit(Arc::new(before.table())))),
+        Applied::Inherited
+    );
+    let origin = state.origin(&key(2)).unwrap();
+    assert_eq!((origin.shard, origin.seq), (old, 9));
+}
+
+#[test]
+fn a_block_of_another_shard_is_not_stored() {
+    let mut state = State::new(SHARD);
+    let foreign = plain_block(ShardId { bucket: 9, slot: 9 }, 1);
+    assert_eq!(state.apply(data(1, foreign)), Applied::Foreign);
+    assert!(state.view().tail.is_empty());
+}
+
+#[test]
+fn a_cut_without_data_is_none() {
+    let mut state = State::new(SHARD);
+    assert_eq!(state.apply(entry(1, Command::Cut)), Applied::Cut(None));
+    state.apply(data(2, plain_block(SHARD, 1)));
+    assert_eq!(
+        state.apply(entry(3, Command::Cut)),
+        Applied::Cut(Some(0..3))
+    );
+    assert_eq!(state.apply(entry(4, Command::Cut)), Applied::Cut(None));
+    assert_eq!(state.positions().uncut_bytes, 0);
+}
+
+/// A log with repeats, two cuts, a close, and keys that grow old in between.
+fn eventful() -> Vec<Entry> {
+    let mut log = vec![blank(0)];
+    let mut next = 1;
+    let mut add = |command: Command| {
+        log.push(entry(next, command));
+        next += 1;
+    };
+    let mut block = |keys: &[u64], hour| {
+        add(Command::Data(Data::whole(keyed_block(
+            SHARD, keys, 2, hour,
+        ))));
+    };
+    block(&[1], 0);
+    block(&[2, 1], 1);
+    block(&[3], 20);
+    drop(block);
+    add(Command::Cut);
+    for (keys, hour) in [(&[4, 2][..], 21), (&[5], 30), (&[1, 3], 30)] {
+        add(Command::Data(Data::whole(keyed_block(
+            SHARD, keys, 2, hour,
+        ))));
+    }
+    add(Command::Cut);
+    add(Command::Data(Data::whole(keyed_block(
+        SHARD,
+        &[6, 5],
+        2,
+        50,
+    ))));
+    add(Command::Close);
+    add(Command::Data(Data::whole(keyed_block(SHARD, &[7], 2, 51))));
+    log
+}
+
+#[test]
+fn a_snapshot_and_the_log_after_it_give_the_state_of_the_whole_log() {
+    let log = eventful();
+    let mut whole = State::new(SHARD);
+    let cuts: Vec<_> = log
+        .iter()
+        .filter_map(|entry| match whole.apply(entry.clone()) {
+            Applied::Cut(range) => range,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cuts.len(), 2);
+    for range in cuts {
+        let manifest = Bytes::from(format!("{range:?}"));
+        let record = whole.record_of_cut(&range, manifest.clone()).unwrap();
+        whole.segment_built(&record);
+        let record = Record::decode(&record.encode()).unwrap();
+        assert_eq!(record.last.map(|id| id.index + 1), Some(range.end));
+
+        let mut restored = State::restore(SHARD, &record);
+        assert_eq!(restored.applied_to(), range.end);
+        for entry in log.iter().filter(|entry| entry.log_id.index >= range.end) {
+            restored.apply(entry.clone());
+        }
+        assert_eq!(restored.table(), whole.table());
+        assert_eq!(seen(&restored.view().tail), seen(&whole.view().tail));
+        assert_eq!(restored.positions(), whole.positions());
+        assert_eq!(restored.view().pending_cuts, whole.view().pending_cuts);
+        assert_eq!(restored.view().manifest, manifest);
+    }
+}
+
+#[test]
+fn only_the_oldest_pending_cut_can_become_a_segment() {
+    let mut state = State::new(SHARD);
+    for index in [0, 2] {
+        state.apply(data(index, plain_block(SHARD, index)));
+        state.apply(entry(index + 1, Command::Cut));
+    }
+    assert_eq!(state.view().pending_cuts, [0..1, 1..3]);
+    assert!(state.record_of_cut(&(1..3), Bytes::new()).is_none());
+    let record = state.record_of_cut(&(0..1), Bytes::new()).unwrap();
+    state.segment_built(&record);
+    assert_eq!(state.view().tail.first().map(|block| block.seq), Some(2));
+    assert_eq!(state.positions().segmented_to, 1);
+}
+
+#[test]
+fn a_view_does_not_change_when_the_state_does() {
+    let mut state = State::new(SHARD);
+    state.apply(data(0, plain_block(SHARD, 0)));
+    let view = state.view();
+    state.apply(data(1, plain_block(SHARD, 1)));
+    assert_eq!(view.tail.len(), 1);
+    assert_eq!(view.applied_to, 1);
+    assert_eq!(state.view().tail.len(), 2);
+}
+
+#[test]
+fn every_flipped_byte_of_a_snapshot_is_noticed() {
+    let mut state = State::new(SHARD);
+    state.apply(data(0, keyed_block(SHARD, &[1, 2], 1, 0)));
+    state.apply(entry(1, Command::Cut));
+    let record = state
+        .record_of_cut(&(0..1), Bytes::from_static(b"manifest"))
+        .unwrap();
+    let good = record.encode();
+    for at in 0..good.len() {
+        let mut bad = good.to_vec();
+        bad[at] ^= 1;
+        assert!(Record::decode(&bad.into()).is_err(), "byte {at}");
+    }
+}
