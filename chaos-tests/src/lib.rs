@@ -1,1 +1,11 @@
-//! chaos-tests
+//! The proof: real nodes under real faults, held against an oracle that knows what was sent.
+//!
+//! Nothing here is part of the product. Every process that is started is ended by its id, every load
+//! is bounded in count and time.
+
+pub mod client;
+pub mod cluster;
+pub mod corpus;
+pub mod leaks;
+pub mod main_job;
+pub mod oracle;

@@ -5,12 +5,21 @@
 
 pub mod api;
 pub mod clock;
+pub mod cluster;
 pub mod config;
+pub mod coordinator;
 pub mod entropy;
 pub mod error;
 pub mod gateway;
 pub mod limits;
 pub mod metrics;
 pub mod net;
+pub mod node;
 pub mod offload;
+mod peers;
+mod process;
 pub mod tasks;
+
+pub use config::Config;
+pub use hushlog_ingest::multiline;
+pub use node::Node;

@@ -300,7 +300,8 @@ fn api(
         timeout: config.limits.ingest_timeout,
     });
     let clock = Arc::clone(&machine.clock);
-    let coordinator = Coordinator::new(cluster.clone(), clock, machine.query.clone());
+    let ids = machine.entropy.stream("query ids");
+    let coordinator = Coordinator::new(cluster.clone(), clock, machine.query.clone(), ids);
     Api::new(api::Parts {
         gateway,
         reader: Arc::new(coordinator),

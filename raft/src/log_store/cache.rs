@@ -68,7 +68,7 @@ impl Cache {
         self.first = self
             .entries
             .front()
-            .map_or(self.first.max(to), |(e, _)| e.log_id.index);
+            .map_or_else(|| self.first.max(to), |(e, _)| e.log_id.index);
         self.synced_to = self.synced_to.max(to);
     }
 

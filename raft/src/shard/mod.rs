@@ -40,7 +40,7 @@ impl TailBlock {
     pub fn counts(&self) -> &Counts {
         self.adjusted
             .as_deref()
-            .unwrap_or(&self.block.header().counts)
+            .unwrap_or_else(|| &self.block.header().counts)
     }
 
     /// How many rows exist.

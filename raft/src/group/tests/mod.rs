@@ -205,7 +205,7 @@ impl Cluster {
             listener.set_nonblocking(true).unwrap();
             let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
             let server = Server::builder().add_service(service(&context));
-            tokio::spawn(server.serve_with_incoming(incoming));
+            runtime_of_the_node.spawn(server.serve_with_incoming(incoming));
             let mut open = BTreeMap::new();
             for shard in shards {
                 let group = ShardGroup::open(&context, shard, installer.clone())

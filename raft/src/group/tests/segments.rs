@@ -34,7 +34,7 @@ async fn cut_and_trim(cluster: &Cluster) -> u64 {
     for id in cluster.ids() {
         let group = cluster.shard(id);
         cut_pending(group, range.end).await;
-        assert_eq!(group.view().pending_cuts, [range.clone()]);
+        assert_eq!(group.view().pending_cuts, std::slice::from_ref(&range));
         group.segment_built(range.clone(), MANIFEST).await.unwrap();
         let view = group.view();
         assert!(view.tail.is_empty() && view.pending_cuts.is_empty());
@@ -78,6 +78,8 @@ async fn comes_back_by_snapshot(mut cluster: Cluster) {
             .all(|(source, manifest)| *source != late && *manifest == MANIFEST)
     );
 
+    drop((group, view));
+
     // What it learnt by snapshot it knows as a leader, and after a restart.
     cluster.kill(late);
     cluster.restart(late).await;
@@ -120,7 +122,7 @@ async fn a_restarted_replica_has_the_cuts_that_were_pending() {
     cluster.restart(id).await;
     let group = cluster.shard(id);
     cut_pending(group, range.end).await;
-    assert_eq!(group.view().pending_cuts, [range.clone()]);
+    assert_eq!(group.view().pending_cuts, std::slice::from_ref(&range));
     let wrong = group
         .segment_built(range.start..range.end + 1, MANIFEST)
         .await;

@@ -1,0 +1,200 @@
+//! From a raw record to a record: the rules of the record, the same for every source.
+//!
+//! Never fails. What cannot be understood is kept: an impossible time in `timestamp_raw`, an unknown
+//! level in `level_raw`, a client id that is no UUID in `log_id_raw`. What a message holds (JSON, logfmt,
+//! a level, an exception) is taken out of it, and the message stays.
+
+mod fields;
+mod level;
+mod logfmt;
+mod time;
+
+use std::fmt;
+
+use hushlog_record::limits::RECORD_BYTES_MAX;
+use hushlog_record::{Exception, Kind, Level, LogId, Record, Timestamp, Value};
+
+use crate::limits::NAME_BYTES_MAX;
+use crate::raw::{RawRecord, Slot, cut};
+use crate::{exception, json};
+
+/// The name of a service that nobody named.
+pub const UNKNOWN_SERVICE: &str = "unknown";
+
+/// What the surroundings of a record say.
+pub struct Context<'a> {
+    /// Receive time: `created_at`, and the event time of a record without one.
+    pub received: Timestamp,
+    /// Service of records that name none (`X-Service-Name`); empty when there is none.
+    pub service: &'a str,
+    /// Environment of records that name none (`X-Environment`); empty when there is none.
+    pub environment: &'a str,
+    /// Ten random bytes for each record's id.
+    pub random: &'a mut dyn FnMut() -> [u8; 10],
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("received", &self.received).finish_non_exhaustive()
+    }
+}
+
+/// Makes the record of one line of plain text.
+pub fn line(bytes: &[u8], context: &mut Context<'_>) -> Record {
+    record(RawRecord::line(bytes), context)
+}
+
+/// Makes the record. Its text is at most the raw record's plus what copies of parts of the message
+/// add, and those are made only while the whole stays under the limit of a record.
+pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
+    let message = expanded_message(&mut raw);
+    let log_id = log_id(&mut raw, context);
+    let timestamp = timestamp(&mut raw, &message, context.received);
+    let level = level(&mut raw, &message);
+    let exception = exception(&mut raw, &message);
+    let service = name(raw.take(Slot::Service), context.service);
+    let trace_id = id(&mut raw, Slot::TraceId, &["trace_id", "trace.id", "traceId"]);
+    let span_id = id(&mut raw, Slot::SpanId, &["span_id", "span.id", "spanId"]);
+    Record {
+        log_id,
+        timestamp,
+        created_at: context.received,
+        service_name: if service.is_empty() { UNKNOWN_SERVICE.to_owned() } else { service },
+        level,
+        message,
+        exception,
+        host: name(raw.take(Slot::Host), ""),
+        environment: name(raw.take(Slot::Environment), context.environment),
+        region: name(raw.take(Slot::Region), ""),
+        trace_id,
+        span_id,
+        fields: fields::finish(raw),
+        pii: Vec::new(),
+    }
+}
+
+/// Whether copies of parts of the message still fit into a record: fields, exception, stack trace.
+fn may_copy(raw: &RawRecord, message: &str) -> bool {
+    raw.text_bytes() + 3 * message.len() <= RECORD_BYTES_MAX
+}
+
+/// Takes the message; one that is JSON or logfmt gives its fields to the record.
+fn expanded_message(raw: &mut RawRecord) -> String {
+    let Some(message) = raw.take(Slot::Message) else { return String::new() };
+    let text = message.text;
+    if message.kind != Kind::String || !may_copy(raw, &text) {
+        return text;
+    }
+    let inner = if text.trim_ascii_start().starts_with('{') {
+        json::object_in(&text)
+    } else {
+        logfmt::fields_in(&text)
+    };
+    let Some(inner) = inner else { return text };
+    raw.absorb(inner);
+    raw.take(Slot::Message).map_or(text, |own| own.text)
+}
+
+fn log_id(raw: &mut RawRecord, context: &mut Context<'_>) -> LogId {
+    if let Some(value) = raw.take(Slot::LogId) {
+        match value.text.trim_ascii().parse() {
+            Ok(id) => return id,
+            Err(_) => raw.field("log_id_raw", value),
+        }
+    }
+    LogId::v7(context.received, (context.random)())
+}
+
+fn timestamp(raw: &mut RawRecord, message: &str, received: Timestamp) -> Timestamp {
+    let value = raw.take(Slot::Timestamp);
+    if let Some(timestamp) = raw.timestamp {
+        if let Some(value) = value {
+            raw.field("timestamp", value);
+        }
+        return timestamp;
+    }
+    let Some(value) = value else {
+        let written = if raw.plain { time::prefix(message, received) } else { None };
+        return written.unwrap_or(received);
+    };
+    match time::value(&value.text) {
+        Some(timestamp) => timestamp,
+        None => {
+            raw.field("timestamp_raw", value);
+            received
+        }
+    }
+}
+
+fn level(raw: &mut RawRecord, message: &str) -> Level {
+    let given = raw.take(Slot::Level);
+    if let Some(level) = raw.severity_number.and_then(level::otel) {
+        return level;
+    }
+    match given {
+        Some(value) if !value.text.is_empty() => level::value(&value.text).unwrap_or_else(|| {
+            raw.field("level_raw", value);
+            Level::Info
+        }),
+        _ => level::in_message(message).unwrap_or(Level::Info),
+    }
+}
+
+fn exception(raw: &mut RawRecord, message: &str) -> Option<Exception> {
+    let type_name = raw.take(Slot::ExceptionType).map(|value| value.text).unwrap_or_default();
+    let given_message = raw.take_named(Slot::ExceptionMessage);
+    let stack = raw.take(Slot::ExceptionStack).map(|value| value.text).unwrap_or_default();
+    if !type_name.trim_ascii().is_empty() {
+        return Some(Exception {
+            type_name: cut(type_name.trim_ascii(), NAME_BYTES_MAX).to_owned(),
+            message: given_message.map(|(_, value)| value.text).unwrap_or_default(),
+            stack_trace: stack,
+        });
+    }
+    if !stack.is_empty() {
+        return Some(of_stack(stack, given_message.map(|(_, value)| value.text)));
+    }
+    if let Some((name, value)) = given_message {
+        // A message without a type is no exception that could be counted.
+        raw.field(name, value);
+    }
+    if !may_copy(raw, message) {
+        return None;
+    }
+    exception::find(message).map(|found| found.to_exception(message))
+}
+
+/// The exception of a stack trace that came without a type.
+fn of_stack(stack: String, message: Option<String>) -> Exception {
+    let found = exception::find_in_stack(&stack).map(|found| found.to_exception(""));
+    let found = found.unwrap_or_else(|| Exception {
+        type_name: "unknown".to_owned(),
+        ..Exception::default()
+    });
+    Exception {
+        type_name: found.type_name,
+        message: message.unwrap_or(found.message),
+        stack_trace: stack,
+    }
+}
+
+fn name(value: Option<Value>, default: &str) -> String {
+    let text = value.map(|value| value.text).unwrap_or_default();
+    let given = text.trim_ascii();
+    let chosen = if given.is_empty() { default.trim_ascii() } else { given };
+    if chosen.len() == text.len() && chosen.len() <= NAME_BYTES_MAX {
+        return text;
+    }
+    cut(chosen, NAME_BYTES_MAX).to_owned()
+}
+
+/// A trace or span id from its slot, or copied from the fields; hex digits in lower case.
+fn id(raw: &mut RawRecord, slot: Slot, names: &[&str]) -> String {
+    let given = raw.take(slot);
+    let copied = || names.iter().find_map(|name| raw.field_text(name)).map(Value::string);
+    let mut id = name(given.or_else(copied), "");
+    if id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        id.make_ascii_lowercase();
+    }
+    id
+}

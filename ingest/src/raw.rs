@@ -1,0 +1,321 @@
+//! What a source says about one record, before the rules of the record are applied.
+//!
+//! JSON, OTLP, plain lines and every other source fill the same [`RawRecord`]; `parse::record` makes
+//! the record. Known names (`@timestamp`, `log.level`, `service.name`…) go to their slot at once,
+//! everything else becomes a field. Never decides what a value means.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use hushlog_record::limits::{FIELD_NAME_BYTES_MAX, RECORD_BYTES_MAX};
+use hushlog_record::{Timestamp, Value};
+
+use crate::json::text::push_member;
+use crate::limits::FIELDS_HELD_MAX;
+
+/// The parts of a record that have a name of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Event time.
+    Timestamp,
+    /// Severity.
+    Level,
+    /// Text.
+    Message,
+    /// Service.
+    Service,
+    /// Host.
+    Host,
+    /// Deployment environment.
+    Environment,
+    /// Region.
+    Region,
+    /// Trace id.
+    TraceId,
+    /// Span id.
+    SpanId,
+    /// The client's own record id.
+    LogId,
+    /// Exception type.
+    ExceptionType,
+    /// Exception message.
+    ExceptionMessage,
+    /// Stack trace.
+    ExceptionStack,
+}
+
+const SLOTS: usize = 13;
+
+/// Known names; among several for one slot the one that stands first here wins and the others are
+/// kept as fields.
+const ALIASES: [(&str, Slot); 49] = [
+    ("timestamp", Slot::Timestamp),
+    ("@timestamp", Slot::Timestamp),
+    ("time", Slot::Timestamp),
+    ("ts", Slot::Timestamp),
+    ("level", Slot::Level),
+    ("severity", Slot::Level),
+    ("log.level", Slot::Level),
+    ("severity_text", Slot::Level),
+    ("levelname", Slot::Level),
+    ("loglevel", Slot::Level),
+    ("log_level", Slot::Level),
+    ("lvl", Slot::Level),
+    ("message", Slot::Message),
+    ("msg", Slot::Message),
+    ("log", Slot::Message),
+    ("body", Slot::Message),
+    ("service_name", Slot::Service),
+    ("service", Slot::Service),
+    ("service.name", Slot::Service),
+    ("metadata.host", Slot::Host),
+    ("host", Slot::Host),
+    ("host.name", Slot::Host),
+    ("host.hostname", Slot::Host),
+    ("hostname", Slot::Host),
+    ("metadata.environment", Slot::Environment),
+    ("environment", Slot::Environment),
+    ("deployment.environment.name", Slot::Environment),
+    ("deployment.environment", Slot::Environment),
+    ("service.environment", Slot::Environment),
+    ("metadata.region", Slot::Region),
+    ("region", Slot::Region),
+    ("cloud.region", Slot::Region),
+    ("trace_id", Slot::TraceId),
+    ("trace.id", Slot::TraceId),
+    ("traceId", Slot::TraceId),
+    ("span_id", Slot::SpanId),
+    ("span.id", Slot::SpanId),
+    ("spanId", Slot::SpanId),
+    ("log_id", Slot::LogId),
+    ("exception.type", Slot::ExceptionType),
+    ("error.type", Slot::ExceptionType),
+    ("exception.message", Slot::ExceptionMessage),
+    ("error.message", Slot::ExceptionMessage),
+    ("exception.stack_trace", Slot::ExceptionStack),
+    ("exception.stacktrace", Slot::ExceptionStack),
+    ("error.stack_trace", Slot::ExceptionStack),
+    ("exception", Slot::ExceptionStack),
+    ("stack_trace", Slot::ExceptionStack),
+    ("exc_info", Slot::ExceptionStack),
+];
+
+/// Index of the last alias with that length; most names are refused by their length alone.
+const LENGTHS: u64 = {
+    let mut mask = 0u64;
+    let mut i = 0;
+    while i < ALIASES.len() {
+        mask |= 1 << ALIASES[i].0.len();
+        i += 1;
+    }
+    mask
+};
+
+fn alias(name: &str) -> Option<u8> {
+    if name.len() >= 64 || LENGTHS >> name.len() & 1 == 0 {
+        return None;
+    }
+    let first = name.as_bytes().first()?;
+    let place = ALIASES.iter().position(|(known, _)| {
+        known.len() == name.len() && known.as_bytes().first() == Some(first) && *known == name
+    })?;
+    u8::try_from(place).ok()
+}
+
+/// What a source says about one record.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Event time, where the source gives it as a number of nanoseconds (OTLP); 0 is not a time.
+    pub timestamp: Option<Timestamp>,
+    /// OpenTelemetry severity number, 1–24; anything else says nothing.
+    pub severity_number: Option<i32>,
+    /// True for a line of plain text: a time at its start is then the event time.
+    pub plain: bool,
+    held: [Option<(u8, Value)>; SLOTS],
+    fields: Vec<(String, Value)>,
+    folded: String,
+    bytes: usize,
+}
+
+impl RawRecord {
+    /// A record that is nothing but a text.
+    pub fn text(message: impl Into<String>) -> Self {
+        let mut raw = Self::default();
+        raw.put("message", Value::string(message));
+        raw
+    }
+
+    /// A line of plain text. Bad UTF-8 is replaced, and noted in the field `utf8_error`.
+    pub fn line(bytes: &[u8]) -> Self {
+        let mut raw = match std::str::from_utf8(bytes) {
+            Ok(text) => Self::text(text),
+            Err(error) => {
+                let mut raw = Self::text(String::from_utf8_lossy(bytes));
+                raw.utf8_error(error.valid_up_to());
+                raw
+            }
+        };
+        raw.plain = true;
+        raw
+    }
+
+    /// Notes that bytes from `offset` on were not UTF-8 and have been replaced.
+    pub fn utf8_error(&mut self, offset: usize) {
+        self.field("utf8_error", Value::string(format!("invalid UTF-8 at byte {offset}, replaced")));
+    }
+
+    /// Adds a named value of the record's top level: a known name goes to its slot. Nested objects
+    /// are given flattened, with dots. A later value of the same name wins.
+    pub fn put<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
+        let name = name.into();
+        if let Some(alias) = alias(&name) {
+            self.hold(alias, value);
+        } else {
+            match name.strip_prefix("fields.") {
+                Some(rest) if !rest.is_empty() => self.field(rest, value),
+                _ => self.field(name, value),
+            }
+        }
+    }
+
+    /// Adds an attribute of an OpenTelemetry record: `exception.*` describes the exception, all else
+    /// is a field. Attributes come after [`RawRecord::resource`]: the later value of a name wins.
+    pub fn attribute<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
+        let name = name.into();
+        if name.starts_with("exception.") { self.put(name, value) } else { self.field(name, value) }
+    }
+
+    /// Adds an attribute of an OpenTelemetry resource: service, host, environment and region have
+    /// slots, all else is a field.
+    pub fn resource<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
+        let name = name.into();
+        match &*name {
+            "service.name"
+            | "host.name"
+            | "deployment.environment"
+            | "deployment.environment.name"
+            | "cloud.region" => self.put(name, value),
+            _ => self.field(name, value),
+        }
+    }
+
+    /// Adds a custom field, whatever its name.
+    pub fn field<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
+        let name = name.into();
+        self.bytes += name.len() + value.text.len();
+        if self.is_oversize() {
+            // It will be refused as a whole; holding more of it would only cost memory.
+            return;
+        }
+        if self.fields.len() >= FIELDS_HELD_MAX {
+            push_member(&mut self.folded, &name, &value);
+            return;
+        }
+        let name = match name {
+            _ if name.is_empty() => "_".to_owned(),
+            _ if name.len() > FIELD_NAME_BYTES_MAX => cut(&name, FIELD_NAME_BYTES_MAX).to_owned(),
+            Cow::Borrowed(name) => name.to_owned(),
+            Cow::Owned(name) => name,
+        };
+        self.fields.push((name, value));
+    }
+
+    /// Gives the severity as text, as the source has it (OTLP `severity_text`).
+    pub fn severity_text(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.put("severity_text", Value::string(text));
+        }
+    }
+
+    /// Bytes of text held so far.
+    pub const fn text_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether it is over [`RECORD_BYTES_MAX`] and must be rejected (parts may be gone already).
+    pub const fn is_oversize(&self) -> bool {
+        self.bytes > RECORD_BYTES_MAX
+    }
+
+    /// Whether nothing gave a value for this slot.
+    pub const fn lacks(&self, slot: Slot) -> bool {
+        self.held[slot as usize].is_none()
+    }
+
+    pub(crate) fn take(&mut self, slot: Slot) -> Option<Value> {
+        self.take_named(slot).map(|(_, value)| value)
+    }
+
+    pub(crate) fn take_named(&mut self, slot: Slot) -> Option<(&'static str, Value)> {
+        self.held[slot as usize].take().map(|(alias, value)| (ALIASES[usize::from(alias)].0, value))
+    }
+
+    pub(crate) fn field_text(&self, name: &str) -> Option<&str> {
+        self.fields.iter().rfind(|(known, _)| known == name).map(|(_, value)| &*value.text)
+    }
+
+    /// Takes over what `inner` says and this one does not; known names that are taken already are
+    /// kept as fields.
+    pub(crate) fn absorb(&mut self, mut inner: Self) {
+        for place in 0..SLOTS {
+            if let Some((alias, value)) = inner.held[place].take() {
+                let (name, _) = ALIASES[usize::from(alias)];
+                if self.held[place].is_none() {
+                    self.held[place] = Some((alias, value));
+                } else {
+                    self.field_before(name.to_owned(), value);
+                }
+            }
+        }
+        for (name, value) in inner.fields {
+            self.field_before(name, value);
+        }
+        self.folded.push_str(&inner.folded);
+    }
+
+    /// Adds a field unless there is one of this name.
+    fn field_before(&mut self, name: String, value: Value) {
+        if self.field_text(&name).is_none() {
+            self.field(name, value);
+        }
+    }
+
+    /// The fields in the order given, and those folded away as the inside of a JSON object.
+    pub(crate) fn into_fields(self) -> (Vec<(String, Value)>, String) {
+        (self.fields, self.folded)
+    }
+
+    fn hold(&mut self, alias: u8, value: Value) {
+        let (_, slot) = ALIASES[usize::from(alias)];
+        self.bytes += value.text.len();
+        let place = &mut self.held[slot as usize];
+        match place {
+            Some((known, _)) if *known < alias => {
+                self.bytes -= value.text.len();
+                self.field(ALIASES[usize::from(alias)].0, value);
+            }
+            Some((known, _)) if *known > alias => {
+                let (known, old) = place.replace((alias, value)).expect("it was matched as held");
+                self.bytes -= old.text.len();
+                self.field(ALIASES[usize::from(known)].0, old);
+            }
+            _ => *place = Some((alias, value)),
+        }
+    }
+}
+
+/// The longest prefix of at most `max` bytes that ends at a character border.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// Prints no text: it is not masked.
+impl fmt::Debug for RawRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawRecord")
+            .field("fields", &self.fields.len())
+            .field("text_bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}

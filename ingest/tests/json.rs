@@ -1,0 +1,312 @@
+//! Bodies of JSON in, records out.
+
+use std::fmt::Write;
+
+use expect_test::{Expect, expect};
+use hushlog_ingest::json::{self, Declared};
+use hushlog_ingest::{Context, parse};
+use hushlog_record::{Kind, Record, Timestamp};
+
+fn received() -> Timestamp {
+    "2026-03-04T05:06:07Z".parse().expect("a valid time")
+}
+
+fn read(body: &[u8], declared: Declared) -> (Result<json::Shape, json::Error>, Vec<Result<Record, json::Rejected>>) {
+    let mut random = || [7; 10];
+    let mut context = Context { received: received(), service: "", environment: "", random: &mut random };
+    let mut records = Vec::new();
+    let shape = json::read(body, declared, &mut |raw| {
+        records.push(raw.map(|raw| parse::record(raw, &mut context)));
+    });
+    (shape, records)
+}
+
+fn show(record: &Record) -> String {
+    let mut out = format!("{} {:?}", record.level, record.message);
+    if record.timestamp != record.created_at {
+        write!(out, " @{}", record.timestamp).unwrap();
+    }
+    for (name, text) in [
+        ("service", record.service_name.as_str()),
+        ("host", &record.host),
+        ("environment", &record.environment),
+        ("region", &record.region),
+        ("trace", &record.trace_id),
+        ("span", &record.span_id),
+    ] {
+        if !text.is_empty() && text != "unknown" {
+            write!(out, " {name}={text}").unwrap();
+        }
+    }
+    if record.log_id.0[..3] != [0x01, 0x9c, 0xb7] {
+        write!(out, " id={}", record.log_id).unwrap();
+    }
+    if let Some(exception) = &record.exception {
+        write!(out, " !{}|{}|{}", exception.type_name, exception.message, exception.stack_trace.lines().count()).unwrap();
+    }
+    for (name, value) in &record.fields {
+        let kind = match value.kind {
+            Kind::String => "",
+            Kind::Number => "#",
+            Kind::Bool => "?",
+            Kind::Json => "@",
+        };
+        write!(out, "\n    {name}{kind} {}", value.text).unwrap();
+    }
+    out
+}
+
+fn check_as(declared: Declared, body: &[u8], expected: &Expect) {
+    let (shape, records) = read(body, declared);
+    let mut out = String::new();
+    match shape {
+        Ok(shape) => {
+            writeln!(out, "{shape:?}").unwrap();
+            for record in &records {
+                match record {
+                    Ok(record) => writeln!(out, "{}", show(record)).unwrap(),
+                    Err(rejected) => writeln!(out, "rejected {}: {}", rejected.index, rejected.reason).unwrap(),
+                }
+            }
+        }
+        Err(error) => writeln!(out, "{error}").unwrap(),
+    }
+    expected.assert_eq(&out);
+}
+
+fn check(body: &str, expected: Expect) {
+    check_as(Declared::Json, body.as_bytes(), &expected);
+}
+
+fn check_lines(body: &[u8], expected: Expect) {
+    check_as(Declared::Lines, body, &expected);
+}
+
+#[test]
+fn the_record_of_the_contract_is_taken_whole() {
+    check(
+        r#"{"timestamp":"2026-01-02T03:04:05.123456789+01:00","level":"ERROR","message":"payment failed","service":"pay",
+            "fields":{"user_id":"user_123","trace_id":"ABCDEF0123456789abcdef0123456789"},
+            "exception":{"type":"PaymentProcessingException","message":"declined","stack_trace":"a\nb"},
+            "metadata":{"host":"api-server-01","region":"us-east-1","build":7},"environment":"prod"}"#,
+        expect![[r#"
+            One
+            ERROR "payment failed" @2026-01-02T02:04:05.123456789Z service=pay host=api-server-01 environment=prod region=us-east-1 trace=abcdef0123456789abcdef0123456789 !PaymentProcessingException|declined|2
+                metadata.build# 7
+                trace_id ABCDEF0123456789abcdef0123456789
+                user_id user_123
+        "#]],
+    );
+}
+
+#[test]
+fn elastic_names_reach_the_same_places() {
+    check(
+        r#"{"@timestamp":"2026-01-02T03:04:05Z","log.level":"warn","service":{"name":"pay"},"host":{"name":"h1"},"message":"m",
+            "error":{"type":"E","message":"bad","stack_trace":"s"},"trace":{"id":"aa"},"span.id":"BB","log":{"logger":"x"}}"#,
+        expect![[r#"
+            One
+            WARN "m" @2026-01-02T03:04:05Z service=pay host=h1 trace=aa span=bb !E|bad|1
+                log.logger x
+        "#]],
+    );
+}
+
+#[test]
+fn odd_values_are_kept() {
+    check(
+        r#"{"message":5,"level":true,"timestamp":"yesterday","log_id":"no","a":null,"b":[1, {"c":"\u0041"}],"n":1e400,
+            "m":-0,"d":1234567890123456789012345678901234567890,"x":1,"x":2,"o":{"p":{"q":true}},"o.p.q":"later","":1,"nan":NaN}"#,
+        expect![],
+    );
+}
+
+#[test]
+fn among_two_names_for_one_place_the_better_wins_and_the_other_is_a_field() {
+    check(r#"{"msg":"second","message":"first","severity":"INFO","level":"ERROR"}"#, expect![[r#"
+        One
+        ERROR "first"
+            msg second
+            severity INFO
+    "#]]);
+    check(r#"{"message":"first","msg":"second","level":"ERROR","severity":"INFO"}"#, expect![[r#"
+        One
+        ERROR "first"
+            msg second
+            severity INFO
+    "#]]);
+}
+
+#[test]
+fn names_inside_fields_are_never_known_ones() {
+    check(r#"{"message":"m","fields":{"level":"LOUD","message":"x","service":{"name":"y"}},"fields.z":1}"#, expect![]);
+}
+
+#[test]
+fn a_valid_client_id_is_the_id() {
+    check(r#"{"message":"m","log_id":"018f3a5e-7b1c-7def-8abc-0123456789ab"}"#, expect![[r#"
+        One
+        INFO "m" id=018f3a5e-7b1c-7def-8abc-0123456789ab
+    "#]]);
+}
+
+#[test]
+fn numbers_are_times_by_their_magnitude() {
+    for (number, expected) in [
+        ("1718000000", "2024-06-10T06:13:20Z"),
+        ("1718000000.25", "2024-06-10T06:13:20.25Z"),
+        ("1718000000123", "2024-06-10T06:13:20.123Z"),
+        ("1718000000123456", "2024-06-10T06:13:20.123456Z"),
+        ("1718000000123456789", "2024-06-10T06:13:20.123456789Z"),
+        ("\"1718000000123\"", "2024-06-10T06:13:20.123Z"),
+        ("1.718e9", "2024-06-10T06:13:20Z"),
+        ("-1", "1969-12-31T23:59:59Z"),
+        ("99999999999999999999999", "2026-03-04T05:06:07Z"),
+        ("1e999", "2026-03-04T05:06:07Z"),
+        ("\"2024-06-10 06:13:20,5\"", "2024-06-10T06:13:20.5Z"),
+        ("\"2024-06-10T06:13:20.1234567891234-0130\"", "2024-06-10T07:43:20.123456789Z"),
+        ("\"Mon, 10 Jun 2024 06:13:20 GMT\"", "2024-06-10T06:13:20Z"),
+        ("\"10/Oct/2000:13:55:36 -0700\"", "2000-10-10T20:55:36Z"),
+        ("\"2024-02-30T00:00:00Z\"", "2026-03-04T05:06:07Z"),
+        ("\"10000-01-01T00:00:00Z\"", "2026-03-04T05:06:07Z"),
+    ] {
+        let body = format!("{{\"ts\":{number}}}");
+        let (_, records) = read(body.as_bytes(), Declared::Json);
+        let record = records[0].as_ref().unwrap();
+        assert_eq!(record.timestamp.to_string(), expected, "{number}");
+        let raw = record.fields.iter().any(|(name, _)| name == "timestamp_raw");
+        assert_eq!(raw, record.timestamp == received(), "{number}");
+    }
+}
+
+#[test]
+fn lines_keep_what_is_broken_and_take_the_rest() {
+    check_lines(
+        b"\xef\xbb\xbf{\"message\":\"a\"}\r\n\r\n  \n{\"message\":\n{\"message\":\"\xff\xfe\"}\n[1,2]\n\"text\"\n12\n2015-10-18 18:01:47,978 WARN x\n",
+        expect![],
+    );
+}
+
+#[test]
+fn lines_are_recognised_without_being_declared() {
+    check("{\"a\":1}\n{\"a\":2}\n", expect![]);
+    check("{\"a\":\n{\"a\":2}\n", expect![]);
+}
+
+#[test]
+fn an_array_keeps_elements_that_are_not_objects() {
+    check(r#"[{"message":"a"},"b",3,null,true,[1, 2]]"#, expect![]);
+}
+
+#[test]
+fn a_document_that_is_no_json_is_refused_with_its_offset() {
+    check("hello", expect![[r#"
+        the body is not JSON: expected a JSON object, an array or NDJSON at byte 0
+    "#]]);
+    check("  \"text\"", expect![[r#"
+        the body is not JSON: expected a JSON object, an array or NDJSON at byte 2
+    "#]]);
+    check("{\"a\":1}x", expect![[r#"
+        the body is not JSON: expected the end of the body at byte 7
+    "#]]);
+    check("{\"a\":01}", expect![[r#"
+        the body is not JSON: expected a comma or a closing brace at byte 6
+    "#]]);
+    check("[{\"a\":1},", expect![[r#"
+        the body is not JSON: expected a value at byte 9
+    "#]]);
+    check("{\"a\":\"\\x\"}", expect![[r#"
+        the body is not JSON: expected an escape that JSON knows at byte 6
+    "#]]);
+    check("", expect![[r#"
+        the body is empty
+    "#]]);
+    check("\n \n", expect![[r#"
+        the body is empty
+    "#]]);
+    check("[]", expect![[r#"
+        the body is empty
+    "#]]);
+}
+
+#[test]
+fn bad_utf8_in_a_document_marks_only_its_record() {
+    check_as(Declared::Json, b"[{\"message\":\"ok\"},{\"message\":\"\xc3(\"}]", &expect![]);
+}
+
+#[test]
+fn a_message_of_json_or_logfmt_becomes_fields() {
+    check(r#"{"message":"{\"level\":\"error\",\"msg\":\"inner\",\"a\":{\"b\":1}}","time":"2026-01-02T03:04:05Z"}"#, expect![]);
+    check(r#"{"log":"{\"a\":1}","a":2}"#, expect![]);
+    check(r#"{"message":"level=warn msg=\"disk \\\"full\\\"\" used=98 path=/var ok=true id=007"}"#, expect![]);
+    check(r#"{"message":"x=1 is not y=2 and so this sentence is no logfmt at all"}"#, expect![]);
+    check(r#"{"message":"{not json}"}"#, expect![]);
+}
+
+#[test]
+fn levels_are_understood_as_words_and_numbers() {
+    for (level, expected) in [
+        ("\"WARNING\"", "WARN"),
+        ("\"trace\"", "DEBUG"),
+        ("\"[Emerg]\"", "FATAL"),
+        ("\"E\"", "ERROR"),
+        ("3", "ERROR"),
+        ("\"6\"", "INFO"),
+        ("50", "ERROR"),
+        ("\"LOUD\"", "INFO"),
+        ("17", "INFO"),
+    ] {
+        let (_, records) = read(format!("{{\"level\":{level}}}").as_bytes(), Declared::Json);
+        let record = records[0].as_ref().unwrap();
+        assert_eq!(record.level.name(), expected, "{level}");
+        let raw = record.fields.iter().any(|(name, _)| name == "level_raw");
+        assert_eq!(raw, matches!(level, "\"LOUD\"" | "17"), "{level}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_kept_as_text_and_exhausts_no_stack() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let value = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+        let (shape, records) = read(format!("{{\"v\":{value}}}").as_bytes(), Declared::Json);
+        shape.unwrap();
+        let record = records[0].as_ref().unwrap();
+        assert_eq!(record.fields.len(), 1);
+        assert_eq!(record.fields[0].1.kind, Kind::String);
+        assert!(record.fields[0].1.text.len() > 19_000);
+        let (shape, _) = read(format!("[{value}]").as_bytes(), Declared::Json);
+        shape.unwrap();
+        read(open.repeat(10_000).as_bytes(), Declared::Json).0.unwrap_err();
+    }
+    let shallow = format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40));
+    let (_, records) = read(shallow.as_bytes(), Declared::Json);
+    let record = records[0].as_ref().unwrap();
+    assert_eq!(record.fields[0].0.matches('.').count(), 31);
+    assert_eq!(record.fields[0].1.kind, Kind::Json);
+}
+
+#[test]
+fn a_hundred_thousand_keys_fit_into_a_bounded_record() {
+    let members: Vec<String> = (0..100_000).map(|i| format!("\"k{i}\":{i}")).collect();
+    let (shape, records) = read(format!("{{{}}}", members.join(",")).as_bytes(), Declared::Json);
+    shape.unwrap();
+    let record = records[0].as_ref().unwrap_or_else(|_| panic!("it is under the limit"));
+    assert_eq!(record.fields.len(), 1000);
+    let other = &record.fields.iter().find(|(name, _)| name == "_other").unwrap().1;
+    let parsed: serde_json::Value = serde_json::from_str(&other.text).unwrap();
+    assert_eq!(parsed.as_object().unwrap().len() + 999, 100_000);
+}
+
+#[test]
+fn a_record_over_the_limit_is_rejected_alone() {
+    let big = "x".repeat(1 << 20);
+    check(&format!("[{{\"message\":\"a\"}},{{\"message\":\"{big}y\"}},{{\"message\":\"b\"}}]"), expect![]);
+    let (_, records) = read(format!("{{\"message\":\"{big}\"}}").as_bytes(), Declared::Json);
+    assert_eq!(records[0].as_ref().unwrap().text_bytes(), (1 << 20) + "unknown".len());
+}
+
+#[test]
+fn a_long_field_name_is_cut_at_a_character() {
+    let (_, records) = read(format!("{{\"{}\":1}}", "ä".repeat(200)).as_bytes(), Declared::Json);
+    assert_eq!(records[0].as_ref().unwrap().fields[0].0, "ä".repeat(128));
+}

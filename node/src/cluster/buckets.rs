@@ -1,0 +1,97 @@
+//! Keeps a bucket open: the meta leader names the cluster, registers its nodes, and opens the next
+//! bucket when the last one's time is over.
+//!
+//! Every step is a command that changes nothing when it is repeated, so two leaders in a row, or one
+//! that was cut off in the middle, do no harm. Buckets are spans of admission time by this clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushlog_raft::{MetaGroup, ProposeError, meta};
+use hushlog_record::{NodeId, Timestamp};
+use tokio::time::Instant;
+
+use super::placement::plan_bucket;
+use super::settings::ClusterSettings;
+use crate::clock::Clock;
+
+/// How often the meta leader looks at the clock.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// How long one change may take before the leader looks again.
+const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The meta leader's task.
+pub(crate) struct BucketKeeper {
+    pub(crate) meta: MetaGroup,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: ClusterSettings,
+    pub(crate) cluster: u128,
+}
+
+impl BucketKeeper {
+    /// Does what is due now, if this node leads the meta group.
+    pub(crate) async fn tick(&self) -> Result<(), ProposeError> {
+        if !self.meta.is_leader() {
+            return Ok(());
+        }
+        let state = self.meta.state();
+        if state.cluster == 0 {
+            let replication = self.settings.replication;
+            self.propose(meta::Command::SetCluster { cluster: self.cluster, replication }).await?;
+        }
+        for node in &self.settings.peers {
+            if state.nodes.get(&node.id) != Some(node) {
+                self.propose(meta::Command::RegisterNode(node.clone())).await?;
+            }
+        }
+        let now = self.clock.now();
+        let last = state.buckets.values().next_back();
+        if last.is_none_or(|bucket| is_over(bucket.opened_at, now, self.settings.bucket)) {
+            self.open_bucket(last.map_or(0, |bucket| bucket.bucket), now).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_bucket(&self, expected: u64, opened_at: Timestamp) -> Result<(), ProposeError> {
+        let nodes: Vec<NodeId> = self.settings.peers.iter().map(|node| node.id).collect();
+        let replication = usize::try_from(self.settings.replication).unwrap_or(usize::MAX);
+        let slots = plan_bucket(&nodes, self.settings.slots, replication, expected + 1)
+            .into_iter()
+            .map(|plan| meta::Slot {
+                slot: plan.slot,
+                voters: plan.voters,
+                preferred_leader: plan.preferred_leader,
+            })
+            .collect();
+        self.propose(meta::Command::OpenBucket { expected, opened_at, slots }).await
+    }
+
+    async fn propose(&self, command: meta::Command) -> Result<(), ProposeError> {
+        let answer = self.meta.propose(command, Instant::now() + PROPOSE_DEADLINE).await?;
+        if let meta::Answer::Conflict(reason) = answer {
+            return Err(ProposeError::Invalid(reason));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a bucket opened then is over. A clock that jumped back keeps it open, however far.
+fn is_over(opened_at: Timestamp, now: Timestamp, length: Duration) -> bool {
+    let length = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
+    now >= opened_at.saturating_add(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_over_after_its_length_and_not_before() {
+        let opened = Timestamp::from_millis(1_000);
+        let hour = Duration::from_secs(3_600);
+        assert!(!is_over(opened, Timestamp::from_millis(1_000), hour));
+        assert!(!is_over(opened, Timestamp::from_millis(3_600_999), hour));
+        assert!(is_over(opened, Timestamp::from_millis(3_601_000), hour));
+        assert!(!is_over(opened, Timestamp::from_millis(0), hour));
+    }
+}

@@ -1,0 +1,225 @@
+//! Builds the segment of a cut: rows, index, summary, id filter, all on the disk when it returns.
+//!
+//! CPU and disk work, called on the builder's thread. It puts nothing into a manifest: whoever called
+//! does that, and only then does the segment exist. The files depend on the blocks alone, so every
+//! replica builds the same bytes.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use hushlog_index::{Builder, Index};
+use hushlog_query::SegmentView;
+use hushlog_raft::TailBlock;
+use hushlog_sketch::{IdFilter, Summary};
+use hushlog_storage::manifest::{FileMeta, SegmentMeta};
+use hushlog_storage::segment::checked::CheckedFile;
+use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, SUMMARY_FILE, Segment};
+
+use super::cpu::ThreadCpu;
+use super::summary;
+
+/// Name of the file with the filter over the segment's log ids.
+pub(crate) const IDS_FILE: &str = "ids.bin";
+
+/// A segment could not be built or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A block of the log does not decode.
+    #[error("block {seq}: {source}")]
+    Block {
+        /// Its position.
+        seq: u64,
+        /// Why.
+        source: hushlog_record::block::Error,
+    },
+    /// The segment's rows.
+    #[error(transparent)]
+    Segment(#[from] segment::Error),
+    /// A file of the segment or its entry in the manifest.
+    #[error(transparent)]
+    Manifest(#[from] hushlog_storage::manifest::Error),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] hushlog_index::Error),
+    /// The summary or the id filter.
+    #[error(transparent)]
+    Sketch(#[from] hushlog_sketch::Error),
+    /// A batch is not of the schema.
+    #[error(transparent)]
+    Batch(#[from] hushlog_storage::batch::Error),
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] hushlog_storage::Error),
+}
+
+/// CPU nanoseconds by stage, for the benchmark.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BuildTimes {
+    /// Decoding blocks, sorting, writing and reading back the rows.
+    pub(crate) segment_nanos: u64,
+    /// Tokenising and building the index.
+    pub(crate) index_nanos: u64,
+}
+
+/// A segment on the disk and open.
+pub(crate) struct Built {
+    pub(crate) meta: SegmentMeta,
+    pub(crate) view: Arc<SegmentView>,
+    pub(crate) times: BuildTimes,
+}
+
+/// Builds the segment of `range` from the blocks of it; `None` when every row of it is skipped.
+pub(crate) fn build(
+    shard_folder: &Path,
+    range: Range<u64>,
+    blocks: &[TailBlock],
+) -> Result<Option<Built>, Error> {
+    let clock = ThreadCpu::start();
+    let rows = blocks.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    let filter = IdFilter::build(&log_ids(&rows));
+    let mut indexing = Indexing::new()?;
+    let written = segment::write(shard_folder, range, rows, |_, granule| indexing.add(granule));
+    let segment::Written { mut meta, segment } = match written {
+        Ok(written) => written,
+        Err(segment::Error::Empty { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (index, index_nanos) = indexing.finish()?;
+    let summary = summary::of_blocks(blocks);
+    let folder = shard_folder.join(meta.folder_name());
+    let derived = Derived { summary, filter };
+    meta.files.push(FileMeta::create(&folder, INDEX_FILE, &index)?);
+    meta.files.extend(derived.write(&folder)?);
+    let index = open_index(&folder, &meta)?;
+    let times = BuildTimes { segment_nanos: clock.nanos().saturating_sub(index_nanos), index_nanos };
+    let view = Arc::new(derived.into_view(meta.clone(), segment, index));
+    Ok(Some(Built { meta, view, times }))
+}
+
+/// Feeds granules to the index as they are read back, and counts its CPU time apart.
+struct Indexing {
+    builder: Builder,
+    failed: Option<hushlog_index::Error>,
+    nanos: u64,
+}
+
+impl Indexing {
+    fn new() -> Result<Self, Error> {
+        Ok(Self { builder: Builder::new(), failed: None, nanos: 0 })
+    }
+
+    fn add(&mut self, granule: &RecordBatch) {
+        let clock = ThreadCpu::start();
+        if self.failed.is_none() {
+            self.failed = self.builder.add(granule).err();
+        }
+        self.nanos += clock.nanos();
+    }
+
+    fn finish(self) -> Result<(Vec<u8>, u64), Error> {
+        if let Some(error) = self.failed {
+            return Err(error.into());
+        }
+        let clock = ThreadCpu::start();
+        let index = self.builder.finish()?;
+        Ok((index, self.nanos + clock.nanos()))
+    }
+}
+
+fn decode(block: &TailBlock) -> Result<BlockRows, Error> {
+    let columns =
+        block.block.columns().map_err(|source| Error::Block { seq: block.seq, source })?;
+    Ok(BlockRows { seq: block.seq, columns, skip: block.skip.to_vec() })
+}
+
+fn log_ids(blocks: &[BlockRows]) -> Vec<[u8; 16]> {
+    blocks
+        .iter()
+        .flat_map(|block| {
+            let kept = (0u32..).zip(&block.columns.log_id);
+            kept.filter(|(row, _)| !block.skip.iter().any(|skip| skip.contains(row)))
+                .map(|(_, id)| id.0)
+        })
+        .collect()
+}
+
+/// Opens a segment that the manifest lists. Index, summary and filter that are lost or damaged are
+/// rebuilt from the rows and replaced on the disk; damaged rows are an error.
+pub(crate) fn open(shard_folder: &Path, meta: &SegmentMeta) -> Result<SegmentView, Error> {
+    let segment = Segment::open(shard_folder, meta)?;
+    let folder = shard_folder.join(meta.folder_name());
+    let opened = Derived::read(&folder, meta).and_then(|derived| Ok((derived, open_index(&folder, meta)?)));
+    let (derived, index) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "derived files are rebuilt from the rows");
+            rebuild(&folder, meta, &segment)?
+        }
+    };
+    Ok(derived.into_view(meta.clone(), segment, index))
+}
+
+fn open_index(folder: &Path, meta: &SegmentMeta) -> Result<Index, Error> {
+    Ok(Index::open(CheckedFile::open(folder, meta.file(INDEX_FILE)?)?)?)
+}
+
+/// Deterministic builders give the bytes that the manifest lists, so it need not change.
+fn rebuild(
+    folder: &Path,
+    meta: &SegmentMeta,
+    segment: &Segment,
+) -> Result<(Derived, Index), Error> {
+    let granules: Vec<RecordBatch> = segment
+        .read(&segment.all_granules(), None)?
+        .into_iter()
+        .map(|(_, granule)| granule)
+        .collect();
+    let index = hushlog_index::build(&granules)?;
+    let derived = Derived {
+        summary: summary::of_granules(&granules)?,
+        filter: IdFilter::build(&summary::log_ids(&granules)?),
+    };
+    let mut written = derived.write(folder)?;
+    written.push(FileMeta::create(folder, INDEX_FILE, &index)?);
+    for file in written {
+        if meta.file(&file.name).is_ok_and(|listed| *listed != file) {
+            tracing::warn!(folder = %folder.display(), file = file.name, "it differs from what the manifest lists");
+        }
+    }
+    Ok((derived, Index::from_bytes(index)?))
+}
+
+/// What lies beside the rows and the index, small enough to be kept in memory.
+struct Derived {
+    summary: Summary,
+    filter: IdFilter,
+}
+
+impl Derived {
+    fn read(folder: &Path, meta: &SegmentMeta) -> Result<Self, Error> {
+        let read = |name| meta.file(name)?.read(folder);
+        Ok(Self {
+            summary: Summary::decode(&read(SUMMARY_FILE)?)?,
+            filter: IdFilter::decode(&read(IDS_FILE)?)?,
+        })
+    }
+
+    fn write(&self, folder: &Path) -> Result<Vec<FileMeta>, Error> {
+        Ok(vec![
+            FileMeta::create(folder, SUMMARY_FILE, &self.summary.encode())?,
+            FileMeta::create(folder, IDS_FILE, &self.filter.encode())?,
+        ])
+    }
+
+    fn into_view(self, meta: SegmentMeta, segment: Segment, index: Index) -> SegmentView {
+        SegmentView {
+            meta,
+            segment,
+            index: Some(Arc::new(index)),
+            summary: Some(Arc::new(self.summary)),
+            filter: Some(Arc::new(self.filter)),
+        }
+    }
+}

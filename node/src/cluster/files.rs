@@ -1,0 +1,183 @@
+//! Files of segments between nodes: serving them, and fetching those that a snapshot lists.
+//!
+//! What is fetched is verified against the manifest before it counts, and lies in its final folder
+//! only when every file of the segment is whole and synced. An interrupted fetch leaves a folder that
+//! no manifest lists, and the next attempt replaces it.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
+use hushlog_proto::hushlog::internal::v1::{FetchFileRequest, FileChunk};
+use hushlog_raft::{Connect, Installer, Lane};
+use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::files;
+use hushlog_storage::manifest::{FileMeta, SegmentMeta};
+use tokio::io::AsyncWriteExt;
+
+use super::replica::decode_manifest;
+
+/// Bytes of one piece on the wire.
+pub(crate) const CHUNK_BYTES: usize = 256 << 10;
+/// How long the next piece of a file may take.
+const CHUNK_DEADLINE: Duration = Duration::from_secs(10);
+/// What a segment is called while its files are fetched.
+const PARTIAL: &str = "fetching";
+
+/// Fetches over gRPC.
+pub(crate) struct Fetcher {
+    pub(crate) connect: Arc<dyn Connect>,
+    /// Folder of all shards' segments.
+    pub(crate) folder: PathBuf,
+}
+
+impl Installer for Fetcher {
+    fn fetch<'a>(
+        &'a self,
+        shard: ShardId,
+        sources: &'a [(NodeId, String)],
+        manifest: Bytes,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let manifest = decode_manifest(&manifest).map_err(|error| error.to_string())?;
+            let folder = self.folder.join(shard.to_string());
+            files::create_folder(&folder).map_err(|error| error.to_string())?;
+            for segment in &manifest.segments {
+                if !is_whole(&folder, segment) {
+                    self.fetch_segment(shard, sources, &folder, segment).await?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn is_whole(folder: &Path, segment: &SegmentMeta) -> bool {
+    let folder = folder.join(segment.folder_name());
+    segment.files.iter().all(|file| file.verify(&folder).is_ok())
+}
+
+impl Fetcher {
+    async fn fetch_segment(
+        &self,
+        shard: ShardId,
+        sources: &[(NodeId, String)],
+        folder: &Path,
+        segment: &SegmentMeta,
+    ) -> Result<(), String> {
+        let mut reasons = Vec::new();
+        for (node, addr) in sources {
+            match self.fetch_from(*node, addr, shard, folder, segment).await {
+                Ok(()) => {
+                    tracing::info!(%shard, from = segment.from, to = segment.to, node, "segment fetched");
+                    return Ok(());
+                }
+                Err(reason) => reasons.push(format!("node {node}: {reason}")),
+            }
+        }
+        Err(format!("segment {}..{}: {}", segment.from, segment.to, reasons.join("; ")))
+    }
+
+    async fn fetch_from(
+        &self,
+        node: NodeId,
+        addr: &str,
+        shard: ShardId,
+        folder: &Path,
+        segment: &SegmentMeta,
+    ) -> Result<(), String> {
+        let partial = folder.join(format!("{}.{PARTIAL}", segment.folder_name()));
+        let text = |error: hushlog_storage::Error| error.to_string();
+        files::remove_folder(&partial).map_err(text)?;
+        files::create_folder(&partial).map_err(text)?;
+        for file in &segment.files {
+            self.fetch_file(node, addr, shard, segment, file, &partial).await?;
+            file.verify(&partial).map_err(|error| error.to_string())?;
+        }
+        let target = folder.join(segment.folder_name());
+        files::remove_folder(&target).map_err(text)?;
+        std::fs::rename(&partial, &target).map_err(|error| error.to_string())?;
+        files::sync_folder(folder).map_err(text)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a file is named by all of these")]
+    async fn fetch_file(
+        &self,
+        node: NodeId,
+        addr: &str,
+        shard: ShardId,
+        segment: &SegmentMeta,
+        file: &FileMeta,
+        folder: &Path,
+    ) -> Result<(), String> {
+        let channel =
+            self.connect.channel(node, addr, Lane::Bulk).map_err(|status| status.to_string())?;
+        let request = FetchFileRequest {
+            group: shard.group(),
+            from: segment.from,
+            to: segment.to,
+            name: file.name.clone(),
+            offset: 0,
+        };
+        let mut client = NodeClient::new(channel);
+        let answer = tokio::time::timeout(CHUNK_DEADLINE, client.fetch_file(request));
+        let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
+        let mut chunks = answer.map_err(|status| status.message().to_owned())?.into_inner();
+        let path = folder.join(&file.name);
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        let mut out = tokio::fs::File::create(&path).await.map_err(failed)?;
+        let mut received = 0;
+        loop {
+            let next = tokio::time::timeout(CHUNK_DEADLINE, chunks.message()).await;
+            let next = next.map_err(|_| "the file stopped coming".to_owned())?;
+            let Some(chunk) = next.map_err(|status| status.message().to_owned())? else { break };
+            received += chunk.data.len() as u64;
+            if received > file.bytes {
+                return Err(format!("{} is longer than its manifest says", file.name));
+            }
+            out.write_all(&chunk.data).await.map_err(failed)?;
+        }
+        out.sync_all().await.map_err(failed)
+    }
+}
+
+/// Reads a file of a segment from `offset` on and hands it out in pieces; stops when nobody takes
+/// them. Blocking: run it on a thread that may wait.
+pub(crate) fn send_file(
+    path: &Path,
+    offset: u64,
+    mut send: impl FnMut(Result<FileChunk, tonic::Status>) -> bool,
+) {
+    let read = || -> std::io::Result<std::fs::File> {
+        let mut file = std::fs::File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(file)
+    };
+    let mut file = match read() {
+        Ok(file) => file,
+        Err(error) => {
+            send(Err(tonic::Status::not_found(error.to_string())));
+            return;
+        }
+    };
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) => {
+                let data = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
+                if !send(Ok(FileChunk { data })) {
+                    return;
+                }
+            }
+            Err(error) => {
+                send(Err(tonic::Status::data_loss(error.to_string())));
+                return;
+            }
+        }
+    }
+}

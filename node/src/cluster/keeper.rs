@@ -1,0 +1,165 @@
+//! Drives one replica: initialises its group, cuts, builds, closes it when its bucket is over, hands
+//! the lead back to the node that should have it.
+//!
+//! Everything here may be late or repeated without harm; what must be agreed goes through the group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushlog_raft::{MetaGroup, Positions, Table, meta};
+use hushlog_record::ShardId;
+use tokio::time::Instant;
+
+use super::BuildSeconds;
+use super::cut::TailSize;
+use super::replica::{Error, Replica};
+use super::replicas::Replicas;
+use super::settings::ClusterSettings;
+use crate::clock::Clock;
+use crate::offload::Offload;
+
+/// How often a replica is looked at when nothing wakes its keeper.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the preferred leader has for itself before others may initialise the group.
+const INITIALISE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a node must have been up before it takes a lead back.
+const TRANSFER_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a command of the leader to its own group may take.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+/// How far the preferred leader may be behind when the lead is handed to it, entries.
+const TRANSFER_LAG_MAX: u64 = 16;
+
+/// What a keeper works with.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) replicas: Replicas,
+    pub(crate) meta: MetaGroup,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) builder: Offload,
+    pub(crate) settings: ClusterSettings,
+    pub(crate) seconds: BuildSeconds,
+}
+
+impl Keeper {
+    /// Runs until its node stops it.
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let started = Instant::now();
+        let mut transferred = started;
+        let mut positions = self.replica.group.watch();
+        let mut initialised = !self.replica.group.is_pristine();
+        loop {
+            if !initialised {
+                initialised = self.initialise(started).await;
+            }
+            while let Some(times) = self.replica.build_next(&self.builder).await? {
+                self.seconds.add(times);
+            }
+            if self.replica.group.is_leader() {
+                self.lead(&mut transferred).await;
+            }
+            // Waking up early or late is harmless: the loop looks at the state itself.
+            let _timed_out = tokio::time::timeout(TICK, positions.changed()).await;
+            tokio::time::sleep(TICK / 4).await;
+        }
+    }
+
+    /// Gives a new group its members: the preferred leader at once, the others if it does not.
+    /// Whether nothing is left to do.
+    async fn initialise(&self, started: Instant) -> bool {
+        let Some(slot) = self.slot() else { return false };
+        if slot.preferred_leader != self.settings.node && started.elapsed() < INITIALISE_PATIENCE {
+            return self.replica.group.leader().is_some();
+        }
+        let outcome = self.replica.group.initialize(self.replicas.members(&slot)).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(shard = %self.replica.shard, %error, "the group was not initialised here");
+        }
+        outcome.is_ok()
+    }
+
+    fn slot(&self) -> Option<meta::Slot> {
+        self.meta.state().slot(self.replica.shard).cloned()
+    }
+
+    async fn lead(&self, transferred: &mut Instant) {
+        let shard = self.replica.shard;
+        let state = self.meta.state();
+        let Some(bucket) = state.buckets.get(&shard.bucket) else { return };
+        let deadline = Instant::now() + COMMAND_DEADLINE;
+        let group = &self.replica.group;
+        let positions = self.replica.positions();
+        let outcome = if bucket.closed_at.is_some() && !positions.closed {
+            group.close(deadline).await.map(|()| "closed")
+        } else if bucket.closed_at.is_none() && !positions.inherited {
+            match self.predecessors(&state) {
+                Some(table) => group.inherit(table, deadline).await.map(|()| "inherited"),
+                None => return,
+            }
+        } else if self.cut_is_due(&positions) {
+            group.cut(deadline).await.map(|_| "cut")
+        } else {
+            return self.hand_back(&state, transferred).await;
+        };
+        match outcome {
+            Ok(step) => tracing::debug!(%shard, step, "shard moved on"),
+            Err(error) => tracing::debug!(%shard, %error, "shard could not move on yet"),
+        }
+    }
+
+    /// The request keys of the bucket before, once all its shards are closed here.
+    fn predecessors(&self, state: &meta::State) -> Option<Table> {
+        let mut table = Table::default();
+        let Some(before) = state.buckets.get(&(self.replica.shard.bucket - 1)) else {
+            return Some(table);
+        };
+        for (shard, _) in before.shards() {
+            let replica = self.replicas.get(shard)?;
+            if !replica.positions().closed {
+                return None;
+            }
+            table.merge(replica.group.producers());
+        }
+        Some(table)
+    }
+
+    fn cut_is_due(&self, positions: &Positions) -> bool {
+        let view = self.replica.group.view();
+        let oldest = view.tail.iter().find(|block| block.seq >= positions.cut_to);
+        let now = self.clock.now();
+        let age = oldest.map_or(0, |block| now.nanos() - block.block.header().admitted_at.nanos());
+        let (node_bytes, largest) = self.replicas.tail_bytes();
+        self.settings.cut.is_due(TailSize {
+            bytes: positions.uncut_bytes,
+            age: Duration::from_nanos(u64::try_from(age).unwrap_or(0)),
+            largest: largest == Some(self.replica.shard),
+            node_bytes,
+        })
+    }
+
+    /// Gives the lead to the node that should have it, when that node follows closely.
+    async fn hand_back(&self, state: &meta::State, transferred: &mut Instant) {
+        let Some(slot) = state.slot(self.replica.shard) else { return };
+        let preferred = slot.preferred_leader;
+        if preferred == self.settings.node || transferred.elapsed() < TRANSFER_PAUSE {
+            return;
+        }
+        let status = self.replica.group.status();
+        let close = status.members.iter().any(|member| {
+            member.node == preferred && member.lag.is_some_and(|lag| lag <= TRANSFER_LAG_MAX)
+        });
+        if close {
+            *transferred = Instant::now();
+            tracing::info!(shard = %self.replica.shard, preferred, "handing the lead back");
+            if let Err(error) = self.replica.group.transfer_leader(preferred).await {
+                tracing::debug!(shard = %self.replica.shard, %error, "the lead stays");
+            }
+        }
+    }
+}
+
+/// The shard that a keeper's task is named after.
+pub(crate) fn task_name(shard: ShardId) -> String {
+    format!("shard {shard}")
+}

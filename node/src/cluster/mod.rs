@@ -1,0 +1,383 @@
+//! The cluster as this node sees it: the shard map, the replicas here, the way to every leader.
+//!
+//! It decides where records go and who holds them; it never looks at a record.
+
+pub(crate) mod buckets;
+pub(crate) mod build;
+pub(crate) mod cpu;
+pub mod cut;
+mod describe;
+pub(crate) mod execute;
+mod files;
+pub mod join;
+mod keeper;
+mod placement;
+pub(crate) mod question;
+pub(crate) mod replica;
+mod replicas;
+pub mod secret;
+mod service;
+pub mod settings;
+mod sink;
+mod summary;
+mod tail;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushlog_raft::{Connect, Context, Groups, MetaGroup, Role, Status, meta};
+use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::writer::WriterHandle;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tonic::service::RoutesBuilder;
+
+use crate::clock::Clock;
+use crate::metrics::Registry;
+use crate::offload::Offload;
+use crate::tasks::{Policy, Tasks};
+
+use buckets::BucketKeeper;
+use files::Fetcher;
+use keeper::Keeper;
+use replicas::Replicas;
+use secret::Secret;
+pub use settings::ClusterSettings;
+
+/// Largest message between nodes.
+pub(crate) const MESSAGE_BYTES_MAX: usize = hushlog_raft::limits::MESSAGE_BYTES_MAX;
+/// How often the shard map is compared with what is open here.
+const MAP_TICK: Duration = Duration::from_millis(200);
+/// How long a node tries to register itself before it looks again.
+const REGISTER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a cluster is made of.
+pub struct Parts {
+    /// Settings.
+    pub settings: ClusterSettings,
+    /// The cluster's id and key.
+    pub secret: Secret,
+    /// Folder of all segments.
+    pub segments: PathBuf,
+    /// The node's writer.
+    pub writer: WriterHandle,
+    /// How to reach peers.
+    pub connect: Arc<dyn Connect>,
+    /// Time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Threads for queries.
+    pub offload: Offload,
+    /// Threads for building segments.
+    pub builder: Offload,
+    /// Where tasks run.
+    pub tasks: Tasks,
+    /// Where numbers go.
+    pub registry: Registry,
+}
+
+/// A cheap handle.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: ClusterSettings,
+    secret: Secret,
+    context: Context,
+    meta: MetaGroup,
+    replicas: Replicas,
+    connect: Arc<dyn Connect>,
+    clock: Arc<dyn Clock>,
+    offload: Offload,
+    builder: Offload,
+    tasks: Tasks,
+    build_seconds: BuildSeconds,
+    initialised: Mutex<bool>,
+}
+
+/// CPU time of builds, by stage.
+#[derive(Clone)]
+pub(crate) struct BuildSeconds {
+    segment: crate::metrics::Seconds,
+    index: crate::metrics::Seconds,
+}
+
+impl BuildSeconds {
+    fn new(registry: &Registry) -> Self {
+        let stage = |stage| {
+            registry.seconds(
+                "hushlog_node_stage_cpu_seconds_total",
+                "CPU time by stage.",
+                &[("stage", stage)],
+            )
+        };
+        Self { segment: stage("segment"), index: stage("index") }
+    }
+
+    pub(crate) fn add(&self, times: build::BuildTimes) {
+        self.segment.add_nanos(times.segment_nanos);
+        self.index.add_nanos(times.index_nanos);
+    }
+}
+
+/// The cluster could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A group.
+    #[error(transparent)]
+    Raft(#[from] hushlog_raft::Error),
+    /// A replica.
+    #[error(transparent)]
+    Replica(#[from] replica::Error),
+}
+
+impl Cluster {
+    /// Opens the meta group and every replica that its last state places here.
+    ///
+    /// # Errors
+    /// When what is on the disk cannot be used.
+    pub async fn open(parts: Parts) -> Result<Self, Error> {
+        let context = Context {
+            node: parts.settings.node,
+            cluster: parts.secret.cluster,
+            writer: parts.writer,
+            connect: Arc::clone(&parts.connect),
+            settings: parts.settings.raft.clone(),
+            groups: Groups::new(),
+        };
+        let meta = MetaGroup::open(&context).await?;
+        let installer = Arc::new(Fetcher {
+            connect: Arc::clone(&parts.connect),
+            folder: parts.segments.clone(),
+        });
+        let replicas =
+            Replicas::new(context.clone(), installer, parts.segments, parts.settings.clone());
+        let cluster = Self {
+            inner: Arc::new(Inner {
+                settings: parts.settings,
+                secret: parts.secret,
+                context,
+                meta,
+                replicas,
+                connect: parts.connect,
+                clock: parts.clock,
+                offload: parts.offload,
+                builder: parts.builder,
+                tasks: parts.tasks,
+                build_seconds: BuildSeconds::new(&parts.registry),
+                initialised: Mutex::new(false),
+            }),
+        };
+        cluster.open_replicas().await?;
+        Ok(cluster)
+    }
+
+    /// Adds this node's services for the other nodes.
+    pub fn add_services(&self, routes: &mut RoutesBuilder) {
+        routes.add_service(hushlog_raft::service(&self.inner.context));
+        routes.add_service(service::service(self.clone(), self.inner.secret.clone()));
+    }
+
+    /// Starts everything that runs by itself. The services must be reachable by now.
+    pub fn run(&self) {
+        let keeper = BucketKeeper {
+            meta: self.inner.meta.clone(),
+            clock: Arc::clone(&self.inner.clock),
+            settings: self.inner.settings.clone(),
+            cluster: self.inner.secret.cluster,
+        };
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            loop {
+                if let Err(error) = keeper.tick().await {
+                    tracing::debug!(%error, "the bucket keeper tries again");
+                }
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok::<(), Error>(()),
+                    () = tokio::time::sleep(buckets::TICK) => {}
+                }
+            }
+        };
+        self.inner.tasks.spawn("bucket keeper", Policy::Fatal, ticks);
+        let cluster = self.clone();
+        self.inner.tasks.spawn("shard map", Policy::Fatal, async move { cluster.follow_map().await });
+        for replica in self.inner.replicas.all() {
+            self.keep(replica);
+        }
+    }
+
+    async fn follow_map(&self) -> Result<(), Error> {
+        let stop = self.inner.tasks.stop_token();
+        let mut map = self.inner.meta.watch();
+        let mut registered = false;
+        loop {
+            self.initialise_meta().await;
+            if !registered {
+                registered = self.register().await;
+            }
+            for replica in self.open_replicas().await? {
+                self.keep(replica);
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = map.changed() => {}
+                () = tokio::time::sleep(MAP_TICK) => {}
+            }
+        }
+    }
+
+    async fn open_replicas(&self) -> Result<Vec<Arc<replica::Replica>>, Error> {
+        Ok(self.inner.replicas.open_missing(&self.inner.meta.state()).await?)
+    }
+
+    fn keep(&self, replica: Arc<replica::Replica>) {
+        let keeper = Keeper {
+            replicas: self.inner.replicas.clone(),
+            meta: self.inner.meta.clone(),
+            clock: Arc::clone(&self.inner.clock),
+            builder: self.inner.builder.clone(),
+            settings: self.inner.settings.clone(),
+            seconds: self.inner.build_seconds.clone(),
+            replica,
+        };
+        let stop = self.inner.tasks.stop_token();
+        self.inner.tasks.spawn_restarting(keeper::task_name(keeper.replica.shard), move || {
+            let (keeper, stop) = (keeper.clone(), stop.clone());
+            async move {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Ok(()),
+                    outcome = keeper.run() => outcome,
+                }
+            }
+        });
+    }
+
+    /// The first node initialises the meta group, once.
+    async fn initialise_meta(&self) {
+        if *self.inner.initialised.lock() || !self.inner.settings.is_first() {
+            return;
+        }
+        if self.inner.meta.is_pristine() {
+            let members = self.inner.replicas.all_members();
+            if let Err(error) = self.inner.meta.initialize(members).await {
+                tracing::debug!(%error, "the meta group was not initialised here");
+                return;
+            }
+        }
+        *self.inner.initialised.lock() = true;
+    }
+
+    /// Tells the cluster this node's addresses.
+    async fn register(&self) -> bool {
+        let Some(own) = self.inner.settings.own() else { return true };
+        if self.inner.meta.state().nodes.get(&own.id) == Some(own) {
+            return true;
+        }
+        let deadline = Instant::now() + REGISTER_DEADLINE;
+        let outcome = self.inner.meta.propose(meta::Command::RegisterNode(own.clone()), deadline).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(%error, "not registered yet");
+        }
+        outcome.is_ok()
+    }
+
+    /// Gives up every lead to the voter that follows most closely, so that a restart costs no
+    /// election timeout.
+    pub async fn step_down(&self) {
+        for group in self.inner.context.groups.shards() {
+            if let Some(successor) = successor(&group.status(), self.inner.settings.node)
+                && let Err(error) = group.transfer_leader(successor).await
+            {
+                tracing::debug!(shard = %group.shard(), %error, "the lead was not handed over");
+            }
+        }
+        if let Some(successor) = successor(&self.inner.meta.status(), self.inner.settings.node)
+            && let Err(error) = self.inner.meta.transfer_leader(successor).await
+        {
+            tracing::debug!(%error, "the lead of the meta group was not handed over");
+        }
+    }
+
+    /// Stops the groups.
+    pub async fn shutdown(&self) {
+        for group in self.inner.context.groups.shards() {
+            group.shutdown().await;
+        }
+        self.inner.meta.shutdown().await;
+    }
+
+    /// Whether this node can take traffic.
+    ///
+    /// # Errors
+    /// The reason in one sentence.
+    pub fn ready(&self) -> Result<(), String> {
+        if let Some(reason) = self.inner.context.writer.failed().borrow().as_ref() {
+            return Err(format!("writes have stopped after a failure: {reason}"));
+        }
+        let state = self.inner.meta.state();
+        let Some(bucket) = state.open_bucket() else {
+            return Err("no bucket is open yet".into());
+        };
+        for (shard, slot) in bucket.shards() {
+            if !slot.voters.contains(&self.inner.settings.node) {
+                continue;
+            }
+            let Some(replica) = self.inner.replicas.get(shard) else {
+                return Err(format!("shard {shard} is not open here yet"));
+            };
+            if replica.group.leader().is_none() {
+                return Err(format!("shard {shard} has no leader"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settings(&self) -> &ClusterSettings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn replicas(&self) -> &Replicas {
+        &self.inner.replicas
+    }
+
+    pub(crate) fn meta(&self) -> &MetaGroup {
+        &self.inner.meta
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.inner.context
+    }
+
+    pub(crate) fn connect(&self) -> &Arc<dyn Connect> {
+        &self.inner.connect
+    }
+
+    /// The shard of the open bucket that takes this service's records.
+    pub(crate) fn shard_of(&self, service: &str) -> Option<ShardId> {
+        let state = self.inner.meta.state();
+        let bucket = state.open_bucket()?;
+        let slot = slot_of(service, bucket.slots.len())?;
+        Some(ShardId { bucket: bucket.bucket, slot })
+    }
+}
+
+/// The slot of a service among `slots`: the same on every node and in every release.
+pub(crate) fn slot_of(service: &str, slots: usize) -> Option<u16> {
+    let hash = hushlog_record::id::stable_hash(&[b"slot", service.as_bytes()]);
+    u16::try_from(hash.checked_rem(slots as u64)?).ok()
+}
+
+/// Who should lead instead of this node, if it leads and is not alone.
+fn successor(status: &Status, own: NodeId) -> Option<NodeId> {
+    if status.role != Role::Leader {
+        return None;
+    }
+    let others = status.members.iter().filter(|member| member.voter && member.node != own);
+    let follower = others.filter_map(|member| Some((member.lag?, member.node))).min();
+    follower.map(|(_, node)| node)
+}

@@ -1,0 +1,104 @@
+//! What a shard can be asked, here or on another node, and what it answers.
+
+use hushlog_query::{Budget, Partial, Plan, TopK, TopKPartial, View};
+use hushlog_record::LogId;
+
+const KIND_PLAN: u8 = 1;
+const KIND_LOOKUP: u8 = 2;
+const KIND_TOP_K: u8 = 3;
+
+/// A question to one shard.
+pub(crate) enum Question {
+    /// Hits, totals and aggregations.
+    Plan(Plan),
+    /// One record by its id; `plan` asks for exactly that, the id chooses segments.
+    Lookup {
+        /// The id.
+        id: LogId,
+        /// The plan that finds it.
+        plan: Plan,
+    },
+    /// Counts of exceptions.
+    TopK(TopK),
+}
+
+/// The answer of one shard.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// To a plan or a look-up.
+    Partial(Partial),
+    /// To a count of exceptions.
+    TopK(TopKPartial),
+}
+
+impl Question {
+    /// Answers it from one shard. CPU work.
+    pub(crate) fn answer(
+        &self,
+        mut view: View,
+        budget: &Budget,
+    ) -> Result<Reply, hushlog_query::Error> {
+        match self {
+            Self::Plan(plan) => hushlog_query::execute(plan, &view, budget).map(Reply::Partial),
+            Self::Lookup { id, plan } => {
+                view.segments.retain(|segment| segment.may_hold(*id));
+                hushlog_query::execute(plan, &view, budget).map(Reply::Partial)
+            }
+            Self::TopK(request) => {
+                hushlog_query::topk::top_k(request, &view, budget).map(Reply::TopK)
+            }
+        }
+    }
+
+    /// The bytes for another node: a kind, then what that kind needs.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (kind, body) = match self {
+            Self::Plan(plan) => (KIND_PLAN, plan.encode()),
+            Self::Lookup { id, .. } => (KIND_LOOKUP, id.0.to_vec()),
+            Self::TopK(request) => (KIND_TOP_K, request.encode()),
+        };
+        let mut bytes = vec![kind];
+        bytes.extend(body);
+        bytes
+    }
+
+    /// Reads the bytes from another node.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let text = |error: hushlog_query::Error| error.to_string();
+        match bytes.split_first() {
+            Some((&KIND_PLAN, body)) => Plan::decode(body).map(Self::Plan).map_err(text),
+            Some((&KIND_LOOKUP, body)) => {
+                let id = body.try_into().map_err(|_| "the id is damaged")?;
+                Self::lookup(LogId(id)).map_err(text)
+            }
+            Some((&KIND_TOP_K, body)) => TopK::decode(body).map(Self::TopK).map_err(text),
+            _ => Err("the question is of another release".into()),
+        }
+    }
+
+    /// Asks for one record.
+    pub(crate) fn lookup(id: LogId) -> Result<Self, hushlog_query::Error> {
+        Ok(Self::Lookup { id, plan: hushlog_query::lookup_plan(id)? })
+    }
+
+    /// Reads a reply to this question.
+    pub(crate) fn decode_reply(&self, bytes: &[u8]) -> Result<Reply, String> {
+        match self {
+            Self::Plan(plan) | Self::Lookup { plan, .. } => {
+                Partial::decode(plan, bytes).map(Reply::Partial)
+            }
+            Self::TopK(_) => TopKPartial::decode(bytes).map(Reply::TopK),
+        }
+        .map_err(|error| error.to_string())
+    }
+}
+
+impl Reply {
+    /// The bytes for the coordinator.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Partial(partial) => partial.encode(),
+            Self::TopK(partial) => partial.encode(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What this node does for the others: runs plans on its replicas, hands out files of segments and
+//! the cluster's secret.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::BoxStream;
+use hushlog_proto::hushlog::internal::v1 as pb;
+use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
+use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
+use hushlog_record::ShardId;
+use hushlog_storage::manifest::FileMeta;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::files::send_file;
+use super::execute::Refusal;
+use super::question::{Question, Reply};
+use super::replica::decode_manifest;
+use super::secret::Secret;
+use super::{Cluster, MESSAGE_BYTES_MAX};
+
+/// Pieces of a file that wait for the network.
+const CHUNKS_IN_FLIGHT: usize = 4;
+
+/// The service of this node.
+pub(crate) fn service(cluster: Cluster, secret: Secret) -> NodeServer<impl Node> {
+    let server = NodeServer::new(Service { cluster, secret });
+    server.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+struct Service {
+    cluster: Cluster,
+    secret: Secret,
+}
+
+impl Service {
+    async fn answer_committed(
+        &self,
+        shard: ShardId,
+        question: &Arc<Question>,
+        deadline: Instant,
+    ) -> Result<Reply, Refusal> {
+        let replica = self.cluster.replicas().get(shard);
+        let replica = replica.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))?;
+        let barrier = replica.group.read_barrier(deadline).await;
+        barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        self.cluster.answer_here(shard, question, 0, deadline).await
+    }
+}
+
+#[tonic::async_trait]
+impl Node for Service {
+    async fn search(
+        &self,
+        request: Request<pb::ShardSearchRequest>,
+    ) -> Result<Response<pb::ShardSearchResponse>, Status> {
+        let request = request.into_inner();
+        let question =
+            Arc::new(Question::decode(&request.question).map_err(Status::invalid_argument)?);
+        let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.into());
+        let committed = request.committed;
+        let shards = request.shards.into_iter().map(|position| {
+            let question = Arc::clone(&question);
+            async move {
+                let outcome = match ShardId::from_group(position.group) {
+                    None => Err(Refusal::Unavailable("not a shard".into())),
+                    Some(shard) if committed => {
+                        self.answer_committed(shard, &question, deadline).await
+                    }
+                    Some(shard) => {
+                        let read_to = position.applied_at_least;
+                        self.cluster.answer_here(shard, &question, read_to, deadline).await
+                    }
+                };
+                let outcome = match outcome {
+                    Ok(reply) => Outcome::Reply(reply.encode().into()),
+                    Err(Refusal::Unavailable(reason)) => Outcome::Unavailable(reason),
+                    Err(Refusal::Request(reason)) => Outcome::Refused(reason),
+                };
+                pb::ShardResult { group: position.group, outcome: Some(outcome) }
+            }
+        });
+        Ok(Response::new(pb::ShardSearchResponse { results: join_all(shards).await }))
+    }
+
+    type FetchFileStream = BoxStream<'static, Result<pb::FileChunk, Status>>;
+
+    async fn fetch_file(
+        &self,
+        request: Request<pb::FetchFileRequest>,
+    ) -> Result<Response<Self::FetchFileStream>, Status> {
+        let request = request.into_inner();
+        let replica = ShardId::from_group(request.group)
+            .and_then(|shard| self.cluster.replicas().get(shard))
+            .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
+        let manifest = decode_manifest(&replica.group.view().manifest)
+            .map_err(|error| Status::data_loss(error.to_string()))?;
+        let segment = manifest
+            .segments
+            .iter()
+            .find(|segment| segment.from == request.from && segment.to == request.to)
+            .ok_or_else(|| Status::not_found("the segment is not on this node"))?;
+        // The name comes from the manifest, never from the request: no path can be smuggled in.
+        let file: &FileMeta =
+            segment.file(&request.name).map_err(|_| Status::not_found("no such file"))?;
+        let path = replica.folder().join(segment.folder_name()).join(&file.name);
+        let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let offset = request.offset;
+        tokio::task::spawn_blocking(move || {
+            send_file(&path, offset, |chunk| sender.blocking_send(chunk).is_ok());
+        });
+        Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+    }
+
+    async fn join_secret(
+        &self,
+        request: Request<pb::JoinSecretRequest>,
+    ) -> Result<Response<pb::JoinSecretResponse>, Status> {
+        let node = request.into_inner().node_id;
+        if !self.cluster.settings().peers.iter().any(|peer| peer.id == node) {
+            return Err(Status::permission_denied(format!("node {node} is not one of the peers")));
+        }
+        Ok(Response::new(pb::JoinSecretResponse { secret: self.secret.to_bytes().into() }))
+    }
+}

@@ -1,0 +1,261 @@
+//! The coordinator as the APIs see it: JSON in, JSON out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hushlog_query::position::Order;
+use hushlog_query::request::Consistency;
+use hushlog_query::topk::{self, Params, TopKPartial};
+use hushlog_query::{Envelope, Hit, Partial, Plan, Shards, TopK, hit};
+use hushlog_record::{ExceptionId, LogId};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Coordinator;
+use crate::api::{self, Answer, Reader};
+use crate::cluster::question::{Question, Reply};
+use crate::error::{Failure, Kind};
+
+fn refused(error: &hushlog_query::Error) -> Failure {
+    let kind = match error {
+        hushlog_query::Error::Query(_) => Kind::InvalidQuery,
+        hushlog_query::Error::Timeout | hushlog_query::Error::Cancelled => Kind::DeadlineExceeded,
+        hushlog_query::Error::Damaged(_) | hushlog_query::Error::Data(_) => Kind::Internal,
+        _ => Kind::InvalidArgument,
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match error {
+        hushlog_query::Error::Query(error) => failure.at(error.position),
+        _ => failure,
+    }
+}
+
+fn invalid(reason: String) -> Failure {
+    Failure::new(Kind::InvalidArgument, reason)
+}
+
+fn incomplete(shards: &Shards) -> Failure {
+    let message =
+        format!("{} of {} shards did not answer; try again in a moment", shards.failed, shards.total);
+    Failure::new(Kind::Incomplete, message)
+}
+
+fn partials(replies: Vec<Reply>) -> Vec<Partial> {
+    let partial = |reply| match reply {
+        Reply::Partial(partial) => Some(partial),
+        Reply::TopK(_) => None,
+    };
+    replies.into_iter().filter_map(partial).collect()
+}
+
+fn counts(replies: Vec<Reply>) -> Vec<TopKPartial> {
+    let count = |reply| match reply {
+        Reply::TopK(partial) => Some(partial),
+        Reply::Partial(_) => None,
+    };
+    replies.into_iter().filter_map(count).collect()
+}
+
+fn millis(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A plan and the merged answer to it.
+struct Merged {
+    answer: hushlog_query::Answer,
+    shards: Shards,
+}
+
+impl Coordinator {
+    async fn ask(
+        &self,
+        plan: Plan,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Merged, Failure> {
+        let (gathered, question) =
+            self.gather(Question::Plan(plan), consistency, deadline).await.map_err(invalid)?;
+        let shards = gathered.shards;
+        let merged = self.offload.run(move || match &*question {
+            Question::Plan(plan) => hushlog_query::merge(plan, partials(gathered.replies)),
+            Question::Lookup { .. } | Question::TopK(_) => Err(hushlog_query::Error::Damaged("a plan")),
+        });
+        let answer = merged.await?.map_err(|error| refused(&error))?;
+        Ok(Merged { answer, shards })
+    }
+
+    async fn search_for(&self, body: Bytes, mut deadline: Instant) -> Result<Answer, Failure> {
+        let started = Instant::now();
+        let plan = Plan::new(&body, self.clock.now()).map_err(|error| refused(&error))?;
+        if let Some(timeout) = plan.request.timeout_ms {
+            deadline = deadline.min(started + Duration::from_millis(timeout));
+        }
+        let (consistency, allow_partial) = (plan.request.consistency, plan.request.allow_partial);
+        let merged = self.ask(plan, consistency, deadline).await?;
+        let shards = merged.shards;
+        let partial = shards.is_partial();
+        if partial && !allow_partial {
+            return Err(incomplete(&shards));
+        }
+        let query_id = self.query_id();
+        let answer = merged.answer;
+        let render = move || {
+            let envelope = Envelope { query_id, shards, execution_time_ms: millis(started) };
+            answer.json(&envelope)
+        };
+        Ok(Answer { json: self.offload.run(render).await?.into(), partial })
+    }
+
+    /// The record with this id, wherever it is.
+    async fn find(&self, id: LogId, deadline: Instant) -> Result<Option<Hit>, Failure> {
+        let question = Question::lookup(id).map_err(|error| refused(&error))?;
+        let gathered = self.gather(question, Consistency::Committed, deadline).await;
+        let (gathered, _) = gathered.map_err(invalid)?;
+        let hits = partials(gathered.replies).into_iter().flat_map(|partial| partial.hits);
+        match hits.min_by_key(|hit| hit.position) {
+            Some(hit) => Ok(Some(hit)),
+            None if gathered.shards.is_partial() => Err(incomplete(&gathered.shards)),
+            None => Ok(None),
+        }
+    }
+
+    async fn context_of(
+        &self,
+        id: LogId,
+        before: u32,
+        after: u32,
+        deadline: Instant,
+    ) -> Result<Option<Answer>, Failure> {
+        let started = Instant::now();
+        let Some(found) = self.find(id, deadline).await? else { return Ok(None) };
+        let (earlier, later) = tokio::try_join!(
+            self.neighbours(&found, Order::Descending, before, deadline),
+            self.neighbours(&found, Order::Ascending, after, deadline),
+        )?;
+        let logs = |hits: &[Hit]| hits.iter().map(log).collect::<Vec<_>>();
+        let mut earlier_logs = logs(&earlier.answer.hits);
+        earlier_logs.reverse();
+        let partial = earlier.shards.is_partial() || later.shards.is_partial();
+        let shards = if earlier.shards.is_partial() { earlier.shards } else { later.shards };
+        let body = format!(
+            "{{\"before\":[{}],\"log\":{},\"after\":[{}],\"shards\":{},\"partial\":{partial},\"execution_time_ms\":{}}}",
+            earlier_logs.join(","),
+            log(&found),
+            logs(&later.answer.hits).join(","),
+            shards.json(),
+            millis(started)
+        );
+        Ok(Some(Answer { json: body.into(), partial }))
+    }
+
+    /// Records of the same service and host on one side of a hit, the nearest first.
+    async fn neighbours(
+        &self,
+        hit: &Hit,
+        order: Order,
+        count: u32,
+        deadline: Instant,
+    ) -> Result<Merged, Failure> {
+        let record = &hit.record;
+        let mut filters = json!({"services": [record.service_name]});
+        if !record.host.is_empty()
+            && let Some(filters) = filters.as_object_mut()
+        {
+            filters.insert("fields".into(), json!({"host": record.host}));
+        }
+        let direction = if order == Order::Ascending { "asc" } else { "desc" };
+        let body = json!({
+            "filters": filters,
+            "sort": {"field": "timestamp", "order": direction},
+            "limit": count,
+            "search_after": hit.position.token(order),
+        });
+        let plan = Plan::new(body.to_string().as_bytes(), self.clock.now());
+        let plan = plan.map_err(|error| refused(&error))?;
+        self.ask(plan, Consistency::Committed, deadline).await
+    }
+
+    async fn top_k_of(&self, asked: api::TopK, deadline: Instant) -> Result<Answer, Failure> {
+        let started = Instant::now();
+        let params = Params {
+            k: Some(asked.k.into()),
+            window: Some(asked.window),
+            service: asked.service,
+            environment: asked.environment,
+            end: Some(asked.end.to_string()),
+            tumbling: asked.tumbling,
+            group_by: asked.fold_services.then(|| "type".to_owned()),
+        };
+        let request = TopK::new(params, self.clock.now()).map_err(|error| refused(&error))?;
+        let question = Question::TopK(request.clone());
+        let gathered = self.gather(question, Consistency::Committed, deadline).await;
+        let (gathered, _) = gathered.map_err(invalid)?;
+        let shards = gathered.shards;
+        let counts = counts(gathered.replies);
+        let render = move || topk::render(&request, &counts, &shards, millis(started));
+        let json = self.offload.run(render).await?.into();
+        Ok(Answer { json, partial: shards.is_partial() })
+    }
+
+    async fn exception_of(
+        &self,
+        id: ExceptionId,
+        window: Duration,
+        deadline: Instant,
+    ) -> Result<Option<Answer>, Failure> {
+        let window = format!("{}s", window.as_secs());
+        let plan = hushlog_query::exception::plan(id, Some(&window), self.clock.now());
+        let plan = plan.map_err(|error| refused(&error))?;
+        let merged = self.ask(plan, Consistency::Committed, deadline).await?;
+        let partial = merged.shards.is_partial();
+        match hushlog_query::exception::render(id, &merged.answer) {
+            Some(json) => Ok(Some(Answer { json: json.into(), partial })),
+            None if partial => Err(incomplete(&merged.shards)),
+            None => Ok(None),
+        }
+    }
+}
+
+fn log(hit: &Hit) -> String {
+    let mut out = String::new();
+    hit::write_json(&hit.record, &mut out);
+    out
+}
+
+impl Reader for Coordinator {
+    fn search(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(self.search_for(body, deadline))
+    }
+
+    fn get(&self, id: LogId, deadline: Instant) -> BoxFuture<'_, Result<Option<Bytes>, Failure>> {
+        Box::pin(async move { Ok(self.find(id, deadline).await?.map(|hit| log(&hit).into())) })
+    }
+
+    fn context(
+        &self,
+        id: LogId,
+        before: u32,
+        after: u32,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        Box::pin(self.context_of(id, before, after, deadline))
+    }
+
+    fn top_k(
+        &self,
+        question: api::TopK,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(self.top_k_of(question, deadline))
+    }
+
+    fn exception(
+        &self,
+        id: ExceptionId,
+        window: Duration,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        Box::pin(self.exception_of(id, window, deadline))
+    }
+}

@@ -1,0 +1,59 @@
+//! Which shards a question concerns: by service, and by the event times of shards that take no more.
+
+use hushlog_query::plan::Interval;
+use hushlog_record::ShardId;
+
+use crate::cluster::question::Question;
+use crate::cluster::{Cluster, slot_of};
+
+/// The shards to ask, oldest bucket first, and how many were left out because they cannot hold a row.
+pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u64) {
+    let state = cluster.meta().state();
+    let services = services(question);
+    let time = time(question);
+    let mut asked = Vec::new();
+    let mut pruned = 0;
+    for bucket in state.buckets.values() {
+        let slots = services.as_ref().map(|services| {
+            services.iter().filter_map(|s| slot_of(s, bucket.slots.len())).collect::<Vec<_>>()
+        });
+        for (shard, _) in bucket.shards() {
+            let wanted = slots.as_ref().is_none_or(|slots| slots.contains(&shard.slot));
+            if wanted && may_overlap(cluster, shard, time) {
+                asked.push(shard);
+            } else {
+                pruned += 1;
+            }
+        }
+    }
+    (asked, pruned)
+}
+
+/// Whether everything that the shard will ever hold is applied here: it is closed.
+pub(super) fn is_complete_here(cluster: &Cluster, shard: ShardId) -> bool {
+    cluster.replicas().get(shard).is_some_and(|replica| replica.positions().closed)
+}
+
+fn services(question: &Question) -> Option<Vec<&str>> {
+    match question {
+        Question::Plan(plan) => plan.services(),
+        Question::Lookup { .. } => None,
+        Question::TopK(request) => request.service.as_deref().map(|service| vec![service]),
+    }
+}
+
+fn time(question: &Question) -> Interval {
+    match question {
+        Question::Plan(plan) => plan.time,
+        Question::Lookup { .. } => Interval::ALL,
+        Question::TopK(request) => request.time(),
+    }
+}
+
+fn may_overlap(cluster: &Cluster, shard: ShardId, time: Interval) -> bool {
+    if !is_complete_here(cluster, shard) {
+        return true;
+    }
+    let Some(replica) = cluster.replicas().get(shard) else { return true };
+    replica.time_bounds().is_some_and(|(min, max)| time.overlaps(min, max))
+}
