@@ -19,7 +19,7 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Keeps one connection per peer and lane.
 #[derive(Default)]
-pub struct Peers {
+pub(crate) struct Peers {
     channels: Mutex<BTreeMap<(String, Lane), Channel>>,
 }
 
