@@ -200,6 +200,7 @@ impl Cluster {
         let shards = self.shards.clone();
         let installer = self.installers[&id].clone();
         let inside = context.clone();
+        let runtime_of_the_node = runtime.handle().clone();
         let open = runtime.spawn(async move {
             let context = inside;
             listener.set_nonblocking(true).unwrap();
