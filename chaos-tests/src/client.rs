@@ -40,7 +40,10 @@ impl Reply {
 impl Client {
     /// A client whose every call ends within `deadline`.
     pub fn new(deadline: Duration) -> Self {
-        Self { pool: Pool::builder(TokioExecutor::new()).build_http(), deadline }
+        Self {
+            pool: Pool::builder(TokioExecutor::new()).build_http(),
+            deadline,
+        }
     }
 
     /// Sends one request and reads the whole answer.
@@ -62,7 +65,9 @@ impl Client {
             let body = response.into_body().collect().await?.to_bytes();
             Ok::<_, anyhow::Error>(Reply { status, body })
         };
-        tokio::time::timeout(self.deadline, answer).await.context("no answer within the deadline")?
+        tokio::time::timeout(self.deadline, answer)
+            .await
+            .context("no answer within the deadline")?
     }
 
     /// `GET url`
@@ -73,6 +78,12 @@ impl Client {
     /// `POST url` with a JSON body.
     pub async fn post_json(&self, url: &str, body: &Value) -> Result<Reply> {
         let bytes = Bytes::from(serde_json::to_vec(body)?);
-        self.call(Method::POST, url, &[("content-type", "application/json")], bytes).await
+        self.call(
+            Method::POST,
+            url,
+            &[("content-type", "application/json")],
+            bytes,
+        )
+        .await
     }
 }

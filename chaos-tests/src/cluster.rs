@@ -76,12 +76,19 @@ impl Cluster {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        let mut cluster =
-            Self { binary: binary.into(), data: data.into(), parent, nodes: Vec::new() };
+        let mut cluster = Self {
+            binary: binary.into(),
+            data: data.into(),
+            parent,
+            nodes: Vec::new(),
+        };
         let deadline = tokio::time::Instant::now() + READY_DEADLINE;
         while !file.exists() {
             if let Some(status) = cluster.parent.try_wait()? {
-                bail!("the cluster ended at start ({status}): {}", cluster.log_tail());
+                bail!(
+                    "the cluster ended at start ({status}): {}",
+                    cluster.log_tail()
+                );
             }
             if tokio::time::Instant::now() > deadline {
                 bail!("the cluster was not ready in time: {}", cluster.log_tail());
@@ -133,7 +140,10 @@ impl Cluster {
             .output()
             .await?;
         if !output.status.success() {
-            bail!("start-node {index}: {}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "start-node {index}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         self.reload()
     }
@@ -145,7 +155,11 @@ impl Cluster {
         for node in &self.nodes {
             let url = format!("http://{}/readyz", node.http);
             loop {
-                if client.get(&url).await.is_ok_and(|reply| reply.status.is_success()) {
+                if client
+                    .get(&url)
+                    .await
+                    .is_ok_and(|reply| reply.status.is_success())
+                {
                     break;
                 }
                 if tokio::time::Instant::now() > deadline {
@@ -191,7 +205,9 @@ pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HUSHLOG_BIN") {
         return Ok(path.into());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent folder")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("no parent folder")?;
     let path = root.join("target/release/hushlog");
     if !path.exists() {
         bail!("{} is missing: run `make build` first", path.display());

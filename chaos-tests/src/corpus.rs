@@ -63,21 +63,30 @@ impl Corpus {
         for path in &paths {
             let bytes = fs::read(path)?;
             let text = String::from_utf8_lossy(&bytes);
-            lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+            lines.extend(
+                text.lines()
+                    .filter(|line| !line.trim().is_empty())
+                    .map(str::to_owned),
+            );
         }
         if lines.is_empty() {
             bail!("no lines in {}", folder.display());
         }
-        let origin =
-            format!("corpus: {} real lines from {} files of HUSHLOG_CORPUS", lines.len(), paths.len());
+        let origin = format!(
+            "corpus: {} real lines from {} files of HUSHLOG_CORPUS",
+            lines.len(),
+            paths.len()
+        );
         Ok(Self { lines, origin })
     }
 
     fn generated(seed: u64) -> Self {
-        const VERBS: [&str; 8] =
-            ["accepted", "rejected", "queued", "retried", "expired", "opened", "closed", "merged"];
-        const NOUNS: [&str; 8] =
-            ["order", "session", "socket", "shipment", "invoice", "replica", "block", "lease"];
+        const VERBS: [&str; 8] = [
+            "accepted", "rejected", "queued", "retried", "expired", "opened", "closed", "merged",
+        ];
+        const NOUNS: [&str; 8] = [
+            "order", "session", "socket", "shipment", "invoice", "replica", "block", "lease",
+        ];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let lines = (0..16_000)
             .map(|i| {
@@ -86,24 +95,41 @@ impl Corpus {
                 let id: u64 = rng.random();
                 let took = rng.random_range(1..5_000);
                 match i % 4 {
-                    0 => format!("{noun} {id:016x} {verb} in {took} ms by worker-{}", took % 17),
-                    1 => format!("GET /api/{noun}s/{id} HTTP/1.1 status: 200 len: {took} time: 0.{took}"),
-                    2 => format!("[main] c.e.{noun}.Handler: {verb} {noun} attempt_{id}_{took:06} done"),
-                    _ => format!("{verb} connection for {noun} node-{} queue depth {took}", took % 31),
+                    0 => format!(
+                        "{noun} {id:016x} {verb} in {took} ms by worker-{}",
+                        took % 17
+                    ),
+                    1 => format!(
+                        "GET /api/{noun}s/{id} HTTP/1.1 status: 200 len: {took} time: 0.{took}"
+                    ),
+                    2 => format!(
+                        "[main] c.e.{noun}.Handler: {verb} {noun} attempt_{id}_{took:06} done"
+                    ),
+                    _ => format!(
+                        "{verb} connection for {noun} node-{} queue depth {took}",
+                        took % 31
+                    ),
                 }
             })
             .collect();
-        Self { lines, origin: "corpus: generated lines (HUSHLOG_CORPUS is not set)".into() }
+        Self {
+            lines,
+            origin: "corpus: generated lines (HUSHLOG_CORPUS is not set)".into(),
+        }
     }
 
     /// Record number `index` of a run: its line, fresh time, token, and what else is planted.
     pub fn planned(&self, run: &Run, index: u64) -> Planned {
-        let mut rng = ChaCha8Rng::seed_from_u64(run.seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng =
+            ChaCha8Rng::seed_from_u64(run.seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let line = &self.lines[rng.random_range(0..self.lines.len())];
         let service = rng.random_range(0..SERVICES);
         let level = LEVELS[[0, 1, 1, 1, 1, 1, 2, 3, 3, 4][rng.random_range(0..10)]];
-        let exception = (rng.random_range(0..50) == 0)
-            .then(|| EXCEPTIONS[rng.random_range(0..EXCEPTIONS.len()).min(rng.random_range(0..EXCEPTIONS.len()))]);
+        let exception = (rng.random_range(0..50) == 0).then(|| {
+            EXCEPTIONS[rng
+                .random_range(0..EXCEPTIONS.len())
+                .min(rng.random_range(0..EXCEPTIONS.len()))]
+        });
         let mut message = line.clone();
         if run.plants_pii(index) {
             message.push_str(&run.pii_sentence(index));
@@ -119,12 +145,20 @@ impl Corpus {
         if let (Some(type_name), Some(map)) = (exception, object.as_object_mut()) {
             map.insert("exception".into(), exception_json(type_name, run, index));
         }
-        Planned { json: object.to_string(), service, level, exception }
+        Planned {
+            json: object.to_string(),
+            service,
+            level,
+            exception,
+        }
     }
 }
 
 fn exception_json(type_name: &str, run: &Run, index: u64) -> serde_json::Value {
-    let trace = if type_name.contains("java") || type_name.contains("com.") || type_name.contains("org.") {
+    let trace = if type_name.contains("java")
+        || type_name.contains("com.")
+        || type_name.contains("org.")
+    {
         format!(
             "{type_name}: failed\n\tat com.example.Service.call(Service.java:{})\n\tat com.example.Main.main(Main.java:12)\n",
             index % 900
@@ -135,7 +169,11 @@ fn exception_json(type_name: &str, run: &Run, index: u64) -> serde_json::Value {
             index % 900
         )
     };
-    let who = if run.plants_pii(index) { run.email(index) } else { "nobody".into() };
+    let who = if run.plants_pii(index) {
+        run.email(index)
+    } else {
+        "nobody".into()
+    };
     serde_json::json!({ "type": type_name, "message": format!("failed for {who}"), "stack_trace": trace })
 }
 
@@ -160,7 +198,10 @@ pub struct Run {
 impl Run {
     /// Event time of a record.
     pub fn timestamp_nanos(&self, index: u64) -> i64 {
-        self.first_nanos + i64::try_from(index).unwrap_or(i64::MAX).saturating_mul(self.step_nanos)
+        self.first_nanos
+            + i64::try_from(index)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(self.step_nanos)
     }
 
     /// The token that is in this record and in no other.
@@ -187,7 +228,11 @@ impl Run {
             .enumerate()
             .map(|(i, digit)| {
                 let digit = u32::from(digit - b'0');
-                if i % 2 == 0 { digit * 2 / 10 + digit * 2 % 10 } else { digit }
+                if i % 2 == 0 {
+                    digit * 2 / 10 + digit * 2 % 10
+                } else {
+                    digit
+                }
             })
             .sum();
         format!("{body}{}", (10 - sum % 10) % 10)
@@ -195,17 +240,32 @@ impl Run {
 
     /// The planted social security number.
     pub fn ssn(&self, index: u64) -> String {
-        format!("{:03}-{:02}-{:04}", 100 + index % 500, 1 + index % 98, 1 + index % 9_998)
+        format!(
+            "{:03}-{:02}-{:04}",
+            100 + index % 500,
+            1 + index % 98,
+            1 + index % 9_998
+        )
     }
 
     /// The planted phone number.
     pub fn phone(&self, index: u64) -> String {
-        format!("({:03}) {:03}-{:04}", 201 + index % 700, 220 + index % 700, index % 10_000)
+        format!(
+            "({:03}) {:03}-{:04}",
+            201 + index % 700,
+            220 + index % 700,
+            index % 10_000
+        )
     }
 
     /// The planted IPv4 address (its host part is what must disappear).
     pub fn ipv4(&self, index: u64) -> String {
-        format!("203.{}.{}.{}", 1 + index % 250, 1 + (index / 250) % 250, 100 + index % 150)
+        format!(
+            "203.{}.{}.{}",
+            1 + index % 250,
+            1 + (index / 250) % 250,
+            100 + index % 150
+        )
     }
 
     fn pii_sentence(&self, index: u64) -> String {

@@ -95,8 +95,12 @@ pub fn check_bytes(bytes: &[u8], run: &Run) -> Result<()> {
 }
 
 fn is_planted_card(digits: &[u8], run: &Run) -> bool {
-    let Ok(text) = std::str::from_utf8(digits) else { return false };
-    (0..run.records).filter(|index| run.plants_pii(*index)).any(|index| run.card(index) == text)
+    let Ok(text) = std::str::from_utf8(digits) else {
+        return false;
+    };
+    (0..run.records)
+        .filter(|index| run.plants_pii(*index))
+        .any(|index| run.card(index) == text)
 }
 
 /// Scans a stopped cluster's folder; gives one sentence on what was searched.
@@ -107,12 +111,18 @@ pub fn scan(data: &Path, run: &Run) -> Result<String> {
     list(data, &mut files)?;
     for path in &files {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        planted.check_raw(&bytes).with_context(|| format!("in {}", path.display()))?;
+        planted
+            .check_raw(&bytes)
+            .with_context(|| format!("in {}", path.display()))?;
         counted.raw_bytes += bytes.len();
     }
-    for store in files.iter().filter(|path| path.file_name().is_some_and(|name| name == "CURRENT")) {
+    for store in files
+        .iter()
+        .filter(|path| path.file_name().is_some_and(|name| name == "CURRENT"))
+    {
         let folder = store.parent().context("a store without a folder")?;
-        scan_store(folder, &planted, &mut counted).with_context(|| format!("in {}", folder.display()))?;
+        scan_store(folder, &planted, &mut counted)
+            .with_context(|| format!("in {}", folder.display()))?;
         for (shard, manifest) in manifests(folder)? {
             let segments = folder.with_file_name("segments").join(shard.to_string());
             for segment in &manifest.segments {
@@ -122,7 +132,10 @@ pub fn scan(data: &Path, run: &Run) -> Result<String> {
         }
     }
     if counted.rows == 0 && counted.blocks == 0 {
-        bail!("nothing was decoded below {}: the scan proves nothing", data.display());
+        bail!(
+            "nothing was decoded below {}: the scan proves nothing",
+            data.display()
+        );
     }
     Ok(format!(
         "{} bytes of {} files, {} blocks, {} segment rows, {} index terms",
@@ -180,12 +193,21 @@ pub fn manifests(folder: &Path) -> Result<Vec<(ShardId, Manifest)>> {
     let store = Rocks::open(folder)?;
     let mut found = Vec::new();
     for (key, value) in store.scan(Space::State, &[], &[0xff; 64], ScanLimit::NONE)? {
-        let group = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
-        let Some(shard) = group.and_then(ShardId::from_group) else { continue };
+        let group = key
+            .first_chunk::<8>()
+            .map(|bytes| u64::from_be_bytes(*bytes));
+        let Some(shard) = group.and_then(ShardId::from_group) else {
+            continue;
+        };
         // The manifest is the last part of a shard's record, before the record's own checksum.
-        let Some(at) = memmem::rfind(&value, MAGIC) else { continue };
+        let Some(at) = memmem::rfind(&value, MAGIC) else {
+            continue;
+        };
         let end = value.len().saturating_sub(TRAILER_BYTES);
-        found.push((shard, Manifest::decode(value.get(at..end).unwrap_or_default())?));
+        found.push((
+            shard,
+            Manifest::decode(value.get(at..end).unwrap_or_default())?,
+        ));
     }
     Ok(found)
 }
@@ -212,7 +234,9 @@ fn scan_segment(
             }
         }
     }
-    let index = meta.file(INDEX_FILE)?.read(&folder.join(meta.folder_name()))?;
+    let index = meta
+        .file(INDEX_FILE)?
+        .read(&folder.join(meta.folder_name()))?;
     hushlog_index::Index::open(index)?.for_each_term(|term| {
         counted.terms += 1;
         planted.check_term(term)
@@ -221,9 +245,13 @@ fn scan_segment(
 
 /// A value of the log holds a block somewhere after its own head.
 fn scan_block(value: &Bytes, planted: &Planted, counted: &mut Counted) -> Result<()> {
-    let Some(at) = memmem::find(value, &hushlog_record::block::MAGIC) else { return Ok(()) };
+    let Some(at) = memmem::find(value, &hushlog_record::block::MAGIC) else {
+        return Ok(());
+    };
     // The magic may also be in other values by chance; those do not parse.
-    let Ok(block) = Block::parse(value.slice(at..)) else { return Ok(()) };
+    let Ok(block) = Block::parse(value.slice(at..)) else {
+        return Ok(());
+    };
     counted.blocks += 1;
     for record in block.columns()?.records() {
         planted.check_text(&record.message)?;

@@ -70,7 +70,10 @@ pub async fn run(settings: &Settings<'_>) -> Result<Report> {
         step_nanos: STEP_NANOS,
     };
     let mut cluster = Cluster::start(settings.binary, settings.data, 3, settings.ports).await?;
-    say(format!("three nodes are ready below {}", settings.data.display()));
+    say(format!(
+        "three nodes are ready below {}",
+        settings.data.display()
+    ));
     let (oracle, report) = send_while_a_node_dies(&mut cluster, &corpus, &plan, say).await?;
     say(format!(
         "{} records acknowledged in {:.1} s, longest pause between acks {:?}",
@@ -95,7 +98,6 @@ pub async fn run(settings: &Settings<'_>) -> Result<Report> {
 const STEP_NANOS: i64 = 2_000_000;
 
 fn first_event_time(records: u64) -> Result<i64> {
-    #[expect(clippy::disallowed_methods, reason = "a load generator lives in real time")]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let span = i64::try_from(records)?.saturating_mul(STEP_NANOS);
     Ok(i64::try_from(now.as_nanos())? - span - 1_000_000_000)
@@ -107,8 +109,13 @@ async fn send_while_a_node_dies(
     plan: &Run,
     say: &(dyn Fn(String) + Sync),
 ) -> Result<(Oracle, Report)> {
-    let urls: Arc<Vec<String>> =
-        Arc::new(cluster.nodes().iter().map(|n| format!("http://{}/api/v1/logs", n.http)).collect());
+    let urls: Arc<Vec<String>> = Arc::new(
+        cluster
+            .nodes()
+            .iter()
+            .map(|n| format!("http://{}/api/v1/logs", n.http))
+            .collect(),
+    );
     let next = Arc::new(AtomicU64::new(0));
     let acked = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
@@ -123,16 +130,21 @@ async fn send_while_a_node_dies(
             acked: acked.clone(),
             home: usize::try_from(number)?,
         };
-        #[expect(clippy::disallowed_methods, reason = "the load generator has no task registry")]
-        clients.push(tokio::spawn(sender.run()));
+            clients.push(tokio::spawn(sender.run()));
     }
     let victim = 1;
     wait_for(&acked, plan.records * 3 / 10).await?;
     cluster.kill(victim)?;
-    say(format!("node {victim} killed after {} acknowledged records", acked.load(Ordering::Relaxed)));
+    say(format!(
+        "node {victim} killed after {} acknowledged records",
+        acked.load(Ordering::Relaxed)
+    ));
     wait_for(&acked, plan.records * 6 / 10).await?;
     cluster.start_node(victim).await?;
-    say(format!("node {victim} is back after {} acknowledged records", acked.load(Ordering::Relaxed)));
+    say(format!(
+        "node {victim} is back after {} acknowledged records",
+        acked.load(Ordering::Relaxed)
+    ));
     let mut oracle = Oracle::default();
     let mut longest_gap = Duration::ZERO;
     for client in clients {
@@ -140,16 +152,27 @@ async fn send_while_a_node_dies(
         oracle.merge(&counted);
         longest_gap = longest_gap.max(gap);
     }
-    ensure!(oracle.total() == plan.records, "the clients counted {} acks", oracle.total());
-    let report =
-        Report { records: plan.records, send_seconds: started.elapsed().as_secs_f64(), longest_gap };
+    ensure!(
+        oracle.total() == plan.records,
+        "the clients counted {} acks",
+        oracle.total()
+    );
+    let report = Report {
+        records: plan.records,
+        send_seconds: started.elapsed().as_secs_f64(),
+        longest_gap,
+    };
     Ok((oracle, report))
 }
 
 async fn wait_for(acked: &AtomicU64, count: u64) -> Result<()> {
     let deadline = Instant::now() + SEND_DEADLINE;
     while acked.load(Ordering::Relaxed) < count {
-        ensure!(Instant::now() < deadline, "only {} acks in time", acked.load(Ordering::Relaxed));
+        ensure!(
+            Instant::now() < deadline,
+            "only {} acks in time",
+            acked.load(Ordering::Relaxed)
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -190,13 +213,20 @@ impl Sender {
     /// Sends one batch until a node acknowledges all of it.
     async fn send(&self, from: u64, count: u64, body: Bytes) -> Result<Duration> {
         let key = format!("main-job-{:x}-{from}", self.plan.seed);
-        let headers = [("content-type", "application/x-ndjson"), ("idempotency-key", key.as_str())];
+        let headers = [
+            ("content-type", "application/x-ndjson"),
+            ("idempotency-key", key.as_str()),
+        ];
         let started = Instant::now();
         let mut node = self.home;
         let mut last = String::from("nothing was tried");
         while started.elapsed() < SEND_DEADLINE {
             let url = &self.urls[node % self.urls.len()];
-            match self.client.call(Method::POST, url, &headers, body.clone()).await {
+            match self
+                .client
+                .call(Method::POST, url, &headers, body.clone())
+                .await
+            {
                 Ok(reply) if reply.status.is_success() => {
                     let answer = reply.json()?;
                     ensure!(
@@ -209,7 +239,11 @@ impl Sender {
                     last = format!("status {}", reply.status);
                 }
                 Ok(reply) => {
-                    bail!("batch {from}: status {}: {}", reply.status, String::from_utf8_lossy(&reply.body));
+                    bail!(
+                        "batch {from}: status {}: {}",
+                        reply.status,
+                        String::from_utf8_lossy(&reply.body)
+                    );
                 }
                 Err(error) => last = error.to_string(),
             }
@@ -228,8 +262,16 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(cluster: &Cluster, plan: &'a Run) -> Self {
-        let nodes = cluster.nodes().iter().map(|node| format!("http://{}", node.http)).collect();
-        Self { client: Client::new(CALL_DEADLINE), nodes, plan }
+        let nodes = cluster
+            .nodes()
+            .iter()
+            .map(|node| format!("http://{}", node.http))
+            .collect();
+        Self {
+            client: Client::new(CALL_DEADLINE),
+            nodes,
+            plan,
+        }
     }
 
     async fn query(&self, node: usize, body: &Value) -> Result<Value> {
@@ -246,7 +288,10 @@ impl<'a> Check<'a> {
     }
 
     /// Reads all records back, one slice of event time after the other, and returns the ids.
-    async fn every_record_is_there_once(&self, say: &(dyn Fn(String) + Sync)) -> Result<Vec<(u64, String)>> {
+    async fn every_record_is_there_once(
+        &self,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<Vec<(u64, String)>> {
         let records = usize::try_from(self.plan.records)?;
         let mut seen = vec![false; records];
         let mut ids = Vec::with_capacity(records);
@@ -269,24 +314,46 @@ impl<'a> Check<'a> {
                 answer["total"]
             );
             for log in answer["logs"].as_array().context("no logs in the answer")? {
-                let token = log["fields"]["token"].as_str().context("a record without its token")?;
-                let index = token.rsplit('x').next().and_then(|hex| u64::from_str_radix(hex, 16).ok());
-                let index = index.filter(|i| self.plan.token(*i) == token).context("a token nobody sent")?;
-                let place = seen.get_mut(usize::try_from(index)?).context("a token out of range")?;
+                let token = log["fields"]["token"]
+                    .as_str()
+                    .context("a record without its token")?;
+                let index = token
+                    .rsplit('x')
+                    .next()
+                    .and_then(|hex| u64::from_str_radix(hex, 16).ok());
+                let index = index
+                    .filter(|i| self.plan.token(*i) == token)
+                    .context("a token nobody sent")?;
+                let place = seen
+                    .get_mut(usize::try_from(index)?)
+                    .context("a token out of range")?;
                 ensure!(!*place, "record {index} is there twice");
                 *place = true;
-                ids.push((index, log["log_id"].as_str().context("a record without id")?.to_owned()));
+                ids.push((
+                    index,
+                    log["log_id"]
+                        .as_str()
+                        .context("a record without id")?
+                        .to_owned(),
+                ));
             }
             from = to;
         }
         if let Some(missing) = seen.iter().position(|there| !there) {
             bail!("record {missing} was acknowledged and is not there");
         }
-        say(format!("all {} records read back by time slices, each exactly once", ids.len()));
+        say(format!(
+            "all {} records read back by time slices, each exactly once",
+            ids.len()
+        ));
         Ok(ids)
     }
 
-    async fn samples_by_id_and_token(&self, ids: &[(u64, String)], say: &(dyn Fn(String) + Sync)) -> Result<()> {
+    async fn samples_by_id_and_token(
+        &self,
+        ids: &[(u64, String)],
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<()> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.plan.seed);
         let count = SAMPLES.min(ids.len());
         for sample in 0..count {
@@ -296,10 +363,22 @@ impl<'a> Check<'a> {
             let reply = self.client.get(&url).await?;
             ensure!(reply.status == 200, "record {id} answers {}", reply.status);
             let log = reply.json()?;
-            ensure!(log["fields"]["token"] == json!(token), "record {id} has another token");
-            let answer = self.query(sample + 1, &json!({"query": token, "limit": 2})).await?;
-            ensure!(answer["total"] == json!(1), "token {token} is found {} times", answer["total"]);
-            ensure!(answer["logs"][0]["log_id"] == json!(id), "token {token} finds another record");
+            ensure!(
+                log["fields"]["token"] == json!(token),
+                "record {id} has another token"
+            );
+            let answer = self
+                .query(sample + 1, &json!({"query": token, "limit": 2}))
+                .await?;
+            ensure!(
+                answer["total"] == json!(1),
+                "token {token} is found {} times",
+                answer["total"]
+            );
+            ensure!(
+                answer["logs"][0]["log_id"] == json!(id),
+                "token {token} finds another record"
+            );
         }
         say(format!("{count} random records found by id and by token"));
         Ok(())
@@ -313,18 +392,32 @@ impl<'a> Check<'a> {
         }});
         for node in 0..self.nodes.len() {
             let answer = self.query(node, &body).await?;
-            ensure!(answer["total"] == json!(oracle.total()), "total is {}", answer["total"]);
+            ensure!(
+                answer["total"] == json!(oracle.total()),
+                "total is {}",
+                answer["total"]
+            );
             let services = &answer["aggregations"]["services"]["buckets"];
             for (service, count) in oracle.by_service() {
                 let bucket = bucket(services, &service_name(service))?;
-                ensure!(bucket["doc_count"] == json!(count), "{}: {bucket}", service_name(service));
-                for ((_, level), count) in oracle.levels.iter().filter(|((s, _), _)| *s == service) {
+                ensure!(
+                    bucket["doc_count"] == json!(count),
+                    "{}: {bucket}",
+                    service_name(service)
+                );
+                for ((_, level), count) in oracle.levels.iter().filter(|((s, _), _)| *s == service)
+                {
                     let found = &self::bucket(&bucket["levels"]["buckets"], level)?["doc_count"];
-                    ensure!(*found == json!(count), "{} {level}: {found}", service_name(service));
+                    ensure!(
+                        *found == json!(count),
+                        "{} {level}: {found}",
+                        service_name(service)
+                    );
                 }
             }
             for (level, count) in oracle.by_level() {
-                let found = &bucket(&answer["aggregations"]["levels"]["buckets"], level)?["doc_count"];
+                let found =
+                    &bucket(&answer["aggregations"]["levels"]["buckets"], level)?["doc_count"];
                 ensure!(*found == json!(count), "{level}: {found}, sent {count}");
             }
         }
@@ -339,23 +432,39 @@ impl<'a> Check<'a> {
             ensure!(reply.status == 200, "top-k answers {}", reply.status);
             let answer = reply.json()?;
             let rows = answer["exceptions"].as_array().context("no exceptions")?;
-            ensure!(rows.len() == truth.len(), "{} rows, {} true ones", rows.len(), truth.len());
+            ensure!(
+                rows.len() == truth.len(),
+                "{} rows, {} true ones",
+                rows.len(),
+                truth.len()
+            );
             for ((type_name, service), count) in &truth {
                 let row = rows.iter().find(|row| {
                     row["exception_type"] == json!(type_name)
                         && row["service_name"] == json!(service_name(*service))
                 });
                 let row = row.with_context(|| format!("{type_name} is missing"))?;
-                ensure!(row["count"] == json!(count) && row["count_error"] == json!(0), "{row}");
+                ensure!(
+                    row["count"] == json!(count) && row["count_error"] == json!(0),
+                    "{row}"
+                );
             }
         }
         Ok(())
     }
 
     async fn planted_data_is_in_no_answer(&self) -> Result<()> {
-        let index = (0..self.plan.records).find(|i| self.plan.plants_pii(*i)).unwrap_or(0);
-        for text in [self.plan.email(index), self.plan.card(index), self.plan.ssn(index)] {
-            let answer = self.query(0, &json!({"query": format!("\"{text}\""), "limit": 10})).await?;
+        let index = (0..self.plan.records)
+            .find(|i| self.plan.plants_pii(*i))
+            .unwrap_or(0);
+        for text in [
+            self.plan.email(index),
+            self.plan.card(index),
+            self.plan.ssn(index),
+        ] {
+            let answer = self
+                .query(0, &json!({"query": format!("\"{text}\""), "limit": 10}))
+                .await?;
             ensure!(answer["total"] == json!(0), "planted data can be searched");
         }
         Ok(())
@@ -364,7 +473,10 @@ impl<'a> Check<'a> {
 
 fn bucket<'v>(buckets: &'v Value, key: &str) -> Result<&'v Value> {
     let buckets = buckets.as_array().context("no buckets")?;
-    buckets.iter().find(|bucket| bucket["key"] == json!(key)).with_context(|| format!("no bucket {key}"))
+    buckets
+        .iter()
+        .find(|bucket| bucket["key"] == json!(key))
+        .with_context(|| format!("no bucket {key}"))
 }
 
 fn rfc3339(nanos: i64) -> String {

@@ -16,9 +16,15 @@ pub struct Oracle {
 impl Oracle {
     /// Counts one acknowledged record.
     pub fn add(&mut self, planned: &Planned) {
-        *self.levels.entry((planned.service, planned.level)).or_default() += 1;
+        *self
+            .levels
+            .entry((planned.service, planned.level))
+            .or_default() += 1;
         if let Some(exception) = planned.exception {
-            *self.exceptions.entry((exception, planned.service)).or_default() += 1;
+            *self
+                .exceptions
+                .entry((exception, planned.service))
+                .or_default() += 1;
         }
     }
 
@@ -57,7 +63,11 @@ impl Oracle {
 
     /// Exception counts, most frequent first, ties in name order.
     pub fn top(&self) -> Vec<((&'static str, usize), u64)> {
-        let mut rows: Vec<_> = self.exceptions.iter().map(|(key, count)| (*key, *count)).collect();
+        let mut rows: Vec<_> = self
+            .exceptions
+            .iter()
+            .map(|(key, count)| (*key, *count))
+            .collect();
         rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         rows
     }

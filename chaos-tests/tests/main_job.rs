@@ -9,7 +9,10 @@ use hushlog_chaos_tests::cluster::{Ports, binary};
 use hushlog_chaos_tests::main_job::{Settings, run};
 
 const RECORDS: u64 = 1_000_000;
-const PORTS: Ports = Ports { http: 17_700, grpc: 14_317 };
+const PORTS: Ports = Ports {
+    http: 17_700,
+    grpc: 14_317,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_record_is_there_once_and_nothing_leaks() -> anyhow::Result<()> {

@@ -24,12 +24,24 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
 ];
 
 /// Engines that one crate hides from all others.
-const HIDDEN_IN: [(&str, &str); 4] =
-    [("rocksdb", "storage"), ("parquet", "storage"), ("openraft", "raft"), ("tantivy", "index")];
+const HIDDEN_IN: [(&str, &str); 4] = [
+    ("rocksdb", "storage"),
+    ("parquet", "storage"),
+    ("openraft", "raft"),
+    ("tantivy", "index"),
+];
 
 /// Crates without runtime, clock, randomness and sockets; time and randomness are arguments.
 const PURE: [&str; 5] = ["record", "pii", "ingest", "sketch", "index"];
-const IMPURE: [&str; 7] = ["tokio", "rand", "rand_chacha", "hyper", "axum", "tonic", "tower"];
+const IMPURE: [&str; 7] = [
+    "tokio",
+    "rand",
+    "rand_chacha",
+    "hyper",
+    "axum",
+    "tonic",
+    "tower",
+];
 
 /// Licences that may be linked into an Apache-2.0 program; `deny.toml` has the same list.
 const LICENCES: [&str; 13] = [
@@ -49,7 +61,9 @@ const LICENCES: [&str; 13] = [
 ];
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a crate lies in the workspace")
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -58,20 +72,29 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 fn manifest(folder: &str) -> Table {
-    read(Path::new(folder).join("Cargo.toml")).parse().expect("manifests are TOML")
+    read(Path::new(folder).join("Cargo.toml"))
+        .parse()
+        .expect("manifests are TOML")
 }
 
 fn members() -> BTreeSet<String> {
     let workspace = manifest("");
-    let members = workspace["workspace"]["members"].as_array().expect("a workspace has members");
-    members.iter().map(|member| member.as_str().expect("a folder").to_owned()).collect()
+    let members = workspace["workspace"]["members"]
+        .as_array()
+        .expect("a workspace has members");
+    members
+        .iter()
+        .map(|member| member.as_str().expect("a folder").to_owned())
+        .collect()
 }
 
 /// Names in one section of a crate's manifest.
 fn named(folder: &str, section: &str) -> BTreeSet<String> {
     let manifest = manifest(folder);
     let table = manifest.get(section).and_then(|section| section.as_table());
-    table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+    table
+        .map(|table| table.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 /// Every Rust file of the project, relative to its root.
@@ -91,20 +114,33 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         if path.is_dir() && !path.ends_with("target") {
             collect(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path.strip_prefix(root()).expect("inside the root").to_path_buf());
+            found.push(
+                path.strip_prefix(root())
+                    .expect("inside the root")
+                    .to_path_buf(),
+            );
         }
     }
 }
 
 fn assert_none(problem: &str, offenders: &[String]) {
-    assert!(offenders.is_empty(), "{problem}:\n  {}", offenders.join("\n  "));
+    assert!(
+        offenders.is_empty(),
+        "{problem}:\n  {}",
+        offenders.join("\n  ")
+    );
 }
 
 #[test]
 fn every_file_says_what_it_is() {
     let silent: Vec<_> = sources()
         .into_iter()
-        .filter(|path| !read(path).trim_start_matches("#![no_main]").trim_start().starts_with("//!"))
+        .filter(|path| {
+            !read(path)
+                .trim_start_matches("#![no_main]")
+                .trim_start()
+                .starts_with("//!")
+        })
         .map(|path| path.display().to_string())
         .collect();
     assert_none("files without a `//!` at the top", &silent);
@@ -114,7 +150,9 @@ fn every_file_says_what_it_is() {
 fn crates_depend_only_downwards() {
     let mut wrong = Vec::new();
     for (folder, allowed) in MAY_DEPEND_ON {
-        let ours = named(folder, "dependencies").into_iter().chain(named(folder, "build-dependencies"));
+        let ours = named(folder, "dependencies")
+            .into_iter()
+            .chain(named(folder, "build-dependencies"));
         for name in ours.filter_map(|name| name.strip_prefix("hushlog-").map(str::to_owned)) {
             if !allowed.contains(&name.as_str()) {
                 wrong.push(format!("{folder} → {name}"));
@@ -122,10 +160,16 @@ fn crates_depend_only_downwards() {
         }
     }
     assert_none("edges that architecture.md does not have", &wrong);
-    let known: BTreeSet<String> =
-        MAY_DEPEND_ON.iter().map(|(folder, _)| (*folder).to_owned()).collect();
+    let known: BTreeSet<String> = MAY_DEPEND_ON
+        .iter()
+        .map(|(folder, _)| (*folder).to_owned())
+        .collect();
     let free: Vec<_> = members().difference(&known).cloned().collect();
-    assert_eq!(free, ["chaos-tests", "node"], "only these may depend on anything");
+    assert_eq!(
+        free,
+        ["chaos-tests", "node"],
+        "only these may depend on anything"
+    );
 }
 
 #[test]
@@ -133,7 +177,10 @@ fn each_engine_is_named_by_one_crate() {
     let mut wrong = Vec::new();
     for folder in members() {
         let all = ["dependencies", "dev-dependencies", "build-dependencies"];
-        let names: BTreeSet<_> = all.iter().flat_map(|section| named(&folder, section)).collect();
+        let names: BTreeSet<_> = all
+            .iter()
+            .flat_map(|section| named(&folder, section))
+            .collect();
         for (engine, owner) in HIDDEN_IN {
             if names.contains(engine) && folder != owner {
                 wrong.push(format!("{folder} names {engine}"));
@@ -201,11 +248,18 @@ fn every_dependency_has_its_reason() {
     let explained: BTreeSet<String> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('|'))
-        .flat_map(|(names, _)| names.split('`').filter(|name| !matches!(name.trim(), "" | ",")))
+        .flat_map(|(names, _)| {
+            names
+                .split('`')
+                .filter(|name| !matches!(name.trim(), "" | ","))
+        })
         .map(str::to_owned)
         .collect();
     let missing: Vec<_> = used.difference(&explained).cloned().collect();
-    assert_none("dependencies without a line in docs/dependencies.md", &missing);
+    assert_none(
+        "dependencies without a line in docs/dependencies.md",
+        &missing,
+    );
     let stale: Vec<_> = explained.difference(&used).cloned().collect();
     assert_none("lines in docs/dependencies.md for what is not used", &stale);
 }
@@ -217,7 +271,11 @@ fn every_linked_crate_has_a_licence_we_may_use() {
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let packages = metadata["packages"].as_array().expect("a list of packages");
@@ -232,5 +290,8 @@ fn every_linked_crate_has_a_licence_we_may_use() {
 /// Whether an SPDX expression can be met from [`LICENCES`]: `AND` needs both sides, `OR` one.
 fn is_allowed(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain.split(" AND ").all(|part| part.split(" OR ").any(|name| LICENCES.contains(&name.trim())))
+    plain.split(" AND ").all(|part| {
+        part.split(" OR ")
+            .any(|name| LICENCES.contains(&name.trim()))
+    })
 }

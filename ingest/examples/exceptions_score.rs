@@ -15,13 +15,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let text = case["text"].as_str().ok_or("a case without text")?;
         let found = exception::find(text);
         let name = found.as_ref().map(|found| found.type_name(text));
-        let accepted = case["accept"].as_array().is_some_and(|names| {
-            names.iter().any(|accepted| accepted.as_str() == name)
-        });
+        let accepted = case["accept"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|accepted| accepted.as_str() == name));
         all += 1;
         right += usize::from(accepted);
         if !accepted {
-            println!("{}: found {name:?}, expected {}", case["source"], case["expected_type"]);
+            println!(
+                "{}: found {name:?}, expected {}",
+                case["source"], case["expected_type"]
+            );
         }
     }
     println!("{right} of {all} right");

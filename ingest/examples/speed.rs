@@ -20,19 +20,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let objects: Vec<String> = (0..RECORDS).map(object).collect();
     let lines = objects.join("\n");
     let array = format!("[{}]", objects.join(","));
-    measure("NDJSON, decode only", RECORDS, lines.len(), || decode(lines.as_bytes()));
-    measure("NDJSON, decode and parse", RECORDS, lines.len(), || parse_json(lines.as_bytes()));
-    measure("array, decode and parse", RECORDS, array.len(), || parse_json(array.as_bytes()));
+    measure("NDJSON, decode only", RECORDS, lines.len(), || {
+        decode(lines.as_bytes())
+    });
+    measure("NDJSON, decode and parse", RECORDS, lines.len(), || {
+        parse_json(lines.as_bytes())
+    });
+    measure("array, decode and parse", RECORDS, array.len(), || {
+        parse_json(array.as_bytes())
+    });
     let logfmt: Vec<String> = (0..RECORDS).map(logfmt).collect();
     let bytes = logfmt.iter().map(String::len).sum();
-    measure("logfmt lines", RECORDS, bytes, || parse_lines(logfmt.iter().map(String::as_bytes)));
+    measure("logfmt lines", RECORDS, bytes, || {
+        parse_lines(logfmt.iter().map(String::as_bytes))
+    });
     for path in std::env::args().skip(1) {
         let file = std::fs::read(&path)?;
         let lines: Vec<&[u8]> = file.split(|byte| *byte == b'\n').collect();
-        measure(&path, lines.len(), file.len(), || parse_lines(lines.iter().copied()));
-        let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
+        measure(&path, lines.len(), file.len(), || {
+            parse_lines(lines.iter().copied())
+        });
+        let texts: Vec<_> = lines
+            .iter()
+            .map(|line| String::from_utf8_lossy(line))
+            .collect();
         measure("  of which exceptions", lines.len(), file.len(), || {
-            texts.iter().filter(|text| exception::find(text).is_some()).count()
+            texts
+                .iter()
+                .filter(|text| exception::find(text).is_some())
+                .count()
         });
     }
     Ok(())
@@ -62,8 +78,16 @@ fn object(i: usize) -> String {
          \"message\":\"Request {i} to /api/v1/orders/{} finished with status 200 after a retry\",\
          \"fields\":{{\"user_id\":\"user_{}\",\"request_id\":\"{:032x}\",\"latency_ms\":{}.25,\"status\":200,\"cached\":true}},\
          \"trace_id\":\"{:032x}\",\"metadata\":{{\"host\":\"api-server-{:02}\",\"region\":\"us-east-1\"}}}}",
-        i / 60 % 60, i % 60, i * 7919 % 1_000_000_000, i % 50, i * 31, i % 1000,
-        i * 0x9e37_79b9, i % 500, i * 0x85eb_ca6b, i % 20
+        i / 60 % 60,
+        i % 60,
+        i * 7919 % 1_000_000_000,
+        i % 50,
+        i * 31,
+        i % 1000,
+        i * 0x9e37_79b9,
+        i % 500,
+        i * 0x85eb_ca6b,
+        i % 20
     )
 }
 
@@ -71,13 +95,19 @@ fn logfmt(i: usize) -> String {
     format!(
         "time=2026-01-02T03:04:05.{:03}Z level=info msg=\"request {i} served\" method=GET path=/api/v1/orders/{} \
          status=200 duration_ms={} user=user_{} caller=server.go:{}",
-        i % 1000, i * 31, i % 500, i % 1000, i % 400
+        i % 1000,
+        i * 31,
+        i % 500,
+        i % 1000,
+        i % 400
     )
 }
 
 fn decode(body: &[u8]) -> usize {
     let mut count = 0;
-    let shape = json::read(body, Declared::Json, &mut |raw| count += usize::from(raw.is_ok()));
+    let shape = json::read(body, Declared::Json, &mut |raw| {
+        count += usize::from(raw.is_ok())
+    });
     shape.map_or(0, |_| count)
 }
 
@@ -99,5 +129,10 @@ fn parse_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> usize {
 }
 
 fn context(random: &mut dyn FnMut() -> [u8; 10]) -> Context<'_> {
-    Context { received: Timestamp::from_nanos(1_767_323_045_000_000_000), service: "", environment: "", random }
+    Context {
+        received: Timestamp::from_nanos(1_767_323_045_000_000_000),
+        service: "",
+        environment: "",
+        random,
+    }
 }

@@ -110,9 +110,14 @@ fn unzstd(body: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let bad = |offset| Error::BadEncoding { encoding: Encoding::Zstd.name(), offset };
+    let bad = |offset| Error::BadEncoding {
+        encoding: Encoding::Zstd.name(),
+        offset,
+    };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| bad(0))?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| bad(0))?;
+    decoder
+        .window_log_max(ZSTD_WINDOW_LOG_MAX)
+        .map_err(|_| bad(0))?;
     let result = drain(&mut decoder, body.len(), limit);
     let offset = body.len() - decoder.get_ref().len();
     result.map_err(|failure| failure.named(Encoding::Zstd, offset, limit))
@@ -131,7 +136,10 @@ impl Failure {
             Self::Io(error) if error.to_string().contains("too much memory") => {
                 Error::WindowTooLarge
             }
-            Self::Io(_) => Error::BadEncoding { encoding: encoding.name(), offset },
+            Self::Io(_) => Error::BadEncoding {
+                encoding: encoding.name(),
+                offset,
+            },
         }
     }
 }

@@ -161,7 +161,10 @@ impl RawRecord {
 
     /// Notes that bytes from `offset` on were not UTF-8 and have been replaced.
     pub fn utf8_error(&mut self, offset: usize) {
-        self.field("utf8_error", Value::string(format!("invalid UTF-8 at byte {offset}, replaced")));
+        self.field(
+            "utf8_error",
+            Value::string(format!("invalid UTF-8 at byte {offset}, replaced")),
+        );
     }
 
     /// Adds a named value of the record's top level: a known name goes to its slot. Nested objects
@@ -182,7 +185,11 @@ impl RawRecord {
     /// is a field. Attributes come after [`RawRecord::resource`]: the later value of a name wins.
     pub fn attribute<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
         let name = name.into();
-        if name.starts_with("exception.") { self.put(name, value) } else { self.field(name, value) }
+        if name.starts_with("exception.") {
+            self.put(name, value)
+        } else {
+            self.field(name, value)
+        }
     }
 
     /// Adds an attribute of an OpenTelemetry resource: service, host, environment and region have
@@ -248,11 +255,16 @@ impl RawRecord {
     }
 
     pub(crate) fn take_named(&mut self, slot: Slot) -> Option<(&'static str, Value)> {
-        self.held[slot as usize].take().map(|(alias, value)| (ALIASES[usize::from(alias)].0, value))
+        self.held[slot as usize]
+            .take()
+            .map(|(alias, value)| (ALIASES[usize::from(alias)].0, value))
     }
 
     pub(crate) fn field_text(&self, name: &str) -> Option<&str> {
-        self.fields.iter().rfind(|(known, _)| known == name).map(|(_, value)| &*value.text)
+        self.fields
+            .iter()
+            .rfind(|(known, _)| known == name)
+            .map(|(_, value)| &*value.text)
     }
 
     /// Takes over what `inner` says and this one does not; known names that are taken already are
@@ -296,7 +308,9 @@ impl RawRecord {
                 self.field(ALIASES[usize::from(alias)].0, value);
             }
             Some((known, _)) if *known > alias => {
-                let (known, old) = place.replace((alias, value)).expect("it was matched as held");
+                let (known, old) = place
+                    .replace((alias, value))
+                    .expect("it was matched as held");
                 self.bytes -= old.text.len();
                 self.field(ALIASES[usize::from(known)].0, old);
             }

@@ -11,9 +11,20 @@ fn received() -> Timestamp {
     "2026-03-04T05:06:07Z".parse().expect("a valid time")
 }
 
-fn read(body: &[u8], declared: Declared) -> (Result<json::Shape, json::Error>, Vec<Result<Record, json::Rejected>>) {
+fn read(
+    body: &[u8],
+    declared: Declared,
+) -> (
+    Result<json::Shape, json::Error>,
+    Vec<Result<Record, json::Rejected>>,
+) {
     let mut random = || [7; 10];
-    let mut context = Context { received: received(), service: "", environment: "", random: &mut random };
+    let mut context = Context {
+        received: received(),
+        service: "",
+        environment: "",
+        random: &mut random,
+    };
     let mut records = Vec::new();
     let shape = json::read(body, declared, &mut |raw| {
         records.push(raw.map(|raw| parse::record(raw, &mut context)));
@@ -24,7 +35,7 @@ fn read(body: &[u8], declared: Declared) -> (Result<json::Shape, json::Error>, V
 fn show(record: &Record) -> String {
     let mut out = format!("{} {:?}", record.level, record.message);
     if record.timestamp != record.created_at {
-        write!(out, " @{}", record.timestamp).unwrap();
+        write!(out, " @{}", record.timestamp).expect("as the test sets it up");
     }
     for (name, text) in [
         ("service", record.service_name.as_str()),
@@ -35,14 +46,21 @@ fn show(record: &Record) -> String {
         ("span", &record.span_id),
     ] {
         if !text.is_empty() && text != "unknown" {
-            write!(out, " {name}={text}").unwrap();
+            write!(out, " {name}={text}").expect("as the test sets it up");
         }
     }
     if record.log_id.0[..3] != [0x01, 0x9c, 0xb7] {
-        write!(out, " id={}", record.log_id).unwrap();
+        write!(out, " id={}", record.log_id).expect("as the test sets it up");
     }
     if let Some(exception) = &record.exception {
-        write!(out, " !{}|{}|{}", exception.type_name, exception.message, exception.stack_trace.lines().count()).unwrap();
+        write!(
+            out,
+            " !{}|{}|{}",
+            exception.type_name,
+            exception.message,
+            exception.stack_trace.lines().count()
+        )
+        .expect("as the test sets it up");
     }
     for (name, value) in &record.fields {
         let kind = match value.kind {
@@ -51,7 +69,7 @@ fn show(record: &Record) -> String {
             Kind::Bool => "?",
             Kind::Json => "@",
         };
-        write!(out, "\n    {name}{kind} {}", value.text).unwrap();
+        write!(out, "\n    {name}{kind} {}", value.text).expect("as the test sets it up");
     }
     out
 }
@@ -61,15 +79,17 @@ fn check_as(declared: Declared, body: &[u8], expected: &Expect) {
     let mut out = String::new();
     match shape {
         Ok(shape) => {
-            writeln!(out, "{shape:?}").unwrap();
+            writeln!(out, "{shape:?}").expect("as the test sets it up");
             for record in &records {
                 match record {
-                    Ok(record) => writeln!(out, "{}", show(record)).unwrap(),
-                    Err(rejected) => writeln!(out, "rejected {}: {}", rejected.index, rejected.reason).unwrap(),
+                    Ok(record) => writeln!(out, "{}", show(record)).expect("as the test sets it up"),
+                    Err(rejected) => {
+                        writeln!(out, "rejected {}: {}", rejected.index, rejected.reason).expect("as the test sets it up")
+                    }
                 }
             }
         }
-        Err(error) => writeln!(out, "{error}").unwrap(),
+        Err(error) => writeln!(out, "{error}").expect("as the test sets it up"),
     }
     expected.assert_eq(&out);
 }
@@ -117,37 +137,70 @@ fn odd_values_are_kept() {
     check(
         r#"{"message":5,"level":true,"timestamp":"yesterday","log_id":"no","a":null,"b":[1, {"c":"\u0041"}],"n":1e400,
             "m":-0,"d":1234567890123456789012345678901234567890,"x":1,"x":2,"o":{"p":{"q":true}},"o.p.q":"later","":1,"nan":NaN}"#,
-        expect![],
+        expect![[r#"
+            One
+            INFO "5"
+                _# 1
+                b@ [1,{"c":"A"}]
+                d# 1234567890123456789012345678901234567890
+                level_raw? true
+                log_id_raw no
+                m# -0
+                n# 1e400
+                nan NaN
+                o.p.q later
+                timestamp_raw yesterday
+                x# 2
+        "#]],
     );
 }
 
 #[test]
 fn among_two_names_for_one_place_the_better_wins_and_the_other_is_a_field() {
-    check(r#"{"msg":"second","message":"first","severity":"INFO","level":"ERROR"}"#, expect![[r#"
+    check(
+        r#"{"msg":"second","message":"first","severity":"INFO","level":"ERROR"}"#,
+        expect![[r#"
         One
         ERROR "first"
             msg second
             severity INFO
-    "#]]);
-    check(r#"{"message":"first","msg":"second","level":"ERROR","severity":"INFO"}"#, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"message":"first","msg":"second","level":"ERROR","severity":"INFO"}"#,
+        expect![[r#"
         One
         ERROR "first"
             msg second
             severity INFO
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn names_inside_fields_are_never_known_ones() {
-    check(r#"{"message":"m","fields":{"level":"LOUD","message":"x","service":{"name":"y"}},"fields.z":1}"#, expect![]);
+    check(
+        r#"{"message":"m","fields":{"level":"LOUD","message":"x","service":{"name":"y"}},"fields.z":1}"#,
+        expect![[r#"
+            One
+            INFO "m"
+                level LOUD
+                message x
+                service.name y
+                z# 1
+        "#]],
+    );
 }
 
 #[test]
 fn a_valid_client_id_is_the_id() {
-    check(r#"{"message":"m","log_id":"018f3a5e-7b1c-7def-8abc-0123456789ab"}"#, expect![[r#"
+    check(
+        r#"{"message":"m","log_id":"018f3a5e-7b1c-7def-8abc-0123456789ab"}"#,
+        expect![[r#"
         One
         INFO "m" id=018f3a5e-7b1c-7def-8abc-0123456789ab
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -164,7 +217,10 @@ fn numbers_are_times_by_their_magnitude() {
         ("99999999999999999999999", "2026-03-04T05:06:07Z"),
         ("1e999", "2026-03-04T05:06:07Z"),
         ("\"2024-06-10 06:13:20,5\"", "2024-06-10T06:13:20.5Z"),
-        ("\"2024-06-10T06:13:20.1234567891234-0130\"", "2024-06-10T07:43:20.123456789Z"),
+        (
+            "\"2024-06-10T06:13:20.1234567891234-0130\"",
+            "2024-06-10T07:43:20.123456789Z",
+        ),
         ("\"Mon, 10 Jun 2024 06:13:20 GMT\"", "2024-06-10T06:13:20Z"),
         ("\"10/Oct/2000:13:55:36 -0700\"", "2000-10-10T20:55:36Z"),
         ("\"2024-02-30T00:00:00Z\"", "2026-03-04T05:06:07Z"),
@@ -172,9 +228,12 @@ fn numbers_are_times_by_their_magnitude() {
     ] {
         let body = format!("{{\"ts\":{number}}}");
         let (_, records) = read(body.as_bytes(), Declared::Json);
-        let record = records[0].as_ref().unwrap();
+        let record = records[0].as_ref().expect("as the test sets it up");
         assert_eq!(record.timestamp.to_string(), expected, "{number}");
-        let raw = record.fields.iter().any(|(name, _)| name == "timestamp_raw");
+        let raw = record
+            .fields
+            .iter()
+            .any(|(name, _)| name == "timestamp_raw");
         assert_eq!(raw, record.timestamp == received(), "{number}");
     }
 }
@@ -183,64 +242,168 @@ fn numbers_are_times_by_their_magnitude() {
 fn lines_keep_what_is_broken_and_take_the_rest() {
     check_lines(
         b"\xef\xbb\xbf{\"message\":\"a\"}\r\n\r\n  \n{\"message\":\n{\"message\":\"\xff\xfe\"}\n[1,2]\n\"text\"\n12\n2015-10-18 18:01:47,978 WARN x\n",
-        expect![],
+        expect![[r#"
+            Lines
+            INFO "a"
+            INFO "{\"message\":"
+                parse_error expected a value at byte 11
+            INFO "��"
+                utf8_error invalid UTF-8 at byte 12, replaced
+            INFO "[1,2]"
+                parse_error expected an object
+            INFO "text"
+            INFO "12"
+                parse_error expected an object
+            WARN "2015-10-18 18:01:47,978 WARN x" @2015-10-18T18:01:47.978Z
+                parse_error expected the end of the line at byte 4
+        "#]],
     );
 }
 
 #[test]
 fn lines_are_recognised_without_being_declared() {
-    check("{\"a\":1}\n{\"a\":2}\n", expect![]);
-    check("{\"a\":\n{\"a\":2}\n", expect![]);
+    check("{\"a\":1}\n{\"a\":2}\n", expect![[r#"
+        Lines
+        INFO ""
+            a# 1
+        INFO ""
+            a# 2
+    "#]]);
+    check("{\"a\":\n{\"a\":2}\n", expect![[r#"
+        Lines
+        INFO "{\"a\":"
+            parse_error expected a value at byte 5
+        INFO ""
+            a# 2
+    "#]]);
 }
 
 #[test]
 fn an_array_keeps_elements_that_are_not_objects() {
-    check(r#"[{"message":"a"},"b",3,null,true,[1, 2]]"#, expect![]);
+    check(r#"[{"message":"a"},"b",3,null,true,[1, 2]]"#, expect![[r#"
+        Array
+        INFO "a"
+        INFO "b"
+        INFO "3"
+            parse_error expected an object
+        INFO "null"
+            parse_error expected an object
+        INFO "true"
+            parse_error expected an object
+        INFO "[1, 2]"
+            parse_error expected an object
+    "#]]);
 }
 
 #[test]
 fn a_document_that_is_no_json_is_refused_with_its_offset() {
-    check("hello", expect![[r#"
+    check(
+        "hello",
+        expect![[r#"
         the body is not JSON: expected a JSON object, an array or NDJSON at byte 0
-    "#]]);
-    check("  \"text\"", expect![[r#"
+    "#]],
+    );
+    check(
+        "  \"text\"",
+        expect![[r#"
         the body is not JSON: expected a JSON object, an array or NDJSON at byte 2
-    "#]]);
-    check("{\"a\":1}x", expect![[r#"
+    "#]],
+    );
+    check(
+        "{\"a\":1}x",
+        expect![[r#"
         the body is not JSON: expected the end of the body at byte 7
-    "#]]);
-    check("{\"a\":01}", expect![[r#"
+    "#]],
+    );
+    check(
+        "{\"a\":01}",
+        expect![[r#"
         the body is not JSON: expected a comma or a closing brace at byte 6
-    "#]]);
-    check("[{\"a\":1},", expect![[r#"
+    "#]],
+    );
+    check(
+        "[{\"a\":1},",
+        expect![[r#"
         the body is not JSON: expected a value at byte 9
-    "#]]);
-    check("{\"a\":\"\\x\"}", expect![[r#"
+    "#]],
+    );
+    check(
+        "{\"a\":\"\\x\"}",
+        expect![[r#"
         the body is not JSON: expected an escape that JSON knows at byte 6
-    "#]]);
-    check("", expect![[r#"
+    "#]],
+    );
+    check(
+        "",
+        expect![[r#"
         the body is empty
-    "#]]);
-    check("\n \n", expect![[r#"
+    "#]],
+    );
+    check(
+        "\n \n",
+        expect![[r#"
         the body is empty
-    "#]]);
-    check("[]", expect![[r#"
+    "#]],
+    );
+    check(
+        "[]",
+        expect![[r#"
         the body is empty
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn bad_utf8_in_a_document_marks_only_its_record() {
-    check_as(Declared::Json, b"[{\"message\":\"ok\"},{\"message\":\"\xc3(\"}]", &expect![]);
+    check_as(
+        Declared::Json,
+        b"[{\"message\":\"ok\"},{\"message\":\"\xc3(\"}]",
+        &expect![[r#"
+            Array
+            INFO "ok"
+            INFO "�("
+                utf8_error invalid UTF-8 at byte 12, replaced
+        "#]],
+    );
 }
 
 #[test]
 fn a_message_of_json_or_logfmt_becomes_fields() {
-    check(r#"{"message":"{\"level\":\"error\",\"msg\":\"inner\",\"a\":{\"b\":1}}","time":"2026-01-02T03:04:05Z"}"#, expect![]);
-    check(r#"{"log":"{\"a\":1}","a":2}"#, expect![]);
-    check(r#"{"message":"level=warn msg=\"disk \\\"full\\\"\" used=98 path=/var ok=true id=007"}"#, expect![]);
-    check(r#"{"message":"x=1 is not y=2 and so this sentence is no logfmt at all"}"#, expect![]);
-    check(r#"{"message":"{not json}"}"#, expect![]);
+    check(
+        r#"{"message":"{\"level\":\"error\",\"msg\":\"inner\",\"a\":{\"b\":1}}","time":"2026-01-02T03:04:05Z"}"#,
+        expect![[r#"
+            One
+            ERROR "inner" @2026-01-02T03:04:05Z
+                a.b# 1
+        "#]],
+    );
+    check(r#"{"log":"{\"a\":1}","a":2}"#, expect![[r#"
+        One
+        INFO "{\"a\":1}"
+            a# 2
+    "#]]);
+    check(
+        r#"{"message":"level=warn msg=\"disk \\\"full\\\"\" used=98 path=/var ok=true id=007"}"#,
+        expect![[r#"
+            One
+            WARN "disk \"full\""
+                id 007
+                ok? true
+                path /var
+                used# 98
+        "#]],
+    );
+    check(
+        r#"{"message":"x=1 is not y=2 and so this sentence is no logfmt at all"}"#,
+        expect![[r#"
+            One
+            INFO "x=1 is not y=2 and so this sentence is no logfmt at all"
+        "#]],
+    );
+    check(r#"{"message":"{not json}"}"#, expect![[r#"
+        One
+        INFO "{not json}"
+    "#]]);
 }
 
 #[test]
@@ -257,7 +420,7 @@ fn levels_are_understood_as_words_and_numbers() {
         ("17", "INFO"),
     ] {
         let (_, records) = read(format!("{{\"level\":{level}}}").as_bytes(), Declared::Json);
-        let record = records[0].as_ref().unwrap();
+        let record = records[0].as_ref().expect("as the test sets it up");
         assert_eq!(record.level.name(), expected, "{level}");
         let raw = record.fields.iter().any(|(name, _)| name == "level_raw");
         assert_eq!(raw, matches!(level, "\"LOUD\"" | "17"), "{level}");
@@ -269,18 +432,20 @@ fn deep_nesting_is_kept_as_text_and_exhausts_no_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let value = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
         let (shape, records) = read(format!("{{\"v\":{value}}}").as_bytes(), Declared::Json);
-        shape.unwrap();
-        let record = records[0].as_ref().unwrap();
+        shape.expect("as the test sets it up");
+        let record = records[0].as_ref().expect("as the test sets it up");
         assert_eq!(record.fields.len(), 1);
         assert_eq!(record.fields[0].1.kind, Kind::String);
         assert!(record.fields[0].1.text.len() > 19_000);
         let (shape, _) = read(format!("[{value}]").as_bytes(), Declared::Json);
-        shape.unwrap();
-        read(open.repeat(10_000).as_bytes(), Declared::Json).0.unwrap_err();
+        shape.expect("as the test sets it up");
+        read(open.repeat(10_000).as_bytes(), Declared::Json)
+            .0
+            .unwrap_err();
     }
     let shallow = format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40));
     let (_, records) = read(shallow.as_bytes(), Declared::Json);
-    let record = records[0].as_ref().unwrap();
+    let record = records[0].as_ref().expect("as the test sets it up");
     assert_eq!(record.fields[0].0.matches('.').count(), 31);
     assert_eq!(record.fields[0].1.kind, Kind::Json);
 }
@@ -288,25 +453,52 @@ fn deep_nesting_is_kept_as_text_and_exhausts_no_stack() {
 #[test]
 fn a_hundred_thousand_keys_fit_into_a_bounded_record() {
     let members: Vec<String> = (0..100_000).map(|i| format!("\"k{i}\":{i}")).collect();
-    let (shape, records) = read(format!("{{{}}}", members.join(",")).as_bytes(), Declared::Json);
-    shape.unwrap();
-    let record = records[0].as_ref().unwrap_or_else(|_| panic!("it is under the limit"));
+    let (shape, records) = read(
+        format!("{{{}}}", members.join(",")).as_bytes(),
+        Declared::Json,
+    );
+    shape.expect("as the test sets it up");
+    let record = records[0]
+        .as_ref()
+        .unwrap_or_else(|_| panic!("it is under the limit"));
     assert_eq!(record.fields.len(), 1000);
-    let other = &record.fields.iter().find(|(name, _)| name == "_other").unwrap().1;
-    let parsed: serde_json::Value = serde_json::from_str(&other.text).unwrap();
-    assert_eq!(parsed.as_object().unwrap().len() + 999, 100_000);
+    let other = &record
+        .fields
+        .iter()
+        .find(|(name, _)| name == "_other")
+        .expect("as the test sets it up")
+        .1;
+    let parsed: serde_json::Value = serde_json::from_str(&other.text).expect("as the test sets it up");
+    assert_eq!(parsed.as_object().expect("as the test sets it up").len() + 999, 100_000);
 }
 
 #[test]
 fn a_record_over_the_limit_is_rejected_alone() {
     let big = "x".repeat(1 << 20);
-    check(&format!("[{{\"message\":\"a\"}},{{\"message\":\"{big}y\"}},{{\"message\":\"b\"}}]"), expect![]);
-    let (_, records) = read(format!("{{\"message\":\"{big}\"}}").as_bytes(), Declared::Json);
-    assert_eq!(records[0].as_ref().unwrap().text_bytes(), (1 << 20) + "unknown".len());
+    check(
+        &format!("[{{\"message\":\"a\"}},{{\"message\":\"{big}y\"}},{{\"message\":\"b\"}}]"),
+        expect![[r#"
+            Array
+            INFO "a"
+            rejected 1: the record is larger than 1 MiB
+            INFO "b"
+        "#]],
+    );
+    let (_, records) = read(
+        format!("{{\"message\":\"{big}\"}}").as_bytes(),
+        Declared::Json,
+    );
+    assert_eq!(
+        records[0].as_ref().expect("as the test sets it up").text_bytes(),
+        (1 << 20) + "unknown".len()
+    );
 }
 
 #[test]
 fn a_long_field_name_is_cut_at_a_character() {
-    let (_, records) = read(format!("{{\"{}\":1}}", "ä".repeat(200)).as_bytes(), Declared::Json);
-    assert_eq!(records[0].as_ref().unwrap().fields[0].0, "ä".repeat(128));
+    let (_, records) = read(
+        format!("{{\"{}\":1}}", "ä".repeat(200)).as_bytes(),
+        Declared::Json,
+    );
+    assert_eq!(records[0].as_ref().expect("as the test sets it up").fields[0].0, "ä".repeat(128));
 }

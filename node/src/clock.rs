@@ -21,7 +21,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct System;
 
 impl Clock for System {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that all others ask"
+    )]
     fn now(&self) -> Timestamp {
         let nanos = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),

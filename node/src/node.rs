@@ -247,7 +247,7 @@ impl Node {
 }
 
 /// Folder of the store, in the data folder.
-const STORE: &str = "store";
+pub(crate) const STORE: &str = "store";
 /// Folder of the segments, in the data folder.
 const SEGMENTS: &str = "segments";
 

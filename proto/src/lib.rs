@@ -3,6 +3,11 @@
 //! Plain data and generated stubs; nothing here converts, checks or decides. The crates that speak a
 //! protocol translate at their border, so these types appear nowhere else.
 
+#![expect(
+    clippy::enum_variant_names,
+    reason = "names of the protocols, not ours to choose"
+)]
+
 /// The project's own services and messages.
 pub mod hushlog {
     /// Version 1 of the interface for producers and readers.

@@ -10,7 +10,10 @@ use hushlog_chaos_tests::main_job::{Settings, run};
 
 const DATA: &str = "demo-data";
 const RECORDS: u64 = 1_000_000;
-const PORTS: Ports = Ports { http: 7_700, grpc: 4_317 };
+const PORTS: Ports = Ports {
+    http: 7_700,
+    grpc: 4_317,
+};
 
 #[expect(clippy::print_stdout, reason = "this is what a person watches")]
 fn say(line: String) {
@@ -23,8 +26,13 @@ async fn main() -> Result<()> {
     if data.exists() {
         std::fs::remove_dir_all(data)?;
     }
-    say("three nodes, a million lines, one node killed in the middle; then every answer is checked".into());
-    let records = std::env::args().nth(1).map_or(Ok(RECORDS), |text| text.parse())?;
+    say(
+        "three nodes, a million lines, one node killed in the middle; then every answer is checked"
+            .into(),
+    );
+    let records = std::env::args()
+        .nth(1)
+        .map_or(Ok(RECORDS), |text| text.parse())?;
     let settings = Settings {
         binary: &binary()?,
         data,
@@ -35,6 +43,8 @@ async fn main() -> Result<()> {
     };
     let report = run(&settings).await?;
     let rate = report.records as f64 / report.send_seconds;
-    say(format!("done: {rate:.0} records/s acknowledged by a majority, none lost, none twice"));
+    say(format!(
+        "done: {rate:.0} records/s acknowledged by a majority, none lost, none twice"
+    ));
     Ok(())
 }

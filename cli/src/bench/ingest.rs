@@ -56,7 +56,7 @@ pub(super) async fn run(args: IngestArgs, json_output: bool) -> Result<()> {
     let after = settle(&clients).await?;
     let records = args.run.records as f64;
     let millions = records / 1e6;
-    let cpu = |metrics: &Metrics| metrics.since(&before, "process_cpu_seconds_total") / millions;
+    let cpu = |metrics: &Metrics| metrics.since(&before, "hushlog_node_cpu_seconds_total") / millions;
     let disk =
         |kind: &str| after.get(&format!("hushlog_node_disk_bytes{{kind=\"{kind}\"}}")) / records;
     let stages: serde_json::Map<String, serde_json::Value> = after
@@ -77,8 +77,8 @@ pub(super) async fn run(args: IngestArgs, json_output: bool) -> Result<()> {
         "cpu_s_per_million_at_last_ack": round(cpu(&after_send)),
         "cpu_s_per_million_when_settled": round(cpu(&after)),
         "cpu_s_per_million_by_stage": stages,
-        "disk_bytes_per_record": {"log": round(disk("log")), "rows": round(disk("rows")), "index": round(disk("index"))},
-        "peak_memory_mb": round(after.get("process_resident_memory_peak_bytes") / 1e6),
+        "disk_bytes_per_record": {"log": round(disk("log")), "rows": round(disk("rows")), "index": round(disk("index")), "other": round(disk("other"))},
+        "peak_memory_mb": round(after.get("hushlog_node_resident_peak_bytes") / 1e6),
     });
     crate::output::print(&figures, json_output)
 }
@@ -88,7 +88,7 @@ async fn settle(clients: &[Client]) -> Result<Metrics> {
     let deadline = Instant::now() + SETTLE;
     loop {
         let metrics = Metrics::read(clients).await?;
-        if metrics.get("hushlog_node_pending_cuts") == 0.0 || Instant::now() > deadline {
+        if metrics.get("hushlog_node_pending_cuts_count") == 0.0 || Instant::now() > deadline {
             return Ok(metrics);
         }
         tokio::time::sleep(SETTLE_POLL).await;

@@ -36,8 +36,13 @@ pub(super) fn find(text: &str, line: Range<usize>, trust: Trust) -> Option<Heade
         {
             continue;
         }
-        let Some(message) = message(text, token.end, line.end) else { continue };
-        let header = Header { type_name: token, message };
+        let Some(message) = message(text, token.end, line.end) else {
+            continue;
+        };
+        let header = Header {
+            type_name: token,
+            message,
+        };
         if is_bare(name)
             && let Some(inner) = inner(text, &header, trust)
         {
@@ -46,12 +51,6 @@ pub(super) fn find(text: &str, line: Range<usize>, trust: Trust) -> Option<Heade
         return Some(header);
     }
     None
-}
-
-/// Whether the line starts with a reported exception, with nothing before it.
-pub(crate) fn starts_line(line: &str) -> bool {
-    let token = token(line, 0, line.len());
-    has_suffix(&line[token.clone()]) && message(line, token.end, line.len()).is_some()
 }
 
 /// A name at the start of the line that a message or nothing follows, whatever it looks like.
@@ -99,7 +98,9 @@ fn next(text: &str, at: usize) -> usize {
 }
 
 fn has_suffix(name: &str) -> bool {
-    let known = ["Exception", "Error", "Throwable"].iter().any(|suffix| name.ends_with(suffix));
+    let known = ["Exception", "Error", "Throwable"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix));
     // The last part must be a class name: `onError` and `handle_Error` are not.
     known
         && last_part(name).starts_with(|c: char| c.is_uppercase() || c == '_')
@@ -107,7 +108,9 @@ fn has_suffix(name: &str) -> bool {
 }
 
 fn last_part(name: &str) -> &str {
-    let start = name.rfind(['.', '\\', '$', ':', '+']).map_or(0, |at| at + 1);
+    let start = name
+        .rfind(['.', '\\', '$', ':', '+'])
+        .map_or(0, |at| at + 1);
     &name[start..]
 }
 
@@ -120,7 +123,8 @@ fn is_bare(name: &str) -> bool {
 fn is_telling(name: &str) -> bool {
     let part = last_part(name);
     let words = part.bytes().filter(u8::is_ascii_uppercase).count();
-    !is_bare(name) && (part.len() < name.len() || (words > 1 && part.bytes().any(|b| b.is_ascii_lowercase())))
+    !is_bare(name)
+        && (part.len() < name.len() || (words > 1 && part.bytes().any(|b| b.is_ascii_lowercase())))
 }
 
 /// Whether a logger could have put `before` in front of an exception.
@@ -132,12 +136,17 @@ fn opens(before: &str) -> bool {
     if trimmed.len() == before.len() {
         return false;
     }
-    if trimmed.ends_with([':', ']', '|', '"', '\'', ')', '>']) || trimmed.ends_with(" -") || trimmed == "-" {
+    if trimmed.ends_with([':', ']', '|', '"', '\'', ')', '>'])
+        || trimmed.ends_with(" -")
+        || trimmed == "-"
+    {
         return true;
     }
     let word = trimmed.rsplit(' ').next().unwrap_or_default();
-    matches!(word, "ERROR" | "WARN" | "WARNING" | "FATAL" | "SEVERE" | "CRITICAL" | "Uncaught")
-        || trimmed.ends_with("nhandled exception.")
+    matches!(
+        word,
+        "ERROR" | "WARN" | "WARNING" | "FATAL" | "SEVERE" | "CRITICAL" | "Uncaught"
+    ) || trimmed.ends_with("nhandled exception.")
 }
 
 /// The message after a type that ends at `at`; `None` when what follows is not that of a report.
@@ -154,6 +163,8 @@ fn message(text: &str, at: usize, end: usize) -> Option<Range<usize>> {
         return None;
     }
     let start = at + 1 + (after.len() - after.trim_start().len());
-    let length = text[start..end].find(" ---> ").unwrap_or_else(|| text[start..end].trim_end().len());
+    let length = text[start..end]
+        .find(" ---> ")
+        .unwrap_or_else(|| text[start..end].trim_end().len());
     Some(start..start + length)
 }

@@ -19,7 +19,6 @@ use hushlog_record::Exception;
 use crate::limits::NAME_BYTES_MAX;
 use crate::raw::cut;
 
-pub(crate) use header::starts_line as header_starts_line;
 
 /// Without one of these a text reports no exception.
 const LITERALS: [&str; 13] = [
@@ -90,7 +89,9 @@ pub fn find(text: &str) -> Option<Found> {
     if !GATE.is_match(text) {
         return None;
     }
-    python::find(text).or_else(|| runtime::find(text)).or_else(|| trace::find(text))
+    python::find(text)
+        .or_else(|| runtime::find(text))
+        .or_else(|| trace::find(text))
 }
 
 /// Finds the exception of a text that is known to be a stack trace: there the first line names it,
@@ -107,7 +108,8 @@ fn lines(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let end = memchr::memchr(b'\n', &text.as_bytes()[from..]).map(|length| from + length);
         start = end.map(|end| end + 1);
         let to = end.unwrap_or(text.len());
-        let line = text[from..to].strip_suffix('\r').unwrap_or(&text[from..to]);
+        let whole = &text[from..to];
+        let line = whole.strip_suffix('\r').unwrap_or(whole);
         Some(from..from + line.len())
     })
 }

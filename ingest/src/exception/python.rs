@@ -25,13 +25,21 @@ pub(super) fn find(text: &str) -> Option<Found> {
         .filter_map(|line| content(text, line, indent, grouped))
         .find(|line| !text[line.clone()].starts_with([' ', '\t']))?;
     let stack_start = text[..first].rfind('\n').map_or(first, |at| at + 1);
-    let stack_start = if text[stack_start..first].trim_ascii().is_empty() { stack_start } else { first };
+    let stack_start = if text[stack_start..first].trim_ascii().is_empty() {
+        stack_start
+    } else {
+        first
+    };
     named(text, last, stack_start)
 }
 
 /// White space before the traceback, where it is alone on its line.
 fn indent_of(before: &str) -> usize {
-    if before.trim_ascii().is_empty() { before.len() } else { 0 }
+    if before.trim_ascii().is_empty() {
+        before.len()
+    } else {
+        0
+    }
 }
 
 /// The line without the traceback's own indentation or a group's margin; `None` for a blank one.

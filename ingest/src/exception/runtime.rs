@@ -23,7 +23,9 @@ fn position(text: &str, literal: &str) -> Option<usize> {
 }
 
 fn end_of_line(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |length| at + length)
+    text[at..]
+        .find('\n')
+        .map_or(text.len(), |length| at + length)
 }
 
 fn start_of_line(text: &str, at: usize) -> usize {
@@ -33,14 +35,20 @@ fn start_of_line(text: &str, at: usize) -> usize {
 /// The stack trace from `at` on, if more than that line follows.
 fn stack_from(text: &str, at: usize) -> Range<usize> {
     let end = text.trim_end().len();
-    if end_of_line(text, at) < end { at..end } else { 0..0 }
+    if end_of_line(text, at) < end {
+        at..end
+    } else {
+        0..0
+    }
 }
 
 /// A class name at `at`; `None` when there is none.
 fn class(text: &str, at: usize) -> Option<Range<usize>> {
     let rest = &text[at..];
     let length = rest
-        .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '\\' | '$' | '@' | '<' | '>')))
+        .find(|c: char| {
+            !(c.is_alphanumeric() || matches!(c, '_' | '.' | '\\' | '$' | '@' | '<' | '>'))
+        })
         .unwrap_or(rest.len());
     let starts_well = rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '\\'));
     (length > 0 && starts_well).then_some(at..at + length)
@@ -51,9 +59,13 @@ fn php(text: &str) -> Option<Found> {
     let uncaught = position(text, "Uncaught ")?;
     let start = memmem::rfind(text.as_bytes(), b"\nNext ").map_or(uncaught + 9, |at| at + 6);
     let rest = &text[start..];
-    let skip = ["(in promise) ", "(in promise): "].iter().find(|skip| rest.starts_with(**skip));
+    let skip = ["(in promise) ", "(in promise): "]
+        .iter()
+        .find(|skip| rest.starts_with(**skip));
     let start = start + skip.map_or(0, |skip| skip.len());
-    let quoted = ["exception '", "Exception '"].iter().any(|word| text[start..].starts_with(word));
+    let quoted = ["exception '", "Exception '"]
+        .iter()
+        .any(|word| text[start..].starts_with(word));
     let type_name = class(text, if quoted { start + 11 } else { start })?;
     let rest = &text[type_name.end..];
     let message_start = if quoted {
@@ -67,10 +79,17 @@ fn php(text: &str) -> Option<Found> {
     }
     let end = end_of_line(text, message_start);
     let line = &text[message_start..end];
-    let length = if quoted { line.rfind("' in ") } else { line.rfind(" in ") };
+    let length = if quoted {
+        line.rfind("' in ")
+    } else {
+        line.rfind(" in ")
+    };
     Some(Found {
         type_name: TypeName::Written(type_name),
-        message: trimmed(text, message_start..message_start + length.unwrap_or(line.len())),
+        message: trimmed(
+            text,
+            message_start..message_start + length.unwrap_or(line.len()),
+        ),
         stack: stack_from(text, start_of_line(text, uncaught)),
     })
 }
@@ -82,7 +101,9 @@ fn laravel(text: &str) -> Option<Found> {
     let rest = text[type_name.end..].strip_prefix("(code: ")?;
     let message_start = text.len() - rest.len() + rest.find("): ")? + 3;
     let end = end_of_line(text, message_start);
-    let length = text[message_start..end].rfind(" at ").unwrap_or(end - message_start);
+    let length = text[message_start..end]
+        .rfind(" at ")
+        .unwrap_or(end - message_start);
     Some(Found {
         type_name: TypeName::Written(type_name),
         message: message_start..message_start + length,
@@ -99,17 +120,26 @@ fn elixir(text: &str) -> Option<Found> {
         (is_module && text[type_name.end..].starts_with(')')).then_some((at, type_name))
     })?;
     let message = trimmed(text, type_name.end + 1..end_of_line(text, at));
-    Some(Found { type_name: TypeName::Written(type_name), message, stack: stack_from(text, at) })
+    Some(Found {
+        type_name: TypeName::Written(type_name),
+        message,
+        stack: stack_from(text, at),
+    })
 }
 
 /// `terminate called after throwing an instance of 'std::runtime_error'`
 fn cpp(text: &str) -> Option<Found> {
     let called = position(text, "terminate called ")?;
     let stack = stack_from(text, start_of_line(text, called));
-    let Some(rest) = text[called..].strip_prefix("terminate called after throwing an instance of '")
+    let Some(rest) =
+        text[called..].strip_prefix("terminate called after throwing an instance of '")
     else {
         let type_name = TypeName::Fixed("terminate");
-        return Some(Found { type_name, message: trimmed(text, called..end_of_line(text, called)), stack });
+        return Some(Found {
+            type_name,
+            message: trimmed(text, called..end_of_line(text, called)),
+            stack,
+        });
     };
     let start = text.len() - rest.len();
     let end = start + rest.find('\'')?;
@@ -117,7 +147,11 @@ fn cpp(text: &str) -> Option<Found> {
         Some(what) => trimmed(text, start + what + 7..end_of_line(text, start + what)),
         None => end..end,
     };
-    Some(Found { type_name: TypeName::Written(start..end), message, stack })
+    Some(Found {
+        type_name: TypeName::Written(start..end),
+        message,
+        stack,
+    })
 }
 
 /// `thread 'main' panicked at src/main.rs:3:9:` and the message on the next line; before Rust 1.73 the
@@ -139,18 +173,28 @@ fn rust(text: &str) -> Option<Found> {
         }
     };
     let stack = stack_from(text, start_of_line(text, panicked));
-    Some(Found { type_name: TypeName::Fixed("panic"), message, stack })
+    Some(Found {
+        type_name: TypeName::Fixed("panic"),
+        message,
+        stack,
+    })
 }
 
 /// `panic: …` at the start of a line, or anything that is followed by a goroutine's stack.
 fn go(text: &str) -> Option<Found> {
     let goroutine = position(text, "goroutine ").is_some_and(|at| text[at..].contains(" ["));
     for (word, name) in [("panic: ", "panic"), ("fatal error: ", "fatal error")] {
-        let Some(line) = lines(text).find(|line| text[line.clone()].starts_with(word)) else { continue };
+        let Some(line) = lines(text).find(|line| text[line.clone()].starts_with(word)) else {
+            continue;
+        };
         if goroutine || (name == "panic" && line.start == 0) {
             let message = trimmed(text, line.start + word.len()..line.end);
             let stack = stack_from(text, line.start);
-            return Some(Found { type_name: TypeName::Fixed(name), message, stack });
+            return Some(Found {
+                type_name: TypeName::Fixed(name),
+                message,
+                stack,
+            });
         }
     }
     if !goroutine {
@@ -158,7 +202,11 @@ fn go(text: &str) -> Option<Found> {
     }
     let at = position(text, "panic")?;
     let message = trimmed(text, at..end_of_line(text, at));
-    Some(Found { type_name: TypeName::Fixed("panic"), message, stack: stack_from(text, start_of_line(text, at)) })
+    Some(Found {
+        type_name: TypeName::Fixed("panic"),
+        message,
+        stack: stack_from(text, start_of_line(text, at)),
+    })
 }
 
 /// `app.rb:6:in 'f': divided by 0 (ZeroDivisionError)`, and Rails' `NoMethodError (message):` above its
@@ -177,7 +225,11 @@ fn raised(text: &str, at: usize, line: Range<usize>) -> Option<Found> {
         return None;
     }
     let stack = stack_from(text, line.start);
-    Some(Found { type_name: TypeName::Written(type_name), message: message_start..open, stack })
+    Some(Found {
+        type_name: TypeName::Written(type_name),
+        message: message_start..open,
+        stack,
+    })
 }
 
 fn rails(text: &str, frames: usize) -> Option<Found> {
@@ -185,17 +237,26 @@ fn rails(text: &str, frames: usize) -> Option<Found> {
         let line = trimmed(text, line);
         let type_name = class_with_colons(text, line.start)?;
         let rest = text[type_name.end..line.end].strip_prefix(" (")?;
-        let length = rest.strip_suffix("):").or_else(|| rest.strip_suffix(')'))?.len();
+        let length = rest
+            .strip_suffix("):")
+            .or_else(|| rest.strip_suffix(')'))?
+            .len();
         let message = type_name.end + 2..type_name.end + 2 + length;
         let stack = stack_from(text, line.start);
-        Some(Found { type_name: TypeName::Written(type_name), message, stack })
+        Some(Found {
+            type_name: TypeName::Written(type_name),
+            message,
+            stack,
+        })
     })
 }
 
 /// A constant like `ActiveRecord::RecordNotFound`.
 fn class_with_colons(text: &str, at: usize) -> Option<Range<usize>> {
     let rest = &text[at..];
-    let length = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))).unwrap_or(rest.len());
+    let length = rest
+        .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':')))
+        .unwrap_or(rest.len());
     let length = rest[..length].trim_end_matches(':').len();
     (length > 0 && rest.starts_with(char::is_uppercase)).then_some(at..at + length)
 }
@@ -209,7 +270,9 @@ fn dart(text: &str) -> Option<Found> {
         return None;
     }
     let part = &text[line.clone()];
-    let end = part.find(": ").unwrap_or_else(|| part.trim_end_matches('.').len());
+    let end = part
+        .find(": ")
+        .unwrap_or_else(|| part.trim_end_matches('.').len());
     let message = trimmed(text, (line.start + end + 1).min(line.end)..line.end);
     Some(Found {
         type_name: TypeName::Written(line.start..line.start + end),
@@ -222,5 +285,9 @@ fn lua(text: &str) -> Option<Found> {
     let at = position(text, "\nstack traceback:")?;
     let start = start_of_line(text, at);
     let stack = stack_from(text, start);
-    Some(Found { type_name: TypeName::Fixed("lua error"), message: trimmed(text, start..at), stack })
+    Some(Found {
+        type_name: TypeName::Fixed("lua error"),
+        message: trimmed(text, start..at),
+        stack,
+    })
 }

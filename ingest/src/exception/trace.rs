@@ -64,18 +64,27 @@ fn with_stack(text: &str, header: Header, frames: usize) -> Found {
         message
     };
     let stack = type_name.start..text.trim_end().len();
-    Found { type_name: TypeName::Written(type_name), message, stack }
+    Found {
+        type_name: TypeName::Written(type_name),
+        message,
+        stack,
+    }
 }
 
 /// `at x.Y(Z.java:1)`, `... 12 more`, Firefox's `name@http://…`
 fn is_frame(line: &str) -> bool {
     let indented = line.starts_with([' ', '\t']);
     let part = line.trim_start();
-    if indented && (part.starts_with("at ") || (part.starts_with("... ") && part.trim_end().ends_with(" more"))) {
+    if indented
+        && (part.starts_with("at ")
+            || (part.starts_with("... ") && part.trim_end().ends_with(" more")))
+    {
         return true;
     }
     let place = part.find('@').map(|at| &part[at + 1..]);
     place.is_some_and(|place| {
-        ["http://", "https://", "file://", "webpack://"].iter().any(|scheme| place.starts_with(scheme))
+        ["http://", "https://", "file://", "webpack://"]
+            .iter()
+            .any(|scheme| place.starts_with(scheme))
     }) && !part.contains(' ')
 }

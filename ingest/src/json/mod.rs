@@ -66,7 +66,10 @@ pub enum Error {
 
 impl From<Syntax> for Error {
     fn from(syntax: Syntax) -> Self {
-        Self::NotJson { offset: syntax.offset, expected: syntax.expected }
+        Self::NotJson {
+            offset: syntax.offset,
+            expected: syntax.expected,
+        }
     }
 }
 
@@ -83,8 +86,13 @@ pub type Each<'a> = &'a mut dyn FnMut(Result<RawRecord, Rejected>);
 /// off: the caller drops them.
 pub fn read(body: &[u8], declared: Declared, each: Each<'_>) -> Result<Shape, Error> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let blank = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let Some(first) = body.get(blank) else { return Err(Error::Empty) };
+    let blank = body
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
+    let Some(first) = body.get(blank) else {
+        return Err(Error::Empty);
+    };
     match declared {
         Declared::Lines if begins_with_a_line(&body[blank..]) => Ok(read_lines(body, each)),
         Declared::Lines => match read_document(body, *first, &mut |_| ()) {
@@ -94,9 +102,10 @@ pub fn read(body: &[u8], declared: Declared, each: Each<'_>) -> Result<Shape, Er
         },
         Declared::Json if *first == b'{' && is_lines(&body[blank..]) => Ok(read_lines(body, each)),
         Declared::Json if matches!(first, b'{' | b'[') => read_document(body, *first, each),
-        Declared::Json => {
-            Err(Error::NotJson { offset: blank, expected: "a JSON object, an array or NDJSON" })
-        }
+        Declared::Json => Err(Error::NotJson {
+            offset: blank,
+            expected: "a JSON object, an array or NDJSON",
+        }),
     }
 }
 
@@ -104,7 +113,9 @@ pub fn read(body: &[u8], declared: Declared, each: Each<'_>) -> Result<Shape, Er
 /// should that one be broken, the second is a value by itself.
 fn is_lines(body: &[u8]) -> bool {
     let mut lines = lines(body);
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return false };
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+        return false;
+    };
     is_value(first) || is_object(second)
 }
 
@@ -112,7 +123,9 @@ fn is_lines(body: &[u8]) -> bool {
 /// array means its elements.
 fn begins_with_a_line(body: &[u8]) -> bool {
     let mut lines = lines(body);
-    lines.next().is_some_and(|first| first.first() != Some(&b'[') && is_value(first))
+    lines
+        .next()
+        .is_some_and(|first| first.first() != Some(&b'[') && is_value(first))
         || lines.next().is_some_and(is_object)
 }
 
@@ -165,13 +178,19 @@ fn read_line(text: &str) -> RawRecord {
     let mut cursor = Cursor::new(text);
     let failure = match element(&mut cursor) {
         Ok(raw) if cursor.peek().is_none() => return raw,
-        Ok(_) => Syntax { offset: cursor.at(), expected: "the end of the line" },
+        Ok(_) => Syntax {
+            offset: cursor.at(),
+            expected: "the end of the line",
+        },
         Err(syntax) => syntax,
     };
     let mut raw = RawRecord::text(text);
     raw.plain = true;
     let Syntax { offset, expected } = failure;
-    raw.field("parse_error", Value::string(format!("expected {expected} at byte {offset}")));
+    raw.field(
+        "parse_error",
+        Value::string(format!("expected {expected} at byte {offset}")),
+    );
     raw
 }
 
@@ -214,7 +233,11 @@ fn read_document(body: &[u8], first: u8, each: Each<'_>) -> Result<Shape, Error>
         Ok(_) if first == b'[' => Ok(Shape::Array),
         Ok(_) => Ok(Shape::One),
         Err(Syntax { offset, expected }) => {
-            let offset = if replaced { sent_offset(body, offset) } else { offset };
+            let offset = if replaced {
+                sent_offset(body, offset)
+            } else {
+                offset
+            };
             Err(Error::NotJson { offset, expected })
         }
     }
@@ -280,7 +303,10 @@ fn sent_offset(body: &[u8], offset: usize) -> usize {
 
 fn hand_over(raw: RawRecord, index: usize, each: Each<'_>) {
     if raw.is_oversize() {
-        each(Err(Rejected { index, reason: TOO_LARGE }));
+        each(Err(Rejected {
+            index,
+            reason: TOO_LARGE,
+        }));
     } else {
         each(Ok(raw));
     }

@@ -13,7 +13,11 @@ use crate::raw::RawRecord;
 
 /// Reads the object that the cursor stands on.
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<RawRecord, Syntax> {
-    let mut reader = Reader { raw: RawRecord::default(), path: String::new(), custom: false };
+    let mut reader = Reader {
+        raw: RawRecord::default(),
+        path: String::new(),
+        custom: false,
+    };
     reader.object(cursor, 1)?;
     Ok(reader.raw)
 }
@@ -57,7 +61,10 @@ impl Reader {
             Some(b'{') if depth < FIELD_DEPTH_MAX => return self.nested(cursor, &name, depth),
             Some(b'{' | b'[') => self.kept_as_text(cursor, depth)?,
             _ => match cursor.scalar()? {
-                Scalar::Text(text) => Value { kind: Kind::String, text: text.into_owned() },
+                Scalar::Text(text) => Value {
+                    kind: Kind::String,
+                    text: text.into_owned(),
+                },
                 Scalar::Number(literal) => Value::number(literal),
                 Scalar::Bool(value) => Value::bool(value),
                 Scalar::Null => return Ok(()),
@@ -67,12 +74,7 @@ impl Reader {
         Ok(())
     }
 
-    fn nested(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        name: &str,
-        depth: usize,
-    ) -> Result<(), Syntax> {
+    fn nested(&mut self, cursor: &mut Cursor<'_>, name: &str, depth: usize) -> Result<(), Syntax> {
         if depth == 1 && name == "fields" {
             self.custom = true;
             self.object(cursor, depth + 1)?;
@@ -91,9 +93,15 @@ impl Reader {
     /// is kept as a string.
     fn kept_as_text(&self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, Syntax> {
         let skipped = cursor.skip()?;
-        let kind =
-            if depth + skipped.depth > 2 * FIELD_DEPTH_MAX { Kind::String } else { Kind::Json };
-        Ok(Value { kind, text: plain(skipped.text).into_owned() })
+        let kind = if depth + skipped.depth > 2 * FIELD_DEPTH_MAX {
+            Kind::String
+        } else {
+            Kind::Json
+        };
+        Ok(Value {
+            kind,
+            text: plain(skipped.text).into_owned(),
+        })
     }
 
     fn put(&mut self, name: Cow<'_, str>, value: Value) {
@@ -102,6 +110,10 @@ impl Reader {
         } else {
             Cow::Owned(format!("{}{name}", self.path))
         };
-        if self.custom { self.raw.field(name, value) } else { self.raw.put(name, value) }
+        if self.custom {
+            self.raw.field(name, value)
+        } else {
+            self.raw.put(name, value)
+        }
     }
 }

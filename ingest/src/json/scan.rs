@@ -50,7 +50,10 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn fail<T>(&self, expected: &'static str) -> Result<T, Syntax> {
-        Err(Syntax { offset: self.at, expected })
+        Err(Syntax {
+            offset: self.at,
+            expected,
+        })
     }
 
     /// Skips white space and gives the byte after it without taking it.
@@ -232,7 +235,9 @@ impl<'a> Cursor<'a> {
                 Some(code << 4 | char::from(*digit).to_digit(16)?)
             })
         });
-        let Some(code) = code else { return self.fail("four hex digits after \\u") };
+        let Some(code) = code else {
+            return self.fail("four hex digits after \\u");
+        };
         self.at += 6;
         Ok(code)
     }
@@ -247,7 +252,10 @@ impl<'a> Cursor<'a> {
             self.open(&mut open)?;
             depth = depth.max(open.len());
             if self.close(&mut open)? {
-                return Ok(Skipped { text: self.since(start), depth });
+                return Ok(Skipped {
+                    text: self.since(start),
+                    depth,
+                });
             }
         }
     }

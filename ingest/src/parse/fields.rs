@@ -29,7 +29,10 @@ pub(crate) fn finish(raw: RawRecord) -> Vec<(String, Value)> {
 }
 
 fn fold(fields: &mut Vec<(String, Value)>, folded: String) {
-    let own = fields.iter().position(|(name, _)| name == OTHER).map(|at| fields.remove(at));
+    let own = fields
+        .iter()
+        .position(|(name, _)| name == OTHER)
+        .map(|at| fields.remove(at));
     let kept = fields.len().min(RECORD_FIELDS_MAX - 1);
     let mut rest = String::new();
     for (name, value) in own.into_iter().chain(fields.drain(kept..)) {

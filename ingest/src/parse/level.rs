@@ -23,14 +23,16 @@ pub(crate) fn otel(number: i32) -> Option<Level> {
 /// What a level field says.
 pub(crate) fn value(text: &str) -> Option<Level> {
     let word = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    Level::from_word(word).or_else(|| number(word)).or_else(|| match word {
-        "T" | "t" | "D" | "d" => Some(Level::Debug),
-        "I" | "i" => Some(Level::Info),
-        "W" | "w" => Some(Level::Warn),
-        "E" | "e" => Some(Level::Error),
-        "F" | "f" => Some(Level::Fatal),
-        _ => None,
-    })
+    Level::from_word(word)
+        .or_else(|| number(word))
+        .or(match word {
+            "T" | "t" | "D" | "d" => Some(Level::Debug),
+            "I" | "i" => Some(Level::Info),
+            "W" | "w" => Some(Level::Warn),
+            "E" | "e" => Some(Level::Error),
+            "F" | "f" => Some(Level::Fatal),
+            _ => None,
+        })
 }
 
 fn number(word: &str) -> Option<Level> {
@@ -63,7 +65,10 @@ pub(crate) fn in_message(message: &str) -> Option<Level> {
             continue;
         }
         // The word may go on past the searched part.
-        let length = bytes[at..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let length = bytes[at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
         if (3..=13).contains(&length)
             && let Some(level) = word(bytes, at, at + length)
         {
@@ -77,14 +82,25 @@ pub(crate) fn in_message(message: &str) -> Option<Level> {
 fn word(bytes: &[u8], start: usize, end: usize) -> Option<Level> {
     let before = start.checked_sub(1).and_then(|at| bytes.get(at)).copied();
     let after = bytes.get(end).copied();
-    let opens = matches!(before, None | Some(b' ' | b'\t' | b'[' | b'<' | b'(' | b'|' | b'=' | b'"' | b':'));
-    let closes = matches!(after, None | Some(b' ' | b'\t' | b'\n' | b'\r' | b']' | b'>' | b')' | b'|' | b':' | b',' | b'"' | b'-'));
+    let opens = matches!(
+        before,
+        None | Some(b' ' | b'\t' | b'[' | b'<' | b'(' | b'|' | b'=' | b'"' | b':')
+    );
+    let closes = matches!(
+        after,
+        None | Some(
+            b' ' | b'\t' | b'\n' | b'\r' | b']' | b'>' | b')' | b'|' | b':' | b',' | b'"' | b'-'
+        )
+    );
     if !opens || !closes {
         return None;
     }
     let word = std::str::from_utf8(&bytes[start..end]).ok()?;
     let level = Level::from_word(word)?;
-    let bracketed = matches!((before, after), (Some(b'['), Some(b']')) | (Some(b'<'), Some(b'>')));
+    let bracketed = matches!(
+        (before, after),
+        (Some(b'['), Some(b']')) | (Some(b'<'), Some(b'>'))
+    );
     let first = (before.is_none() && after == Some(b':')) || keyed(&bytes[..start]);
     let capitals = word.bytes().all(|byte| byte.is_ascii_uppercase()) && !is_prose(word);
     (bracketed || first || capitals).then_some(level)
@@ -97,14 +113,22 @@ fn is_prose(word: &str) -> bool {
 
 fn keyed(before: &[u8]) -> bool {
     let before = before.strip_suffix(b"\"").unwrap_or(before);
-    [&b"level="[..], b"lvl=", b"severity=", b"level\":", b"severity\":"]
-        .iter()
-        .any(|key| before.ends_with(key))
+    [
+        &b"level="[..],
+        b"lvl=",
+        b"severity=",
+        b"level\":",
+        b"severity\":",
+    ]
+    .iter()
+    .any(|key| before.ends_with(key))
 }
 
 /// `E0102 15:04:05.678901`
 fn klog(head: &[u8]) -> Option<Level> {
-    let [letter, a, b, c, d, b' ', ..] = head else { return None };
+    let [letter, a, b, c, d, b' ', ..] = head else {
+        return None;
+    };
     if ![a, b, c, d].iter().all(|digit| digit.is_ascii_digit()) {
         return None;
     }

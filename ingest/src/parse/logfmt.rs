@@ -46,7 +46,9 @@ pub(crate) fn fields_in(message: &str) -> Option<RawRecord> {
 fn key_end(text: &str) -> Option<usize> {
     let end = text
         .bytes()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@' | b'/'))
+        .take_while(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@' | b'/')
+        })
         .count();
     (end > 0 && text.as_bytes().get(end) == Some(&b'=')).then_some(end)
 }

@@ -35,7 +35,9 @@ pub struct Context<'a> {
 
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("received", &self.received).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,13 +55,21 @@ pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
     let level = level(&mut raw, &message);
     let exception = exception(&mut raw, &message);
     let service = name(raw.take(Slot::Service), context.service);
-    let trace_id = id(&mut raw, Slot::TraceId, &["trace_id", "trace.id", "traceId"]);
+    let trace_id = id(
+        &mut raw,
+        Slot::TraceId,
+        &["trace_id", "trace.id", "traceId"],
+    );
     let span_id = id(&mut raw, Slot::SpanId, &["span_id", "span.id", "spanId"]);
     Record {
         log_id,
         timestamp,
         created_at: context.received,
-        service_name: if service.is_empty() { UNKNOWN_SERVICE.to_owned() } else { service },
+        service_name: if service.is_empty() {
+            UNKNOWN_SERVICE.to_owned()
+        } else {
+            service
+        },
         level,
         message,
         exception,
@@ -80,7 +90,9 @@ fn may_copy(raw: &RawRecord, message: &str) -> bool {
 
 /// Takes the message; one that is JSON or logfmt gives its fields to the record.
 fn expanded_message(raw: &mut RawRecord) -> String {
-    let Some(message) = raw.take(Slot::Message) else { return String::new() };
+    let Some(message) = raw.take(Slot::Message) else {
+        return String::new();
+    };
     let text = message.text;
     if message.kind != Kind::String || !may_copy(raw, &text) {
         return text;
@@ -114,7 +126,11 @@ fn timestamp(raw: &mut RawRecord, message: &str, received: Timestamp) -> Timesta
         return timestamp;
     }
     let Some(value) = value else {
-        let written = if raw.plain { time::prefix(message, received) } else { None };
+        let written = if raw.plain {
+            time::prefix(message, received)
+        } else {
+            None
+        };
         return written.unwrap_or(received);
     };
     match time::value(&value.text) {
@@ -141,13 +157,21 @@ fn level(raw: &mut RawRecord, message: &str) -> Level {
 }
 
 fn exception(raw: &mut RawRecord, message: &str) -> Option<Exception> {
-    let type_name = raw.take(Slot::ExceptionType).map(|value| value.text).unwrap_or_default();
+    let type_name = raw
+        .take(Slot::ExceptionType)
+        .map(|value| value.text)
+        .unwrap_or_default();
     let given_message = raw.take_named(Slot::ExceptionMessage);
-    let stack = raw.take(Slot::ExceptionStack).map(|value| value.text).unwrap_or_default();
+    let stack = raw
+        .take(Slot::ExceptionStack)
+        .map(|value| value.text)
+        .unwrap_or_default();
     if !type_name.trim_ascii().is_empty() {
         return Some(Exception {
             type_name: cut(type_name.trim_ascii(), NAME_BYTES_MAX).to_owned(),
-            message: given_message.map(|(_, value)| value.text).unwrap_or_default(),
+            message: given_message
+                .map(|(_, value)| value.text)
+                .unwrap_or_default(),
             stack_trace: stack,
         });
     }
@@ -181,7 +205,11 @@ fn of_stack(stack: String, message: Option<String>) -> Exception {
 fn name(value: Option<Value>, default: &str) -> String {
     let text = value.map(|value| value.text).unwrap_or_default();
     let given = text.trim_ascii();
-    let chosen = if given.is_empty() { default.trim_ascii() } else { given };
+    let chosen = if given.is_empty() {
+        default.trim_ascii()
+    } else {
+        given
+    };
     if chosen.len() == text.len() && chosen.len() <= NAME_BYTES_MAX {
         return text;
     }
@@ -191,7 +219,12 @@ fn name(value: Option<Value>, default: &str) -> String {
 /// A trace or span id from its slot, or copied from the fields; hex digits in lower case.
 fn id(raw: &mut RawRecord, slot: Slot, names: &[&str]) -> String {
     let given = raw.take(slot);
-    let copied = || names.iter().find_map(|name| raw.field_text(name)).map(Value::string);
+    let copied = || {
+        names
+            .iter()
+            .find_map(|name| raw.field_text(name))
+            .map(Value::string)
+    };
     let mut id = name(given.or_else(copied), "");
     if id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         id.make_ascii_lowercase();

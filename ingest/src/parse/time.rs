@@ -25,12 +25,16 @@ pub(crate) fn value(text: &str) -> Option<Timestamp> {
 }
 
 fn whole(found: Option<(Timestamp, usize)>, text: &str) -> Option<Timestamp> {
-    found.filter(|(_, length)| *length == text.len()).map(|(timestamp, _)| timestamp)
+    found
+        .filter(|(_, length)| *length == text.len())
+        .map(|(timestamp, _)| timestamp)
 }
 
 fn rfc2822(text: &str) -> Option<Timestamp> {
     let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-    i64::try_from(zoned.timestamp().as_nanosecond()).ok().map(Timestamp::from_nanos)
+    i64::try_from(zoned.timestamp().as_nanosecond())
+        .ok()
+        .map(Timestamp::from_nanos)
 }
 
 /// `1718000000`, `1718000000.25`, `1718000000123456789`, `1.718e9`
@@ -44,11 +48,15 @@ fn epoch(text: &str) -> Option<Timestamp> {
     if !plain(whole) || !plain(fraction) {
         return epoch_with_exponent(text);
     }
-    let number: i128 = if whole.len() <= 20 { whole.parse().ok()? } else { return None };
+    let number: i128 = if whole.len() <= 20 {
+        whole.parse().ok()?
+    } else {
+        return None;
+    };
     let unit: i128 = match number {
-        ..100_000_000_000 => 1_000_000_000,
-        ..100_000_000_000_000 => 1_000_000,
-        ..100_000_000_000_000_000 => 1_000,
+        ..=99_999_999_999 => 1_000_000_000,
+        100_000_000_000..=99_999_999_999_999 => 1_000_000,
+        100_000_000_000_000..=99_999_999_999_999_999 => 1_000,
         _ => 1,
     };
     let nanos = number * unit + fraction_of(fraction.as_bytes(), unit);
@@ -86,7 +94,9 @@ pub(crate) fn prefix(line: &str, received: Timestamp) -> Option<Timestamp> {
     let bytes = after_priority(bytes);
     match bytes.first()? {
         b'0'..=b'9' => digits_first(bytes),
-        b'[' => iso(&bytes[1..]).or_else(|| apache(&bytes[1..])).map(|(timestamp, _)| timestamp),
+        b'[' => iso(&bytes[1..])
+            .or_else(|| apache(&bytes[1..]))
+            .map(|(timestamp, _)| timestamp),
         b'A'..=b'Z' => syslog(bytes, received).or_else(|| klog(bytes, received)),
         _ => None,
     }
@@ -96,7 +106,9 @@ pub(crate) fn prefix(line: &str, received: Timestamp) -> Option<Timestamp> {
 
 /// Skips a syslog `<34>` and the version digit after it.
 fn after_priority(bytes: &[u8]) -> &[u8] {
-    let [b'<', rest @ ..] = bytes else { return bytes };
+    let [b'<', rest @ ..] = bytes else {
+        return bytes;
+    };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     match &rest[digits..] {
         [b'>', b'1', b' ', rest @ ..] | [b'>', rest @ ..] if (1..=3).contains(&digits) => rest,
@@ -134,7 +146,13 @@ fn hdfs(bytes: &[u8]) -> Option<Timestamp> {
     }
     let (year, month, day) = (two(bytes, 0)?, two(bytes, 2)?, two(bytes, 4)?);
     let (hour, minute, second) = (two(bytes, 7)?, two(bytes, 9)?, two(bytes, 11)?);
-    at(2000 + year, month, day, seconds_of(hour, minute, second)?, 0)
+    at(
+        2000 + year,
+        month,
+        day,
+        seconds_of(hour, minute, second)?,
+        0,
+    )
 }
 
 /// `Jun 14 15:16:01` or `Jun  9 06:06:20`
@@ -189,7 +207,10 @@ fn apache(bytes: &[u8]) -> Option<(Timestamp, usize)> {
     if bytes.get(end) != Some(&b' ') {
         return None;
     }
-    Some((at(four(bytes, end + 1)?, month, day, seconds, nanos)?, end + 5))
+    Some((
+        at(four(bytes, end + 1)?, month, day, seconds, nanos)?,
+        end + 5,
+    ))
 }
 
 /// `10/Oct/2000:13:55:36 -0700`
@@ -246,14 +267,19 @@ fn seconds_of(hour: i64, minute: i64, second: i64) -> Option<i64> {
 
 /// `.978` or `,978` as nanoseconds, and its length; digits past the ninth are dropped.
 fn fraction(bytes: &[u8]) -> (i64, usize) {
-    let [b'.' | b',', rest @ ..] = bytes else { return (0, 0) };
+    let [b'.' | b',', rest @ ..] = bytes else {
+        return (0, 0);
+    };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
         return (0, 0);
     }
     let mut nanos = 0;
     for place in 0..9 {
-        nanos = nanos * 10 + rest[..digits].get(place).map_or(0, |digit| i64::from(digit - b'0'));
+        nanos = nanos * 10
+            + rest[..digits]
+                .get(place)
+                .map_or(0, |digit| i64::from(digit - b'0'));
     }
     (nanos, digits + 1)
 }

@@ -37,17 +37,23 @@ impl BucketKeeper {
         let state = self.meta.state();
         if state.cluster == 0 {
             let replication = self.settings.replication;
-            self.propose(meta::Command::SetCluster { cluster: self.cluster, replication }).await?;
+            self.propose(meta::Command::SetCluster {
+                cluster: self.cluster,
+                replication,
+            })
+            .await?;
         }
         for node in &self.settings.peers {
             if state.nodes.get(&node.id) != Some(node) {
-                self.propose(meta::Command::RegisterNode(node.clone())).await?;
+                self.propose(meta::Command::RegisterNode(node.clone()))
+                    .await?;
             }
         }
         let now = self.clock.now();
         let last = state.buckets.values().next_back();
         if last.is_none_or(|bucket| is_over(bucket.opened_at, now, self.settings.bucket)) {
-            self.open_bucket(last.map_or(0, |bucket| bucket.bucket), now).await?;
+            self.open_bucket(last.map_or(0, |bucket| bucket.bucket), now)
+                .await?;
         }
         Ok(())
     }
@@ -63,11 +69,19 @@ impl BucketKeeper {
                 preferred_leader: plan.preferred_leader,
             })
             .collect();
-        self.propose(meta::Command::OpenBucket { expected, opened_at, slots }).await
+        self.propose(meta::Command::OpenBucket {
+            expected,
+            opened_at,
+            slots,
+        })
+        .await
     }
 
     async fn propose(&self, command: meta::Command) -> Result<(), ProposeError> {
-        let answer = self.meta.propose(command, Instant::now() + PROPOSE_DEADLINE).await?;
+        let answer = self
+            .meta
+            .propose(command, Instant::now() + PROPOSE_DEADLINE)
+            .await?;
         if let meta::Answer::Conflict(reason) = answer {
             return Err(ProposeError::Invalid(reason));
         }

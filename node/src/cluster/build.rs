@@ -80,7 +80,9 @@ pub(crate) fn build(
     let rows = blocks.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     let filter = IdFilter::build(&log_ids(&rows));
     let mut indexing = Indexing::new()?;
-    let written = segment::write(shard_folder, range, rows, |_, granule| indexing.add(granule));
+    let written = segment::write(shard_folder, range, rows, |_, granule| {
+        indexing.add(granule)
+    });
     let segment::Written { mut meta, segment } = match written {
         Ok(written) => written,
         Err(segment::Error::Empty { .. }) => return Ok(None),
@@ -90,10 +92,14 @@ pub(crate) fn build(
     let summary = summary::of_blocks(blocks);
     let folder = shard_folder.join(meta.folder_name());
     let derived = Derived { summary, filter };
-    meta.files.push(FileMeta::create(&folder, INDEX_FILE, &index)?);
+    meta.files
+        .push(FileMeta::create(&folder, INDEX_FILE, &index)?);
     meta.files.extend(derived.write(&folder)?);
     let index = open_index(&folder, &meta)?;
-    let times = BuildTimes { segment_nanos: clock.nanos().saturating_sub(index_nanos), index_nanos };
+    let times = BuildTimes {
+        segment_nanos: clock.nanos().saturating_sub(index_nanos),
+        index_nanos,
+    };
     let view = Arc::new(derived.into_view(meta.clone(), segment, index));
     Ok(Some(Built { meta, view, times }))
 }
@@ -107,7 +113,11 @@ struct Indexing {
 
 impl Indexing {
     fn new() -> Result<Self, Error> {
-        Ok(Self { builder: Builder::new(), failed: None, nanos: 0 })
+        Ok(Self {
+            builder: Builder::new(),
+            failed: None,
+            nanos: 0,
+        })
     }
 
     fn add(&mut self, granule: &RecordBatch) {
@@ -129,9 +139,15 @@ impl Indexing {
 }
 
 fn decode(block: &TailBlock) -> Result<BlockRows, Error> {
-    let columns =
-        block.block.columns().map_err(|source| Error::Block { seq: block.seq, source })?;
-    Ok(BlockRows { seq: block.seq, columns, skip: block.skip.to_vec() })
+    let columns = block.block.columns().map_err(|source| Error::Block {
+        seq: block.seq,
+        source,
+    })?;
+    Ok(BlockRows {
+        seq: block.seq,
+        columns,
+        skip: block.skip.to_vec(),
+    })
 }
 
 fn log_ids(blocks: &[BlockRows]) -> Vec<[u8; 16]> {
@@ -150,7 +166,8 @@ fn log_ids(blocks: &[BlockRows]) -> Vec<[u8; 16]> {
 pub(crate) fn open(shard_folder: &Path, meta: &SegmentMeta) -> Result<SegmentView, Error> {
     let segment = Segment::open(shard_folder, meta)?;
     let folder = shard_folder.join(meta.folder_name());
-    let opened = Derived::read(&folder, meta).and_then(|derived| Ok((derived, open_index(&folder, meta)?)));
+    let opened =
+        Derived::read(&folder, meta).and_then(|derived| Ok((derived, open_index(&folder, meta)?)));
     let (derived, index) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -162,7 +179,10 @@ pub(crate) fn open(shard_folder: &Path, meta: &SegmentMeta) -> Result<SegmentVie
 }
 
 fn open_index(folder: &Path, meta: &SegmentMeta) -> Result<Index, Error> {
-    Ok(Index::open(CheckedFile::open(folder, meta.file(INDEX_FILE)?)?)?)
+    Ok(Index::open(CheckedFile::open(
+        folder,
+        meta.file(INDEX_FILE)?,
+    )?)?)
 }
 
 /// Deterministic builders give the bytes that the manifest lists, so it need not change.

@@ -50,21 +50,39 @@ impl CutPolicy {
 mod tests {
     use super::*;
 
-    const SMALL: TailSize =
-        TailSize { bytes: 1, age: Duration::ZERO, largest: false, node_bytes: 1 };
+    const SMALL: TailSize = TailSize {
+        bytes: 1,
+        age: Duration::ZERO,
+        largest: false,
+        node_bytes: 1,
+    };
 
     #[test]
     fn size_age_and_pressure_make_a_cut_due() {
         let policy = CutPolicy::default();
         assert!(!policy.is_due(SMALL));
-        assert!(policy.is_due(TailSize { bytes: policy.tail_bytes, ..SMALL }));
-        assert!(policy.is_due(TailSize { age: policy.tail_age, ..SMALL }));
-        assert!(policy.is_due(TailSize { largest: true, node_bytes: policy.node_tail_bytes, ..SMALL }));
+        assert!(policy.is_due(TailSize {
+            bytes: policy.tail_bytes,
+            ..SMALL
+        }));
+        assert!(policy.is_due(TailSize {
+            age: policy.tail_age,
+            ..SMALL
+        }));
+        assert!(policy.is_due(TailSize {
+            largest: true,
+            node_bytes: policy.node_tail_bytes,
+            ..SMALL
+        }));
     }
 
     #[test]
     fn an_empty_tail_is_never_cut() {
         let policy = CutPolicy::default();
-        assert!(!policy.is_due(TailSize { bytes: 0, age: policy.tail_age, ..SMALL }));
+        assert!(!policy.is_due(TailSize {
+            bytes: 0,
+            age: policy.tail_age,
+            ..SMALL
+        }));
     }
 }

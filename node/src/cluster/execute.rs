@@ -45,8 +45,10 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<Reply, Refusal> {
         let unavailable = |reason: &str| Refusal::Unavailable(reason.to_owned());
-        let replica =
-            self.replicas().get(shard).ok_or_else(|| unavailable("the shard is not on this node"))?;
+        let replica = self
+            .replicas()
+            .get(shard)
+            .ok_or_else(|| unavailable("the shard is not on this node"))?;
         let mut positions = replica.group.watch();
         let caught_up = positions.wait_for(|positions| positions.applied_to >= read_to);
         match tokio::time::timeout_at(deadline, caught_up).await {
@@ -58,7 +60,9 @@ impl Cluster {
         let abandon = Abandon(Arc::default());
         let budget = self.budget(deadline, Arc::clone(&abandon.0));
         let work = self.inner.offload.run(move || {
-            let view = replica.view().map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            let view = replica
+                .view()
+                .map_err(|error| Refusal::Unavailable(error.to_string()))?;
             question.answer(view, &budget).map_err(|error| {
                 if error.is_bad_request() {
                     Refusal::Request(error.to_string())

@@ -58,7 +58,10 @@ impl Installer for Fetcher {
 
 fn is_whole(folder: &Path, segment: &SegmentMeta) -> bool {
     let folder = folder.join(segment.folder_name());
-    segment.files.iter().all(|file| file.verify(&folder).is_ok())
+    segment
+        .files
+        .iter()
+        .all(|file| file.verify(&folder).is_ok())
 }
 
 impl Fetcher {
@@ -79,7 +82,12 @@ impl Fetcher {
                 Err(reason) => reasons.push(format!("node {node}: {reason}")),
             }
         }
-        Err(format!("segment {}..{}: {}", segment.from, segment.to, reasons.join("; ")))
+        Err(format!(
+            "segment {}..{}: {}",
+            segment.from,
+            segment.to,
+            reasons.join("; ")
+        ))
     }
 
     async fn fetch_from(
@@ -95,7 +103,8 @@ impl Fetcher {
         files::remove_folder(&partial).map_err(text)?;
         files::create_folder(&partial).map_err(text)?;
         for file in &segment.files {
-            self.fetch_file(node, addr, shard, segment, file, &partial).await?;
+            self.fetch_file(node, addr, shard, segment, file, &partial)
+                .await?;
             file.verify(&partial).map_err(|error| error.to_string())?;
         }
         let target = folder.join(segment.folder_name());
@@ -114,8 +123,10 @@ impl Fetcher {
         file: &FileMeta,
         folder: &Path,
     ) -> Result<(), String> {
-        let channel =
-            self.connect.channel(node, addr, Lane::Bulk).map_err(|status| status.to_string())?;
+        let channel = self
+            .connect
+            .channel(node, addr, Lane::Bulk)
+            .map_err(|status| status.to_string())?;
         let request = FetchFileRequest {
             group: shard.group(),
             from: segment.from,
@@ -126,7 +137,9 @@ impl Fetcher {
         let mut client = NodeClient::new(channel);
         let answer = tokio::time::timeout(CHUNK_DEADLINE, client.fetch_file(request));
         let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
-        let mut chunks = answer.map_err(|status| status.message().to_owned())?.into_inner();
+        let mut chunks = answer
+            .map_err(|status| status.message().to_owned())?
+            .into_inner();
         let path = folder.join(&file.name);
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut out = tokio::fs::File::create(&path).await.map_err(failed)?;
@@ -134,7 +147,9 @@ impl Fetcher {
         loop {
             let next = tokio::time::timeout(CHUNK_DEADLINE, chunks.message()).await;
             let next = next.map_err(|_| "the file stopped coming".to_owned())?;
-            let Some(chunk) = next.map_err(|status| status.message().to_owned())? else { break };
+            let Some(chunk) = next.map_err(|status| status.message().to_owned())? else {
+                break;
+            };
             received += chunk.data.len() as u64;
             if received > file.bytes {
                 return Err(format!("{} is longer than its manifest says", file.name));

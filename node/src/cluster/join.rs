@@ -41,22 +41,38 @@ pub async fn secret(
 
 async fn ask_peers(settings: &ClusterSettings, connect: &Arc<dyn Connect>) -> Secret {
     loop {
-        for peer in settings.peers.iter().filter(|peer| peer.id != settings.node) {
+        for peer in settings
+            .peers
+            .iter()
+            .filter(|peer| peer.id != settings.node)
+        {
             match ask(peer.id, &peer.grpc, settings.node, connect).await {
                 Ok(secret) => return secret,
-                Err(reason) => tracing::debug!(peer = peer.id, reason, "no secret from this peer yet"),
+                Err(reason) => {
+                    tracing::debug!(peer = peer.id, reason, "no secret from this peer yet")
+                }
             }
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn ask(peer: u64, addr: &str, node: u64, connect: &Arc<dyn Connect>) -> Result<Secret, String> {
-    let channel =
-        connect.channel(peer, addr, Lane::Control).map_err(|status| status.message().to_owned())?;
+async fn ask(
+    peer: u64,
+    addr: &str,
+    node: u64,
+    connect: &Arc<dyn Connect>,
+) -> Result<Secret, String> {
+    let channel = connect
+        .channel(peer, addr, Lane::Control)
+        .map_err(|status| status.message().to_owned())?;
     let mut client = NodeClient::new(channel);
     let call = client.join_secret(JoinSecretRequest { node_id: node });
-    let answer = tokio::time::timeout(CALL_DEADLINE, call).await.map_err(|_| "no answer in time")?;
-    let answer = answer.map_err(|status| status.message().to_owned())?.into_inner();
+    let answer = tokio::time::timeout(CALL_DEADLINE, call)
+        .await
+        .map_err(|_| "no answer in time")?;
+    let answer = answer
+        .map_err(|status| status.message().to_owned())?
+        .into_inner();
     Secret::from_bytes(&answer.secret).ok_or_else(|| "the answer is damaged".into())
 }

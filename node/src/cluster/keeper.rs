@@ -68,11 +68,17 @@ impl Keeper {
     /// Gives a new group its members: the preferred leader at once, the others if it does not.
     /// Whether nothing is left to do.
     async fn initialise(&self, started: Instant) -> bool {
-        let Some(slot) = self.slot() else { return false };
+        let Some(slot) = self.slot() else {
+            return false;
+        };
         if slot.preferred_leader != self.settings.node && started.elapsed() < INITIALISE_PATIENCE {
             return self.replica.group.leader().is_some();
         }
-        let outcome = self.replica.group.initialize(self.replicas.members(&slot)).await;
+        let outcome = self
+            .replica
+            .group
+            .initialize(self.replicas.members(&slot))
+            .await;
         if let Err(error) = &outcome {
             tracing::debug!(shard = %self.replica.shard, %error, "the group was not initialised here");
         }
@@ -86,7 +92,9 @@ impl Keeper {
     async fn lead(&self, transferred: &mut Instant) {
         let shard = self.replica.shard;
         let state = self.meta.state();
-        let Some(bucket) = state.buckets.get(&shard.bucket) else { return };
+        let Some(bucket) = state.buckets.get(&shard.bucket) else {
+            return;
+        };
         let deadline = Instant::now() + COMMAND_DEADLINE;
         let group = &self.replica.group;
         let positions = self.replica.positions();
@@ -128,7 +136,9 @@ impl Keeper {
         let view = self.replica.group.view();
         let oldest = view.tail.iter().find(|block| block.seq >= positions.cut_to);
         let now = self.clock.now();
-        let age = oldest.map_or(0, |block| now.nanos() - block.block.header().admitted_at.nanos());
+        let age = oldest.map_or(0, |block| {
+            now.nanos() - block.block.header().admitted_at.nanos()
+        });
         let (node_bytes, largest) = self.replicas.tail_bytes();
         self.settings.cut.is_due(TailSize {
             bytes: positions.uncut_bytes,
@@ -140,7 +150,9 @@ impl Keeper {
 
     /// Gives the lead to the node that should have it, when that node follows closely.
     async fn hand_back(&self, state: &meta::State, transferred: &mut Instant) {
-        let Some(slot) = state.slot(self.replica.shard) else { return };
+        let Some(slot) = state.slot(self.replica.shard) else {
+            return;
+        };
         let preferred = slot.preferred_leader;
         if preferred == self.settings.node || transferred.elapsed() < TRANSFER_PAUSE {
             return;

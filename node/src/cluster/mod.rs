@@ -9,6 +9,7 @@ pub mod cut;
 mod describe;
 pub(crate) mod execute;
 mod files;
+mod gauges;
 pub mod join;
 mod keeper;
 mod placement;
@@ -113,7 +114,10 @@ impl BuildSeconds {
                 &[("stage", stage)],
             )
         };
-        Self { segment: stage("segment"), index: stage("index") }
+        Self {
+            segment: stage("segment"),
+            index: stage("index"),
+        }
     }
 
     pub(crate) fn add(&self, times: build::BuildTimes) {
@@ -147,13 +151,18 @@ impl Cluster {
             settings: parts.settings.raft.clone(),
             groups: Groups::new(),
         };
+        let store = parts.segments.with_file_name(crate::node::STORE);
         let meta = MetaGroup::open(&context).await?;
         let installer = Arc::new(Fetcher {
             connect: Arc::clone(&parts.connect),
             folder: parts.segments.clone(),
         });
-        let replicas =
-            Replicas::new(context.clone(), installer, parts.segments, parts.settings.clone());
+        let replicas = Replicas::new(
+            context.clone(),
+            installer,
+            parts.segments,
+            parts.settings.clone(),
+        );
         let cluster = Self {
             inner: Arc::new(Inner {
                 settings: parts.settings,
@@ -170,6 +179,7 @@ impl Cluster {
                 initialised: Mutex::new(false),
             }),
         };
+        gauges::register(&parts.registry, cluster.replicas(), store);
         cluster.open_replicas().await?;
         Ok(cluster)
     }
@@ -201,9 +211,15 @@ impl Cluster {
                 }
             }
         };
-        self.inner.tasks.spawn("bucket keeper", Policy::Fatal, ticks);
+        self.inner
+            .tasks
+            .spawn("bucket keeper", Policy::Fatal, ticks);
         let cluster = self.clone();
-        self.inner.tasks.spawn("shard map", Policy::Fatal, async move { cluster.follow_map().await });
+        self.inner
+            .tasks
+            .spawn("shard map", Policy::Fatal, async move {
+                cluster.follow_map().await
+            });
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -231,7 +247,11 @@ impl Cluster {
     }
 
     async fn open_replicas(&self) -> Result<Vec<Arc<replica::Replica>>, Error> {
-        Ok(self.inner.replicas.open_missing(&self.inner.meta.state()).await?)
+        Ok(self
+            .inner
+            .replicas
+            .open_missing(&self.inner.meta.state())
+            .await?)
     }
 
     fn keep(&self, replica: Arc<replica::Replica>) {
@@ -245,16 +265,18 @@ impl Cluster {
             replica,
         };
         let stop = self.inner.tasks.stop_token();
-        self.inner.tasks.spawn_restarting(keeper::task_name(keeper.replica.shard), move || {
-            let (keeper, stop) = (keeper.clone(), stop.clone());
-            async move {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => Ok(()),
-                    outcome = keeper.run() => outcome,
+        self.inner
+            .tasks
+            .spawn_restarting(keeper::task_name(keeper.replica.shard), move || {
+                let (keeper, stop) = (keeper.clone(), stop.clone());
+                async move {
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => Ok(()),
+                        outcome = keeper.run() => outcome,
+                    }
                 }
-            }
-        });
+            });
     }
 
     /// The first node initialises the meta group, once.
@@ -274,12 +296,18 @@ impl Cluster {
 
     /// Tells the cluster this node's addresses.
     async fn register(&self) -> bool {
-        let Some(own) = self.inner.settings.own() else { return true };
+        let Some(own) = self.inner.settings.own() else {
+            return true;
+        };
         if self.inner.meta.state().nodes.get(&own.id) == Some(own) {
             return true;
         }
         let deadline = Instant::now() + REGISTER_DEADLINE;
-        let outcome = self.inner.meta.propose(meta::Command::RegisterNode(own.clone()), deadline).await;
+        let outcome = self
+            .inner
+            .meta
+            .propose(meta::Command::RegisterNode(own.clone()), deadline)
+            .await;
         if let Err(error) = &outcome {
             tracing::debug!(%error, "not registered yet");
         }
@@ -362,7 +390,10 @@ impl Cluster {
         let state = self.inner.meta.state();
         let bucket = state.open_bucket()?;
         let slot = slot_of(service, bucket.slots.len())?;
-        Some(ShardId { bucket: bucket.bucket, slot })
+        Some(ShardId {
+            bucket: bucket.bucket,
+            slot,
+        })
     }
 }
 
@@ -377,7 +408,12 @@ fn successor(status: &Status, own: NodeId) -> Option<NodeId> {
     if status.role != Role::Leader {
         return None;
     }
-    let others = status.members.iter().filter(|member| member.voter && member.node != own);
-    let follower = others.filter_map(|member| Some((member.lag?, member.node))).min();
+    let others = status
+        .members
+        .iter()
+        .filter(|member| member.voter && member.node != own);
+    let follower = others
+        .filter_map(|member| Some((member.lag?, member.node)))
+        .min();
     follower.map(|(_, node)| node)
 }

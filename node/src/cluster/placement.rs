@@ -38,7 +38,11 @@ pub(crate) fn plan_bucket(
             let member = |i: usize| nodes.get((first + i) % count).copied().unwrap_or_default();
             let mut voters: Vec<NodeId> = (0..voters_per_slot).map(member).collect();
             voters.sort_unstable();
-            SlotPlan { slot, voters, preferred_leader: member(0) }
+            SlotPlan {
+                slot,
+                voters,
+                preferred_leader: member(0),
+            }
         })
         .collect()
 }
@@ -50,7 +54,14 @@ mod tests {
     #[test]
     fn one_node_holds_everything() {
         let plan = plan_bucket(&[7], 1, 3, 1);
-        assert_eq!(plan, [SlotPlan { slot: 0, voters: vec![7], preferred_leader: 7 }]);
+        assert_eq!(
+            plan,
+            [SlotPlan {
+                slot: 0,
+                voters: vec![7],
+                preferred_leader: 7
+            }]
+        );
     }
 
     #[test]
@@ -73,8 +84,20 @@ mod tests {
 
     #[test]
     fn groups_have_an_odd_number_of_voters() {
-        assert!(plan_bucket(&[1, 2], 2, 3, 1).iter().all(|slot| slot.voters.len() == 1));
-        assert!(plan_bucket(&[1, 2, 3, 4], 4, 4, 1).iter().all(|slot| slot.voters.len() == 3));
-        assert!(plan_bucket(&[1, 2, 3, 4, 5], 5, 5, 1).iter().all(|slot| slot.voters.len() == 5));
+        assert!(
+            plan_bucket(&[1, 2], 2, 3, 1)
+                .iter()
+                .all(|slot| slot.voters.len() == 1)
+        );
+        assert!(
+            plan_bucket(&[1, 2, 3, 4], 4, 4, 1)
+                .iter()
+                .all(|slot| slot.voters.len() == 3)
+        );
+        assert!(
+            plan_bucket(&[1, 2, 3, 4, 5], 5, 5, 1)
+                .iter()
+                .all(|slot| slot.voters.len() == 5)
+        );
     }
 }

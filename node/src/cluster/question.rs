@@ -78,7 +78,10 @@ impl Question {
 
     /// Asks for one record.
     pub(crate) fn lookup(id: LogId) -> Result<Self, hushlog_query::Error> {
-        Ok(Self::Lookup { id, plan: hushlog_query::lookup_plan(id)? })
+        Ok(Self::Lookup {
+            id,
+            plan: hushlog_query::lookup_plan(id)?,
+        })
     }
 
     /// Reads a reply to this question.

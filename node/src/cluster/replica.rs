@@ -80,26 +80,40 @@ impl Replica {
     pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         let view = self.group.view();
         let manifest = decode_manifest(&view.manifest).ok()?;
-        let segments = manifest.segments.iter().map(|meta| (meta.time_min, meta.time_max));
+        let segments = manifest
+            .segments
+            .iter()
+            .map(|meta| (meta.time_min, meta.time_max));
         let headers = view.tail.iter().map(|block| block.block.header());
         let tail = headers.map(|header| (header.time_min, header.time_max));
-        segments.chain(tail).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+        segments
+            .chain(tail)
+            .reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
     }
 
     /// Bytes of the segments that the manifest lists.
     pub(crate) fn segment_bytes(&self) -> u64 {
-        decode_manifest(&self.group.view().manifest)
-            .map_or(0, |manifest| manifest.segments.iter().map(SegmentMeta::bytes).sum())
+        decode_manifest(&self.group.view().manifest).map_or(0, |manifest| {
+            manifest.segments.iter().map(SegmentMeta::bytes).sum()
+        })
     }
 
     /// Pins segments and tail as they are now. CPU and disk work: call it on the pool.
     pub(crate) fn view(&self) -> Result<View, Error> {
         let view = self.group.view();
         let manifest = decode_manifest(&view.manifest)?;
-        let segments =
-            manifest.segments.iter().map(|meta| self.segment(meta)).collect::<Result<_, _>>()?;
+        let segments = manifest
+            .segments
+            .iter()
+            .map(|meta| self.segment(meta))
+            .collect::<Result<_, _>>()?;
         let tail = self.tail.lock().blocks(&view.tail, self.tail_bytes_max);
-        Ok(View { shard: self.shard, segments, tail, applied_to: view.applied_to })
+        Ok(View {
+            shard: self.shard,
+            segments,
+            tail,
+            applied_to: view.applied_to,
+        })
     }
 
     fn segment(&self, meta: &SegmentMeta) -> Result<Arc<SegmentView>, build::Error> {
@@ -108,7 +122,9 @@ impl Replica {
             return Ok(Arc::clone(open));
         }
         let opened = Arc::new(build::open(&self.folder, meta)?);
-        Ok(Arc::clone(self.segments.lock().entry(range).or_insert(opened)))
+        Ok(Arc::clone(
+            self.segments.lock().entry(range).or_insert(opened),
+        ))
     }
 
     /// Builds the segment of the oldest pending cut, if there is one, and reports it to the group.
@@ -118,29 +134,45 @@ impl Replica {
         builder: &Offload,
     ) -> Result<Option<BuildTimes>, Error> {
         let view = self.group.view();
-        let Some(range) = view.pending_cuts.first().cloned() else { return Ok(None) };
+        let Some(range) = view.pending_cuts.first().cloned() else {
+            return Ok(None);
+        };
         let replica = Arc::clone(self);
         let cut = range.clone();
         let built = builder.run(move || replica.build(&cut)).await??;
         let manifest = decode_manifest(&view.manifest)?;
         let (manifest, times) = match built {
             Some(built) => {
-                self.segments.lock().insert((built.meta.from, built.meta.to), built.view);
+                self.segments
+                    .lock()
+                    .insert((built.meta.from, built.meta.to), built.view);
                 (manifest.with(built.meta), built.times)
             }
             None => {
                 let generation = manifest.generation + 1;
-                (Manifest { generation, ..manifest }, BuildTimes::default())
+                (
+                    Manifest {
+                        generation,
+                        ..manifest
+                    },
+                    BuildTimes::default(),
+                )
             }
         };
-        self.group.segment_built(range, manifest.encode().into()).await?;
+        self.group
+            .segment_built(range, manifest.encode().into())
+            .await?;
         Ok(Some(times))
     }
 
     fn build(&self, range: &Range<u64>) -> Result<Option<build::Built>, build::Error> {
         let view = self.group.view();
-        let blocks: Vec<_> =
-            view.tail.iter().filter(|block| range.contains(&block.seq)).cloned().collect();
+        let blocks: Vec<_> = view
+            .tail
+            .iter()
+            .filter(|block| range.contains(&block.seq))
+            .cloned()
+            .collect();
         hushlog_storage::files::create_folder(&self.folder)?;
         build::build(&self.folder, range.clone(), &blocks)
     }

@@ -34,7 +34,15 @@ impl Replicas {
         settings: ClusterSettings,
     ) -> Self {
         let open = RwLock::new(BTreeMap::new());
-        Self { inner: Arc::new(Inner { open, context, installer, folder, settings }) }
+        Self {
+            inner: Arc::new(Inner {
+                open,
+                context,
+                installer,
+                folder,
+                settings,
+            }),
+        }
     }
 
     /// The replica of this shard.
@@ -53,7 +61,10 @@ impl Replicas {
     }
 
     /// Opens what the shard map places on this node and is not open yet; gives the new ones.
-    pub(crate) async fn open_missing(&self, state: &meta::State) -> Result<Vec<Arc<Replica>>, Error> {
+    pub(crate) async fn open_missing(
+        &self,
+        state: &meta::State,
+    ) -> Result<Vec<Arc<Replica>>, Error> {
         let mut opened = Vec::new();
         let node = self.inner.settings.node;
         let placed = state.buckets.values().flat_map(meta::Bucket::shards);
@@ -82,7 +93,16 @@ impl Replicas {
     /// All nodes, as members of the meta group.
     pub(crate) fn all_members(&self) -> BTreeMap<NodeId, Peer> {
         let peers = self.inner.settings.peers.iter();
-        peers.map(|node| (node.id, Peer { addr: node.grpc.clone() })).collect()
+        peers
+            .map(|node| {
+                (
+                    node.id,
+                    Peer {
+                        addr: node.grpc.clone(),
+                    },
+                )
+            })
+            .collect()
     }
 
     /// Stored bytes of all tails that no cut covers, and the shard that has most of them.

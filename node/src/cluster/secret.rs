@@ -28,7 +28,9 @@ pub struct Secret {
 /// Prints nothing of the key.
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret").field("cluster", &self.cluster).finish_non_exhaustive()
+        f.debug_struct("Secret")
+            .field("cluster", &self.cluster)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,7 +57,10 @@ impl Secret {
         rng.fill_bytes(&mut hash_key);
         let mut cluster = [0; 16];
         rng.fill_bytes(&mut cluster);
-        Self { cluster: u128::from_be_bytes(cluster).max(1), hash_key }
+        Self {
+            cluster: u128::from_be_bytes(cluster).max(1),
+            hash_key,
+        }
     }
 
     /// The one kept in `folder`, if there is one.
@@ -66,7 +71,9 @@ impl Secret {
         let path = folder.join(FILE);
         let mut content = Vec::new();
         match fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut content)) {
-            Ok(_) => Self::from_bytes(&content).ok_or(Error::Content(path)).map(Some),
+            Ok(_) => Self::from_bytes(&content)
+                .ok_or(Error::Content(path))
+                .map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::File { path, source }),
         }
@@ -80,14 +87,21 @@ impl Secret {
         let path = folder.join(FILE);
         let write = || {
             let temporary = path.with_extension("tmp");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
             file.write_all(&self.to_bytes())?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
             fs::File::open(folder)?.sync_all()
         };
-        write().map_err(|source| Error::File { path: path.clone(), source })
+        write().map_err(|source| Error::File {
+            path: path.clone(),
+            source,
+        })
     }
 
     /// Cluster id, key, CRC32: what the file holds and a joining node is sent.
@@ -107,7 +121,10 @@ impl Secret {
         }
         let (cluster, key) = body.split_first_chunk::<16>()?;
         let cluster = u128::from_be_bytes(*cluster);
-        (cluster != 0).then_some(Self { cluster, hash_key: key.try_into().ok()? })
+        (cluster != 0).then_some(Self {
+            cluster,
+            hash_key: key.try_into().ok()?,
+        })
     }
 }
 
@@ -121,12 +138,21 @@ mod tests {
     #[test]
     fn what_was_stored_is_loaded_and_only_the_owner_may_read_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(Secret::load(folder.path()).expect("no file is fine").is_none());
+        assert!(
+            Secret::load(folder.path())
+                .expect("no file is fine")
+                .is_none()
+        );
         let secret = Secret::generate(&mut Entropy::seeded(1).stream("secret"));
         secret.store(folder.path()).expect("stored");
-        let loaded = Secret::load(folder.path()).expect("loads").expect("is there");
+        let loaded = Secret::load(folder.path())
+            .expect("loads")
+            .expect("is there");
         assert_eq!(loaded.to_bytes(), secret.to_bytes());
-        let mode = fs::metadata(folder.path().join(FILE)).expect("metadata").permissions().mode();
+        let mode = fs::metadata(folder.path().join(FILE))
+            .expect("metadata")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -136,12 +162,18 @@ mod tests {
         let mut bytes = Secret::generate(&mut Entropy::seeded(1).stream("secret")).to_bytes();
         bytes[20] ^= 1;
         fs::write(folder.path().join(FILE), bytes).expect("written");
-        assert!(matches!(Secret::load(folder.path()), Err(Error::Content(_))));
+        assert!(matches!(
+            Secret::load(folder.path()),
+            Err(Error::Content(_))
+        ));
     }
 
     #[test]
     fn debug_prints_no_key() {
-        let secret = Secret { cluster: 7, hash_key: [0xab; 32] };
+        let secret = Secret {
+            cluster: 7,
+            hash_key: [0xab; 32],
+        };
         assert!(!format!("{secret:?}").contains("171"));
     }
 }

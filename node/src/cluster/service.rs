@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::files::send_file;
 use super::execute::Refusal;
+use super::files::send_file;
 use super::question::{Question, Reply};
 use super::replica::decode_manifest;
 use super::secret::Secret;
@@ -30,7 +30,9 @@ const CHUNKS_IN_FLIGHT: usize = 4;
 /// The service of this node.
 pub(crate) fn service(cluster: Cluster, secret: Secret) -> NodeServer<impl Node> {
     let server = NodeServer::new(Service { cluster, secret });
-    server.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    server
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 struct Service {
@@ -46,7 +48,8 @@ impl Service {
         deadline: Instant,
     ) -> Result<Reply, Refusal> {
         let replica = self.cluster.replicas().get(shard);
-        let replica = replica.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))?;
+        let replica =
+            replica.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))?;
         let barrier = replica.group.read_barrier(deadline).await;
         barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         self.cluster.answer_here(shard, question, 0, deadline).await
@@ -74,7 +77,9 @@ impl Node for Service {
                     }
                     Some(shard) => {
                         let read_to = position.applied_at_least;
-                        self.cluster.answer_here(shard, &question, read_to, deadline).await
+                        self.cluster
+                            .answer_here(shard, &question, read_to, deadline)
+                            .await
                     }
                 };
                 let outcome = match outcome {
@@ -82,10 +87,15 @@ impl Node for Service {
                     Err(Refusal::Unavailable(reason)) => Outcome::Unavailable(reason),
                     Err(Refusal::Request(reason)) => Outcome::Refused(reason),
                 };
-                pb::ShardResult { group: position.group, outcome: Some(outcome) }
+                pb::ShardResult {
+                    group: position.group,
+                    outcome: Some(outcome),
+                }
             }
         });
-        Ok(Response::new(pb::ShardSearchResponse { results: join_all(shards).await }))
+        Ok(Response::new(pb::ShardSearchResponse {
+            results: join_all(shards).await,
+        }))
     }
 
     type FetchFileStream = BoxStream<'static, Result<pb::FileChunk, Status>>;
@@ -106,9 +116,13 @@ impl Node for Service {
             .find(|segment| segment.from == request.from && segment.to == request.to)
             .ok_or_else(|| Status::not_found("the segment is not on this node"))?;
         // The name comes from the manifest, never from the request: no path can be smuggled in.
-        let file: &FileMeta =
-            segment.file(&request.name).map_err(|_| Status::not_found("no such file"))?;
-        let path = replica.folder().join(segment.folder_name()).join(&file.name);
+        let file: &FileMeta = segment
+            .file(&request.name)
+            .map_err(|_| Status::not_found("no such file"))?;
+        let path = replica
+            .folder()
+            .join(segment.folder_name())
+            .join(&file.name);
         let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let offset = request.offset;
         tokio::task::spawn_blocking(move || {
@@ -122,9 +136,19 @@ impl Node for Service {
         request: Request<pb::JoinSecretRequest>,
     ) -> Result<Response<pb::JoinSecretResponse>, Status> {
         let node = request.into_inner().node_id;
-        if !self.cluster.settings().peers.iter().any(|peer| peer.id == node) {
-            return Err(Status::permission_denied(format!("node {node} is not one of the peers")));
+        if !self
+            .cluster
+            .settings()
+            .peers
+            .iter()
+            .any(|peer| peer.id == node)
+        {
+            return Err(Status::permission_denied(format!(
+                "node {node} is not one of the peers"
+            )));
         }
-        Ok(Response::new(pb::JoinSecretResponse { secret: self.secret.to_bytes().into() }))
+        Ok(Response::new(pb::JoinSecretResponse {
+            secret: self.secret.to_bytes().into(),
+        }))
     }
 }

@@ -41,7 +41,11 @@ impl ClusterSettings {
             meta::Node {
                 id: peer.id,
                 grpc: peer.address.clone(),
-                http: if own { config.http.to_string() } else { String::new() },
+                http: if own {
+                    config.http.to_string()
+                } else {
+                    String::new()
+                },
                 region: local(&config.node.region),
                 zone: local(&config.node.zone),
             }

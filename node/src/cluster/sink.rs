@@ -13,7 +13,11 @@ impl Sink for Cluster {
         self.shard_of(service).ok_or(Refused::Unavailable)
     }
 
-    fn propose(&self, block: Block, deadline: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
+    fn propose(
+        &self,
+        block: Block,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
             let shard = block.header().shard;
             let group = self.group(shard).ok_or(Refused::Unavailable)?;
@@ -36,7 +40,9 @@ impl Sink for Cluster {
 
 impl Cluster {
     fn group(&self, shard: ShardId) -> Option<ShardGroup> {
-        self.replicas().get(shard).map(|replica| replica.group.clone())
+        self.replicas()
+            .get(shard)
+            .map(|replica| replica.group.clone())
     }
 }
 

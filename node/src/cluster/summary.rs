@@ -20,7 +20,12 @@ pub(crate) fn of_blocks(blocks: &[TailBlock]) -> Summary {
 
 fn add_counts(summary: &mut Summary, counts: &Counts) {
     for level in &counts.levels {
-        summary.add_level(level.minute, &level.service, level.level.code(), level.count);
+        summary.add_level(
+            level.minute,
+            &level.service,
+            level.level.code(),
+            level.count,
+        );
     }
     for exception in &counts.exceptions {
         let samples: Vec<[u8; 16]> = exception.samples.iter().map(|id| id.0).collect();
@@ -30,7 +35,12 @@ fn add_counts(summary: &mut Summary, counts: &Counts) {
             last_seen: exception.last_seen.nanos(),
             samples: &samples,
         };
-        summary.add_exception(exception.minute, &exception.service, &exception.type_name, tally);
+        summary.add_exception(
+            exception.minute,
+            &exception.service,
+            &exception.type_name,
+            tally,
+        );
     }
 }
 
@@ -39,10 +49,14 @@ pub(crate) fn of_granules(granules: &[RecordBatch]) -> Result<Summary, batch::Er
     let mut summary = Summary::new();
     for granule in granules {
         for row in Rows::new(granule)?.iter() {
-            let (Some(time), Some(level)) = (row.timestamp(), row.level()) else { continue };
+            let (Some(time), Some(level)) = (row.timestamp(), row.level()) else {
+                continue;
+            };
             let service = row.service_name().unwrap_or_default();
             summary.add_level(time.minute(), service, level.code(), 1);
-            let Some((type_name, _, _)) = row.exception() else { continue };
+            let Some((type_name, _, _)) = row.exception() else {
+                continue;
+            };
             let samples: Vec<[u8; 16]> = row.log_id().map(|id| id.0).into_iter().collect();
             let tally = ExceptionTally {
                 count: 1,
@@ -61,7 +75,12 @@ pub(crate) fn of_granules(granules: &[RecordBatch]) -> Result<Summary, batch::Er
 pub(crate) fn log_ids(granules: &[RecordBatch]) -> Result<Vec<[u8; 16]>, batch::Error> {
     let mut ids = Vec::new();
     for granule in granules {
-        ids.extend(Rows::new(granule)?.iter().filter_map(|row| row.log_id()).map(|id| id.0));
+        ids.extend(
+            Rows::new(granule)?
+                .iter()
+                .filter_map(|row| row.log_id())
+                .map(|id| id.0),
+        );
     }
     Ok(ids)
 }

@@ -23,7 +23,11 @@ impl Tail {
     ) -> Vec<Arc<TailBlock>> {
         let first = applied.first().map_or(u64::MAX, |block| block.seq);
         self.blocks = self.blocks.split_off(&first);
-        let decoded: usize = self.blocks.values().map(|block| block.decoded_bytes()).sum();
+        let decoded: usize = self
+            .blocks
+            .values()
+            .map(|block| block.decoded_bytes())
+            .sum();
         if decoded > bytes_max {
             self.blocks.clear();
         }

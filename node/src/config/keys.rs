@@ -49,7 +49,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "log",
-        "info",
+        "info,openraft=error",
         "Which lines of the node's own log are printed, as in RUST_LOG.",
     ),
     key(

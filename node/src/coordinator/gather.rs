@@ -49,9 +49,9 @@ impl Round<'_> {
         pruned: u64,
     ) -> Result<Gathered, String> {
         let asked_of = needs.len() as u64;
-        let asked = needs.into_iter().map(|(shard, need)| async move {
-            (shard, need, self.ask(shard, need).await)
-        });
+        let asked = needs
+            .into_iter()
+            .map(|(shard, need)| async move { (shard, need, self.ask(shard, need).await) });
         let mut replies = Vec::new();
         let mut successful = 0;
         for (shard, need, outcome) in join_all(asked).await {
@@ -70,14 +70,23 @@ impl Round<'_> {
         let unknown = u64::from(!map_is_current);
         let total = asked_of + unknown;
         let failed = total - successful;
-        let shards = Shards { total: total + pruned, successful, failed, pruned };
+        let shards = Shards {
+            total: total + pruned,
+            successful,
+            failed,
+            pruned,
+        };
         Ok(Gathered { replies, shards })
     }
 
     async fn ask(&self, shard: ShardId, need: Need) -> Result<Reply, Refusal> {
         let mut reasons = Vec::new();
         if matches!(need, Need::Nothing | Need::Unknown) {
-            match self.cluster.answer_here(shard, self.question, 0, self.deadline).await {
+            match self
+                .cluster
+                .answer_here(shard, self.question, 0, self.deadline)
+                .await
+            {
                 Err(Refusal::Unavailable(reason)) => reasons.push(format!("here: {reason}")),
                 outcome => return outcome,
             }
@@ -89,7 +98,11 @@ impl Round<'_> {
             }
         }
         if let Need::Position(read_to) = need {
-            match self.cluster.answer_here(shard, self.question, read_to, self.deadline).await {
+            match self
+                .cluster
+                .answer_here(shard, self.question, read_to, self.deadline)
+                .await
+            {
                 Err(Refusal::Unavailable(reason)) => reasons.push(format!("here: {reason}")),
                 outcome => return outcome,
             }
@@ -100,9 +113,14 @@ impl Round<'_> {
     fn others(&self, shard: ShardId) -> Vec<(NodeId, String)> {
         let own = self.cluster.settings().node;
         let state = self.cluster.meta().state();
-        let voters = state.slot(shard).map(|slot| slot.voters.clone()).unwrap_or_default();
+        let voters = state
+            .slot(shard)
+            .map(|slot| slot.voters.clone())
+            .unwrap_or_default();
         let others = voters.into_iter().filter(|node| *node != own);
-        others.filter_map(|node| state.nodes.get(&node).map(|n| (node, n.grpc.clone()))).collect()
+        others
+            .filter_map(|node| state.nodes.get(&node).map(|n| (node, n.grpc.clone())))
+            .collect()
     }
 
     async fn ask_node(
@@ -122,20 +140,35 @@ impl Round<'_> {
         let mut client = NodeClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let applied_at_least = if let Need::Position(read_to) = need { read_to } else { 0 };
+        let applied_at_least = if let Need::Position(read_to) = need {
+            read_to
+        } else {
+            0
+        };
         let request = pb::ShardSearchRequest {
             question: self.question.encode().into(),
-            shards: vec![pb::ShardPosition { group: shard.group(), applied_at_least }],
+            shards: vec![pb::ShardPosition {
+                group: shard.group(),
+                applied_at_least,
+            }],
             timeout_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
             committed: need == Need::Barrier,
         };
         let answer = tokio::time::timeout_at(self.deadline, client.search(request)).await;
         let answer = answer.map_err(|_| unavailable("no answer in time"))?;
-        let answer = answer.map_err(|status| unavailable(status.message()))?.into_inner();
-        match answer.results.into_iter().next().and_then(|result| result.outcome) {
-            Some(Outcome::Reply(bytes)) => {
-                self.question.decode_reply(&bytes).map_err(Refusal::Unavailable)
-            }
+        let answer = answer
+            .map_err(|status| unavailable(status.message()))?
+            .into_inner();
+        match answer
+            .results
+            .into_iter()
+            .next()
+            .and_then(|result| result.outcome)
+        {
+            Some(Outcome::Reply(bytes)) => self
+                .question
+                .decode_reply(&bytes)
+                .map_err(Refusal::Unavailable),
             Some(Outcome::Unavailable(reason)) => Err(Refusal::Unavailable(reason)),
             Some(Outcome::Refused(reason)) => Err(Refusal::Request(reason)),
             None => Err(unavailable("the answer is empty")),

@@ -50,7 +50,12 @@ struct Gathered {
 impl Coordinator {
     /// A coordinator on this node; `ids` names its queries.
     pub fn new(cluster: Cluster, clock: Arc<dyn Clock>, offload: Offload, ids: Stream) -> Self {
-        Self { cluster, clock, offload, ids: Arc::new(Mutex::new(ids)) }
+        Self {
+            cluster,
+            clock,
+            offload,
+            ids: Arc::new(Mutex::new(ids)),
+        }
     }
 
     fn query_id(&self) -> String {
@@ -74,9 +79,16 @@ impl Coordinator {
         let needs = if committed {
             self.needs(&asked, barrier).await
         } else {
-            asked.into_iter().map(|shard| (shard, Need::Nothing)).collect()
+            asked
+                .into_iter()
+                .map(|shard| (shard, Need::Nothing))
+                .collect()
         };
-        let round = Round { cluster: &self.cluster, question: &question, deadline };
+        let round = Round {
+            cluster: &self.cluster,
+            question: &question,
+            deadline,
+        };
         let gathered = round.gather(needs, map_is_current, pruned).await?;
         Ok((gathered, question))
     }
@@ -95,8 +107,10 @@ impl Coordinator {
             .filter(|shard| !shards::is_complete_here(&self.cluster, **shard))
             .map(|shard| shard.group())
             .collect();
-        let answers: BTreeMap<u64, _> =
-            read_barriers(self.cluster.context(), &open, deadline).await.into_iter().collect();
+        let answers: BTreeMap<u64, _> = read_barriers(self.cluster.context(), &open, deadline)
+            .await
+            .into_iter()
+            .collect();
         let need = |shard: &ShardId| {
             let need = match answers.get(&shard.group()) {
                 Some(Ok(())) => Need::Nothing,

@@ -36,8 +36,10 @@ fn invalid(reason: String) -> Failure {
 }
 
 fn incomplete(shards: &Shards) -> Failure {
-    let message =
-        format!("{} of {} shards did not answer; try again in a moment", shards.failed, shards.total);
+    let message = format!(
+        "{} of {} shards did not answer; try again in a moment",
+        shards.failed, shards.total
+    );
     Failure::new(Kind::Incomplete, message)
 }
 
@@ -74,12 +76,16 @@ impl Coordinator {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<Merged, Failure> {
-        let (gathered, question) =
-            self.gather(Question::Plan(plan), consistency, deadline).await.map_err(invalid)?;
+        let (gathered, question) = self
+            .gather(Question::Plan(plan), consistency, deadline)
+            .await
+            .map_err(invalid)?;
         let shards = gathered.shards;
         let merged = self.offload.run(move || match &*question {
             Question::Plan(plan) => hushlog_query::merge(plan, partials(gathered.replies)),
-            Question::Lookup { .. } | Question::TopK(_) => Err(hushlog_query::Error::Damaged("a plan")),
+            Question::Lookup { .. } | Question::TopK(_) => {
+                Err(hushlog_query::Error::Damaged("a plan"))
+            }
         });
         let answer = merged.await?.map_err(|error| refused(&error))?;
         Ok(Merged { answer, shards })
@@ -101,18 +107,29 @@ impl Coordinator {
         let query_id = self.query_id();
         let answer = merged.answer;
         let render = move || {
-            let envelope = Envelope { query_id, shards, execution_time_ms: millis(started) };
+            let envelope = Envelope {
+                query_id,
+                shards,
+                execution_time_ms: millis(started),
+            };
             answer.json(&envelope)
         };
-        Ok(Answer { json: self.offload.run(render).await?.into(), partial })
+        Ok(Answer {
+            json: self.offload.run(render).await?.into(),
+            partial,
+        })
     }
 
     /// The record with this id, wherever it is.
     async fn find(&self, id: LogId, deadline: Instant) -> Result<Option<Hit>, Failure> {
         let question = Question::lookup(id).map_err(|error| refused(&error))?;
-        let gathered = self.gather(question, Consistency::Committed, deadline).await;
+        let gathered = self
+            .gather(question, Consistency::Committed, deadline)
+            .await;
         let (gathered, _) = gathered.map_err(invalid)?;
-        let hits = partials(gathered.replies).into_iter().flat_map(|partial| partial.hits);
+        let hits = partials(gathered.replies)
+            .into_iter()
+            .flat_map(|partial| partial.hits);
         match hits.min_by_key(|hit| hit.position) {
             Some(hit) => Ok(Some(hit)),
             None if gathered.shards.is_partial() => Err(incomplete(&gathered.shards)),
@@ -128,7 +145,9 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<Option<Answer>, Failure> {
         let started = Instant::now();
-        let Some(found) = self.find(id, deadline).await? else { return Ok(None) };
+        let Some(found) = self.find(id, deadline).await? else {
+            return Ok(None);
+        };
         let (earlier, later) = tokio::try_join!(
             self.neighbours(&found, Order::Descending, before, deadline),
             self.neighbours(&found, Order::Ascending, after, deadline),
@@ -137,7 +156,11 @@ impl Coordinator {
         let mut earlier_logs = logs(&earlier.answer.hits);
         earlier_logs.reverse();
         let partial = earlier.shards.is_partial() || later.shards.is_partial();
-        let shards = if earlier.shards.is_partial() { earlier.shards } else { later.shards };
+        let shards = if earlier.shards.is_partial() {
+            earlier.shards
+        } else {
+            later.shards
+        };
         let body = format!(
             "{{\"before\":[{}],\"log\":{},\"after\":[{}],\"shards\":{},\"partial\":{partial},\"execution_time_ms\":{}}}",
             earlier_logs.join(","),
@@ -146,7 +169,10 @@ impl Coordinator {
             shards.json(),
             millis(started)
         );
-        Ok(Some(Answer { json: body.into(), partial }))
+        Ok(Some(Answer {
+            json: body.into(),
+            partial,
+        }))
     }
 
     /// Records of the same service and host on one side of a hit, the nearest first.
@@ -164,7 +190,11 @@ impl Coordinator {
         {
             filters.insert("fields".into(), json!({"host": record.host}));
         }
-        let direction = if order == Order::Ascending { "asc" } else { "desc" };
+        let direction = if order == Order::Ascending {
+            "asc"
+        } else {
+            "desc"
+        };
         let body = json!({
             "filters": filters,
             "sort": {"field": "timestamp", "order": direction},
@@ -189,13 +219,18 @@ impl Coordinator {
         };
         let request = TopK::new(params, self.clock.now()).map_err(|error| refused(&error))?;
         let question = Question::TopK(request.clone());
-        let gathered = self.gather(question, Consistency::Committed, deadline).await;
+        let gathered = self
+            .gather(question, Consistency::Committed, deadline)
+            .await;
         let (gathered, _) = gathered.map_err(invalid)?;
         let shards = gathered.shards;
         let counts = counts(gathered.replies);
         let render = move || topk::render(&request, &counts, &shards, millis(started));
         let json = self.offload.run(render).await?.into();
-        Ok(Answer { json, partial: shards.is_partial() })
+        Ok(Answer {
+            json,
+            partial: shards.is_partial(),
+        })
     }
 
     async fn exception_of(
@@ -210,7 +245,10 @@ impl Coordinator {
         let merged = self.ask(plan, Consistency::Committed, deadline).await?;
         let partial = merged.shards.is_partial();
         match hushlog_query::exception::render(id, &merged.answer) {
-            Some(json) => Ok(Some(Answer { json: json.into(), partial })),
+            Some(json) => Ok(Some(Answer {
+                json: json.into(),
+                partial,
+            })),
             None if partial => Err(incomplete(&merged.shards)),
             None => Ok(None),
         }

@@ -15,10 +15,15 @@ pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u
     let mut pruned = 0;
     for bucket in state.buckets.values() {
         let slots = services.as_ref().map(|services| {
-            services.iter().filter_map(|s| slot_of(s, bucket.slots.len())).collect::<Vec<_>>()
+            services
+                .iter()
+                .filter_map(|s| slot_of(s, bucket.slots.len()))
+                .collect::<Vec<_>>()
         });
         for (shard, _) in bucket.shards() {
-            let wanted = slots.as_ref().is_none_or(|slots| slots.contains(&shard.slot));
+            let wanted = slots
+                .as_ref()
+                .is_none_or(|slots| slots.contains(&shard.slot));
             if wanted && may_overlap(cluster, shard, time) {
                 asked.push(shard);
             } else {
@@ -31,7 +36,10 @@ pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u
 
 /// Whether everything that the shard will ever hold is applied here: it is closed.
 pub(super) fn is_complete_here(cluster: &Cluster, shard: ShardId) -> bool {
-    cluster.replicas().get(shard).is_some_and(|replica| replica.positions().closed)
+    cluster
+        .replicas()
+        .get(shard)
+        .is_some_and(|replica| replica.positions().closed)
 }
 
 fn services(question: &Question) -> Option<Vec<&str>> {
@@ -54,6 +62,10 @@ fn may_overlap(cluster: &Cluster, shard: ShardId, time: Interval) -> bool {
     if !is_complete_here(cluster, shard) {
         return true;
     }
-    let Some(replica) = cluster.replicas().get(shard) else { return true };
-    replica.time_bounds().is_some_and(|(min, max)| time.overlaps(min, max))
+    let Some(replica) = cluster.replicas().get(shard) else {
+        return true;
+    };
+    replica
+        .time_bounds()
+        .is_some_and(|(min, max)| time.overlaps(min, max))
 }

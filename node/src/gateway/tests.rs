@@ -1,5 +1,6 @@
 //! The gateway against a scripted sink.
 
+use futures_util::future::join_all;
 use std::collections::VecDeque;
 
 use futures_util::future::BoxFuture;
@@ -225,7 +226,7 @@ async fn requests_share_a_block_while_one_is_on_its_way() {
             tokio::task::yield_now().await;
         }
     };
-    let all = futures_util::future::join_all(pushes);
+    let all = join_all(pushes);
     tokio::select! {
         outcomes = all => {
             assert!(outcomes.into_iter().all(|outcome| outcome.expect("no panic").is_ok()));
