@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::cluster::{Cluster, Ports};
-use crate::corpus::{Corpus, Run, SERVICES, service_name};
+use crate::corpus::{Corpus, Run, SERVICES, is_planted_exception, service_name};
 use crate::leaks;
 use crate::oracle::Oracle;
 
@@ -431,7 +431,12 @@ impl<'a> Check<'a> {
             let reply = self.client.get(&url).await?;
             ensure!(reply.status == 200, "top-k answers {}", reply.status);
             let answer = reply.json()?;
-            let rows = answer["exceptions"].as_array().context("no exceptions")?;
+            let rows: Vec<&Value> = answer["exceptions"]
+                .as_array()
+                .context("no exceptions")?
+                .iter()
+                .filter(|row| row["exception_type"].as_str().is_some_and(is_planted_exception))
+                .collect();
             ensure!(
                 rows.len() == truth.len(),
                 "{} rows, {} true ones",

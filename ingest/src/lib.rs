@@ -1,10 +1,9 @@
-//! From bytes to records: decode, parse, find exceptions, join stack traces, batch.
+//! From bytes to records: decode, parse, find exceptions, join stack traces.
 //!
 //! Everything here is pure: time and randomness are arguments, nothing reads a clock, a socket or a
 //! disk. A strange record is kept as text, never refused for its shape, and no error, reason or
 //! `Debug` output quotes the text of a record: it is not masked yet.
 
-pub mod batch;
 pub mod body;
 pub mod exception;
 pub mod json;

@@ -17,9 +17,3 @@ pub const LEVEL_SEARCH_BYTES: usize = 96;
 pub const JOIN_LINES_MAX: usize = 1_024;
 /// Most bytes that are joined into one stack trace.
 pub const JOIN_BYTES_MAX: usize = 256 << 10;
-/// Most rows of one chunk of a keyed request.
-pub const CHUNK_ROWS_MAX: usize = 4_096;
-/// Most text bytes of one chunk of a keyed request; a single larger row is a chunk of its own.
-pub const CHUNK_TEXT_BYTES_MAX: usize = 4 << 20;
-/// Most blocks of one gateway on their way to one shard.
-pub const IN_FLIGHT_MAX: usize = 8;

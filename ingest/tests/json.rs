@@ -452,7 +452,7 @@ fn deep_nesting_is_kept_as_text_and_exhausts_no_stack() {
 
 #[test]
 fn a_hundred_thousand_keys_fit_into_a_bounded_record() {
-    let members: Vec<String> = (0..100_000).map(|i| format!("\"k{i}\":{i}")).collect();
+    let members: Vec<String> = (0..100_000).map(|i| format!("\"k{i:x}\":1")).collect();
     let (shape, records) = read(
         format!("{{{}}}", members.join(",")).as_bytes(),
         Declared::Json,

@@ -9,9 +9,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Services that records are spread over.
-pub const SERVICES: u64 = 50;
+pub(super) const SERVICES: u64 = 50;
 /// Event time covered by one run, nanoseconds.
-pub const SPAN_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
+pub(super) const SPAN_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 
 const VERBS: [&str; 6] = [
     "completed",
@@ -43,13 +43,13 @@ const EXCEPTIONS: [&str; 6] = [
 
 /// A run's records.
 #[derive(Clone, Debug)]
-pub struct Generator {
+pub(super) struct Generator {
     /// Seed of everything random.
-    pub seed: u64,
+    pub(super) seed: u64,
     /// How many records the run has.
-    pub records: u64,
+    pub(super) records: u64,
     /// Event time of the last record, nanoseconds since the epoch.
-    pub end_nanos: i64,
+    pub(super) end_nanos: i64,
 }
 
 impl Generator {
@@ -58,19 +58,19 @@ impl Generator {
     }
 
     /// The trace id of record `index`.
-    pub fn trace_id(&self, index: u64) -> String {
+    pub(super) fn trace_id(&self, index: u64) -> String {
         format!("{:032x}", self.rng(index).random::<u128>())
     }
 
     /// Event time of record `index`.
-    pub fn timestamp_nanos(&self, index: u64) -> i64 {
+    pub(super) fn timestamp_nanos(&self, index: u64) -> i64 {
         let records = i128::from(self.records.max(1));
         let offset = i128::from(SPAN_NANOS) * i128::from(index) / records;
         self.end_nanos - SPAN_NANOS + i64::try_from(offset).unwrap_or(SPAN_NANOS)
     }
 
     /// Appends record `index` as one NDJSON line.
-    pub fn write(&self, index: u64, out: &mut String) {
+    pub(super) fn write(&self, index: u64, out: &mut String) {
         let mut rng = self.rng(index);
         let trace: u128 = rng.random();
         let service = rng.random_range(0..SERVICES);

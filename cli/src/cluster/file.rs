@@ -50,6 +50,14 @@ pub(super) struct File {
 }
 
 impl Plan {
+    /// A cluster that nobody described.
+    const DEFAULT: Self = Self {
+        nodes: 3,
+        http_base: 7700,
+        grpc_base: 4317,
+        runner: 0,
+    };
+
     /// The plan of the folder, or a new one; arguments that contradict an old one are refused.
     pub(super) fn of(
         data: &Path,
@@ -58,14 +66,11 @@ impl Plan {
         grpc_base: Option<u16>,
     ) -> Result<Self> {
         let known = Self::load(data)?;
+        let base = known.clone().unwrap_or(Self::DEFAULT);
         let plan = Self {
-            nodes: nodes.or(known.as_ref().map(|plan| plan.nodes)).unwrap_or(3),
-            http_base: http_base
-                .or(known.as_ref().map(|plan| plan.http_base))
-                .unwrap_or(7700),
-            grpc_base: grpc_base
-                .or(known.as_ref().map(|plan| plan.grpc_base))
-                .unwrap_or(4317),
+            nodes: nodes.unwrap_or(base.nodes),
+            http_base: http_base.unwrap_or(base.http_base),
+            grpc_base: grpc_base.unwrap_or(base.grpc_base),
             runner: i32::try_from(std::process::id()).unwrap_or_default(),
         };
         if let Some(known) = known

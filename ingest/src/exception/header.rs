@@ -53,6 +53,12 @@ pub(super) fn find(text: &str, line: Range<usize>, trust: Trust) -> Option<Heade
     None
 }
 
+/// Whether the line starts with a reported exception, with nothing before it.
+pub(crate) fn starts_line(line: &str) -> bool {
+    let token = token(line, 0, line.len());
+    has_suffix(&line[token.clone()]) && message(line, token.end, line.len()).is_some()
+}
+
 /// A name at the start of the line that a message or nothing follows, whatever it looks like.
 pub(super) fn any_name(text: &str, line: Range<usize>) -> Option<Header> {
     let type_name = token(text, line.start, line.end);

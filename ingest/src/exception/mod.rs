@@ -10,6 +10,8 @@ mod python;
 mod runtime;
 mod trace;
 
+pub(crate) use header::starts_line as header_starts_line;
+
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -21,7 +23,7 @@ use crate::raw::cut;
 
 
 /// Without one of these a text reports no exception.
-const LITERALS: [&str; 13] = [
+const LITERALS: [&str; 14] = [
     "Exception",
     "Error",
     "Throwable",
@@ -35,6 +37,7 @@ const LITERALS: [&str; 13] = [
     "** (",
     ":in `",
     ":in '",
+    "\tat ",
 ];
 
 /// The gate.
@@ -92,6 +95,7 @@ pub fn find(text: &str) -> Option<Found> {
     python::find(text)
         .or_else(|| runtime::find(text))
         .or_else(|| trace::find(text))
+        .filter(|found| !found.type_name(text).is_empty())
 }
 
 /// Finds the exception of a text that is known to be a stack trace: there the first line names it,

@@ -221,7 +221,7 @@ fn raised(text: &str, at: usize, line: Range<usize>) -> Option<Found> {
     let message_start = at + text[at..line.end].find("': ")? + 3;
     let open = message_start + text[message_start..line.end].rfind(" (")?;
     let type_name = class_with_colons(text, open + 2)?;
-    if !text[type_name.end..line.end].starts_with(')') {
+    if !text.get(type_name.end..line.end)?.starts_with(')') {
         return None;
     }
     let stack = stack_from(text, line.start);
@@ -236,7 +236,7 @@ fn rails(text: &str, frames: usize) -> Option<Found> {
     lines(&text[..frames]).find_map(|line| {
         let line = trimmed(text, line);
         let type_name = class_with_colons(text, line.start)?;
-        let rest = text[type_name.end..line.end].strip_prefix(" (")?;
+        let rest = text.get(type_name.end..line.end)?.strip_prefix(" (")?;
         let length = rest
             .strip_suffix("):")
             .or_else(|| rest.strip_suffix(')'))?

@@ -21,6 +21,9 @@ use crate::{exception, json};
 /// The name of a service that nobody named.
 pub const UNKNOWN_SERVICE: &str = "unknown";
 
+/// The type of a given stack trace that names none.
+const UNKNOWN_TYPE: &str = "unknown";
+
 /// What the surroundings of a record say.
 pub struct Context<'a> {
     /// Receive time: `created_at`, and the event time of a record without one.
@@ -190,14 +193,12 @@ fn exception(raw: &mut RawRecord, message: &str) -> Option<Exception> {
 
 /// The exception of a stack trace that came without a type.
 fn of_stack(stack: String, message: Option<String>) -> Exception {
-    let found = exception::find_in_stack(&stack).map(|found| found.to_exception(""));
-    let found = found.unwrap_or_else(|| Exception {
-        type_name: "unknown".to_owned(),
-        ..Exception::default()
-    });
+    let found = exception::find_in_stack(&stack);
+    let type_name = found.as_ref().map_or(UNKNOWN_TYPE, |found| found.type_name(&stack)).to_owned();
+    let written = || found.map(|found| stack[found.message].to_owned()).unwrap_or_default();
     Exception {
-        type_name: found.type_name,
-        message: message.unwrap_or(found.message),
+        type_name,
+        message: message.unwrap_or_else(written),
         stack_trace: stack,
     }
 }

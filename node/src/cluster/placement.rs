@@ -27,7 +27,7 @@ pub(crate) fn plan_bucket(
 ) -> Vec<SlotPlan> {
     let count = nodes.len();
     let voters_per_slot = match replication.min(count) {
-        0 | 1 | 2 => 1,
+        0..=2 => 1,
         voters => voters - (1 - voters % 2),
     };
     // Slot i of every bucket leads on another node than in the bucket before.

@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 /// A replica; shared by the tasks that drive it and the queries that read it.
-pub struct Replica {
+pub(crate) struct Replica {
     pub(crate) shard: ShardId,
     pub(crate) group: ShardGroup,
     folder: PathBuf,

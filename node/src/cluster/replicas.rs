@@ -13,7 +13,7 @@ use super::settings::ClusterSettings;
 
 /// The registry; cheap to clone.
 #[derive(Clone)]
-pub struct Replicas {
+pub(crate) struct Replicas {
     inner: Arc<Inner>,
 }
 

@@ -175,8 +175,10 @@ impl Core {
         Instant::now() < deadline
     }
 
-    pub(super) fn status(&self, applying: &Applying) -> Status {
+    /// Looks at the machine after the log, since the machine moves first.
+    pub(super) fn status(&self, applying: impl FnOnce() -> Applying) -> Status {
         self.metrics(|metrics| {
+            let applying = applying();
             let status = Status {
                 group: self.group,
                 term: metrics.current_term,

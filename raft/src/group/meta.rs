@@ -163,10 +163,9 @@ impl MetaGroup {
 
     /// What this replica knows of the group.
     pub fn status(&self) -> Status {
-        let applied_to = self.inner.shared.applied_to();
-        self.core().status(&Applying {
+        self.core().status(|| Applying {
             segmented_to: 0,
-            applied_to,
+            applied_to: self.inner.shared.applied_to(),
             closed: false,
         })
     }

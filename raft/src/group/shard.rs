@@ -303,11 +303,13 @@ impl ShardGroup {
 
     /// What this replica knows of the group.
     pub fn status(&self) -> Status {
-        let positions = self.inner.shared.positions();
-        self.core().status(&Applying {
-            segmented_to: positions.segmented_to,
-            applied_to: positions.applied_to,
-            closed: positions.closed,
+        self.core().status(|| {
+            let positions = self.inner.shared.positions();
+            Applying {
+                segmented_to: positions.segmented_to,
+                applied_to: positions.applied_to,
+                closed: positions.closed,
+            }
         })
     }
 

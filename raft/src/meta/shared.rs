@@ -31,10 +31,40 @@ pub(crate) struct Shared {
 }
 
 struct Inner {
+    facts: Arc<State>,
     applied: Option<LogId>,
     membership: StoredMembership,
     logged_bytes: u64,
     record: Option<Record>,
+}
+
+impl Inner {
+    fn apply(&mut self, entry: Entry) -> Applied {
+        let Entry { log_id, payload } = entry;
+        let applied_to = next_index(self.applied.as_ref());
+        assert!(
+            log_id.index >= applied_to,
+            "entry {} is applied a second time",
+            log_id.index
+        );
+        self.applied = Some(log_id);
+        let facts = Arc::make_mut(&mut self.facts);
+        facts.applied = log_id.index;
+        match payload {
+            Payload::Blank => Applied::Nothing,
+            Payload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(log_id), membership);
+                Applied::Nothing
+            }
+            Payload::Normal(Command::Meta(command)) => {
+                self.logged_bytes += command.bytes() as u64;
+                Applied::Meta(facts.apply(&command))
+            }
+            Payload::Normal(
+                Command::Data(_) | Command::Cut | Command::Close | Command::Inherit(_),
+            ) => Applied::Foreign,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -90,6 +120,7 @@ impl Shared {
             .map(|record| Arc::clone(&record.state))
             .unwrap_or_default();
         let inner = Inner {
+            facts: Arc::clone(&state),
             applied: record.as_ref().and_then(|record| record.last),
             membership: record
                 .as_ref()
@@ -112,38 +143,20 @@ impl Shared {
     }
 
     pub(crate) fn apply(&self, entry: Entry) -> Applied {
-        let Entry { log_id, payload } = entry;
-        let mut inner = self.inner.lock();
-        let applied_to = next_index(inner.applied.as_ref());
-        assert!(
-            log_id.index >= applied_to,
-            "entry {} is applied a second time",
-            log_id.index
-        );
-        inner.applied = Some(log_id);
-        let mut answer = Applied::Nothing;
-        self.state.send_modify(|state| {
-            let state = Arc::make_mut(state);
-            state.applied = log_id.index;
-            match payload {
-                Payload::Blank => {}
-                Payload::Membership(membership) => {
-                    inner.membership = StoredMembership::new(Some(log_id), membership);
-                }
-                Payload::Normal(Command::Meta(command)) => {
-                    inner.logged_bytes += command.bytes() as u64;
-                    answer = Applied::Meta(state.apply(&command));
-                }
-                Payload::Normal(
-                    Command::Data(_) | Command::Cut | Command::Close | Command::Inherit(_),
-                ) => answer = Applied::Foreign,
-            }
-        });
+        let answer = self.inner.lock().apply(entry);
+        self.publish();
         answer
     }
 
+    /// Shows the watchers the facts as they are now. The facts are locked inside of the watch and
+    /// never the other way round, so a watcher may look at the group.
+    fn publish(&self) {
+        self.state
+            .send_modify(|state| *state = Arc::clone(&self.inner.lock().facts));
+    }
+
     pub(crate) fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.borrow())
+        Arc::clone(&self.inner.lock().facts)
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<State>> {
@@ -164,11 +177,10 @@ impl Shared {
         let record = {
             let mut inner = self.inner.lock();
             inner.logged_bytes = 0;
-            let (last, membership) = (inner.applied, inner.membership.clone());
             Record {
-                last,
-                membership,
-                state: self.state(),
+                last: inner.applied,
+                membership: inner.membership.clone(),
+                state: Arc::clone(&inner.facts),
             }
         };
         self.write(&record).await?;
@@ -191,12 +203,15 @@ impl Shared {
             ));
         }
         self.write(&record).await?;
-        let mut inner = self.inner.lock();
-        inner.applied = record.last;
-        inner.membership = record.membership.clone();
-        inner.logged_bytes = 0;
-        self.state.send_replace(Arc::clone(&record.state));
-        inner.record = Some(record);
+        {
+            let mut inner = self.inner.lock();
+            inner.facts = Arc::clone(&record.state);
+            inner.applied = record.last;
+            inner.membership = record.membership.clone();
+            inner.logged_bytes = 0;
+            inner.record = Some(record);
+        }
+        self.publish();
         Ok(())
     }
 

@@ -1,9 +1,14 @@
 //! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
-use hushlog_record::Timestamp;
+use std::sync::Arc;
 
-use super::{Answer, Command, Node, Slot, State};
+use hushlog_record::Timestamp;
+use hushlog_storage::store::Mem;
+use hushlog_storage::writer::Writer;
+
+use super::{Answer, Command, Node, Shared, Slot, State};
 use crate::codec::{Decoder, Encoder};
+use crate::types::{Entry, Payload, log_id};
 
 fn node(id: u64) -> Node {
     Node {
@@ -65,6 +70,32 @@ fn a_cluster_keeps_its_first_id() {
     assert_eq!(state.apply(&set(5)), Answer::Done);
     assert!(matches!(state.apply(&set(6)), Answer::Conflict(_)));
     assert_eq!(state.cluster, 5);
+}
+
+#[test]
+fn a_watcher_may_look_at_the_group_while_entries_are_applied() {
+    let writer = Writer::inline(Arc::new(Mem::new()));
+    let shared = Shared::open(writer.handle()).unwrap();
+    let entry = |index| Entry {
+        log_id: log_id(1, index),
+        payload: Payload::Blank,
+    };
+    let entries = 20_000;
+    std::thread::scope(|scope| {
+        let watched = shared.watch();
+        let reader = &shared;
+        scope.spawn(move || {
+            // Would wait for ever if applying held the facts while it told the watchers.
+            while watched.borrow().applied + 1 < entries {
+                let facts = watched.borrow();
+                assert!(facts.applied <= reader.applied_to());
+            }
+        });
+        for index in 0..entries {
+            shared.apply(entry(index));
+        }
+    });
+    assert_eq!(shared.applied_to(), entries);
 }
 
 #[test]

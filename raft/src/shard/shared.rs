@@ -66,13 +66,17 @@ impl Shared {
     }
 
     pub(crate) fn apply(&self, entry: Entry) -> Applied {
-        let (answer, positions) = {
-            let mut inner = self.inner.lock();
-            let answer = inner.state.apply(entry);
-            (answer, inner.state.positions())
-        };
-        self.positions.send_replace(positions);
+        let answer = self.inner.lock().state.apply(entry);
+        self.publish();
         answer
+    }
+
+    /// Tells the watchers where the shard is now. The state is locked inside of the watch and never
+    /// the other way round; so a watcher may look at the state, and an older position never comes
+    /// after a newer one.
+    fn publish(&self) {
+        self.positions
+            .send_modify(|positions| *positions = self.inner.lock().state.positions());
     }
 
     pub(crate) fn view(&self) -> View {
@@ -178,13 +182,12 @@ impl Shared {
     }
 
     fn replace(&self, record: Record, change: impl FnOnce(&mut State, &Record)) {
-        let positions = {
+        {
             let mut inner = self.inner.lock();
             change(&mut inner.state, &record);
             inner.record = Some(Arc::new(record));
-            inner.state.positions()
-        };
-        self.positions.send_replace(positions);
+        }
+        self.publish();
     }
 }
 

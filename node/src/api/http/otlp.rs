@@ -119,12 +119,13 @@ fn accepted(form: Form, pushed: Option<&Pushed>) -> Response {
             .encode_to_vec(),
         ),
         Form::Json => {
-            let body = partial.map_or(json!({}), |partial| {
-                json!({ "partialSuccess": {
+            let body = match partial {
+                None => json!({}),
+                Some(partial) => json!({ "partialSuccess": {
                     "rejectedLogRecords": partial.rejected_log_records.to_string(),
                     "errorMessage": partial.error_message,
-                }})
-            });
+                }}),
+            };
             super::json(axum::http::StatusCode::OK, &body)
         }
     }
