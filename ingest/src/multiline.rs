@@ -85,7 +85,11 @@ impl Joiner {
 
     /// The held event, if no line has come for `wait` nanoseconds.
     pub fn expire(&mut self, now: Timestamp, wait: i64) -> Option<Vec<u8>> {
-        if self.last.saturating_add(wait) > now { None } else { self.finish() }
+        if self.last.saturating_add(wait) > now {
+            None
+        } else {
+            self.finish()
+        }
     }
 
     /// The event that is still held.
@@ -127,13 +131,23 @@ impl Joiner {
         }
         let indented = line.starts_with(b" ") || line.starts_with(b"\t");
         if self.state == State::Frames && begun == State::Plain {
-            return Some(if indented { State::Frames } else { State::Chain });
+            return Some(if indented {
+                State::Frames
+            } else {
+                State::Chain
+            });
         }
         let continues = indented
-            || CONTINUING.iter().any(|start| line.starts_with(start.as_bytes()))
+            || CONTINUING
+                .iter()
+                .any(|start| line.starts_with(start.as_bytes()))
             || is_php_frame(line)
             || is_header(line);
-        continues.then_some(if begun == State::Plain { self.state } else { begun })
+        continues.then_some(if begun == State::Plain {
+            self.state
+        } else {
+            begun
+        })
     }
 }
 
@@ -161,21 +175,32 @@ fn is_go(line: &[u8]) -> bool {
     line.starts_with(b"\t")
         || line.starts_with(b" ")
         || line.ends_with(b")")
-        || ["goroutine ", "created by ", "[signal ", "exit status ", "runtime stack:"]
-            .iter()
-            .any(|start| line.starts_with(start.as_bytes()))
+        || [
+            "goroutine ",
+            "created by ",
+            "[signal ",
+            "exit status ",
+            "runtime stack:",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start.as_bytes()))
 }
 
 /// `#0 /srv/app.php(5): f()`
 fn is_php_frame(line: &[u8]) -> bool {
-    let Some(rest) = line.strip_prefix(b"#") else { return false };
+    let Some(rest) = line.strip_prefix(b"#") else {
+        return false;
+    };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && rest.get(digits) == Some(&b' ')
 }
 
 /// `java.lang.IllegalStateException: no` at the start of a line: what the line before it was about.
 fn is_header(line: &[u8]) -> bool {
-    let end = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .unwrap_or(line.len());
     line[..end].contains(&b'.')
         && std::str::from_utf8(&line[..line.len().min(end + 2)]).is_ok_and(header_starts_line)
 }

@@ -13,11 +13,18 @@ use proptest::prelude::*;
 
 fn records(body: &[u8], declared: Declared) -> Option<Vec<Record>> {
     let mut random = || [7; 10];
-    let mut context = Context { received: Timestamp::from_nanos(1 << 60), service: "", environment: "", random: &mut random };
+    let mut context = Context {
+        received: Timestamp::from_nanos(1 << 60),
+        service: "",
+        environment: "",
+        random: &mut random,
+    };
     let mut records = Vec::new();
-    json::read(body, declared, &mut |raw| records.extend(raw.map(|raw| parse::record(raw, &mut context))))
-        .ok()
-        .map(|_| records)
+    json::read(body, declared, &mut |raw| {
+        records.extend(raw.map(|raw| parse::record(raw, &mut context)))
+    })
+    .ok()
+    .map(|_| records)
 }
 
 fn is_sound(record: &Record) {
@@ -38,7 +45,10 @@ fn all_ways(bytes: &[u8]) {
         first.iter().flatten().for_each(is_sound);
         assert_eq!(first, records(bytes, declared));
     }
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
+    let lines = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty())
+        .count();
     if let Some(records) = records(bytes, Declared::Lines)
         && !bytes.trim_ascii_start().starts_with(b"[")
         && !bytes.starts_with(b"\xef\xbb\xbf")
@@ -47,7 +57,10 @@ fn all_ways(bytes: &[u8]) {
         assert_eq!(records.len(), lines);
     }
     let text = String::from_utf8_lossy(bytes);
-    for found in [exception::find(&text), exception::find_in_stack(&text)].into_iter().flatten() {
+    for found in [exception::find(&text), exception::find_in_stack(&text)]
+        .into_iter()
+        .flatten()
+    {
         assert!(!found.to_exception(&text).type_name.is_empty());
     }
     let mut joiner = Joiner::default();
@@ -71,9 +84,13 @@ fn value() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" , "))),
+            prop::collection::vec(inner.clone(), 0..5)
+                .prop_map(|items| format!("[{}]", items.join(" , "))),
             prop::collection::btree_map("[a-e]{0,2}", inner, 0..5).prop_map(|members| {
-                let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\": {value}"))
+                    .collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]
@@ -82,7 +99,9 @@ fn value() -> impl Strategy<Value = String> {
 
 /// The fields that an object must become.
 fn flatten(prefix: &str, value: &serde_json::Value, out: &mut BTreeMap<String, String>) {
-    let serde_json::Value::Object(members) = value else { return };
+    let serde_json::Value::Object(members) = value else {
+        return;
+    };
     for (name, value) in members {
         let path = format!("{prefix}{name}");
         match value {

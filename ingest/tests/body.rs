@@ -16,21 +16,31 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_encoding_gives_back_what_went_in() {
-    let text: Vec<u8> = (0..200_000u32).flat_map(|i| (i % 251).to_le_bytes()).collect();
+    let text: Vec<u8> = (0..200_000u32)
+        .flat_map(|i| (i % 251).to_le_bytes())
+        .collect();
     for (encoded, encodings) in [
         (text.clone(), vec![]),
         (gzip(&text), vec![Encoding::Gzip]),
         (zstd(&text), vec![Encoding::Zstd]),
         (gzip(&gzip(&text)), vec![Encoding::Gzip, Encoding::Gzip]),
         (zstd(&gzip(&text)), vec![Encoding::Gzip, Encoding::Zstd]),
-        ([gzip(&text[..1000]), gzip(&text[1000..])].concat(), vec![Encoding::Gzip]),
-        ([zstd(&text[..1000]), zstd(&text[1000..])].concat(), vec![Encoding::Zstd]),
+        (
+            [gzip(&text[..1000]), gzip(&text[1000..])].concat(),
+            vec![Encoding::Gzip],
+        ),
+        (
+            [zstd(&text[..1000]), zstd(&text[1000..])].concat(),
+            vec![Encoding::Zstd],
+        ),
     ] {
         let decoded = body::decode(&encoded, &encodings, text.len()).expect("it is valid");
         assert_eq!(*decoded, *text);
         assert_eq!(
             body::decode(&encoded, &encodings, text.len() - 1),
-            Err(Error::TooLarge { limit: text.len() - 1 })
+            Err(Error::TooLarge {
+                limit: text.len() - 1
+            })
         );
     }
 }
@@ -38,7 +48,10 @@ fn every_encoding_gives_back_what_went_in() {
 #[test]
 fn a_bomb_stops_at_the_limit() {
     let zeros = vec![0; 32 << 20];
-    for (bomb, encoding) in [(gzip(&zeros), Encoding::Gzip), (zstd(&zeros), Encoding::Zstd)] {
+    for (bomb, encoding) in [
+        (gzip(&zeros), Encoding::Gzip),
+        (zstd(&zeros), Encoding::Zstd),
+    ] {
         assert!(bomb.len() < 1 << 20);
         let result = body::decode(&bomb, &[encoding], 1 << 20);
         assert_eq!(result, Err(Error::TooLarge { limit: 1 << 20 }));
@@ -49,9 +62,17 @@ fn a_bomb_stops_at_the_limit() {
 fn a_window_over_the_limit_is_refused() {
     // A frame header that asks for a window of 2^31 bytes, and an empty last block.
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00];
-    assert_eq!(body::decode(&frame, &[Encoding::Zstd], 1 << 20), Err(Error::WindowTooLarge));
+    assert_eq!(
+        body::decode(&frame, &[Encoding::Zstd], 1 << 20),
+        Err(Error::WindowTooLarge)
+    );
     let allowed = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x01, 0x00, 0x00];
-    assert_eq!(body::decode(&allowed, &[Encoding::Zstd], 1 << 20).expect("2^27 is allowed").len(), 0);
+    assert_eq!(
+        body::decode(&allowed, &[Encoding::Zstd], 1 << 20)
+            .expect("2^27 is allowed")
+            .len(),
+        0
+    );
 }
 
 #[test]
@@ -60,7 +81,10 @@ fn damaged_bodies_are_named_and_never_half_accepted() {
     for (encoded, encoding) in [(gzip(&text), Encoding::Gzip), (zstd(&text), Encoding::Zstd)] {
         for length in 1..encoded.len() {
             let result = body::decode(&encoded[..length], &[encoding], 1 << 20);
-            assert!(matches!(result, Err(Error::BadEncoding { .. })), "{encoding:?} {length}");
+            assert!(
+                matches!(result, Err(Error::BadEncoding { .. })),
+                "{encoding:?} {length}"
+            );
         }
         assert!(matches!(
             body::decode(&text, &[encoding], 1 << 20),
@@ -73,7 +97,13 @@ fn damaged_bodies_are_named_and_never_half_accepted() {
 fn headers_name_what_is_spoken() {
     assert_eq!(body::encodings(None), Ok(vec![]));
     assert_eq!(body::encodings(Some("identity")), Ok(vec![]));
-    assert_eq!(body::encodings(Some("GZIP , zstd")), Ok(vec![Encoding::Gzip, Encoding::Zstd]));
+    assert_eq!(
+        body::encodings(Some("GZIP , zstd")),
+        Ok(vec![Encoding::Gzip, Encoding::Zstd])
+    );
     assert_eq!(body::encodings(Some("br")), Err(Error::Unsupported));
-    assert_eq!(body::encodings(Some("gzip,gzip,gzip")), Err(Error::Unsupported));
+    assert_eq!(
+        body::encodings(Some("gzip,gzip,gzip")),
+        Err(Error::Unsupported)
+    );
 }

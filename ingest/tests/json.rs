@@ -82,9 +82,12 @@ fn check_as(declared: Declared, body: &[u8], expected: &Expect) {
             writeln!(out, "{shape:?}").expect("as the test sets it up");
             for record in &records {
                 match record {
-                    Ok(record) => writeln!(out, "{}", show(record)).expect("as the test sets it up"),
+                    Ok(record) => {
+                        writeln!(out, "{}", show(record)).expect("as the test sets it up")
+                    }
                     Err(rejected) => {
-                        writeln!(out, "rejected {}: {}", rejected.index, rejected.reason).expect("as the test sets it up")
+                        writeln!(out, "rejected {}: {}", rejected.index, rejected.reason)
+                            .expect("as the test sets it up")
                     }
                 }
             }
@@ -262,25 +265,33 @@ fn lines_keep_what_is_broken_and_take_the_rest() {
 
 #[test]
 fn lines_are_recognised_without_being_declared() {
-    check("{\"a\":1}\n{\"a\":2}\n", expect![[r#"
+    check(
+        "{\"a\":1}\n{\"a\":2}\n",
+        expect![[r#"
         Lines
         INFO ""
             a# 1
         INFO ""
             a# 2
-    "#]]);
-    check("{\"a\":\n{\"a\":2}\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "{\"a\":\n{\"a\":2}\n",
+        expect![[r#"
         Lines
         INFO "{\"a\":"
             parse_error expected a value at byte 5
         INFO ""
             a# 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_array_keeps_elements_that_are_not_objects() {
-    check(r#"[{"message":"a"},"b",3,null,true,[1, 2]]"#, expect![[r#"
+    check(
+        r#"[{"message":"a"},"b",3,null,true,[1, 2]]"#,
+        expect![[r#"
         Array
         INFO "a"
         INFO "b"
@@ -292,7 +303,8 @@ fn an_array_keeps_elements_that_are_not_objects() {
             parse_error expected an object
         INFO "[1, 2]"
             parse_error expected an object
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -377,11 +389,14 @@ fn a_message_of_json_or_logfmt_becomes_fields() {
                 a.b# 1
         "#]],
     );
-    check(r#"{"log":"{\"a\":1}","a":2}"#, expect![[r#"
+    check(
+        r#"{"log":"{\"a\":1}","a":2}"#,
+        expect![[r#"
         One
         INFO "{\"a\":1}"
             a# 2
-    "#]]);
+    "#]],
+    );
     check(
         r#"{"message":"level=warn msg=\"disk \\\"full\\\"\" used=98 path=/var ok=true id=007"}"#,
         expect![[r#"
@@ -400,10 +415,13 @@ fn a_message_of_json_or_logfmt_becomes_fields() {
             INFO "x=1 is not y=2 and so this sentence is no logfmt at all"
         "#]],
     );
-    check(r#"{"message":"{not json}"}"#, expect![[r#"
+    check(
+        r#"{"message":"{not json}"}"#,
+        expect![[r#"
         One
         INFO "{not json}"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -468,8 +486,12 @@ fn a_hundred_thousand_keys_fit_into_a_bounded_record() {
         .find(|(name, _)| name == "_other")
         .expect("as the test sets it up")
         .1;
-    let parsed: serde_json::Value = serde_json::from_str(&other.text).expect("as the test sets it up");
-    assert_eq!(parsed.as_object().expect("as the test sets it up").len() + 999, 100_000);
+    let parsed: serde_json::Value =
+        serde_json::from_str(&other.text).expect("as the test sets it up");
+    assert_eq!(
+        parsed.as_object().expect("as the test sets it up").len() + 999,
+        100_000
+    );
 }
 
 #[test]
@@ -489,7 +511,10 @@ fn a_record_over_the_limit_is_rejected_alone() {
         Declared::Json,
     );
     assert_eq!(
-        records[0].as_ref().expect("as the test sets it up").text_bytes(),
+        records[0]
+            .as_ref()
+            .expect("as the test sets it up")
+            .text_bytes(),
         (1 << 20) + "unknown".len()
     );
 }
@@ -500,5 +525,17 @@ fn a_long_field_name_is_cut_at_a_character() {
         format!("{{\"{}\":1}}", "ä".repeat(200)).as_bytes(),
         Declared::Json,
     );
-    assert_eq!(records[0].as_ref().expect("as the test sets it up").fields[0].0, "ä".repeat(128));
+    assert_eq!(
+        records[0].as_ref().expect("as the test sets it up").fields[0].0,
+        "ä".repeat(128)
+    );
+}
+
+#[test]
+fn a_long_name_above_many_members_costs_no_more_than_its_record() {
+    let members = "\"a\":1,".repeat(200_000);
+    let body = format!("{{\"{}\":{{{members}\"b\":2}}}}", "x".repeat(900_000));
+    let (shape, records) = read(body.as_bytes(), Declared::Json);
+    shape.expect("it is JSON");
+    assert_eq!(records.len(), 1);
 }

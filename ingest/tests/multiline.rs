@@ -11,7 +11,10 @@ fn join(text: &str) -> Vec<String> {
         .filter_map(|line| joiner.push(line.as_bytes().to_vec(), Timestamp::from_nanos(0)))
         .collect();
     events.extend(joiner.finish());
-    events.into_iter().map(|event| String::from_utf8(event).expect("it was text")).collect()
+    events
+        .into_iter()
+        .map(|event| String::from_utf8(event).expect("it was text"))
+        .collect()
 }
 
 /// The text is one event, and an ordinary line before and after it is not part of it.
@@ -21,7 +24,10 @@ fn stays_whole(event: &str) {
 
 #[test]
 fn ordinary_lines_are_events() {
-    assert_eq!(join("a\n\nb: x.y failed\n   \nError in c\n"), ["a", "b: x.y failed", "Error in c"]);
+    assert_eq!(
+        join("a\n\nb: x.y failed\n   \nError in c\n"),
+        ["a", "b: x.y failed", "Error in c"]
+    );
 }
 
 #[test]
@@ -59,17 +65,37 @@ fn a_rust_panic_keeps_its_message_and_backtrace() {
 
 #[test]
 fn php_and_dotnet_traces_stay_whole() {
-    stays_whole("PHP Fatal error:  Uncaught Error: x in /a.php:1\nStack trace:\n#0 {main}\n  thrown in /a.php on line 1");
-    stays_whole("System.Exception: a ---> System.Exception: b\n   at A.B()\n   --- End of inner exception stack trace ---\n   at C.D()");
+    stays_whole(
+        "PHP Fatal error:  Uncaught Error: x in /a.php:1\nStack trace:\n#0 {main}\n  thrown in /a.php on line 1",
+    );
+    stays_whole(
+        "System.Exception: a ---> System.Exception: b\n   at A.B()\n   --- End of inner exception stack trace ---\n   at C.D()",
+    );
 }
 
 #[test]
 fn a_long_trace_is_cut_and_nothing_is_lost() {
     let lines = JOIN_LINES_MAX * 2 + 5;
-    let events = join(&format!("java.lang.E\n{}", "\tat a.b(C.java:1)\n".repeat(lines)));
-    assert_eq!(events.iter().map(|event| event.lines().count()).sum::<usize>(), lines + 1);
-    assert!(events.iter().all(|event| event.lines().count() <= JOIN_LINES_MAX));
-    let events = join(&format!("x\n\t{0}\n\t{0}\n", "y".repeat(JOIN_BYTES_MAX - 8)));
+    let events = join(&format!(
+        "java.lang.E\n{}",
+        "\tat a.b(C.java:1)\n".repeat(lines)
+    ));
+    assert_eq!(
+        events
+            .iter()
+            .map(|event| event.lines().count())
+            .sum::<usize>(),
+        lines + 1
+    );
+    assert!(
+        events
+            .iter()
+            .all(|event| event.lines().count() <= JOIN_LINES_MAX)
+    );
+    let events = join(&format!(
+        "x\n\t{0}\n\t{0}\n",
+        "y".repeat(JOIN_BYTES_MAX - 8)
+    ));
     assert_eq!(events.len(), 2);
 }
 
@@ -78,6 +104,9 @@ fn a_held_event_is_given_after_the_wait_that_the_caller_chose() {
     let mut joiner = Joiner::default();
     assert_eq!(joiner.push(b"a".to_vec(), Timestamp::from_nanos(100)), None);
     assert_eq!(joiner.expire(Timestamp::from_nanos(109), 10), None);
-    assert_eq!(joiner.expire(Timestamp::from_nanos(110), 10), Some(b"a".to_vec()));
+    assert_eq!(
+        joiner.expire(Timestamp::from_nanos(110), 10),
+        Some(b"a".to_vec())
+    );
     assert_eq!(joiner.expire(Timestamp::from_nanos(999), 10), None);
 }

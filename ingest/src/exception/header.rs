@@ -158,7 +158,8 @@ fn opens(before: &str) -> bool {
 /// The message after a type that ends at `at`; `None` when what follows is not that of a report.
 fn message(text: &str, at: usize, end: usize) -> Option<Range<usize>> {
     let rest = &text[at..end];
-    if rest.trim_end().is_empty() {
+    // From the front: a long blank end must not be walked again for every name of the line.
+    if rest.trim_start().is_empty() {
         return Some(end..end);
     }
     if rest.starts_with(" --->") {

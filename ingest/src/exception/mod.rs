@@ -21,7 +21,6 @@ use hushlog_record::Exception;
 use crate::limits::NAME_BYTES_MAX;
 use crate::raw::cut;
 
-
 /// Without one of these a text reports no exception.
 const LITERALS: [&str; 14] = [
     "Exception",

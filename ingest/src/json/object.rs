@@ -4,12 +4,12 @@
 
 use std::borrow::Cow;
 
-use hushlog_record::limits::FIELD_DEPTH_MAX;
+use hushlog_record::limits::{FIELD_DEPTH_MAX, FIELD_NAME_BYTES_MAX};
 use hushlog_record::{Kind, Value};
 
 use super::scan::{Cursor, Scalar, Syntax};
 use super::text::plain;
-use crate::raw::RawRecord;
+use crate::raw::{RawRecord, cut};
 
 /// Reads the object that the cursor stands on.
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<RawRecord, Syntax> {
@@ -82,7 +82,7 @@ impl Reader {
             return Ok(());
         }
         let outer = self.path.len();
-        self.path.push_str(name);
+        self.path.push_str(cut(name, FIELD_NAME_BYTES_MAX));
         self.path.push('.');
         self.object(cursor, depth + 1)?;
         self.path.truncate(outer);
@@ -105,6 +105,10 @@ impl Reader {
     }
 
     fn put(&mut self, name: Cow<'_, str>, value: Value) {
+        if self.raw.is_oversize() {
+            // It is refused in any case; long paths must not be copied for every member of it.
+            return;
+        }
         let name = if self.path.is_empty() {
             name
         } else {

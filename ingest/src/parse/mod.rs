@@ -194,8 +194,15 @@ fn exception(raw: &mut RawRecord, message: &str) -> Option<Exception> {
 /// The exception of a stack trace that came without a type.
 fn of_stack(stack: String, message: Option<String>) -> Exception {
     let found = exception::find_in_stack(&stack);
-    let type_name = found.as_ref().map_or(UNKNOWN_TYPE, |found| found.type_name(&stack)).to_owned();
-    let written = || found.map(|found| stack[found.message].to_owned()).unwrap_or_default();
+    let type_name = found
+        .as_ref()
+        .map_or(UNKNOWN_TYPE, |found| found.type_name(&stack))
+        .to_owned();
+    let written = || {
+        found
+            .map(|found| stack[found.message].to_owned())
+            .unwrap_or_default()
+    };
     Exception {
         type_name,
         message: message.unwrap_or_else(written),
