@@ -13,8 +13,13 @@ use hushlog_ingest::json::{self, Declared};
 use hushlog_ingest::{Context, exception, parse};
 use hushlog_record::Timestamp;
 
-const RECORDS: usize = 20_000;
-const ROUNDS: usize = 10;
+/// The allocator of the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Records of one request.
+const RECORDS: usize = 1_000;
+const ROUNDS: usize = 300;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let objects: Vec<String> = (0..RECORDS).map(object).collect();

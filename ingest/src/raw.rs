@@ -45,6 +45,8 @@ pub enum Slot {
 }
 
 const SLOTS: usize = 13;
+/// Room for fields that is made at once.
+const FIELDS_USUAL: usize = 8;
 
 /// Known names; among several for one slot the one that stands first here wins and the others are
 /// kept as fields.
@@ -224,6 +226,9 @@ impl RawRecord {
             Cow::Borrowed(name) => name.to_owned(),
             Cow::Owned(name) => name,
         };
+        if self.fields.capacity() == 0 {
+            self.fields.reserve(FIELDS_USUAL);
+        }
         self.fields.push((name, value));
     }
 

@@ -134,9 +134,17 @@ fn is_object(line: &[u8]) -> bool {
 }
 
 fn is_value(line: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(line);
+    let text = lossy(line);
     let mut cursor = Cursor::new(&text);
     cursor.skip().is_ok() && cursor.peek().is_none()
+}
+
+/// The text, bad UTF-8 replaced. Checks first: the replacing walk is far slower than the check.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 /// The lines that are not blank, without the white space around them.
@@ -216,7 +224,7 @@ fn element(cursor: &mut Cursor<'_>) -> Result<RawRecord, Syntax> {
 
 /// Reads one object or one array.
 fn read_document(body: &[u8], first: u8, each: Each<'_>) -> Result<Shape, Error> {
-    let text = String::from_utf8_lossy(body);
+    let text = lossy(body);
     let replaced = matches!(text, Cow::Owned(_));
     let mut cursor = Cursor::new(&text);
     let result = if first == b'[' {
