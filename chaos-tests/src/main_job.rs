@@ -27,6 +27,7 @@ const CLIENTS: u64 = 4;
 const BATCH: u64 = 500;
 const PAGE: usize = 10_000;
 const SAMPLES: usize = 10_000;
+const SAMPLING_CLIENTS: usize = 4;
 const SEND_DEADLINE: Duration = Duration::from_secs(900);
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -130,7 +131,7 @@ async fn send_while_a_node_dies(
             acked: acked.clone(),
             home: usize::try_from(number)?,
         };
-            clients.push(tokio::spawn(sender.run()));
+        clients.push(tokio::spawn(sender.run()));
     }
     let victim = 1;
     wait_for(&acked, plan.records * 3 / 10).await?;
@@ -349,6 +350,7 @@ impl<'a> Check<'a> {
         Ok(ids)
     }
 
+    /// Several clients at once, each with its share of the random records.
     async fn samples_by_id_and_token(
         &self,
         ids: &[(u64, String)],
@@ -356,8 +358,18 @@ impl<'a> Check<'a> {
     ) -> Result<()> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.plan.seed);
         let count = SAMPLES.min(ids.len());
-        for sample in 0..count {
-            let (index, id) = &ids[rng.random_range(0..ids.len())];
+        let samples: Vec<&(u64, String)> = (0..count)
+            .map(|_| &ids[rng.random_range(0..ids.len())])
+            .collect();
+        let share = samples.len().div_ceil(SAMPLING_CLIENTS).max(1);
+        let clients = samples.chunks(share).map(|samples| self.look_up(samples));
+        futures_util::future::try_join_all(clients).await?;
+        say(format!("{count} random records found by id and by token"));
+        Ok(())
+    }
+
+    async fn look_up(&self, samples: &[&(u64, String)]) -> Result<()> {
+        for (sample, (index, id)) in samples.iter().enumerate() {
             let token = self.plan.token(*index);
             let url = format!("{}/api/v1/logs/{id}", self.nodes[sample % self.nodes.len()]);
             let reply = self.client.get(&url).await?;
@@ -380,7 +392,6 @@ impl<'a> Check<'a> {
                 "token {token} finds another record"
             );
         }
-        say(format!("{count} random records found by id and by token"));
         Ok(())
     }
 
@@ -435,7 +446,11 @@ impl<'a> Check<'a> {
                 .as_array()
                 .context("no exceptions")?
                 .iter()
-                .filter(|row| row["exception_type"].as_str().is_some_and(is_planted_exception))
+                .filter(|row| {
+                    row["exception_type"]
+                        .as_str()
+                        .is_some_and(is_planted_exception)
+                })
                 .collect();
             ensure!(
                 rows.len() == truth.len(),

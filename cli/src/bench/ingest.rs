@@ -56,7 +56,8 @@ pub(super) async fn run(args: IngestArgs, json_output: bool) -> Result<()> {
     let after = settle(&clients).await?;
     let records = args.run.records as f64;
     let millions = records / 1e6;
-    let cpu = |metrics: &Metrics| metrics.since(&before, "hushlog_node_cpu_seconds_total") / millions;
+    let cpu =
+        |metrics: &Metrics| metrics.since(&before, "hushlog_node_cpu_seconds_total") / millions;
     let disk =
         |kind: &str| after.get(&format!("hushlog_node_disk_bytes{{kind=\"{kind}\"}}")) / records;
     let stages: serde_json::Map<String, serde_json::Value> = after

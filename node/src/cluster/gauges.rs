@@ -22,9 +22,15 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, store: PathBuf)
     };
     bytes("log", Box::new(move || folder_bytes(&store)));
     let rows = replicas.clone();
-    bytes("rows", Box::new(move || file_bytes(&rows, |file| file.name == ROWS_FILE)));
+    bytes(
+        "rows",
+        Box::new(move || file_bytes(&rows, |file| file.name == ROWS_FILE)),
+    );
     let index = replicas.clone();
-    bytes("index", Box::new(move || file_bytes(&index, |file| file.name == INDEX_FILE)));
+    bytes(
+        "index",
+        Box::new(move || file_bytes(&index, |file| file.name == INDEX_FILE)),
+    );
     let other = replicas.clone();
     let is_other = |file: &FileMeta| file.name != ROWS_FILE && file.name != INDEX_FILE;
     bytes("other", Box::new(move || file_bytes(&other, is_other)));
@@ -50,15 +56,22 @@ fn file_bytes(replicas: &Replicas, wanted: impl Fn(&FileMeta) -> bool) -> u64 {
     let mut bytes = 0;
     for replica in replicas.all() {
         // A manifest that cannot be read shows where it is used; here it counts nothing.
-        let Ok(manifest) = decode_manifest(&replica.group.view().manifest) else { continue };
+        let Ok(manifest) = decode_manifest(&replica.group.view().manifest) else {
+            continue;
+        };
         let files = manifest.segments.iter().flat_map(|segment| &segment.files);
-        bytes += files.filter(|file| wanted(file)).map(|file| file.bytes).sum::<u64>();
+        bytes += files
+            .filter(|file| wanted(file))
+            .map(|file| file.bytes)
+            .sum::<u64>();
     }
     bytes
 }
 
 fn folder_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     let lengths = entries.filter_map(|entry| entry.and_then(|entry| entry.metadata()).ok());
     lengths.map(|metadata| metadata.len()).sum()
 }

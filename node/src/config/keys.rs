@@ -141,7 +141,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "cut.bytes",
-        "32MiB",
+        "8MiB",
         "Bytes of a shard's tail that make a segment.",
     ),
     key(
