@@ -16,6 +16,8 @@ use crate::client::Client;
 
 /// How long a cluster may take to become ready on a busy machine.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
+/// Tails are cut early, so that a run has many cuts and segments, also while nodes die and return.
+const CUT_BYTES: (&str, &str) = ("HUSHLOG_CUT_BYTES", "2MiB");
 const POLL: Duration = Duration::from_millis(100);
 
 /// One node as `cluster.json` lists it.
@@ -65,6 +67,7 @@ impl Cluster {
         }
         let log = fs::File::create(data.join("cluster.log"))?;
         let parent = Command::new(binary)
+            .env(CUT_BYTES.0, CUT_BYTES.1)
             .arg("cluster")
             .args(["--nodes", &count.to_string()])
             .arg("--data")
@@ -135,6 +138,7 @@ impl Cluster {
     /// Starts a dead node again and returns when it is ready.
     pub async fn start_node(&mut self, index: usize) -> Result<()> {
         let output = tokio::process::Command::new(&self.binary)
+            .env(CUT_BYTES.0, CUT_BYTES.1)
             .args(["cluster", "start-node", &index.to_string(), "--data"])
             .arg(&self.data)
             .output()
