@@ -152,7 +152,7 @@ pub const KEYS: &[Key] = &[
     key(
         "cut.backlog",
         "512MiB",
-        "Bytes of a shard's tail at which new records get 429.",
+        "Bytes of all tails of a node at which its largest is cut at once.",
     ),
 ];
 

@@ -108,7 +108,7 @@ pub struct Cut {
     pub bytes: usize,
     /// Age of the oldest block of a tail.
     pub age: Duration,
-    /// Bytes of blocks in a tail at which new records are refused.
+    /// Bytes of blocks in all tails at which the largest is cut at once.
     pub backlog: usize,
 }
 
