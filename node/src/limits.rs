@@ -64,6 +64,12 @@ pub const TOP_K_MAX: u32 = 1_000;
 pub const SEARCH_PAGE_ROWS: usize = 500;
 /// Time for everything that must happen between SIGTERM and the end of the process.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a block waits for a leader that takes it before its request is refused; longer than an
+/// election.
+pub const LEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest silence between a leader and a majority after which a node still calls itself ready: an
+/// ordinary election does not turn it red.
+pub const READY_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How often `grpc.health.v1` is brought up to date.
 pub const HEALTH_TICK: Duration = Duration::from_millis(250);
 /// Bytes of decoded tail that one node keeps for queries.

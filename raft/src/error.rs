@@ -15,6 +15,12 @@ pub enum ProposeError {
     /// The shard takes no more data: ask for the shard that took over.
     #[error("the shard is closed")]
     Closed,
+    /// Nothing was proposed: the leader's tails are over their limit.
+    #[error("more arrives at the leader than it turns into segments")]
+    Backlog,
+    /// Nothing was proposed: the leader's disk has less room than its reserve.
+    #[error("the leader's disk is full")]
+    DiskFull,
     /// A write or sync failed on the leader; it writes no more until it restarts.
     #[error("writes have stopped after a failure: {0}")]
     WritesFailed(String),

@@ -24,8 +24,8 @@ pub use codec::Error as CodecError;
 pub use command::{Applied, Command, Data};
 pub use error::{Error, ProposeError, ReadError};
 pub use group::{
-    Context, Groups, Installer, Member, MetaGroup, Receipt, Role, Settings, ShardGroup, Status,
-    read_barriers,
+    Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Settings,
+    ShardGroup, Status, read_barriers,
 };
 pub use network::{Connect, Lane, service};
 pub use shard::{Origin, PartAnswer, Positions, Table, TableEntry, TailBlock, View};

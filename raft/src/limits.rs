@@ -37,5 +37,11 @@ pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(600);
 pub const TRANSFER_DEADLINE: Duration = Duration::from_secs(2);
 /// Longest pause before a proposal that nobody took is tried again; a change of leader ends it early.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long a proposal waits for a leader once another has waited in vain.
+pub const STALLED_PATIENCE: Duration = Duration::from_millis(250);
+/// How long one leader is waited for when read positions are asked for, before the next is asked.
+pub const READ_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a leader that was deposed may still answer what was sent to it.
+pub const DEPOSED_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a request between nodes may wait when its caller names no deadline.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);

@@ -50,6 +50,16 @@ pub fn sync_file(path: &Path) -> Result<(), Error> {
         .map_err(|e| Error::file("syncing", path, e))
 }
 
+/// Bytes that this process may still write where `path` is.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn free_bytes(path: &Path) -> Result<u64, Error> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|e| Error::file("asking for the free space of", path, e.into()))?;
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+}
+
 /// Creates `folder` and its missing parents, each durable in its own parent.
 ///
 /// # Errors

@@ -9,8 +9,9 @@ pub struct CutPolicy {
     pub tail_bytes: u64,
     /// Age of the oldest block in the tail that makes a cut due.
     pub tail_age: Duration,
-    /// Stored bytes of all tails of a node above which its largest tail is cut at once.
-    pub node_tail_bytes: u64,
+    /// Stored bytes of all tails of a node above which no data is taken. At half of it the largest
+    /// tail is cut at once.
+    pub node_tail_bytes_max: u64,
 }
 
 impl Default for CutPolicy {
@@ -18,7 +19,7 @@ impl Default for CutPolicy {
         Self {
             tail_bytes: 32 << 20,
             tail_age: Duration::from_secs(600),
-            node_tail_bytes: 256 << 20,
+            node_tail_bytes_max: 512 << 20,
         }
     }
 }
@@ -42,7 +43,7 @@ impl CutPolicy {
         tail.bytes > 0
             && (tail.bytes >= self.tail_bytes
                 || tail.age >= self.tail_age
-                || (tail.largest && tail.node_bytes >= self.node_tail_bytes))
+                || (tail.largest && tail.node_bytes >= self.node_tail_bytes_max / 2))
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
         }));
         assert!(policy.is_due(TailSize {
             largest: true,
-            node_bytes: policy.node_tail_bytes,
+            node_bytes: policy.node_tail_bytes_max / 2,
             ..SMALL
         }));
     }

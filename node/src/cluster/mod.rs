@@ -10,6 +10,7 @@ mod describe;
 pub(crate) mod execute;
 mod files;
 mod gauges;
+mod intake;
 pub mod join;
 mod keeper;
 mod placement;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{Connect, Context, Groups, MetaGroup, Role, Status, meta};
+use hushlog_raft::{Connect, Context, Groups, Intake, MetaGroup, Role, Status, meta};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
@@ -35,6 +36,7 @@ use tokio::time::Instant;
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
+use crate::limits::READY_SILENCE_MAX;
 use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::{Policy, Tasks};
@@ -89,6 +91,7 @@ struct Inner {
     context: Context,
     meta: MetaGroup,
     replicas: Replicas,
+    store: PathBuf,
     connect: Arc<dyn Connect>,
     clock: Arc<dyn Clock>,
     offload: Offload,
@@ -150,6 +153,7 @@ impl Cluster {
             connect: Arc::clone(&parts.connect),
             settings: parts.settings.raft.clone(),
             groups: Groups::new(),
+            intake: Intake::default(),
         };
         let store = parts.segments.with_file_name(crate::node::STORE);
         let meta = MetaGroup::open(&context).await?;
@@ -170,6 +174,7 @@ impl Cluster {
                 context,
                 meta,
                 replicas,
+                store: store.clone(),
                 connect: parts.connect,
                 clock: parts.clock,
                 offload: parts.offload,
@@ -220,9 +225,33 @@ impl Cluster {
             .spawn("shard map", Policy::Fatal, async move {
                 cluster.follow_map().await
             });
+        self.watch_intake();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
+    }
+
+    fn watch_intake(&self) {
+        let inner = &self.inner;
+        let watch = intake::Watch {
+            intake: inner.context.intake.clone(),
+            replicas: inner.replicas.clone(),
+            folder: inner.store.clone(),
+            backlog_bytes: inner.settings.cut.node_tail_bytes_max,
+            reserve_bytes: inner.settings.disk_reserve,
+        };
+        let stop = inner.tasks.stop_token();
+        let ticks = async move {
+            loop {
+                watch.tick();
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok::<(), Error>(()),
+                    () = tokio::time::sleep(intake::TICK) => {}
+                }
+            }
+        };
+        inner.tasks.spawn("intake", Policy::Fatal, ticks);
     }
 
     async fn follow_map(&self) -> Result<(), Error> {
@@ -348,6 +377,9 @@ impl Cluster {
             return Err(format!("writes have stopped after a failure: {reason}"));
         }
         let state = self.inner.meta.state();
+        if !self.inner.meta.has_quorum(READY_SILENCE_MAX) {
+            return Err("the meta group has no leader with a majority".into());
+        }
         let Some(bucket) = state.open_bucket() else {
             return Err("no bucket is open yet".into());
         };
@@ -358,8 +390,8 @@ impl Cluster {
             let Some(replica) = self.inner.replicas.get(shard) else {
                 return Err(format!("shard {shard} is not open here yet"));
             };
-            if replica.group.leader().is_none() {
-                return Err(format!("shard {shard} has no leader"));
+            if !replica.group.has_quorum(READY_SILENCE_MAX) {
+                return Err(format!("shard {shard} has no leader with a majority"));
             }
         }
         Ok(())

@@ -105,6 +105,19 @@ impl Replicas {
             .collect()
     }
 
+    /// Stored bytes of all tails: what no segment covers yet.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        let bytes = |replica: Arc<Replica>| {
+            let view = replica.group.view();
+            let blocks = view
+                .tail
+                .iter()
+                .map(|block| block.block.bytes().len() as u64);
+            blocks.sum::<u64>()
+        };
+        self.all().into_iter().map(bytes).sum()
+    }
+
     /// Stored bytes of all tails that no cut covers, and the shard that has most of them.
     pub(crate) fn tail_bytes(&self) -> (u64, Option<ShardId>) {
         let mut total = 0;

@@ -7,6 +7,7 @@ use hushlog_record::NodeId;
 
 use super::cut::CutPolicy;
 use crate::config::{self, Config};
+use crate::limits::LEADER_PATIENCE;
 
 /// Settings of the cluster.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct ClusterSettings {
     pub raft: RaftSettings,
     /// When tails are cut.
     pub cut: CutPolicy,
+    /// Free bytes of the disk below which no data is taken.
+    pub disk_reserve: u64,
     /// Bytes of one query on this node.
     pub query_memory: usize,
     /// Bytes of decoded tail that one shard keeps for queries.
@@ -60,12 +63,14 @@ impl ClusterSettings {
                 heartbeat: cluster.heartbeat,
                 election_min: cluster.election_min,
                 election_max: cluster.election_max,
+                patience: LEADER_PATIENCE,
             },
             cut: CutPolicy {
                 tail_bytes: config.cut.bytes as u64,
                 tail_age: config.cut.age,
-                node_tail_bytes: config.cut.backlog as u64,
+                node_tail_bytes_max: config.cut.backlog as u64,
             },
+            disk_reserve: config.limits.disk_reserve as u64,
             query_memory: config.limits.query_memory,
             tail_memory: config.limits.tail_memory / usize::from(cluster.slots.max(1)),
         }

@@ -50,6 +50,8 @@ fn refused(error: &ProposeError) -> Refused {
     match error {
         ProposeError::Unavailable(_) => Refused::Unavailable,
         ProposeError::OutcomeUnknown(_) | ProposeError::Invalid(_) => Refused::OutcomeUnknown,
+        ProposeError::Backlog => Refused::Backlog,
+        ProposeError::DiskFull => Refused::DiskFull,
         ProposeError::Closed => Refused::Closed,
         ProposeError::WritesFailed(_) => Refused::WritesFailed,
     }

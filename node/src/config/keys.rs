@@ -90,17 +90,17 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "cluster.heartbeat",
-        "250ms",
+        "150ms",
         "Time between two heartbeats of a leader.",
     ),
     key(
         "cluster.election_min",
-        "1s",
+        "400ms",
         "Shortest silence of a leader before an election.",
     ),
     key(
         "cluster.election_max",
-        "2s",
+        "700ms",
         "Longest silence of a leader before an election.",
     ),
     key(
@@ -140,6 +140,11 @@ pub const KEYS: &[Key] = &[
         "Open connections of each interface.",
     ),
     key(
+        "limits.disk_reserve",
+        "128MiB",
+        "Free bytes of the disk below which writes are refused; then: 507.",
+    ),
+    key(
         "cut.bytes",
         "8MiB",
         "Bytes of a shard's tail that make a segment.",
@@ -152,7 +157,7 @@ pub const KEYS: &[Key] = &[
     key(
         "cut.backlog",
         "512MiB",
-        "Bytes of all tails of a node at which its largest is cut at once.",
+        "Bytes of all tails of a node; beyond: 429. At half of it the largest is cut at once.",
     ),
 ];
 

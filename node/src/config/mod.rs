@@ -99,6 +99,8 @@ pub struct Limits {
     pub tail_memory: usize,
     /// Open connections of each interface.
     pub connections: usize,
+    /// Free bytes of the disk below which no data is taken.
+    pub disk_reserve: usize,
 }
 
 /// When the tail becomes a segment.
@@ -108,7 +110,7 @@ pub struct Cut {
     pub bytes: usize,
     /// Age of the oldest block of a tail.
     pub age: Duration,
-    /// Bytes of blocks in all tails at which the largest is cut at once.
+    /// Bytes of blocks in all tails beyond which no data is taken; at half of it the largest is cut.
     pub backlog: usize,
 }
 
@@ -246,6 +248,7 @@ fn read_limits(layers: &Layers) -> Result<Limits, Error> {
         query_timeout: layers.duration("limits.query_timeout")?,
         tail_memory: layers.bytes("limits.tail_memory")?,
         connections: layers.number("limits.connections")?,
+        disk_reserve: layers.bytes("limits.disk_reserve")?,
     })
 }
 

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hushlog_record::{GroupId, NodeId};
-use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{
     ClientWriteError, Fatal, InitializeError, LinearizableReadError, RaftError,
 };
 use openraft::metrics::RaftMetrics;
+use openraft::{ReadPolicy, ServerState};
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Attempt, Context, Member, Role, Status, pause};
 use crate::command::{Applied, Command};
+use crate::limits::STALLED_PATIENCE;
 use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::{Factory, cluster_bytes};
@@ -27,6 +31,10 @@ pub(crate) struct Core {
     pub(crate) group: GroupId,
     pub(crate) raft: Raft,
     pristine: bool,
+    /// When a leader was last heard here; openraft does not tell.
+    heard: Mutex<Option<Instant>>,
+    /// Whether the last proposal through this replica waited in vain for a leader.
+    stalled: AtomicBool,
 }
 
 /// Positions of the Raft log and the machine, to fill a [`Status`] with.
@@ -59,7 +67,61 @@ impl Core {
             group,
             raft,
             pristine,
+            heard: Mutex::default(),
+            stalled: AtomicBool::new(false),
         })
+    }
+
+    /// A message of the group's leader was taken.
+    pub(crate) fn heard(&self) {
+        *self.heard.lock() = Some(Instant::now());
+    }
+
+    /// Whether a majority was in touch with the leader within `silence`, as far as this replica can
+    /// know: a leader knows when a majority answered, a follower when the leader was heard.
+    pub(super) fn has_quorum(&self, silence: Duration) -> bool {
+        let (leads, alone, acked) = self.metrics(|metrics| {
+            let mut voters = metrics.membership_config.voter_ids();
+            (
+                metrics.state == ServerState::Leader,
+                voters.next() == Some(self.context.node) && voters.next().is_none(),
+                metrics.last_quorum_acked,
+            )
+        });
+        let since = if leads {
+            acked.map(|acked| openraft::Instant::elapsed(&*acked))
+        } else {
+            self.heard.lock().map(|heard| heard.elapsed())
+        };
+        (leads && alone) || since.is_some_and(|since| since < silence)
+    }
+
+    /// How long a proposal that nobody takes is tried again. Once one has waited in vain, the next
+    /// ones are refused soon, until a leader takes one.
+    pub(super) fn patience(&self) -> Duration {
+        if self.stalled.load(Ordering::Relaxed) {
+            STALLED_PATIENCE
+        } else {
+            self.context.settings.patience
+        }
+    }
+
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// Waits until this replica no longer takes `node` for the leader.
+    pub(super) async fn deposed(&self, node: NodeId) {
+        let mut metrics = self.raft.server_metrics();
+        loop {
+            let leader = metrics.borrow_watched().current_leader;
+            if leader.is_some_and(|leader| leader != node) {
+                return;
+            }
+            if metrics.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Whether the group had neither votes nor entries here when it was opened.

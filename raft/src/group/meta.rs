@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_record::NodeId;
 use hushlog_record::id::META_GROUP;
@@ -159,6 +160,11 @@ impl MetaGroup {
     /// Whether this replica leads, as far as it knows.
     pub fn is_leader(&self) -> bool {
         self.core().is_leader()
+    }
+
+    /// As [`ShardGroup::has_quorum`](crate::ShardGroup::has_quorum).
+    pub fn has_quorum(&self, silence: Duration) -> bool {
+        self.core().has_quorum(silence)
     }
 
     /// What this replica knows of the group.

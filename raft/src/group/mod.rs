@@ -4,6 +4,7 @@
 //! between, so that messages of its peers find it.
 
 mod core;
+mod intake;
 mod meta;
 mod read;
 mod settings;
@@ -23,12 +24,14 @@ use hushlog_storage::writer::WriterHandle;
 use parking_lot::RwLock;
 use tonic::Status as Refused;
 
+use self::core::Core;
 use crate::limits;
 use crate::network::Connect;
 use crate::shard::Origin;
 use crate::types::{Raft, SnapshotMeta};
 use crate::{Error, ProposeError};
 
+pub use intake::{Hold, Intake};
 pub use meta::MetaGroup;
 pub use read::read_barriers;
 pub(crate) use read::read_here;
@@ -51,6 +54,8 @@ pub struct Context {
     pub settings: Settings,
     /// The groups that are open here.
     pub groups: Groups,
+    /// Whether this node takes data where it leads.
+    pub intake: Intake,
 }
 
 /// The groups that are open on this node, by number.
@@ -122,11 +127,20 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) fn raft(&self) -> Raft {
+    fn core(&self) -> &Core {
         match self {
-            Self::Shard(group) => group.core().raft.clone(),
-            Self::Meta(group) => group.core().raft.clone(),
+            Self::Shard(group) => group.core(),
+            Self::Meta(group) => group.core(),
         }
+    }
+
+    pub(crate) fn raft(&self) -> Raft {
+        self.core().raft.clone()
+    }
+
+    /// A message of the group's leader was taken.
+    pub(crate) fn heard(&self) {
+        self.core().heard();
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::{Context, Group, Status};
 use crate::ReadError;
+use crate::limits::READ_PATIENCE;
 use crate::network::{Remote, RemoteRead};
 use crate::types::Peer;
 
@@ -65,13 +66,6 @@ enum Ask {
     There(NodeId, Peer),
 }
 
-fn core_of(group: &Group) -> &Core {
-    match group {
-        Group::Shard(group) => group.core(),
-        Group::Meta(group) => group.core(),
-    }
-}
-
 /// Asks leaders until each has answered or the time is over.
 async fn read_indexes(
     context: &Context,
@@ -98,7 +92,7 @@ async fn read_indexes(
         let Some((_, first)) = open.first() else {
             break;
         };
-        if !core_of(first).pause(deadline).await {
+        if !first.core().pause(deadline).await {
             for (number, _) in open.drain(..) {
                 let why = format!("group {number}");
                 done.insert(number, Err(ReadError::Unavailable(why)));
@@ -117,7 +111,7 @@ async fn ask_round(
     let mut here = Vec::new();
     let mut there: BTreeMap<NodeId, (Peer, Vec<GroupId>)> = BTreeMap::new();
     for (number, group) in open {
-        let ask = match core_of(group).remote_leader() {
+        let ask = match group.core().remote_leader() {
             Some((leader, peer)) => Ask::There(leader, peer),
             None => Ask::Here,
         };
@@ -133,7 +127,7 @@ async fn ask_round(
         }
     }
     // A leader that does not answer must leave time to ask the next one.
-    let patience = deadline.min(Instant::now() + context.settings.election_max);
+    let patience = deadline.min(Instant::now() + READ_PATIENCE);
     let remote = join_all(there.into_iter().map(|(node, (peer, numbers))| async move {
         let remote = Remote::new(context, node, &peer);
         match remote.read_index(&numbers, patience).await {
@@ -158,7 +152,7 @@ pub(crate) async fn read_here(
     let reads = groups.iter().map(|number| async move {
         match context.groups.get(*number) {
             None => (*number, Err(None)),
-            Some(group) => (*number, core_of(&group).read_index(deadline).await),
+            Some(group) => (*number, group.core().read_index(deadline).await),
         }
     });
     join_all(reads).await

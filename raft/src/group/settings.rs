@@ -22,14 +22,18 @@ pub struct Settings {
     pub election_min: Duration,
     /// Longest; also how long a leader without answers of a majority goes on taking proposals.
     pub election_max: Duration,
+    /// How long a proposal waits for a leader that takes it. Longer than an election, which begins
+    /// after `election_max` and at most `election_max` more.
+    pub patience: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(300),
-            election_min: Duration::from_millis(1_000),
-            election_max: Duration::from_millis(2_000),
+            heartbeat: Duration::from_millis(150),
+            election_min: Duration::from_millis(400),
+            election_max: Duration::from_millis(700),
+            patience: Duration::from_secs(5),
         }
     }
 }

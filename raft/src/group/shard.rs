@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hushlog_record::block::{Block, PartKey};
 use hushlog_record::{NodeId, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::Status as Refused;
 
 use super::core::{Applying, Core};
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
+use crate::limits::DEPOSED_PATIENCE;
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
@@ -95,8 +97,9 @@ impl ShardGroup {
     }
 
     /// Stores a block: here if this node leads, else by one hop to the leader. Tries again through
-    /// elections until `deadline`. On success a majority has the block synced, and it is applied at
-    /// the leader.
+    /// elections until `deadline`, or until it is plain that no leader comes
+    /// ([`Settings::patience`](crate::Settings::patience)). On success a majority has the block
+    /// synced, and it is applied at the leader.
     ///
     /// # Errors
     /// As [`ProposeError`] says.
@@ -107,9 +110,13 @@ impl ShardGroup {
     ) -> Result<Vec<Receipt>, ProposeError> {
         let keyed = is_keyed(&block);
         let mut unknown = None;
+        let give_up = deadline.min(Instant::now() + self.core().patience());
         loop {
             let why = match self.attempt(&block, deadline).await {
-                Ok(receipts) => return Ok(receipts),
+                Ok(receipts) => {
+                    self.core().set_stalled(false);
+                    return Ok(receipts);
+                }
                 Err(Attempt::Final(error)) => return Err(error),
                 Err(Attempt::Retry(why)) => why,
                 Err(Attempt::Unknown(why)) if keyed => {
@@ -119,23 +126,34 @@ impl ShardGroup {
                 }
                 Err(Attempt::Unknown(why)) => return Err(ProposeError::OutcomeUnknown(why)),
             };
-            if !self.core().pause(deadline).await {
-                return Err(match unknown {
-                    Some(why) => ProposeError::OutcomeUnknown(why),
-                    None => ProposeError::Unavailable(why),
-                });
+            match &unknown {
+                None if !self.core().pause(give_up).await => {
+                    self.core().set_stalled(true);
+                    return Err(ProposeError::Unavailable(why));
+                }
+                Some(why) if !self.core().pause(deadline).await => {
+                    return Err(ProposeError::OutcomeUnknown(why.clone()));
+                }
+                None | Some(_) => {}
             }
         }
     }
 
     async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
-        match self.core().remote_leader() {
-            None => self.propose_here(block, deadline).await,
-            Some((leader, peer)) => {
-                let remote = Remote::new(&self.core().context, leader, &peer);
-                remote
-                    .propose_block(self.core().group, block.bytes().clone(), deadline)
-                    .await
+        let core = self.core();
+        let Some((leader, peer)) = core.remote_leader() else {
+            return self.propose_here(block, deadline).await;
+        };
+        let remote = Remote::new(&core.context, leader, &peer);
+        let deposed = async {
+            core.deposed(leader).await;
+            sleep(DEPOSED_PATIENCE).await;
+        };
+        tokio::select! {
+            biased;
+            answer = remote.propose_block(core.group, block.bytes().clone(), deadline) => answer,
+            () = deposed => {
+                Err(Attempt::Unknown("its leader was replaced and does not answer".into()))
             }
         }
     }
@@ -164,6 +182,9 @@ impl ShardGroup {
         }
         if self.inner.shared.positions().closed {
             return Err(Attempt::Final(ProposeError::Closed));
+        }
+        if let Some(hold) = self.core().context.intake.hold() {
+            return Err(Attempt::Final(hold.into()));
         }
         if is_keyed(block) && !self.inner.shared.positions().inherited {
             // A retry could be stored twice: the shards before this one may know the key.
@@ -299,6 +320,11 @@ impl ShardGroup {
     /// Whether this replica leads, as far as it knows.
     pub fn is_leader(&self) -> bool {
         self.core().is_leader()
+    }
+
+    /// Whether a majority was in touch with the leader within `silence`, as far as this replica knows.
+    pub fn has_quorum(&self, silence: Duration) -> bool {
+        self.core().has_quorum(silence)
     }
 
     /// What this replica knows of the group.

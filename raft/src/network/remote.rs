@@ -209,6 +209,8 @@ fn refused(refusal: i32, message: &str) -> Answer<()> {
         Ok(pb::Refusal::Unspecified) => Ok(()),
         Ok(pb::Refusal::NotLeader | pb::Refusal::Unavailable) => Err(Attempt::Retry(message)),
         Ok(pb::Refusal::Closed) => Err(Attempt::Final(ProposeError::Closed)),
+        Ok(pb::Refusal::Backlog) => Err(Attempt::Final(ProposeError::Backlog)),
+        Ok(pb::Refusal::DiskFull) => Err(Attempt::Final(ProposeError::DiskFull)),
         Ok(pb::Refusal::WritesFailed) => Err(Attempt::Retry(format!(
             "the leader's writes have stopped: {message}"
         ))),

@@ -79,17 +79,24 @@ async fn serve_append(
         return Ok(Box::pin(stream::empty()));
     };
     let group = check(&context, first.envelope.as_ref())?;
-    let raft = context
+    let open = context
         .groups
         .get(group)
-        .ok_or_else(|| Status::not_found(format!("group {group} is not on this node")))?
-        .raft();
+        .ok_or_else(|| Status::not_found(format!("group {group} is not on this node")))?;
+    let raft = open.raft();
     let wrong = Arc::new(Mutex::new(None));
     let requests = requests(context, group, first, inbound, Arc::clone(&wrong));
-    let answers = raft.stream_append(requests).map(|answer| match answer {
-        Ok(result) => Ok(append_result_to(result)),
-        Err(error) => Err(fatal(error)),
-    });
+    let answers = raft
+        .stream_append(requests)
+        .map(move |answer| match answer {
+            Ok(result) => {
+                if result.is_ok() {
+                    open.heard();
+                }
+                Ok(append_result_to(result))
+            }
+            Err(error) => Err(fatal(error)),
+        });
     let end = stream::once(async move { wrong.lock().take() })
         .filter_map(|wrong| async move { wrong.map(Err) });
     Ok(Box::pin(answers.chain(end)))
@@ -156,7 +163,7 @@ impl RaftService for Server {
         request: Request<pb::AppendRequest>,
     ) -> Result<Response<pb::AppendResponse>, Status> {
         let request = request.into_inner();
-        let raft = self.group(request.envelope.as_ref())?.raft();
+        let group = self.group(request.envelope.as_ref())?;
         let request = append_from(request)?;
         let previous = request.prev_log_id;
         let last = request
@@ -164,10 +171,12 @@ impl RaftService for Server {
             .last()
             .map(|entry| entry.log_id)
             .or(previous);
-        let answer = raft.append_entries(request).await.map_err(fatal)?;
-        Ok(Response::new(append_result_to(
-            answer.into_stream_result(previous, last),
-        )))
+        let answer = group.raft().append_entries(request).await.map_err(fatal)?;
+        let result = answer.into_stream_result(previous, last);
+        if result.is_ok() {
+            group.heard();
+        }
+        Ok(Response::new(append_result_to(result)))
     }
 
     async fn vote(
@@ -404,6 +413,8 @@ fn refusal_of(attempt: Attempt) -> (i32, String) {
         Attempt::Retry(why) => (pb::Refusal::NotLeader, why),
         Attempt::Unknown(why) => (pb::Refusal::OutcomeUnknown, why),
         Attempt::Final(ProposeError::Closed) => (pb::Refusal::Closed, String::new()),
+        Attempt::Final(ProposeError::Backlog) => (pb::Refusal::Backlog, String::new()),
+        Attempt::Final(ProposeError::DiskFull) => (pb::Refusal::DiskFull, String::new()),
         Attempt::Final(ProposeError::Invalid(why)) => (pb::Refusal::Invalid, why),
         Attempt::Final(ProposeError::WritesFailed(why)) => (pb::Refusal::WritesFailed, why),
         Attempt::Final(ProposeError::OutcomeUnknown(why)) => (pb::Refusal::OutcomeUnknown, why),

@@ -1,6 +1,7 @@
 //! Three nodes in one process over real gRPC on the loopback interface. Each has its own runtime, so
 //! that killing it ends every task and connection at once.
 
+mod availability;
 mod blocks;
 mod meta;
 mod refusals;
@@ -25,7 +26,7 @@ use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
-use super::{Context, Groups, Installer, MetaGroup, Settings, ShardGroup};
+use super::{Context, Groups, Installer, Intake, MetaGroup, Settings, ShardGroup};
 use crate::network::{Connect, Lane, service};
 use crate::testing::SHARD;
 use crate::types::Peer;
@@ -33,6 +34,16 @@ use crate::types::Peer;
 /// Long enough for a loaded machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLUSTER: u128 = 42;
+
+/// Slow enough for nodes that share few cores.
+fn settings() -> Settings {
+    Settings {
+        heartbeat: Duration::from_millis(200),
+        election_min: Duration::from_millis(800),
+        election_max: Duration::from_millis(1_600),
+        patience: PATIENCE,
+    }
+}
 
 fn soon() -> Instant {
     Instant::now() + PATIENCE
@@ -136,7 +147,12 @@ struct Cluster {
 
 impl Cluster {
     async fn on_mem() -> Self {
-        Self::start(|| Disk::Mem(Arc::new(Mem::new())), vec![SHARD]).await
+        Self::on_mem_with(settings()).await
+    }
+
+    async fn on_mem_with(settings: Settings) -> Self {
+        let disk = || Disk::Mem(Arc::new(Mem::new()));
+        Self::start_with(disk, vec![SHARD], settings).await
     }
 
     async fn on_rocks() -> Self {
@@ -146,16 +162,16 @@ impl Cluster {
 
     /// Three nodes, each with the meta group and these shards.
     async fn start(disk: impl Fn() -> Disk, shards: Vec<ShardId>) -> Self {
+        Self::start_with(disk, shards, settings()).await
+    }
+
+    async fn start_with(disk: impl Fn() -> Disk, shards: Vec<ShardId>, settings: Settings) -> Self {
         let mut cluster = Self {
             disks: BTreeMap::new(),
             peers: BTreeMap::new(),
             installers: BTreeMap::new(),
             shards,
-            settings: Settings {
-                heartbeat: Duration::from_millis(200),
-                election_min: Duration::from_millis(800),
-                election_max: Duration::from_millis(1_600),
-            },
+            settings,
             nodes: BTreeMap::new(),
         };
         let mut listeners = Vec::new();
@@ -196,6 +212,7 @@ impl Cluster {
             connect: Arc::new(Tcp::default()),
             settings: self.settings.clone(),
             groups: Groups::new(),
+            intake: Intake::default(),
         };
         let shards = self.shards.clone();
         let installer = self.installers[&id].clone();

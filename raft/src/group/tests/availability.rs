@@ -1,0 +1,98 @@
+//! What is refused, and how soon: without a majority, over the backlog, on a full disk.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Cluster, PATIENCE, must, settings, soon};
+use crate::testing::{SHARD, keyed_block, plain_block};
+use crate::{Hold, ProposeError, Settings, ShardGroup};
+
+const SILENCE: Duration = Duration::from_secs(2);
+
+async fn loses_its_majority(group: &ShardGroup) {
+    must("the loss of the majority shows", async {
+        while group.has_quorum(SILENCE) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+/// Proposals are refused long before their deadline, and the second sooner than the first.
+async fn refuses_soon(group: &ShardGroup) {
+    for number in 1..=2 {
+        let started = Instant::now();
+        let block = keyed_block(SHARD, &[number], 1, 0);
+        let error = group.propose(block, soon()).await.unwrap_err();
+        assert!(matches!(error, ProposeError::Unavailable(_)), "{error}");
+        assert!(started.elapsed() < PATIENCE / 2, "refusal {number}");
+    }
+}
+
+async fn without_two(survivor_leads: bool) {
+    let patience = Duration::from_secs(4);
+    let mut cluster = Cluster::on_mem_with(Settings {
+        patience,
+        ..settings()
+    })
+    .await;
+    let survivor = if survivor_leads {
+        cluster.leader().await
+    } else {
+        cluster.follower().await
+    };
+    let block = plain_block(SHARD, 0);
+    cluster
+        .shard(survivor)
+        .propose(block, soon())
+        .await
+        .unwrap();
+    assert!(cluster.shard(survivor).has_quorum(PATIENCE));
+    let others = cluster.ids().into_iter().filter(|id| *id != survivor);
+    for id in others.collect::<Vec<_>>() {
+        cluster.kill(id);
+    }
+    loses_its_majority(cluster.shard(survivor)).await;
+    refuses_soon(cluster.shard(survivor)).await;
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_left_alone_knows_it_and_refuses_soon() {
+    without_two(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_left_alone_knows_it_and_refuses_soon() {
+    without_two(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_holds_its_intake_refuses_new_data_and_nothing_else() {
+    let cluster = Cluster::on_mem().await;
+    let stored = keyed_block(SHARD, &[1], 1, 0);
+    let via = cluster.follower().await;
+    let group = cluster.shard(via);
+    group.propose(stored.clone(), soon()).await.unwrap();
+    let leader = cluster.leader().await;
+    let intake = &cluster.nodes[&leader].context.intake;
+    for (hold, refusal) in [
+        (Hold::DiskFull, ProposeError::DiskFull),
+        (Hold::Backlog, ProposeError::Backlog),
+    ] {
+        intake.set(Some(hold));
+        let new = keyed_block(SHARD, &[2], 1, 0);
+        assert_eq!(group.propose(new, soon()).await, Err(refusal));
+        // A repeat of what is stored is acknowledged, and room can be made.
+        let repeat = group.propose(stored.clone(), soon()).await.unwrap();
+        assert!(repeat[0].duplicate);
+    }
+    let cut = cluster.shard(leader).cut(soon()).await.unwrap();
+    assert!(cut.is_some());
+    intake.set(None);
+    let new = keyed_block(SHARD, &[2], 1, 0);
+    let receipts = group.propose(new, soon()).await.unwrap();
+    assert!(!receipts[0].duplicate);
+    cluster.stop();
+}
