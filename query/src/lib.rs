@@ -40,7 +40,7 @@ pub use error::Error;
 pub use execute::execute;
 pub use hit::Hit;
 pub use lookup::{lookup, lookup_plan};
-pub use merge::{Answer, Envelope, Shards, merge};
+pub use merge::{Answer, Envelope, ShardFailure, Shards, merge};
 pub use partial::Partial;
 pub use plan::Plan;
 pub use request::Request;

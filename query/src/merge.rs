@@ -1,6 +1,7 @@
 //! Partials of several shards become one answer, and the answer becomes JSON.
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::Error;
 use crate::aggregation::{self, State};
@@ -22,7 +23,7 @@ pub struct Answer {
 }
 
 /// Which shards a query concerned, and what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shards {
     /// Shards asked.
     pub total: u64,
@@ -32,6 +33,17 @@ pub struct Shards {
     pub failed: u64,
     /// Shards that cannot hold a match and were not asked.
     pub pruned: u64,
+    /// What is missing: one entry for each that failed.
+    pub failures: Vec<ShardFailure>,
+}
+
+/// A shard that did not answer in full, and why; never a word of any record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ShardFailure {
+    /// The shard.
+    pub shard: String,
+    /// One sentence.
+    pub reason: String,
 }
 
 impl Shards {
@@ -47,9 +59,15 @@ impl Shards {
             successful,
             failed,
             pruned,
+            failures,
         } = self;
+        let missing = if failures.is_empty() {
+            String::new()
+        } else {
+            format!(",\"failures\":{}", json!(failures))
+        };
         format!(
-            "{{\"total\":{total},\"successful\":{successful},\"failed\":{failed},\"pruned\":{pruned}}}"
+            "{{\"total\":{total},\"successful\":{successful},\"failed\":{failed},\"pruned\":{pruned}{missing}}}"
         )
     }
 }

@@ -14,6 +14,8 @@ pub const CACHE_BYTES_MAX: usize = 8 << 20;
 pub const PRODUCER_KEYS_MAX: usize = 500_000;
 /// How long a shard remembers a request key, by the blocks' times of admission.
 pub const PRODUCER_KEY_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
+/// Most that one block moves a shard's time forward.
+pub const PRODUCER_STEP_NANOS: i64 = 3_600 * 1_000_000_000;
 /// Bytes of commands after which the meta group takes a snapshot.
 pub const META_SNAPSHOT_LOG_BYTES: u64 = 256 << 10;
 /// Largest message between nodes.

@@ -45,6 +45,23 @@ pub(crate) fn plain_block(shard: ShardId, number: u64) -> Block {
     Block::seal(shard, 1, at, Vec::new(), &[record(number, 0, at)])
 }
 
+/// A block of one record under a key and one without.
+pub(crate) fn mixed_block(shard: ShardId, sequence: u64) -> Block {
+    let at = Timestamp::from_nanos(1);
+    let parts = vec![
+        Part {
+            key: Some(key(sequence)),
+            rows: 0..1,
+        },
+        Part {
+            key: None,
+            rows: 1..2,
+        },
+    ];
+    let records = [record(sequence, 0, at), record(sequence, 1, at)];
+    Block::seal(shard, 1, at, parts, &records)
+}
+
 /// A block of about so many bytes that compression cannot shrink much.
 pub(crate) fn large_block(shard: ShardId, number: u64, bytes: usize) -> Block {
     let at = Timestamp::from_nanos(1);

@@ -27,6 +27,11 @@ const TRANSFER_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a command of the leader to its own group may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+/// The same for the request keys of the bucket before, which may be many megabytes: asked for again
+/// too early, they would be stored again and again.
+const INHERIT_DEADLINE: Duration = Duration::from_secs(60);
+/// Pause before a segment that could not be built is tried again.
+const BUILD_PAUSE: Duration = Duration::from_secs(10);
 /// How far the preferred leader may be behind when the lead is handed to it, entries.
 const TRANSFER_LAG_MAX: u64 = 16;
 
@@ -46,22 +51,35 @@ impl Keeper {
     /// Runs until its node stops it.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let started = Instant::now();
-        let mut transferred = started;
+        let (mut transferred, mut retry_at) = (started, started);
         let mut positions = self.replica.group.watch();
         let mut initialised = !self.replica.group.is_pristine();
         loop {
             if !initialised {
                 initialised = self.initialise(started).await;
             }
-            while let Some(times) = self.replica.build_next(&self.builder).await? {
-                self.seconds.add(times);
-            }
+            self.build(&mut retry_at).await;
             if self.replica.group.is_leader() {
                 self.lead(&mut transferred).await;
             }
             // Waking up early or late is harmless: the loop looks at the state itself.
             let _timed_out = tokio::time::timeout(TICK, positions.changed()).await;
             tokio::time::sleep(TICK / 4).await;
+        }
+    }
+
+    /// Builds what is cut. A cut that cannot be built stays in the tail, where it is found; it must not
+    /// keep the leader from closing the shard, and is tried again.
+    async fn build(&self, retry_at: &mut Instant) {
+        while Instant::now() >= *retry_at {
+            match self.replica.build_next(&self.builder).await {
+                Ok(Some(times)) => self.seconds.add(times),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(shard = %self.replica.shard, %error, "a segment was not built");
+                    *retry_at = Instant::now() + BUILD_PAUSE;
+                }
+            }
         }
     }
 
@@ -98,13 +116,18 @@ impl Keeper {
         let deadline = Instant::now() + COMMAND_DEADLINE;
         let group = &self.replica.group;
         let positions = self.replica.positions();
-        let outcome = if bucket.closed_at.is_some() && !positions.closed {
-            group.close(deadline).await.map(|()| "closed")
-        } else if bucket.closed_at.is_none() && !positions.inherited {
+        // A shard that closed before it inherited would hand on less than it owes.
+        let outcome = if !positions.inherited {
             match self.predecessors(&state) {
-                Some(table) => group.inherit(table, deadline).await.map(|()| "inherited"),
+                Some(table) => {
+                    let deadline = Instant::now() + INHERIT_DEADLINE;
+                    group.inherit(table, deadline).await.map(|()| "inherited")
+                }
+                None if self.cut_is_due(&positions) => group.cut(deadline).await.map(|_| "cut"),
                 None => return,
             }
+        } else if bucket.closed_at.is_some() && !positions.closed {
+            group.close(deadline).await.map(|()| "closed")
         } else if self.cut_is_due(&positions) {
             group.cut(deadline).await.map(|_| "cut")
         } else {
@@ -124,7 +147,8 @@ impl Keeper {
         };
         for (shard, _) in before.shards() {
             let replica = self.replicas.get(shard)?;
-            if !replica.positions().closed {
+            let positions = replica.positions();
+            if !positions.closed || !positions.inherited {
                 return None;
             }
             table.merge(replica.group.producers());

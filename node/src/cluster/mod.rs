@@ -52,6 +52,8 @@ pub use settings::ClusterSettings;
 pub(crate) const MESSAGE_BYTES_MAX: usize = hushlog_raft::limits::MESSAGE_BYTES_MAX;
 /// How often the shard map is compared with what is open here.
 const MAP_TICK: Duration = Duration::from_millis(200);
+/// Pause before leads that were not taken over are offered again.
+const STEP_DOWN_PAUSE: Duration = Duration::from_secs(1);
 /// How long a node tries to register itself before it looks again.
 const REGISTER_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -226,6 +228,7 @@ impl Cluster {
                 cluster.follow_map().await
             });
         self.watch_intake();
+        self.watch_writer();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -252,6 +255,32 @@ impl Cluster {
             }
         };
         inner.tasks.spawn("intake", Policy::Fatal, ticks);
+    }
+
+    /// When writing fails, gives up every lead. A group without traffic would not notice by itself:
+    /// its heartbeats need no disk, and nobody could write to it any more.
+    fn watch_writer(&self) {
+        let cluster = self.clone();
+        let stop = self.inner.tasks.stop_token();
+        let mut failed = self.inner.context.writer.failed();
+        let give_up = async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok::<(), Error>(()),
+                failed = failed.wait_for(Option::is_some) => if failed.is_err() { return Ok(()) },
+            }
+            loop {
+                cluster.step_down().await;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(STEP_DOWN_PAUSE) => {}
+                }
+            }
+        };
+        self.inner
+            .tasks
+            .spawn("leads after a failed write", Policy::Fatal, give_up);
     }
 
     async fn follow_map(&self) -> Result<(), Error> {

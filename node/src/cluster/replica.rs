@@ -77,18 +77,19 @@ impl Replica {
     }
 
     /// First and last event time of all its rows; `None` when it has none.
-    pub(crate) fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
+    pub(crate) fn time_bounds(&self) -> Result<Option<(Timestamp, Timestamp)>, Error> {
         let view = self.group.view();
-        let manifest = decode_manifest(&view.manifest).ok()?;
+        let manifest = decode_manifest(&view.manifest)?;
         let segments = manifest
             .segments
             .iter()
             .map(|meta| (meta.time_min, meta.time_max));
         let headers = view.tail.iter().map(|block| block.block.header());
         let tail = headers.map(|header| (header.time_min, header.time_max));
-        segments
+        let bounds = segments
             .chain(tail)
-            .reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+            .reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)));
+        Ok(bounds)
     }
 
     /// Bytes of the segments that the manifest lists.
@@ -133,6 +134,10 @@ impl Replica {
         self: &Arc<Self>,
         builder: &Offload,
     ) -> Result<Option<BuildTimes>, Error> {
+        if self.group.view().pending_cuts.is_empty() {
+            return Ok(None);
+        }
+        let _installing = self.group.installing().await;
         let view = self.group.view();
         let Some(range) = view.pending_cuts.first().cloned() else {
             return Ok(None);

@@ -74,6 +74,8 @@ impl Replicas {
             }
             let installer = Arc::clone(&self.inner.installer);
             let group = ShardGroup::open(&self.inner.context, shard, installer).await?;
+            // What is being fetched is in no manifest yet, and must not be swept away.
+            let _installing = group.installing().await;
             let tail_bytes_max = self.inner.settings.tail_memory;
             let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
             let replica = Arc::new(replica);

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
-use hushlog_query::Shards;
+use hushlog_query::{ShardFailure, Shards};
 use hushlog_raft::Lane;
 use hushlog_record::{NodeId, ShardId};
 use tokio::time::Instant;
@@ -20,15 +20,42 @@ use crate::cluster::{Cluster, MESSAGE_BYTES_MAX};
 /// What an answer of one shard must have seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Whatever this node's replica has applied by now is enough.
-    Nothing,
+    /// Whatever a replica has: the question does not ask for more.
+    Any,
+    /// Everything before this position, which this node's replica has applied.
+    Here(u64),
     /// Everything before this position; this node's replica is not there yet.
-    Position(u64),
+    Elsewhere(u64),
+    /// Everything that the shard will ever hold; this node's replica has it.
+    Complete,
     /// Whoever is asked must find out from the leader; there is no replica here.
     Barrier,
-    /// No leader said: what exists is served, and the shard counts as failed.
+    /// No leader said. Another replica may still reach it; else what exists is served, and the shard
+    /// counts as failed.
     Unknown,
 }
+
+impl Need {
+    /// What another node is asked for: the position, or that it ask the leader itself.
+    fn of_others(self) -> (u64, bool) {
+        match self {
+            Self::Any => (0, false),
+            Self::Here(read_to) | Self::Elsewhere(read_to) => (read_to, false),
+            Self::Complete | Self::Barrier | Self::Unknown => (0, true),
+        }
+    }
+}
+
+/// An answer of a shard.
+enum Found {
+    /// It has seen what it must.
+    Whole(Reply),
+    /// Nobody could say what it must have seen.
+    Stale(Reply),
+}
+
+/// How long other replicas are asked once no leader has been found from here.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One question on its way to the shards.
 pub(super) struct Round<'a> {
@@ -53,61 +80,95 @@ impl Round<'_> {
             .into_iter()
             .map(|(shard, need)| async move { (shard, need, self.ask(shard, need).await) });
         let mut replies = Vec::new();
-        let mut successful = 0;
+        let mut failures = Vec::new();
         for (shard, need, outcome) in join_all(asked).await {
-            match outcome {
-                Ok(reply) => {
+            let reason = match outcome {
+                Ok(Found::Whole(reply)) => {
                     replies.push(reply);
-                    successful += u64::from(need != Need::Unknown);
+                    continue;
+                }
+                Ok(Found::Stale(reply)) => {
+                    replies.push(reply);
+                    "no leader with a majority; answered from what one replica has".to_owned()
                 }
                 Err(Refusal::Request(reason)) => return Err(reason),
-                Err(Refusal::Unavailable(reason)) => {
-                    tracing::warn!(%shard, reason, "shard did not answer");
-                }
-            }
+                Err(Refusal::Unavailable(reason)) => reason,
+            };
+            tracing::warn!(%shard, ?need, reason, "shard did not answer in full");
+            failures.push(ShardFailure {
+                shard: shard.to_string(),
+                reason,
+            });
         }
-        // Without a current shard map a bucket may be missing: one shard more that did not answer.
-        let unknown = u64::from(!map_is_current);
-        let total = asked_of + unknown;
-        let failed = total - successful;
+        let successful = asked_of - failures.len() as u64;
+        let mut total = asked_of;
+        // Without a current shard map a bucket may be missing, so the answer must not look whole.
+        if !map_is_current && failures.is_empty() {
+            total += 1;
+            failures.push(ShardFailure {
+                shard: "meta".into(),
+                reason: "the shard map may be out of date: the meta group has no leader".into(),
+            });
+        }
         let shards = Shards {
             total: total + pruned,
             successful,
-            failed,
+            failed: failures.len() as u64,
             pruned,
+            failures,
         };
         Ok(Gathered { replies, shards })
     }
 
-    async fn ask(&self, shard: ShardId, need: Need) -> Result<Reply, Refusal> {
+    async fn ask(&self, shard: ShardId, need: Need) -> Result<Found, Refusal> {
         let mut reasons = Vec::new();
-        if matches!(need, Need::Nothing | Need::Unknown) {
-            match self
-                .cluster
-                .answer_here(shard, self.question, 0, self.deadline)
-                .await
-            {
-                Err(Refusal::Unavailable(reason)) => reasons.push(format!("here: {reason}")),
-                outcome => return outcome,
+        if matches!(need, Need::Any | Need::Here(_) | Need::Complete) {
+            match self.here(shard, 0, &mut reasons).await {
+                Ok(None) => {}
+                Ok(Some(reply)) => return Ok(Found::Whole(reply)),
+                Err(refusal) => return Err(refusal),
             }
         }
+        let deadline = match need {
+            // The leader was waited for already; a node that answers at once may still know it.
+            Need::Unknown => self.deadline.min(Instant::now() + OTHERS_PATIENCE),
+            _ => self.deadline,
+        };
         for (node, addr) in self.others(shard) {
-            match self.ask_node(node, &addr, shard, need).await {
+            match self.ask_node(node, &addr, shard, need, deadline).await {
                 Err(Refusal::Unavailable(reason)) => reasons.push(format!("node {node}: {reason}")),
-                outcome => return outcome,
+                outcome => return outcome.map(Found::Whole),
             }
         }
-        if let Need::Position(read_to) = need {
-            match self
-                .cluster
-                .answer_here(shard, self.question, read_to, self.deadline)
-                .await
-            {
-                Err(Refusal::Unavailable(reason)) => reasons.push(format!("here: {reason}")),
-                outcome => return outcome,
+        let found = match need {
+            Need::Elsewhere(read_to) => self
+                .here(shard, read_to, &mut reasons)
+                .await?
+                .map(Found::Whole),
+            Need::Unknown => self.here(shard, 0, &mut reasons).await?.map(Found::Stale),
+            _ => None,
+        };
+        found.ok_or_else(|| Refusal::Unavailable(reasons.join("; ")))
+    }
+
+    /// The answer of this node's replica; `None`, with the reason noted, when it cannot give one.
+    async fn here(
+        &self,
+        shard: ShardId,
+        read_to: u64,
+        reasons: &mut Vec<String>,
+    ) -> Result<Option<Reply>, Refusal> {
+        let answer = self
+            .cluster
+            .answer_here(shard, self.question, read_to, self.deadline);
+        match answer.await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(Refusal::Unavailable(reason)) => {
+                reasons.push(format!("here: {reason}"));
+                Ok(None)
             }
+            Err(refusal) => Err(refusal),
         }
-        Err(Refusal::Unavailable(reasons.join("; ")))
     }
 
     fn others(&self, shard: ShardId) -> Vec<(NodeId, String)> {
@@ -129,9 +190,10 @@ impl Round<'_> {
         addr: &str,
         shard: ShardId,
         need: Need,
+        deadline: Instant,
     ) -> Result<Reply, Refusal> {
         let unavailable = |reason: &str| Refusal::Unavailable(reason.to_owned());
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left < Duration::from_millis(1) {
             return Err(unavailable("no time is left"));
         }
@@ -140,11 +202,7 @@ impl Round<'_> {
         let mut client = NodeClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let applied_at_least = if let Need::Position(read_to) = need {
-            read_to
-        } else {
-            0
-        };
+        let (applied_at_least, committed) = need.of_others();
         let request = pb::ShardSearchRequest {
             question: self.question.encode().into(),
             shards: vec![pb::ShardPosition {
@@ -152,9 +210,9 @@ impl Round<'_> {
                 applied_at_least,
             }],
             timeout_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
-            committed: need == Need::Barrier,
+            committed,
         };
-        let answer = tokio::time::timeout_at(self.deadline, client.search(request)).await;
+        let answer = tokio::time::timeout_at(deadline, client.search(request)).await;
         let answer = answer.map_err(|_| unavailable("no answer in time"))?;
         let answer = answer
             .map_err(|status| unavailable(status.message()))?

@@ -30,6 +30,8 @@ use gather::{Need, Round};
 
 /// How long a leader is waited for before what exists is served without it.
 const BARRIER_PATIENCE: Duration = Duration::from_secs(3);
+/// The same for a bucket that was opened while leaders were asked.
+const NEW_SHARD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A cheap handle.
 #[derive(Clone)]
@@ -73,16 +75,13 @@ impl Coordinator {
         // A fifth of the time is kept for the answer from what exists.
         let left = deadline.saturating_duration_since(Instant::now());
         let barrier = Instant::now() + BARRIER_PATIENCE.min(left * 4 / 5);
-        let committed = consistency == Consistency::Committed;
-        let map_is_current = !committed || self.map_barrier(barrier).await;
-        let (asked, pruned) = shards::choose(&self.cluster, &question);
-        let needs = if committed {
-            self.needs(&asked, barrier).await
-        } else {
-            asked
-                .into_iter()
-                .map(|shard| (shard, Need::Nothing))
-                .collect()
+        let (needs, pruned, map_is_current) = match consistency {
+            Consistency::Committed => self.committed(&question, barrier).await,
+            Consistency::Any => {
+                let (asked, pruned) = shards::choose(&self.cluster, &question);
+                let any = asked.into_iter().map(|shard| (shard, Need::Any));
+                (any.collect(), pruned, true)
+            }
         };
         let round = Round {
             cluster: &self.cluster,
@@ -93,6 +92,34 @@ impl Coordinator {
         Ok((gathered, question))
     }
 
+    /// Makes sure that this node knows every bucket that was opened before now, and what an answer of
+    /// each shard must have seen. The shards that are known already are asked about at the same time,
+    /// so that an election of the meta group costs them nothing.
+    async fn committed(
+        &self,
+        question: &Question,
+        deadline: Instant,
+    ) -> (Vec<(ShardId, Need)>, u64, bool) {
+        let (known, _) = shards::choose(&self.cluster, question);
+        let (map_is_current, mut needs) =
+            tokio::join!(self.map_barrier(deadline), self.needs(&known, deadline));
+        let (asked, pruned) = shards::choose(&self.cluster, question);
+        let new: Vec<ShardId> = asked
+            .iter()
+            .filter(|shard| !needs.contains_key(shard))
+            .copied()
+            .collect();
+        if !new.is_empty() {
+            let deadline = deadline.max(Instant::now() + NEW_SHARD_PATIENCE);
+            needs.extend(self.needs(&new, deadline).await);
+        }
+        // A shard that closed meanwhile may no longer be asked; one that is asked has its need.
+        let asked = asked
+            .into_iter()
+            .filter_map(|shard| Some((shard, needs.get(&shard).copied()?)));
+        (asked.collect(), pruned, map_is_current)
+    }
+
     /// Makes sure that this node knows every bucket that was opened before now.
     async fn map_barrier(&self, deadline: Instant) -> bool {
         let answers = read_barriers(self.cluster.context(), &[META_GROUP], deadline).await;
@@ -100,27 +127,36 @@ impl Coordinator {
     }
 
     /// What an answer of each shard must have seen, with one question to each leader's node.
-    async fn needs(&self, shards: &[ShardId], deadline: Instant) -> Vec<(ShardId, Need)> {
-        let open: Vec<u64> = shards
+    async fn needs(&self, shards: &[ShardId], deadline: Instant) -> BTreeMap<ShardId, Need> {
+        // Looked at once: a replica that opens while leaders are asked has seen nothing yet.
+        let mut needs: BTreeMap<ShardId, Need> = shards
             .iter()
-            .filter(|shard| self.cluster.replicas().get(**shard).is_some())
-            .filter(|shard| !shards::is_complete_here(&self.cluster, **shard))
-            .map(|shard| shard.group())
+            .map(|shard| (*shard, standing(&self.cluster, *shard)))
             .collect();
-        let answers: BTreeMap<u64, _> = read_barriers(self.cluster.context(), &open, deadline)
-            .await
-            .into_iter()
+        let open: Vec<u64> = needs
+            .iter()
+            .filter(|(_, need)| **need == Need::Unknown)
+            .map(|(shard, _)| shard.group())
             .collect();
-        let need = |shard: &ShardId| {
-            let need = match answers.get(&shard.group()) {
-                Some(Ok(())) => Need::Nothing,
-                Some(Err(ReadError::Behind { read_to, .. })) => Need::Position(*read_to),
-                Some(Err(_)) => Need::Unknown,
-                None if self.cluster.replicas().get(*shard).is_some() => Need::Nothing,
-                None => Need::Barrier,
+        for (group, answer) in read_barriers(self.cluster.context(), &open, deadline).await {
+            let need = match answer {
+                Ok(read_to) => Need::Here(read_to),
+                Err(ReadError::Behind { read_to, .. }) => Need::Elsewhere(read_to),
+                Err(ReadError::Unavailable(_) | ReadError::NotFound(_)) => Need::Unknown,
             };
-            (*shard, need)
-        };
-        shards.iter().map(need).collect()
+            if let Some(shard) = ShardId::from_group(group) {
+                needs.insert(shard, need);
+            }
+        }
+        needs
+    }
+}
+
+/// What this node can say of a shard without asking; [`Need::Unknown`] where its leader must be asked.
+fn standing(cluster: &Cluster, shard: ShardId) -> Need {
+    match cluster.replicas().get(shard) {
+        None => Need::Barrier,
+        Some(replica) if replica.positions().closed => Need::Complete,
+        Some(_) => Need::Unknown,
     }
 }

@@ -225,12 +225,10 @@ impl Coordinator {
         let (gathered, _) = gathered.map_err(invalid)?;
         let shards = gathered.shards;
         let counts = counts(gathered.replies);
+        let partial = shards.is_partial();
         let render = move || topk::render(&request, &counts, &shards, millis(started));
         let json = self.offload.run(render).await?.into();
-        Ok(Answer {
-            json,
-            partial: shards.is_partial(),
-        })
+        Ok(Answer { json, partial })
     }
 
     async fn exception_of(

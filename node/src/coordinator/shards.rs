@@ -34,14 +34,6 @@ pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u
     (asked, pruned)
 }
 
-/// Whether everything that the shard will ever hold is applied here: it is closed.
-pub(super) fn is_complete_here(cluster: &Cluster, shard: ShardId) -> bool {
-    cluster
-        .replicas()
-        .get(shard)
-        .is_some_and(|replica| replica.positions().closed)
-}
-
 fn services(question: &Question) -> Option<Vec<&str>> {
     match question {
         Question::Plan(plan) => plan.services(),
@@ -59,13 +51,14 @@ fn time(question: &Question) -> Interval {
 }
 
 fn may_overlap(cluster: &Cluster, shard: ShardId, time: Interval) -> bool {
-    if !is_complete_here(cluster, shard) {
-        return true;
-    }
-    let Some(replica) = cluster.replicas().get(shard) else {
+    // Only what is closed and applied here is known in full.
+    let replica = cluster.replicas().get(shard);
+    let Some(replica) = replica.filter(|replica| replica.positions().closed) else {
         return true;
     };
-    replica
-        .time_bounds()
-        .is_some_and(|(min, max)| time.overlaps(min, max))
+    match replica.time_bounds() {
+        Ok(bounds) => bounds.is_some_and(|(min, max)| time.overlaps(min, max)),
+        // It must be asked, and will be counted as failed.
+        Err(_) => true,
+    }
 }

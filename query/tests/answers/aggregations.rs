@@ -1,6 +1,6 @@
 //! Aggregations and the whole answer as JSON.
 
-use hushlog_query::{Envelope, Shards};
+use hushlog_query::{Envelope, ShardFailure, Shards};
 use hushlog_record::{Level, LogId, Record, ShardId, Value};
 use serde_json::{Value as Json, json};
 
@@ -203,6 +203,10 @@ fn an_answer_has_every_key_of_the_interface() {
         successful: 2,
         failed: 1,
         pruned: 4,
+        failures: vec![ShardFailure {
+            shard: "b1-s0".into(),
+            reason: "no answer in time".into(),
+        }],
     };
     let envelope = Envelope {
         query_id: "q-1".into(),
@@ -218,7 +222,10 @@ fn an_answer_has_every_key_of_the_interface() {
     assert!(json["next_search_after"].is_string());
     assert_eq!(
         json["shards"],
-        json!({ "total": 3, "successful": 2, "failed": 1, "pruned": 4 })
+        json!({
+            "total": 3, "successful": 2, "failed": 1, "pruned": 4,
+            "failures": [{ "shard": "b1-s0", "reason": "no answer in time" }]
+        })
     );
     assert_eq!(json["partial"], true);
     assert_eq!(json["execution_time_ms"], 5);

@@ -68,6 +68,7 @@ fn ask(params: Params) -> Value {
             successful: 2,
             failed: 0,
             pruned: 0,
+            failures: Vec::new(),
         };
         serde_json::from_str::<Value>(&render(&request, &partials, &shards, 1)).unwrap()
     });

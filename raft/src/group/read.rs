@@ -40,22 +40,25 @@ pub(super) async fn barrier(group: &impl Barrier, deadline: Instant) -> Result<(
     group.applied(read, deadline).await
 }
 
-/// Read barriers of many groups with one request per leader: for each group, in order, whether this
-/// replica now sees everything acknowledged before the call.
+/// Read barriers of many groups with one request per leader: for each group, in order, the first
+/// position that a reader need not wait for, once this replica sees everything before it.
 pub async fn read_barriers(
     context: &Context,
     groups: &[GroupId],
     deadline: Instant,
-) -> Vec<(GroupId, Result<(), ReadError>)> {
+) -> Vec<(GroupId, Result<u64, ReadError>)> {
     let reads = read_indexes(context, groups, deadline).await;
     let waits = reads.into_iter().map(|(number, read)| async move {
-        let waited = match (read, context.groups.get(number)) {
-            (Err(error), _) => Err(error),
-            (Ok(_), None) => Err(ReadError::NotFound(number)),
-            (Ok(read), Some(Group::Shard(group))) => group.applied(read, deadline).await,
-            (Ok(read), Some(Group::Meta(group))) => group.applied(read, deadline).await,
+        let read_to = match read {
+            Ok(read_to) => read_to,
+            Err(error) => return (number, Err(error)),
         };
-        (number, waited)
+        let waited = match context.groups.get(number) {
+            None => Err(ReadError::NotFound(number)),
+            Some(Group::Shard(group)) => group.applied(read_to, deadline).await,
+            Some(Group::Meta(group)) => group.applied(read_to, deadline).await,
+        };
+        (number, waited.map(|()| read_to))
     });
     join_all(waits).await
 }

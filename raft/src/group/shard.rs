@@ -17,7 +17,7 @@ use super::core::{Applying, Core};
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
-use crate::limits::DEPOSED_PATIENCE;
+use crate::limits::{DEPOSED_PATIENCE, PRODUCER_KEYS_MAX};
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
@@ -117,7 +117,16 @@ impl ShardGroup {
                     self.core().set_stalled(false);
                     return Ok(receipts);
                 }
-                Err(Attempt::Final(error)) => return Err(error),
+                // A closed shard has applied all that it will ever hold, so this is the truth even of
+                // what an earlier attempt proposed; other refusals speak of the last attempt alone.
+                Err(Attempt::Final(error)) => {
+                    return Err(match unknown {
+                        Some(why) if error != ProposeError::Closed => {
+                            ProposeError::OutcomeUnknown(why)
+                        }
+                        None | Some(_) => error,
+                    });
+                }
                 Err(Attempt::Retry(why)) => why,
                 Err(Attempt::Unknown(why)) if keyed => {
                     // A repeat stores nothing twice, so it is safe to ask again.
@@ -186,7 +195,7 @@ impl ShardGroup {
         if let Some(hold) = self.core().context.intake.hold() {
             return Err(Attempt::Final(hold.into()));
         }
-        if is_keyed(block) && !self.inner.shared.positions().inherited {
+        if has_keys(block) && !self.inner.shared.positions().inherited {
             // A retry could be stored twice: the shards before this one may know the key.
             let why = "the request keys of the bucket before are not known here yet";
             return Err(Attempt::Retry(why.into()));
@@ -258,6 +267,7 @@ impl ShardGroup {
     /// # Errors
     /// As [`cut`](Self::cut).
     pub async fn inherit(&self, table: Table, deadline: Instant) -> Result<(), ProposeError> {
+        let table = table.settle(PRODUCER_KEYS_MAX);
         self.command(Command::Inherit(Arc::new(table)), deadline)
             .await
             .map(|_| ())
@@ -281,6 +291,12 @@ impl ShardGroup {
     pub async fn segment_built(&self, range: Range<u64>, manifest: Bytes) -> Result<(), Error> {
         self.inner.shared.segment_built(range, manifest).await?;
         self.core().snapshot().await
+    }
+
+    /// Held while segments of the shard are put on this node's disk, so that a build and a fetch never
+    /// write the same folder.
+    pub async fn installing(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.inner.fetching).lock_owned().await
     }
 
     /// The request keys that this shard remembers.
@@ -371,7 +387,7 @@ impl ShardGroup {
         meta: &SnapshotMeta,
         data: &Bytes,
     ) -> Result<OwnedMutexGuard<()>, Refused> {
-        let guard = Arc::clone(&self.inner.fetching).lock_owned().await;
+        let guard = self.installing().await;
         let record = Record::decode(data).map_err(|error| Refused::data_loss(error.to_string()))?;
         if next_index(meta.last_log_id.as_ref()) <= self.inner.shared.positions().applied_to {
             return Ok(guard);
@@ -411,6 +427,11 @@ impl Barrier for ShardGroup {
             }
         }
     }
+}
+
+/// Whether any row of the block is under a request key.
+fn has_keys(block: &Block) -> bool {
+    block.header().parts.iter().any(|part| part.key.is_some())
 }
 
 /// Whether every row of the block is under a request key.

@@ -4,13 +4,13 @@
 //! forgotten in the order in which they came. Keys forgotten since the oldest pending cut are kept
 //! aside, so that the table as it was at that cut can still be written down.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hushlog_record::block::PartKey;
 use hushlog_record::{ShardId, Timestamp};
 
 use crate::codec::{Decoder, Encoder, Error};
-use crate::limits::{PRODUCER_KEY_NANOS, PRODUCER_KEYS_MAX};
+use crate::limits::{PRODUCER_KEY_NANOS, PRODUCER_KEYS_MAX, PRODUCER_STEP_NANOS};
 
 /// Where the rows of a request are: the answer to its retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +45,32 @@ pub struct Table {
 
 const TABLE_ENTRY_BYTES: usize = 60;
 
+impl TableEntry {
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.admitted_at.saturating_add(PRODUCER_KEY_NANOS) < now
+    }
+}
+
 impl Table {
     /// Adds the keys of another shard.
     pub fn merge(&mut self, other: Self) {
         self.now = self.now.max(other.now);
         self.entries.extend(other.entries);
+    }
+
+    /// Each key once, oldest first, none that has expired, and no more than a shard remembers.
+    ///
+    /// All slots of a bucket inherit the keys of all slots before them, so without this the same keys
+    /// would come back once more per slot with every bucket.
+    pub(crate) fn settle(mut self, keys_max: usize) -> Self {
+        let mut seen = BTreeSet::new();
+        let now = self.now;
+        self.entries
+            .retain(|entry| !entry.has_expired(now) && seen.insert(entry.key));
+        self.entries.sort_by_key(|entry| entry.admitted_at);
+        let surplus = self.entries.len().saturating_sub(keys_max);
+        self.entries.drain(..surplus);
+        self
     }
 
     pub(crate) fn encode(&self, out: &mut Encoder) {
@@ -136,13 +157,19 @@ impl Producers {
         self.known.get(key).map(|entry| entry.origin)
     }
 
-    /// Moves time forward to a block's admission and forgets what is too old.
+    /// Moves time forward to a block's admission, by a bounded step, and forgets what is too old.
+    /// The step is bounded because the admission is by one gateway's clock: one that is days ahead
+    /// must not make the shard forget every key at once.
     pub(crate) fn advance(&mut self, admitted_at: Timestamp, index: u64) {
-        self.now = self.now.max(admitted_at);
+        let step = self.now.saturating_add(PRODUCER_STEP_NANOS);
+        self.now = if self.now == Timestamp::default() {
+            admitted_at
+        } else {
+            self.now.max(admitted_at.min(step))
+        };
         while let Some(oldest) = self.order.front() {
-            let expired = self.known.get(oldest).is_none_or(|entry| {
-                entry.admitted_at.saturating_add(PRODUCER_KEY_NANOS) < self.now
-            });
+            let entry = self.known.get(oldest);
+            let expired = entry.is_none_or(|entry| entry.has_expired(self.now));
             if !expired {
                 return;
             }
@@ -255,6 +282,32 @@ mod tests {
         // Time never goes back.
         producers.advance(at(1), 13);
         assert_eq!(producers.now(), at(25));
+    }
+
+    #[test]
+    fn one_clock_that_is_days_ahead_does_not_make_it_forget() {
+        let mut producers = Producers::new();
+        producers.advance(at(1), 9);
+        producers.remember(entry(1, 10, 1));
+        producers.advance(at(72), 11);
+        assert!(producers.get(&entry(1, 0, 0).key).is_some());
+        assert_eq!(producers.now(), at(2));
+    }
+
+    #[test]
+    fn tables_of_many_slots_settle_to_each_key_once_and_the_newest() {
+        let mut table = Table::default();
+        for slot in 0..3 {
+            let mut own = vec![entry(1, 5, 30), entry(2, 6, 31), entry(3, 7, 2)];
+            own.push(entry(10 + slot, 8, 32));
+            table.merge(Table {
+                now: at(32),
+                entries: own,
+            });
+        }
+        let settled = table.clone().settle(100);
+        assert_eq!(sequences(&settled), [1, 2, 10, 11, 12]);
+        assert_eq!(sequences(&table.settle(2)), [11, 12]);
     }
 
     #[test]

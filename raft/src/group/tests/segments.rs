@@ -1,9 +1,12 @@
 //! From cut to trimmed log, and back to a whole replica from a snapshot.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Cluster, must, soon};
-use crate::testing::{SHARD, keyed_block, plain_block};
+use crate::testing::{SHARD, keyed_block, mixed_block, plain_block};
 use crate::{Error, ShardGroup, read_barriers};
 
 const MANIFEST: Bytes = Bytes::from_static(b"the segments up to the cut");
@@ -134,13 +137,13 @@ async fn a_restarted_replica_has_the_cuts_that_were_pending() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_shard_says_so_on_every_way_and_hands_its_keys_on() {
-    let cluster = Cluster::on_mem().await;
+    let next = hushlog_record::ShardId { bucket: 2, slot: 0 };
+    let disk = || super::Disk::Mem(std::sync::Arc::default());
+    let cluster = Cluster::start(disk, vec![SHARD, next]).await;
     let leader = cluster.leader().await;
     let group = cluster.shard(leader);
-    group
-        .propose(keyed_block(SHARD, &[1], 1, 0), soon())
-        .await
-        .unwrap();
+    let request = keyed_block(SHARD, &[1], 1, 0);
+    let first = group.propose(request, soon()).await.unwrap();
     group.close(soon()).await.unwrap();
     for id in cluster.ids() {
         let error = cluster
@@ -150,8 +153,46 @@ async fn a_closed_shard_says_so_on_every_way_and_hands_its_keys_on() {
             .unwrap_err();
         assert_eq!(error, crate::ProposeError::Closed);
     }
-    assert_eq!(group.producers().entries.len(), 1);
+
+    // Until it has inherited, the next shard takes nothing that might be a repeat, not even in part.
+    let heir = &cluster.nodes[&leader].shards[&next];
+    for block in [keyed_block(next, &[1], 1, 0), mixed_block(next, 1)] {
+        let soon = Instant::now() + Duration::from_millis(300);
+        let error = heir.propose(block, soon).await.unwrap_err();
+        assert!(
+            matches!(error, crate::ProposeError::Unavailable(_)),
+            "{error}"
+        );
+    }
+    heir.propose(plain_block(next, 5), soon()).await.unwrap();
+    must("the keys are handed on", async {
+        while heir_leader(&cluster, next)
+            .inherit(group.producers(), soon())
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let again = heir
+        .propose(keyed_block(next, &[1], 1, 0), soon())
+        .await
+        .unwrap();
+    assert!(again[0].duplicate);
+    assert_eq!(again[0].origin, first[0].origin);
     cluster.stop();
+}
+
+/// The node's handle that leads `shard`, or any while none does.
+fn heir_leader(cluster: &Cluster, shard: hushlog_record::ShardId) -> ShardGroup {
+    let mut groups = cluster.nodes.values().map(|node| &node.shards[&shard]);
+    let any = groups.clone().next();
+    groups
+        .find(|group| group.is_leader())
+        .or(any)
+        .unwrap()
+        .clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
