@@ -16,10 +16,12 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod offload;
-mod peers;
+pub mod peers;
 mod process;
+pub mod seams;
 pub mod tasks;
 
 pub use config::Config;
 pub use hushlog_ingest::multiline;
 pub use node::Node;
+pub use seams::Seams;

@@ -1,23 +1,31 @@
-//! Sockets: listening, and serving what comes.
+//! Sockets: listening, dialling, and serving what comes.
+//!
+//! Where connections come from and go to is a [`Net`]: TCP in production, the simulator's network in
+//! tests.
 //!
 //! A bad connection, whatever it sends, ends by itself and harms no other; running out of file
 //! descriptors pauses the accept loop and ends nothing.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::Connected;
 
 use crate::limits::{
     ACCEPT_PAUSE, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX, HTTP2_STREAMS_MAX,
@@ -32,16 +40,143 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Listens on an address.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| BindError { address, source })
+impl BindError {
+    /// An address that could not be listened on, and why.
+    pub fn new(address: SocketAddr, source: io::Error) -> Self {
+        Self { address, source }
+    }
+}
+
+/// A network: the machine's, or a simulated one.
+pub trait Net: Send + Sync + 'static {
+    /// Listens on an address.
+    fn bind(&self, address: SocketAddr) -> BoxFuture<'_, Result<Box<dyn Listener>, BindError>>;
+
+    /// Connects to `host:port`.
+    fn dial(&self, address: String) -> BoxFuture<'static, io::Result<Stream>>;
+}
+
+/// An address that is being listened on.
+pub trait Listener: Send + Sync + 'static {
+    /// The next connection.
+    fn accept(&self) -> BoxFuture<'_, io::Result<Stream>>;
+
+    /// The address, with the port that the system chose where port 0 was asked for.
+    fn address(&self) -> SocketAddr;
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// One connection.
+pub struct Stream(Box<dyn Io>);
+
+impl Stream {
+    /// Wraps a connection of any network.
+    pub fn new(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self(Box::new(connection))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl Connected for Stream {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+/// TCP of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the network that all others ask"
+)]
+impl Net for Tcp {
+    fn bind(&self, address: SocketAddr) -> BoxFuture<'_, Result<Box<dyn Listener>, BindError>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|source| BindError::new(address, source))?;
+            let address = listener.local_addr().unwrap_or(address);
+            Ok(Box::new(TcpPort { listener, address }) as Box<dyn Listener>)
+        })
+    }
+
+    fn dial(&self, address: String) -> BoxFuture<'static, io::Result<Stream>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Stream::new(stream))
+        })
+    }
+}
+
+struct TcpPort {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener for TcpPort {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(async move {
+            let (stream, _) = self.listener.accept().await?;
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was refused");
+            }
+            Ok(Stream::new(stream))
+        })
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 /// Serves HTTP until `stop` is cancelled, then lets requests finish for at most `patience`.
 pub async fn serve_http(
-    listener: TcpListener,
+    listener: Box<dyn Listener>,
     router: Router,
     connections_max: usize,
     tasks: Tasks,
@@ -61,7 +196,7 @@ pub async fn serve_http(
         let stream = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            stream = accept(&listener) => stream,
+            stream = accept(&*listener) => stream,
         };
         let service = TowerToHyperService::new(router.clone());
         let connection = builder
@@ -102,15 +237,10 @@ fn http_builder() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &dyn Listener) -> Stream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY was refused");
-                }
-                return stream;
-            }
+            Ok(stream) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -121,16 +251,20 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// Serves gRPC until `stop` is cancelled, then lets calls finish for at most `patience`.
 pub async fn serve_grpc(
-    listener: TcpListener,
+    listener: Box<dyn Listener>,
     routes: Routes,
     stop: CancellationToken,
     patience: Duration,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = Box::pin(stream::unfold(listener, |listener| async move {
+        let stream = accept(&*listener).await;
+        Some((Ok::<_, io::Error>(stream), listener))
+    }));
     let serving = crate::api::grpc::server()
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::select! {
+        biased;
         outcome = serving => outcome,
         // Streams between nodes end with the node, not by themselves.
         () = async { stop.cancelled().await; tokio::time::sleep(patience).await } => Ok(()),

@@ -10,18 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
 use hushlog_raft::Connect;
 use hushlog_storage::identity::{self, Identity};
-use hushlog_storage::store::Store;
-use hushlog_storage::store::rocks::Rocks;
 use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
+use rand::Rng;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::api::{self, Api, Control};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::cluster::secret::Secret;
 use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
 use crate::config::Config;
@@ -30,10 +28,11 @@ use crate::entropy::{self, Entropy};
 use crate::gateway::{self, Gateway};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::metrics::Registry;
-use crate::net::{self, BindError};
+use crate::net::{self, BindError, Listener};
 use crate::offload::Offload;
 use crate::peers::Peers;
 use crate::process;
+use crate::seams::Seams;
 use crate::tasks::{Policy, Tasks};
 
 /// A node cannot start.
@@ -79,6 +78,8 @@ pub struct Node {
     door: Arc<Door>,
     accepting: CancellationToken,
     servers: Tasks,
+    /// Waits for the writer's thread at the end.
+    flush: Offload,
     writer: Writer,
 }
 
@@ -113,19 +114,19 @@ struct Machine {
 }
 
 impl Machine {
-    fn of(config: &Config) -> Result<Self, Error> {
+    fn of(config: &Config, seams: &Seams) -> Result<Self, Error> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads = if config.threads == 0 {
             cores
         } else {
             config.threads
         };
-        let pool = |name, threads| Offload::threads(name, threads).map_err(Error::Threads);
+        let pool = |name, threads| seams.work.pool(name, threads).map_err(Error::Threads);
         let registry = Registry::default();
         process::register(&registry);
         Ok(Self {
-            clock: Arc::new(clock::System),
-            entropy: Entropy::system()?,
+            clock: Arc::clone(&seams.clock),
+            entropy: seams.entropy.clone(),
             registry,
             tasks: Tasks::new(),
             ingest: pool("ingest", threads)?,
@@ -141,14 +142,21 @@ impl Node {
     /// # Errors
     /// [`Error`]: an address, the data folder, or what is in it cannot be used.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let machine = Machine::of(&config)?;
-        let http = net::bind(config.http).await?;
-        let grpc = net::bind(config.grpc).await?;
-        let connect: Arc<dyn Connect> = Arc::new(Peers::default());
+        Self::start_on(config, Seams::system()?).await
+    }
+
+    /// As [`start`](Self::start), on what is passed in for the machine.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_on(config: Config, seams: Seams) -> Result<Self, Error> {
+        let machine = Machine::of(&config, &seams)?;
+        let http = seams.net.bind(config.http).await?;
+        let grpc = seams.net.bind(config.grpc).await?;
+        let connect: Arc<dyn Connect> = Arc::new(Peers::new(Arc::clone(&seams.net)));
         let settings = ClusterSettings::of(&config);
         let secret = own_folder(&config, &settings, &machine.entropy, &connect).await?;
-        let store: Arc<dyn Store> = Arc::new(Rocks::open(&config.data.join(STORE))?);
-        let writer = Writer::spawn(store)?;
+        let writer = seams.disk.open(&config.data.join(STORE))?;
         let cluster = Cluster::open(cluster::Parts {
             settings,
             secret: secret.clone(),
@@ -156,6 +164,7 @@ impl Node {
             writer: writer.handle(),
             connect,
             clock: Arc::clone(&machine.clock),
+            seed: machine.entropy.stream("elections").next_u64(),
             offload: machine.query.clone(),
             builder: machine.build.clone(),
             tasks: machine.tasks.clone(),
@@ -168,8 +177,9 @@ impl Node {
         });
         let api = api(&config, &machine, &secret, &cluster, &door);
         let mut node = Self {
-            http: local(&http, config.http),
-            grpc: local(&grpc, config.grpc),
+            http: http.address(),
+            grpc: grpc.address(),
+            flush: machine.build.clone(),
             tasks: machine.tasks,
             cluster,
             door,
@@ -206,8 +216,8 @@ impl Node {
         &mut self,
         config: &Config,
         api: Api,
-        http: TcpListener,
-        grpc: TcpListener,
+        http: Box<dyn Listener>,
+        grpc: Box<dyn Listener>,
     ) -> Result<(), Error> {
         let mut routes = RoutesBuilder::default();
         self.cluster.add_services(&mut routes);
@@ -238,7 +248,7 @@ impl Node {
         late.extend(self.tasks.shutdown(SHUTDOWN_PATIENCE).await);
         self.cluster.shutdown().await;
         // Joins the writer's thread, which finishes what it has.
-        let flushed = tokio::task::spawn_blocking(move || self.writer.shutdown()).await;
+        let flushed = self.flush.run(move || self.writer.shutdown()).await;
         if flushed.is_err() {
             late.push("writer".into());
         }
@@ -315,9 +325,4 @@ fn api(
         query_timeout: config.limits.query_timeout,
         body_bytes_max: config.limits.body,
     })
-}
-
-/// The address with the port that the system chose where port 0 was asked for.
-fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
-    listener.local_addr().unwrap_or(asked)
 }

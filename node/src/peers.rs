@@ -1,12 +1,17 @@
-//! Channels to the other nodes, over TCP.
+//! Channels to the other nodes, over whatever network the node has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::{Connect, Lane};
 use hushlog_record::NodeId;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::net::{Net, Stream};
 
 /// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,9 +23,19 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Keeps one connection per peer and lane.
-#[derive(Default)]
-pub(crate) struct Peers {
+pub struct Peers {
+    net: Arc<dyn Net>,
     channels: Mutex<BTreeMap<(String, Lane), Channel>>,
+}
+
+impl Peers {
+    /// No connection yet.
+    pub fn new(net: Arc<dyn Net>) -> Self {
+        Self {
+            net,
+            channels: Mutex::default(),
+        }
+    }
 }
 
 impl Connect for Peers {
@@ -34,14 +49,27 @@ impl Connect for Peers {
             .map_err(|_| tonic::Status::invalid_argument("the peer's address is not host:port"))?;
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .connect_lazy();
+            .connect_with_connector_lazy(tower::service_fn(dialler(Arc::clone(&self.net))));
         channels.insert(key, channel.clone());
         Ok(channel)
+    }
+}
+
+/// Connects to the host and port of a URI.
+fn dialler(
+    net: Arc<dyn Net>,
+) -> impl FnMut(Uri) -> futures_util::future::BoxFuture<'static, std::io::Result<TokioIo<Stream>>> + Clone
+{
+    move |uri| {
+        let address = uri
+            .authority()
+            .map_or_else(String::new, ToString::to_string);
+        let dialled = net.dial(address);
+        Box::pin(async move { dialled.await.map(TokioIo::new) })
     }
 }

@@ -10,11 +10,13 @@ mod codec;
 mod command;
 mod error;
 mod group;
+pub mod inspect;
 pub mod limits;
 mod log_store;
 mod machine;
 pub mod meta;
 mod network;
+mod runtime;
 mod shard;
 #[cfg(test)]
 mod testing;

@@ -4,7 +4,8 @@
 //! only when every file of the segment is whole and synced. An interrupted fetch leaves a folder that
 //! no manifest lists, and the next attempt replaces it.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,10 @@ use hushlog_raft::{Connect, Installer, Lane};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::files;
 use hushlog_storage::manifest::{FileMeta, SegmentMeta};
-use tokio::io::AsyncWriteExt;
+use tonic::Status;
 
 use super::replica::decode_manifest;
+use crate::offload::Offload;
 
 /// Bytes of one piece on the wire.
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
@@ -33,6 +35,8 @@ pub(crate) struct Fetcher {
     pub(crate) connect: Arc<dyn Connect>,
     /// Folder of all shards' segments.
     pub(crate) folder: PathBuf,
+    /// Threads that wait for the disk.
+    pub(crate) disk: Offload,
 }
 
 impl Installer for Fetcher {
@@ -141,8 +145,8 @@ impl Fetcher {
             .map_err(|status| status.message().to_owned())?
             .into_inner();
         let path = folder.join(&file.name);
-        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        let mut out = tokio::fs::File::create(&path).await.map_err(failed)?;
+        let create = path.clone();
+        let mut out = self.on_disk(move || File::create(create)).await?;
         let mut received = 0;
         loop {
             let next = tokio::time::timeout(CHUNK_DEADLINE, chunks.message()).await;
@@ -154,45 +158,45 @@ impl Fetcher {
             if received > file.bytes {
                 return Err(format!("{} is longer than its manifest says", file.name));
             }
-            out.write_all(&chunk.data).await.map_err(failed)?;
+            let write = move || out.write_all(&chunk.data).map(|()| out);
+            out = self.on_disk(write).await?;
         }
-        out.sync_all().await.map_err(failed)
+        self.on_disk(move || out.sync_all()).await
+    }
+
+    async fn on_disk<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> std::io::Result<R> + Send + 'static,
+    ) -> Result<R, String> {
+        let done = self
+            .disk
+            .run(work)
+            .await
+            .map_err(|error| error.to_string())?;
+        done.map_err(|error| error.to_string())
     }
 }
 
-/// Reads a file of a segment from `offset` on and hands it out in pieces; stops when nobody takes
-/// them. Blocking: run it on a thread that may wait.
-pub(crate) fn send_file(
-    path: &Path,
-    offset: u64,
-    mut send: impl FnMut(Result<FileChunk, tonic::Status>) -> bool,
-) {
-    let read = || -> std::io::Result<std::fs::File> {
-        let mut file = std::fs::File::open(path)?;
+/// Opens a file of a segment, to be read from `offset` on. Blocks on the disk.
+pub(crate) fn open_at(path: &Path, offset: u64) -> Result<File, Status> {
+    let open = || -> std::io::Result<File> {
+        let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         Ok(file)
     };
-    let mut file = match read() {
-        Ok(file) => file,
-        Err(error) => {
-            send(Err(tonic::Status::not_found(error.to_string())));
-            return;
-        }
-    };
+    open().map_err(|error| Status::not_found(error.to_string()))
+}
+
+/// The next piece of a file; `None` at its end. Blocks on the disk.
+pub(crate) fn next_chunk(file: &mut File) -> Result<Option<FileChunk>, Status> {
     let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => {
-                let data = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-                if !send(Ok(FileChunk { data })) {
-                    return;
-                }
-            }
-            Err(error) => {
-                send(Err(tonic::Status::data_loss(error.to_string())));
-                return;
-            }
+    match file.read(&mut buffer) {
+        Ok(0) => Ok(None),
+        Ok(count) => {
+            buffer.truncate(count);
+            let data = Bytes::from(buffer);
+            Ok(Some(FileChunk { data }))
         }
+        Err(error) => Err(Status::data_loss(error.to_string())),
     }
 }

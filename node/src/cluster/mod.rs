@@ -71,6 +71,8 @@ pub struct Parts {
     pub connect: Arc<dyn Connect>,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
+    /// Where the groups draw their election timeouts from.
+    pub seed: u64,
     /// Threads for queries.
     pub offload: Offload,
     /// Threads for building segments.
@@ -154,6 +156,7 @@ impl Cluster {
             writer: parts.writer,
             connect: Arc::clone(&parts.connect),
             settings: parts.settings.raft.clone(),
+            seed: parts.seed,
             groups: Groups::new(),
             intake: Intake::default(),
         };
@@ -162,6 +165,7 @@ impl Cluster {
         let installer = Arc::new(Fetcher {
             connect: Arc::clone(&parts.connect),
             folder: parts.segments.clone(),
+            disk: parts.builder.clone(),
         });
         let replicas = Replicas::new(
             context.clone(),
@@ -440,6 +444,11 @@ impl Cluster {
 
     pub(crate) fn context(&self) -> &Context {
         &self.inner.context
+    }
+
+    /// Threads for work that may wait for the disk.
+    pub(crate) fn builder(&self) -> &Offload {
+        &self.inner.builder
     }
 
     pub(crate) fn connect(&self) -> &Arc<dyn Connect> {

@@ -6,26 +6,22 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
 use hushlog_record::ShardId;
 use hushlog_storage::manifest::FileMeta;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::execute::Refusal;
-use super::files::send_file;
+use super::files::{next_chunk, open_at};
 use super::question::{Question, Reply};
 use super::replica::decode_manifest;
 use super::secret::Secret;
 use super::{Cluster, MESSAGE_BYTES_MAX};
-
-/// Pieces of a file that wait for the network.
-const CHUNKS_IN_FLIGHT: usize = 4;
+use crate::offload::Offload;
 
 /// The service of this node.
 pub(crate) fn service(cluster: Cluster, secret: Secret) -> NodeServer<impl Node> {
@@ -38,6 +34,15 @@ pub(crate) fn service(cluster: Cluster, secret: Secret) -> NodeServer<impl Node>
 struct Service {
     cluster: Cluster,
     secret: Secret,
+}
+
+/// Runs what may wait for the disk on the threads for it.
+async fn on_disk<R: Send + 'static>(
+    disk: &Offload,
+    work: impl FnOnce() -> Result<R, Status> + Send + 'static,
+) -> Result<R, Status> {
+    let done = disk.run(work).await;
+    done.unwrap_or_else(|error| Err(Status::unavailable(error.to_string())))
 }
 
 impl Service {
@@ -123,12 +128,15 @@ impl Node for Service {
             .folder()
             .join(segment.folder_name())
             .join(&file.name);
-        let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let disk = self.cluster.builder().clone();
         let offset = request.offset;
-        tokio::task::spawn_blocking(move || {
-            send_file(&path, offset, |chunk| sender.blocking_send(chunk).is_ok());
+        let file = on_disk(&disk, move || open_at(&path, offset)).await?;
+        let chunks = stream::try_unfold((file, disk), |(mut file, disk)| async move {
+            let read = move || next_chunk(&mut file).map(|chunk| (chunk, file));
+            let (chunk, file) = on_disk(&disk, read).await?;
+            Ok(chunk.map(|chunk| (chunk, (file, disk))))
         });
-        Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+        Ok(Response::new(chunks.boxed()))
     }
 
     async fn join_secret(

@@ -21,6 +21,7 @@ use crate::limits::STALLED_PATIENCE;
 use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::{Factory, cluster_bytes};
+use crate::runtime;
 use crate::types::{Peer, Raft, TypeConfig, next_index};
 use crate::{Error, ProposeError};
 
@@ -59,7 +60,8 @@ impl Core {
             connect: Arc::clone(&context.connect),
         };
         let config = context.settings.config(group)?;
-        let raft = Raft::new(context.node, config, factory, store, machine)
+        let raft = Raft::new(context.node, config, factory, store, machine);
+        let raft = runtime::scope(runtime::mix(context.seed, group), raft)
             .await
             .map_err(|error| stopped(group, &error))?;
         Ok(Self {

@@ -52,6 +52,8 @@ pub struct Context {
     pub connect: Arc<dyn Connect>,
     /// Timers.
     pub settings: Settings,
+    /// Where the groups draw their election timeouts from; another number at every start.
+    pub seed: u64,
     /// The groups that are open here.
     pub groups: Groups,
     /// Whether this node takes data where it leads.

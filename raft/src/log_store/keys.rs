@@ -8,10 +8,10 @@
 
 use bytes::Bytes;
 
-const TAG_VOTE: u8 = 1;
-const TAG_COMMITTED: u8 = 2;
-const TAG_PURGED: u8 = 3;
-const TAG_SNAPSHOT: u8 = 4;
+pub(crate) const TAG_VOTE: u8 = 1;
+pub(crate) const TAG_COMMITTED: u8 = 2;
+pub(crate) const TAG_PURGED: u8 = 3;
+pub(crate) const TAG_SNAPSHOT: u8 = 4;
 
 /// The key of a log entry.
 pub(crate) fn entry(group: u64, index: u64) -> Bytes {

@@ -7,7 +7,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use futures_util::{Stream, stream};
-use hushlog_storage::store::{ScanLimit, Space};
+use hushlog_storage::store::{ScanLimit, Space, Store};
 use openraft::OptionalSend;
 use openraft::storage::RaftLogReader;
 
@@ -148,11 +148,12 @@ impl Log {
         budget: &mut usize,
         out: &mut Vec<Entry>,
     ) -> io::Result<u64> {
-        let log = Arc::clone(self);
+        let group = self.group;
         let piece = (*budget).min(STREAM_CHUNK_BYTES_MAX);
-        let rows = tokio::task::spawn_blocking(move || log.scan(from, to, piece))
-            .await
-            .map_err(io::Error::other)??;
+        let scan = self
+            .writer
+            .read(move |store| scan(store, group, from, to, piece));
+        let rows = scan.await.map_err(other)??;
         if rows.is_empty() {
             return Err(self.hole(from));
         }
@@ -173,30 +174,32 @@ impl Log {
         Ok(next)
     }
 
-    fn scan(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
-        let (from, to) = (keys::entry(self.group, from), keys::entry(self.group, to));
-        let limit = ScanLimit::bytes(bytes_max);
-        let rows = self
-            .writer
-            .store()
-            .scan(Space::Log, &from, &to, limit)
-            .map_err(other)?;
-        rows.iter()
-            .map(|(key, stored)| {
-                let entry = decode_entry(stored)?;
-                if keys::index_of(key) != Some(entry.log_id.index) {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "a log entry lies under another entry's key",
-                    ));
-                }
-                Ok(entry)
-            })
-            .collect()
-    }
-
     fn hole(&self, index: u64) -> io::Error {
         let why = format!("group {}: log entry {index} is missing", self.group);
         io::Error::new(io::ErrorKind::InvalidData, why)
     }
+}
+
+fn scan(
+    store: &dyn Store,
+    group: u64,
+    from: u64,
+    to: u64,
+    bytes_max: usize,
+) -> io::Result<Vec<Entry>> {
+    let (from, to) = (keys::entry(group, from), keys::entry(group, to));
+    let limit = ScanLimit::bytes(bytes_max);
+    let rows = store.scan(Space::Log, &from, &to, limit).map_err(other)?;
+    rows.iter()
+        .map(|(key, stored)| {
+            let entry = decode_entry(stored)?;
+            if keys::index_of(key) != Some(entry.log_id.index) {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a log entry lies under another entry's key",
+                ));
+            }
+            Ok(entry)
+        })
+        .collect()
 }

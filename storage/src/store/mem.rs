@@ -86,6 +86,38 @@ impl Mem {
         self.state.lock().faults.space_left = bytes;
     }
 
+    /// Flips one bit of a stored value, as it lies on the disk and as it is read from now on; `false`
+    /// if there is no such row. The store itself notices nothing: the readers' checksums must.
+    pub fn flip_bit(&self, space: Space, key: &[u8], bit: usize) -> bool {
+        let mut state = self.state.lock();
+        let State { live, durable, .. } = &mut *state;
+        let key = (space, Bytes::copy_from_slice(key));
+        let flipped = [live, durable].map(|rows| {
+            let Some(value) = rows.get_mut(&key).filter(|value| !value.is_empty()) else {
+                return false;
+            };
+            let mut bytes = value.to_vec();
+            let at = bit / 8 % bytes.len();
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << (bit % 8);
+            }
+            *value = bytes.into();
+            true
+        });
+        flipped.contains(&true)
+    }
+
+    /// Forgets everything: a new, empty disk in the place of the old one.
+    pub fn wipe(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// The value of `key` that a power loss would leave.
+    pub fn durable(&self, space: Space, key: &[u8]) -> Option<Bytes> {
+        let key = (space, Bytes::copy_from_slice(key));
+        self.state.lock().durable.get(&key).cloned()
+    }
+
     /// Number of syncs that succeeded.
     pub fn syncs(&self) -> u64 {
         self.state.lock().syncs

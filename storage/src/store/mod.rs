@@ -90,19 +90,30 @@ impl ScanLimit {
 
 /// One change of a [`Batch`].
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
+    /// Sets a key.
     Put {
+        /// Where.
         space: Space,
+        /// The key.
         key: Bytes,
+        /// What it is set to.
         value: Bytes,
     },
+    /// Removes a key.
     Delete {
+        /// Where.
         space: Space,
+        /// The key.
         key: Bytes,
     },
+    /// Removes every key of a range; never an empty or reversed one.
     DeleteRange {
+        /// Where.
         space: Space,
+        /// The first key that goes.
         from: Bytes,
+        /// The first key after it that stays.
         to: Bytes,
     },
 }
@@ -176,7 +187,8 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    pub(crate) fn changes(&self) -> &[Change] {
+    /// What it does, in order: what an implementation of [`Store`] needs to know.
+    pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 

@@ -75,6 +75,8 @@ struct Inbox {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Threaded,
+    /// In the simulation's own task; each group waits for its simulated sync.
+    Paced,
     Inline,
 }
 
@@ -112,6 +114,8 @@ struct Shared {
     mode: Mode,
     inbox: Mutex<Inbox>,
     submitted: Condvar,
+    /// As `submitted`, for the paced mode.
+    woken: Notify,
     drained: Notify,
     failed: watch::Sender<Option<String>>,
     counters: Counters,
@@ -160,6 +164,22 @@ impl Writer {
         }
     }
 
+    /// A writer without a thread whose syncs take time, for simulation: `pace` says how long the sync
+    /// of so many bytes takes. The returned task is the writer's loop; it ends as the thread would.
+    /// Dropping it is the end of the process: what was not synced is not acknowledged any more.
+    pub fn paced<P>(store: Arc<dyn Store>, pace: P) -> (Self, impl Future<Output = ()> + Send)
+    where
+        P: FnMut(usize) -> Duration + Send,
+    {
+        let shared = Arc::new(Shared::new(store, Mode::Paced));
+        let worker = Arc::clone(&shared);
+        let writer = Self {
+            shared,
+            thread: None,
+        };
+        (writer, async move { worker.run_paced(pace).await })
+    }
+
     /// The way to write.
     pub fn handle(&self) -> WriterHandle {
         WriterHandle {
@@ -199,7 +219,7 @@ impl WriterHandle {
             done,
         };
         match self.shared.mode {
-            Mode::Threaded => self.shared.enqueue(submission),
+            Mode::Threaded | Mode::Paced => self.shared.enqueue(submission),
             Mode::Inline => self.shared.execute_inline(submission),
         }
     }
@@ -245,6 +265,23 @@ impl WriterHandle {
         &self.shared.store
     }
 
+    /// Reads from the store where that may block: on the runtime's threads for it, or at once in
+    /// simulation.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the read ended by a panic or with its runtime.
+    pub async fn read<R, F>(&self, read: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: FnOnce(&dyn Store) -> R + Send + 'static,
+    {
+        if self.shared.mode != Mode::Threaded {
+            return Ok(read(&*self.shared.store));
+        }
+        let store = Arc::clone(&self.shared.store);
+        blocking(move || read(&*store)).await
+    }
+
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
@@ -258,6 +295,7 @@ impl Shared {
             mode,
             inbox: Mutex::default(),
             submitted: Condvar::new(),
+            woken: Notify::new(),
             drained: Notify::new(),
             failed: watch::Sender::new(None),
             counters: Counters::default(),
@@ -275,6 +313,7 @@ impl Shared {
         inbox.queue.push_back(submission);
         drop(inbox);
         self.submitted.notify_one();
+        self.woken.notify_one();
     }
 
     fn execute_inline(&self, submission: Submission) {
@@ -288,6 +327,7 @@ impl Shared {
     fn close(&self) {
         self.inbox.lock().closed = true;
         self.submitted.notify_all();
+        self.woken.notify_one();
     }
 
     /// The writer's loop: ends when the inbox is closed and empty.
@@ -310,6 +350,35 @@ impl Shared {
             }
         }
         self.mark();
+    }
+
+    /// The loop of the paced mode: as [`run`](Self::run), but each sync takes simulated time, and what
+    /// is written lies in the store unsynced meanwhile.
+    async fn run_paced(&self, mut pace: impl FnMut(usize) -> Duration) {
+        loop {
+            let group = {
+                let mut inbox = self.inbox.lock();
+                if inbox.queue.is_empty() && inbox.closed {
+                    return;
+                }
+                inbox.take_group()
+            };
+            if group.is_empty() {
+                self.woken.notified().await;
+                continue;
+            }
+            let (batch, durability, dones) = merge(group);
+            let bytes = batch.bytes();
+            let mut outcome = self.try_write(batch, Durability::Buffered, dones.len());
+            if outcome.is_ok() && durability == Durability::Synced {
+                tokio::time::sleep(pace(bytes)).await;
+                outcome = self.try_write(Batch::new(), Durability::Synced, 0);
+            }
+            for done in dones {
+                done(outcome.clone());
+            }
+            self.drained.notify_waiters();
+        }
     }
 
     /// Waits for work, until `due` at most, and takes as much as one write may carry.
@@ -342,12 +411,21 @@ impl Shared {
 
     fn execute(&self, submissions: Vec<Submission>) {
         let (batch, durability, dones) = merge(submissions);
-        let outcome = match self.refusal() {
-            Some(error) => Err(error),
-            None => self.write(batch, durability, dones.len()),
-        };
+        let outcome = self.try_write(batch, durability, dones.len());
         for done in dones {
             done(outcome.clone());
+        }
+    }
+
+    fn try_write(
+        &self,
+        batch: Batch,
+        durability: Durability,
+        submissions: usize,
+    ) -> Result<(), Error> {
+        match self.refusal() {
+            Some(error) => Err(error),
+            None => self.write(batch, durability, submissions),
         }
     }
 
@@ -460,6 +538,17 @@ impl Counters {
             sync_nanos: self.sync_nanos.load(Ordering::Relaxed),
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the store is read off the async threads"
+)]
+async fn blocking<R: Send + 'static>(
+    read: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, Error> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| Error::Read(error.to_string()))
 }
 
 #[expect(

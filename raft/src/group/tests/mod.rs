@@ -211,6 +211,7 @@ impl Cluster {
             writer: writer.handle(),
             connect: Arc::new(Tcp::default()),
             settings: self.settings.clone(),
+            seed: id,
             groups: Groups::new(),
             intake: Intake::default(),
         };
@@ -262,6 +263,10 @@ impl Cluster {
     }
 
     /// Starts a killed node again, at the same address and on the same disk.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these nodes are threads on the loopback interface"
+    )]
     async fn restart(&mut self, id: NodeId) {
         let addr = self.peers[&id].addr.clone();
         let listener = must("the address is free again", async {

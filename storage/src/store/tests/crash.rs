@@ -80,3 +80,27 @@ fn a_full_disk_refuses_what_does_not_fit_and_takes_what_does() {
     write(&store, put(key(2), "v"), Durability::Synced);
     assert_eq!(numbers(&store), vec![1, 2]);
 }
+
+#[test]
+fn a_flipped_bit_is_there_for_every_reader_and_after_a_crash() {
+    let store = Mem::new();
+    write(&store, put(key(1), vec![0, 0]), Durability::Synced);
+    assert!(store.flip_bit(Space::Log, &key(1), 9));
+    assert!(!store.flip_bit(Space::Log, &key(2), 9));
+    for _ in 0..2 {
+        assert_eq!(store.get(Space::Log, &key(1)).unwrap().unwrap(), [0, 2][..]);
+        assert_eq!(store.durable(Space::Log, &key(1)).unwrap(), [0, 2][..]);
+        store.crash(Crash::DropUnsynced);
+    }
+    store.wipe();
+    assert_eq!(numbers(&store), vec![]);
+}
+
+#[test]
+fn what_is_not_synced_is_read_and_not_durable() {
+    let store = Mem::new();
+    write(&store, put(key(1), "v"), Durability::Buffered);
+    assert!(store.durable(Space::Log, &key(1)).is_none());
+    write(&store, Batch::new(), Durability::Synced);
+    assert_eq!(store.durable(Space::Log, &key(1)).unwrap(), "v");
+}

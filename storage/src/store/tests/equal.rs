@@ -1,8 +1,10 @@
 //! Differential test: whatever is done to both stores, both answer the same.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::super::mem::Crash;
 use super::super::suite::clear;
 use super::*;
 
@@ -58,20 +60,71 @@ fn both_stores_answer_the_same() {
 fn play(steps: &[Step], mem: &Mem, rocks: &Rocks) {
     let mut batch = Batch::new();
     for step in steps.iter().chain([&Step::Commit(true)]) {
-        match step.clone() {
-            Step::Put(space, name, size) => batch.put(space, vec![name], vec![name; size]),
-            Step::Delete(space, name) => batch.delete(space, vec![name]),
-            Step::DeleteRange(space, a, b) => batch.delete_range(space, vec![a], vec![b]),
-            Step::Commit(synced) => {
-                let durability = if synced {
-                    Durability::Synced
-                } else {
-                    Durability::Buffered
-                };
-                let batch = std::mem::take(&mut batch);
-                write(mem, batch.clone(), durability);
-                write(rocks, batch, durability);
+        let Step::Commit(synced) = step else {
+            add(&mut batch, step);
+            continue;
+        };
+        let durability = if *synced {
+            Durability::Synced
+        } else {
+            Durability::Buffered
+        };
+        let batch = std::mem::take(&mut batch);
+        write(mem, batch.clone(), durability);
+        write(rocks, batch, durability);
+    }
+}
+
+fn add(batch: &mut Batch, step: &Step) {
+    match step.clone() {
+        Step::Put(space, name, size) => batch.put(space, vec![name], vec![name; size]),
+        Step::Delete(space, name) => batch.delete(space, vec![name]),
+        Step::DeleteRange(space, a, b) => batch.delete_range(space, vec![a], vec![b]),
+        Step::Commit(_) => {}
+    }
+}
+
+/// What a crash may leave: the state after the last synced batch, or after any batch behind it.
+#[test]
+fn a_crash_of_either_store_leaves_a_prefix_with_all_that_was_synced() {
+    proptest!(ProptestConfig::with_cases(24), |(steps in steps(), torn in 0..8usize)| {
+        let mem = Mem::new();
+        let folder = TempDir::new().unwrap();
+        let rocks = Rocks::open(folder.path()).unwrap();
+        let mut prefixes = vec![all(&mem)];
+        let mut synced = 0;
+        let mut batch = Batch::new();
+        for step in &steps {
+            let Step::Commit(sync) = step else {
+                add(&mut batch, step);
+                continue;
+            };
+            let durability = if *sync { Durability::Synced } else { Durability::Buffered };
+            let batch = std::mem::take(&mut batch);
+            write(&mem, batch.clone(), durability);
+            write(&rocks, batch, durability);
+            prefixes.push(all(&mem));
+            if *sync {
+                synced = prefixes.len() - 1;
             }
         }
-    }
+        mem.crash(Crash::TornAfter(torn));
+        prop_assert!(prefixes[synced..].contains(&all(&mem)));
+
+        // The end of the process alone: everything written is still there.
+        drop(rocks);
+        let rocks = Rocks::open(folder.path()).unwrap();
+        prop_assert_eq!(&all(&rocks), prefixes.last().unwrap());
+    });
+}
+
+fn all(store: &dyn Store) -> Vec<(Space, Bytes, Bytes)> {
+    let rows = Space::ALL.map(|space| {
+        let rows = store
+            .scan(space, &[], &[u8::MAX; 8], ScanLimit::NONE)
+            .unwrap();
+        rows.into_iter()
+            .map(move |(key, value)| (space, key, value))
+    });
+    rows.into_iter().flatten().collect()
 }

@@ -1,0 +1,107 @@
+//! What lies in a store, for those who check the groups from outside: simulations and tools.
+//!
+//! Reads rows as the log store writes them; never changes one, and knows nothing of a running group.
+
+use hushlog_record::GroupId;
+use hushlog_record::id::META_GROUP;
+use hushlog_storage::store::Space;
+
+use crate::codec::{decode_entry, decode_log_id, decode_vote};
+use crate::log_store::keys;
+use crate::shard::Record;
+use crate::types::next_index;
+use crate::{CodecError, types};
+
+/// One row of a group, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A log entry.
+    Entry {
+        /// Its index.
+        index: u64,
+        /// Its term.
+        term: u64,
+        /// CRC32 of the whole stored form.
+        digest: u32,
+    },
+    /// For whom the replica has voted.
+    Vote {
+        /// In this term.
+        term: u64,
+        /// For this node.
+        node: u64,
+        /// Whether a majority has confirmed that node as leader.
+        granted: bool,
+    },
+    /// Entries before this are committed.
+    Committed(u64),
+    /// Entries before this are dropped.
+    Purged(u64),
+    /// A snapshot of everything before this; 0 for the meta group, whose is not read here.
+    Snapshot(u64),
+}
+
+/// The group of a row, and what it says; nothing for rows of others.
+///
+/// # Errors
+/// When the row is damaged.
+pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fact)>, CodecError> {
+    let Some((group, rest)) = key.split_first_chunk::<8>() else {
+        return Ok(None);
+    };
+    let group = u64::from_be_bytes(*group);
+    let fact = match (space, rest) {
+        (Space::Log, _) => {
+            let types::LogId { leader_id, index } =
+                decode_entry(&bytes::Bytes::copy_from_slice(value))?.log_id;
+            Fact::Entry {
+                index,
+                term: *leader_id,
+                digest: crc32fast::hash(value),
+            }
+        }
+        (Space::State, [keys::TAG_VOTE]) => {
+            let vote = decode_vote(value)?;
+            Fact::Vote {
+                term: vote.leader_id.term,
+                node: vote.leader_id.voted_for,
+                granted: vote.committed,
+            }
+        }
+        (Space::State, [keys::TAG_COMMITTED]) => {
+            Fact::Committed(next_index(Some(&decode_log_id(value)?)))
+        }
+        (Space::State, [keys::TAG_PURGED]) => {
+            Fact::Purged(next_index(Some(&decode_log_id(value)?)))
+        }
+        (Space::State, [keys::TAG_SNAPSHOT]) if group == META_GROUP => Fact::Snapshot(0),
+        (Space::State, [keys::TAG_SNAPSHOT]) => {
+            let record = Record::decode(&bytes::Bytes::copy_from_slice(value))?;
+            Fact::Snapshot(next_index(record.last.as_ref()))
+        }
+        (Space::State | Space::Meta, _) => return Ok(None),
+    };
+    Ok(Some((group, fact)))
+}
+
+/// The key of a log entry.
+pub fn entry_key(group: GroupId, index: u64) -> bytes::Bytes {
+    keys::entry(group, index)
+}
+
+/// The key of a group's vote.
+pub fn vote_key(group: GroupId) -> bytes::Bytes {
+    keys::vote(group)
+}
+
+/// The key of the position that a group's log begins at.
+pub fn purged_key(group: GroupId) -> bytes::Bytes {
+    keys::purged(group)
+}
+
+/// The group and the index in the key of a log entry, or in the end of a range of them.
+pub fn position_of(key: &[u8]) -> Option<(GroupId, u64)> {
+    let (group, rest) = key.split_first_chunk::<8>()?;
+    let (index, _) = rest.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*group), u64::from_be_bytes(*index)))
+}
