@@ -109,11 +109,8 @@ impl Client {
     /// What a failed call means: a peer that cannot be reached is left alone for a while.
     fn failed(&self, action: RPCTypes, status: &Status) -> RpcError {
         match status.code() {
-            Code::Unavailable | Code::NotFound | Code::Unauthenticated => {
-                RPCError::Unreachable(Unreachable::from_string(status))
-            }
             Code::DeadlineExceeded => self.late(action, Duration::ZERO),
-            _ => RPCError::Network(NetworkError::from_string(status)),
+            _ => lost(status),
         }
     }
 
@@ -155,14 +152,21 @@ impl Client {
     }
 
     /// Sends appends one after the other without waiting for answers, a few at most on their way.
+    ///
+    /// Takes the first of them before it connects: after a failure the library pauses there, and a
+    /// peer that refuses connections at once would be asked in a loop without it.
     async fn pipeline<S>(
         &self,
-        input: S,
+        mut input: S,
     ) -> Result<BoxStream<'static, Result<AppendResult, RpcError>>, RpcError>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
+        let Some(first) = input.next().await else {
+            return Ok(Box::pin(stream::empty()));
+        };
         let flight = Arc::new(Flight::new());
+        let input = Box::pin(stream::once(async move { first }).chain(input));
         let outbound = outbound(self.envelope.clone(), input, Arc::clone(&flight));
         let call = async {
             let response = self.stub(Lane::Data)?.append(outbound).await?;
@@ -280,9 +284,11 @@ fn network(status: Status) -> RpcError {
     RPCError::Network(NetworkError::from_string(status))
 }
 
+/// A peer that cannot be reached is asked again only after a pause; `Unknown` is what a channel
+/// without a connection says.
 fn lost(status: &Status) -> RpcError {
     match status.code() {
-        Code::Unavailable | Code::NotFound | Code::Unauthenticated => {
+        Code::Unavailable | Code::Unknown | Code::NotFound | Code::Unauthenticated => {
             RPCError::Unreachable(Unreachable::from_string(status))
         }
         _ => RPCError::Network(NetworkError::from_string(status)),
