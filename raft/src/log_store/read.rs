@@ -44,6 +44,11 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        // What follows a purged entry is no continuation of it: a reader that is late gets nothing
+        // rather than entries with a hole before them.
+        if start < self.log.state.lock().first {
+            return Ok(Vec::new());
+        }
         self.log.read(start, end, APPEND_BYTES_MAX).await
     }
 

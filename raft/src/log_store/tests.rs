@@ -285,3 +285,25 @@ async fn a_damaged_entry_is_an_error_and_never_a_hole() {
         .unwrap();
     assert!(store.try_get_log_entries(0..4).await.is_err());
 }
+
+#[tokio::test]
+async fn a_late_reader_gets_nothing_rather_than_what_follows_a_hole() {
+    let writer = Writer::spawn(Arc::new(Mem::new())).unwrap();
+    for cache in [0, CACHE_BYTES_MAX] {
+        let group = GROUP + 10 + cache as u64;
+        let mut store = LogStore::open_with(group, writer.handle(), cache).unwrap();
+        append(&mut store, (0..10).map(entry).collect())
+            .await
+            .unwrap();
+        store.purge(log_id(1, 4)).await.unwrap();
+        assert!(
+            store
+                .limited_get_log_entries(3, 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let read = store.limited_get_log_entries(5, 10).await.unwrap();
+        assert_eq!(read[0].log_id.index, 5);
+    }
+}

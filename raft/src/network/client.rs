@@ -20,7 +20,7 @@ use openraft::raft::{
     TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Status};
 
@@ -166,6 +166,7 @@ impl Client {
             return Ok(Box::pin(stream::empty()));
         };
         let flight = Arc::new(Flight::new());
+        let session = Session(Arc::clone(&flight));
         let input = Box::pin(stream::once(async move { first }).chain(input));
         let outbound = outbound(self.envelope.clone(), input, Arc::clone(&flight));
         let call = async {
@@ -179,6 +180,7 @@ impl Client {
         let answers = Answers {
             inbound,
             flight,
+            _session: session,
             id,
             target,
         };
@@ -190,6 +192,17 @@ impl Client {
 struct Flight {
     room: Semaphore,
     sent: Mutex<VecDeque<Instant>>,
+    over: Notify,
+}
+
+/// Ends the requests of a stream whose answers nobody reads any more. They share the library's state
+/// with the next stream, and would take from it what they can only lose.
+struct Session(Arc<Flight>);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.0.over.notify_one();
+    }
 }
 
 impl Flight {
@@ -197,6 +210,7 @@ impl Flight {
         Self {
             room: Semaphore::new(APPENDS_IN_FLIGHT_MAX),
             sent: Mutex::default(),
+            over: Notify::new(),
         }
     }
 
@@ -221,8 +235,15 @@ where
     stream::unfold(
         (input, envelope, flight),
         |(mut input, envelope, flight)| async move {
-            flight.room.acquire().await.ok()?.forget();
-            let request = input.next().await?;
+            let next = async {
+                flight.room.acquire().await.ok()?.forget();
+                input.next().await
+            };
+            let request = tokio::select! {
+                biased;
+                () = flight.over.notified() => None,
+                request = next => request,
+            }?;
             flight.sent.lock().push_back(Instant::now());
             let message = append_to(envelope.clone(), &request);
             Some((message, (input, envelope, flight)))
@@ -233,6 +254,7 @@ where
 struct Answers {
     inbound: tonic::Streaming<pb::AppendResponse>,
     flight: Arc<Flight>,
+    _session: Session,
     id: NodeId,
     target: NodeId,
 }
