@@ -8,7 +8,7 @@ HUSHLOG := target/release/hushlog
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo bench test verify fix clean-cache
+.PHONY: help setup build run demo bench test chaos-sim verify fix clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,9 @@ bench: build ## measure ingest and queries of one node here (NODES=3: of three)
 test: setup ## run all tests
 	cargo build --workspace --all-targets $(LOCKED)
 	HUSHLOG_BIN=$(CURDIR)/target/debug/hushlog cargo $(TEST) --workspace $(LOCKED) $(ARGS)
+
+chaos-sim: setup ## simulate clusters under faults (SEEDS=1000 for more of them)
+	$(if $(SEEDS),HUSHLOG_SIM_SEEDS=$(SEEDS)) cargo $(TEST) -p hushlog-chaos-tests $(LOCKED) --test sim_raft --test sim_full $(ARGS)
 
 verify: setup ## check formatting, lints and structure; writes nothing to the tree
 	cargo fmt --all --check

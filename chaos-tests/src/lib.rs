@@ -9,3 +9,4 @@ pub mod corpus;
 pub mod leaks;
 pub mod main_job;
 pub mod oracle;
+pub mod sim;

@@ -207,6 +207,11 @@ impl Node {
         self.door.ready()
     }
 
+    /// What this node knows of its groups: the meta group's, then every open shard's.
+    pub fn groups(&self) -> Vec<hushlog_raft::Status> {
+        self.cluster.statuses()
+    }
+
     /// The reason why the node cannot go on, once there is one.
     pub fn fatal(&self) -> watch::Receiver<Option<String>> {
         self.tasks.fatal()

@@ -393,6 +393,15 @@ impl Cluster {
         }
     }
 
+    /// What this node knows of its groups: the meta group's, then every open shard's.
+    pub fn statuses(&self) -> Vec<Status> {
+        let shards = self.inner.context.groups.shards();
+        let shards = shards.iter().map(hushlog_raft::ShardGroup::status);
+        std::iter::once(self.inner.meta.status())
+            .chain(shards)
+            .collect()
+    }
+
     /// Stops the groups.
     pub async fn shutdown(&self) {
         for group in self.inner.context.groups.shards() {

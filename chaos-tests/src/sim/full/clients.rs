@@ -1,0 +1,416 @@
+//! Producers and readers over HTTP, on a host of their own; what they sent, what was answered, and
+//! what every answer must hold.
+//!
+//! C1 completeness, C2 no invention, C6 honest queries, C8 read your writes, C10 counts (chaos.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http_body_util::{BodyExt, Full};
+use hushlog_node::entropy::Stream;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use super::dial;
+use crate::sim::schedule::{below, between};
+use crate::sim::stage::{Base, Now};
+
+const PRODUCERS: u64 = 3;
+const READERS: u64 = 2;
+const SERVICES: u64 = 3;
+/// Attempts before a producer gives a request up, while faults last.
+const ATTEMPTS_MAX: u32 = 6;
+/// Most records that a query asks for.
+const LIMIT: usize = 4_000;
+/// Part of every planted address that no mask may leave.
+pub(super) const CANARY: &str = "zqcanary";
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// On its way, or of unknown outcome.
+    Maybe,
+    Acked,
+    /// Every answer said that nothing was stored.
+    Refused,
+}
+
+#[derive(Clone)]
+struct Sent {
+    service: u64,
+    level: &'static str,
+    fate: Fate,
+}
+
+#[derive(Default)]
+struct State {
+    now: Option<Now>,
+    /// Every record by its token.
+    records: BTreeMap<String, Sent>,
+    /// Requests that are not answered yet.
+    open: BTreeSet<String>,
+    /// Whether the last queries are answered.
+    read_everything: bool,
+    violations: Vec<String>,
+}
+
+/// All clients; a cheap clone.
+#[derive(Clone)]
+pub(super) struct Clients {
+    base: Arc<Base>,
+    state: Arc<Mutex<State>>,
+}
+
+/// An answer, or that none came.
+type Answer = Result<(StatusCode, Value), String>;
+
+impl Clients {
+    pub(super) fn new(base: &Arc<Base>) -> Self {
+        Self {
+            base: Arc::clone(base),
+            state: Arc::default(),
+        }
+    }
+
+    pub(super) fn set_now(&self, now: Now) {
+        self.state.lock().now = Some(now);
+    }
+
+    pub(super) fn take_violations(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().violations)
+    }
+
+    fn violate(&self, what: String) {
+        self.base.trace.line(format_args!("VIOLATION {what}"));
+        self.state.lock().violations.push(what);
+    }
+
+    fn is_calm(&self) -> bool {
+        self.state.lock().now.is_some_and(|now| now.calm)
+    }
+
+    fn is_over(&self) -> bool {
+        let now = self.state.lock().now;
+        now.is_some_and(|now| now.millis >= now.last)
+    }
+
+    /// The software of the clients' host.
+    pub(super) async fn run(self) -> turmoil::Result {
+        sleep(Duration::from_secs(3)).await;
+        let producers = join_all((1..=PRODUCERS).map(|number| self.clone().produce(number)));
+        let readers = join_all((1..=READERS).map(|number| self.clone().read(number)));
+        futures_util::future::join(producers, readers).await;
+        Ok(())
+    }
+
+    async fn produce(self, number: u64) {
+        let mut random = self.base.entropy.stream(&format!("producer {number}"));
+        let mut sequence = 0;
+        while !self.is_over() {
+            sequence += 1;
+            let name = format!("p{number}s{sequence}");
+            let body = self.make(&name, number, sequence, &mut random);
+            self.state.lock().open.insert(name.clone());
+            self.deliver(&name, &body, &mut random).await;
+            self.state.lock().open.remove(&name);
+            sleep(Duration::from_millis(between(&mut random, 20, 500))).await;
+        }
+    }
+
+    fn make(&self, name: &str, number: u64, sequence: u64, random: &mut Stream) -> Bytes {
+        let service = below(random, SERVICES);
+        let rows: Vec<Value> = (0..between(random, 1, 6))
+            .map(|row| {
+                let level = if below(random, 4) == 0 {
+                    "ERROR"
+                } else {
+                    "INFO"
+                };
+                let token = format!("{name}r{row}");
+                self.state.lock().records.insert(
+                    token.clone(),
+                    Sent {
+                        service,
+                        level,
+                        fate: Fate::Refused,
+                    },
+                );
+                let address = format!("{CANARY}{number}x{sequence}@example.org");
+                json!({
+                    "service": format!("svc-{service}"),
+                    "level": level,
+                    "message": format!("{token} was sent by {address} today"),
+                    "fields": {"token": token, "mail": address},
+                })
+            })
+            .collect();
+        Bytes::from(serde_json::to_vec(&rows).expect("it is JSON"))
+    }
+
+    async fn deliver(&self, name: &str, body: &Bytes, random: &mut Stream) {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let node = 1 + below(random, self.base.nodes);
+            let patience = Duration::from_millis(between(random, 1_000, 8_000));
+            let headers = [
+                ("content-type", "application/json"),
+                ("idempotency-key", name),
+            ];
+            let answer = call(node, "/api/v1/logs", &headers, body.clone(), patience).await;
+            let words = match &answer {
+                Ok((status, _)) => status.to_string(),
+                Err(why) => why.clone(),
+            };
+            self.base
+                .trace
+                .line(format_args!("{name} at n{node}: {words}"));
+            if attempts > 1 {
+                self.base.stats.lock().retries += 1;
+            }
+            match answer {
+                Ok((StatusCode::OK, _)) => {
+                    self.base.stats.lock().acked += 1;
+                    return self.mark(name, Fate::Acked);
+                }
+                // It says that nothing was stored, and is held to it.
+                Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _)) => {}
+                Err(why) if why == NOT_CONNECTED => {}
+                Ok((status, body))
+                    if status.is_client_error() || status == StatusCode::MULTI_STATUS =>
+                {
+                    return self.violate(format!("{name}: {status} {body}"));
+                }
+                Ok(_) | Err(_) => self.mark(name, Fate::Maybe),
+            }
+            if attempts >= ATTEMPTS_MAX && !self.is_calm() {
+                self.base.stats.lock().unknown += 1;
+                return;
+            }
+            sleep(Duration::from_millis(between(random, 20, 400))).await;
+        }
+    }
+
+    fn mark(&self, name: &str, fate: Fate) {
+        let mut state = self.state.lock();
+        let from = format!("{name}r");
+        let own = state.records.range_mut(from.clone()..);
+        for (_, sent) in own.take_while(|(token, _)| token.starts_with(&from)) {
+            sent.fate = fate;
+        }
+    }
+
+    async fn read(self, number: u64) {
+        let mut random = self.base.entropy.stream(&format!("reader {number}"));
+        while !self.is_over() {
+            let node = 1 + below(&mut random, self.base.nodes);
+            let service = below(&mut random, SERVICES);
+            let before = self.acked(service);
+            let answer = query(node, service).await;
+            self.check(&format!("a query at node {node}"), service, &before, answer);
+            sleep(Duration::from_millis(between(&mut random, 200, 1_500))).await;
+        }
+        if number == 1 {
+            self.read_everything().await;
+        }
+    }
+
+    /// At the end, when nothing is sent any more: every node must know everything.
+    async fn read_everything(&self) {
+        sleep(Duration::from_millis(2_500)).await;
+        for node in 1..=self.base.nodes {
+            for service in 0..SERVICES {
+                let before = self.acked(service);
+                match query(node, service).await {
+                    Ok((StatusCode::OK, body)) => {
+                        let what = format!("the last query at node {node}");
+                        self.check_refused(&what, &body);
+                        self.check(&what, service, &before, Ok((StatusCode::OK, body)));
+                    }
+                    other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
+                }
+            }
+        }
+        self.state.lock().read_everything = true;
+    }
+
+    /// What every answer refused must not be there.
+    fn check_refused(&self, what: &str, body: &Value) {
+        let empty = Vec::new();
+        for log in body["logs"].as_array().unwrap_or(&empty) {
+            let token = log["fields"]["token"].as_str().unwrap_or_default();
+            let sent = self.state.lock().records.get(token).cloned();
+            if sent.is_some_and(|sent| sent.fate == Fate::Refused) {
+                self.violate(format!(
+                    "C2 {what}: {token} is stored, though every answer said that nothing was"
+                ));
+            }
+        }
+    }
+
+    /// Tokens of the records of a service that are acknowledged by now.
+    fn acked(&self, service: u64) -> BTreeSet<String> {
+        let state = self.state.lock();
+        let acked = state
+            .records
+            .iter()
+            .filter(|(_, sent)| sent.service == service && sent.fate == Fate::Acked);
+        acked.map(|(token, _)| token.clone()).collect()
+    }
+
+    fn check(&self, what: &str, service: u64, before: &BTreeSet<String>, answer: Answer) {
+        let (status, body) = match answer {
+            Ok((status @ (StatusCode::OK | StatusCode::PARTIAL_CONTENT), body)) => (status, body),
+            Ok((status, body)) if status.is_client_error() => {
+                return self.violate(format!("{what}: {status} {body}"));
+            }
+            // No answer is an honest answer.
+            Ok(_) | Err(_) => return,
+        };
+        self.base.stats.lock().reads += 1;
+        let complete = body["partial"] == json!(false);
+        if complete != (status == StatusCode::OK) {
+            self.violate(format!(
+                "C6 {what}: status {status}, partial {}",
+                body["partial"]
+            ));
+        }
+        let empty = Vec::new();
+        let logs = body["logs"].as_array().unwrap_or(&empty);
+        let mut found = BTreeSet::new();
+        let mut levels: BTreeMap<&str, u64> = BTreeMap::new();
+        for log in logs {
+            let message = log["message"].as_str().unwrap_or_default();
+            let token = message.split(' ').next().unwrap_or_default().to_owned();
+            *levels
+                .entry(log["level"].as_str().unwrap_or_default())
+                .or_default() += 1;
+            if log.to_string().contains(CANARY) {
+                self.violate(format!("C9 {what}: {token} is not masked"));
+            }
+            self.check_found(what, service, &token, log);
+            if !found.insert(token.clone()) {
+                self.violate(format!("C1 {what}: {token} is there twice"));
+            }
+        }
+        if complete && logs.len() < LIMIT {
+            let missing: Vec<_> = before.difference(&found).take(5).collect();
+            if !missing.is_empty() {
+                self.violate(format!(
+                    "C8 {what} is complete with {} records of svc-{service} and lacks {missing:?}, \
+                     acknowledged before it began",
+                    found.len()
+                ));
+            }
+            self.check_counts(what, &body, &levels, found.len());
+        }
+    }
+
+    fn check_found(&self, what: &str, service: u64, token: &str, log: &Value) {
+        let known = self.state.lock().records.get(token).cloned();
+        match known {
+            None => self.violate(format!("C2 {what}: nobody sent {token}")),
+            Some(sent) => {
+                let same = sent.service == service
+                    && log["level"] == json!(sent.level)
+                    && log["fields"]["token"] == json!(token);
+                if !same {
+                    self.violate(format!("C2 {what}: {token} was sent otherwise"));
+                }
+            }
+        }
+    }
+
+    fn check_counts(&self, what: &str, body: &Value, levels: &BTreeMap<&str, u64>, rows: usize) {
+        if body["total"] != json!(rows) {
+            self.violate(format!("C10 {what}: total {} of {rows}", body["total"]));
+        }
+        let empty = Vec::new();
+        let buckets = body["aggregations"]["levels"]["buckets"]
+            .as_array()
+            .unwrap_or(&empty);
+        let counted: BTreeMap<&str, u64> = buckets
+            .iter()
+            .filter_map(|bucket| Some((bucket["key"].as_str()?, bucket["doc_count"].as_u64()?)))
+            .collect();
+        if counted != *levels {
+            self.violate(format!(
+                "C10 {what}: {counted:?} are counted, {levels:?} are there"
+            ));
+        }
+    }
+
+    /// What is not answered yet.
+    pub(super) fn at_the_end(&self) -> Vec<String> {
+        let state = self.state.lock();
+        let open = state.open.iter();
+        let mut late: Vec<_> = open
+            .map(|name| format!("C11 {name} is not acknowledged"))
+            .collect();
+        if !state.read_everything {
+            late.push("C11 the last queries are not answered".into());
+        }
+        late
+    }
+}
+
+const NOT_CONNECTED: &str = "no connection";
+
+async fn query(node: u64, service: u64) -> Answer {
+    let body = json!({
+        "filters": {"services": [format!("svc-{service}")]},
+        "limit": LIMIT,
+        "aggregations": {"levels": {"terms": {"field": "level"}}},
+        "timeout_ms": 4_000,
+    });
+    let body = Bytes::from(body.to_string());
+    let headers = [("content-type", "application/json")];
+    call(
+        node,
+        "/api/v1/logs/query",
+        &headers,
+        body,
+        Duration::from_secs(8),
+    )
+    .await
+}
+
+async fn call(
+    node: u64,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+    patience: Duration,
+) -> Answer {
+    let connected = timeout(patience, dial(node)).await;
+    let Ok(Ok(stream)) = connected else {
+        return Err(NOT_CONNECTED.into());
+    };
+    let answer = async {
+        let connection = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = connection.map_err(|error| error.to_string())?;
+        let driven = tokio::spawn(connection);
+        let mut request = Request::post(path).header("host", "node");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).map_err(|e| e.to_string())?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        driven.abort();
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    };
+    match timeout(patience, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err("no answer in time".into()),
+    }
+}

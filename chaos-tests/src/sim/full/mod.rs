@@ -1,0 +1,236 @@
+//! Whole nodes: gateway, masking, batching, groups, buckets, cuts, segments, coordinator, HTTP and
+//! gRPC, as [`Node::start_on`] wires them, on a simulated network, disk and clock.
+//!
+//! The key-value store is the simulated disk. Segments are real files in a folder of the run, which a
+//! crash leaves as they are: power loss in the middle of a file is the real processes' to show.
+
+mod clients;
+mod leaks;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushlog_node::clock::Clock;
+use hushlog_node::config::{self, Config};
+use hushlog_node::entropy::Entropy;
+use hushlog_node::seams::{self, Seams, Work};
+use hushlog_node::{Node, net};
+use hushlog_raft::Status;
+use hushlog_record::{GroupId, Timestamp};
+use hushlog_storage::Error;
+use hushlog_storage::writer::Writer;
+use parking_lot::Mutex;
+use rand::Rng;
+use tempfile::TempDir;
+
+use super::net::{Simulated, host};
+use super::report::Stats;
+use super::schedule::Schedule;
+use super::stage::{self, Base, Now, Scene, Stage};
+use super::trace::Trace;
+use clients::Clients;
+
+const GRPC: u16 = 7_000;
+const HTTP: u16 = 8_000;
+/// The host of all clients.
+const CLIENTS: &str = "clients";
+
+/// What all hosts share.
+struct World {
+    base: Arc<Base>,
+    folder: TempDir,
+    running: Mutex<BTreeMap<u64, Node>>,
+}
+
+/// Runs a schedule; gives counts and what was violated.
+pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
+    let base = Arc::new(Base::new(schedule, trace));
+    // In memory where the system has a place for that: nothing here survives the run anyway.
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() {
+        TempDir::new_in(memory)
+    } else {
+        TempDir::new()
+    };
+    let world = Arc::new(World {
+        base: Arc::clone(&base),
+        folder: folder.expect("a temporary folder can be made"),
+        running: Mutex::default(),
+    });
+    let mut sim = stage::network(schedule);
+    for id in 1..=schedule.nodes {
+        let world = Arc::clone(&world);
+        sim.host(host(id), move || node(Arc::clone(&world), id));
+    }
+    let clients = Clients::new(&base);
+    sim.client(CLIENTS, clients.clone().run());
+    Stage::new(schedule, base, Cluster { world, clients }, sim).run()
+}
+
+/// The software of one host.
+async fn node(world: Arc<World>, id: u64) -> turmoil::Result {
+    let boot = world.base.boot(id);
+    let clock = Wall {
+        base: Arc::clone(&world.base),
+        node: id,
+    };
+    let root = world.base.entropy.stream(&format!("node {id} {boot}"));
+    let seams = Seams {
+        clock: Arc::new(clock),
+        entropy: Entropy::seeded({ root }.next_u64()),
+        work: Work::Inline,
+        net: Arc::new(Simulated),
+        disk: Arc::new(Store {
+            base: Arc::clone(&world.base),
+            node: id,
+            boot,
+        }),
+    };
+    let started = Node::start_on(settings(&world, id), seams).await;
+    let node = started.map_err(|error| format!("node {id} does not start: {error}"))?;
+    let mut fatal = node.fatal();
+    world.running.lock().insert(id, node);
+    // A node that cannot go on ends its process; a person or a supervisor starts it again.
+    let reason = fatal.wait_for(Option::is_some).await?.clone();
+    world
+        .base
+        .trace
+        .line(format_args!("n{id} cannot go on: {reason:?}"));
+    std::future::pending().await
+}
+
+fn settings(world: &World, id: u64) -> Config {
+    let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let grpc = |id| format!("{}:{GRPC}", host(id));
+    let peers = (1..=world.base.nodes).map(|id| config::Peer {
+        id,
+        address: grpc(id),
+    });
+    let mut config = Config::defaults();
+    config.data = world.folder.path().join(host(id));
+    config.http = any(HTTP);
+    config.grpc = any(GRPC);
+    config.node.id = id;
+    config.node.advertise = grpc(id);
+    config.cluster.peers = peers.collect();
+    config.cluster.replication = 3;
+    config.cluster.slots = 2;
+    // Several buckets and many cuts in one run.
+    config.cluster.bucket = Duration::from_secs(20);
+    config.cut.bytes = 8 << 10;
+    config.cut.age = Duration::from_secs(6);
+    config.limits.ingest_timeout = Duration::from_secs(6);
+    config
+}
+
+/// A node's wall clock.
+struct Wall {
+    base: Arc<Base>,
+    node: u64,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.base.wall(self.node))
+    }
+}
+
+/// The simulated disk of one start of a node.
+struct Store {
+    base: Arc<Base>,
+    node: u64,
+    boot: u64,
+}
+
+impl seams::Disk for Store {
+    fn open(&self, _folder: &Path) -> Result<Writer, Error> {
+        let name = format!("syncs {} {}", self.node, self.boot);
+        let mut random = self.base.entropy.stream(&name);
+        let (base, node) = (Arc::clone(&self.base), self.node);
+        let (writer, writing) = Writer::paced(self.base.disk(self.node), move |bytes| {
+            let slow = base.slow.lock().get(&node).copied().unwrap_or(0);
+            let own = 1 + random.next_u64() % 8 + bytes as u64 / 1_000_000;
+            Duration::from_millis(own + slow)
+        });
+        tokio::spawn(writing);
+        Ok(writer)
+    }
+}
+
+/// The nodes and their clients.
+struct Cluster {
+    world: Arc<World>,
+    clients: Clients,
+}
+
+impl Scene for Cluster {
+    fn tick(&mut self, now: Now) -> Vec<String> {
+        self.clients.set_now(now);
+        self.clients.take_violations()
+    }
+
+    fn statuses(&self) -> Vec<(u64, Status)> {
+        let running = self.world.running.lock();
+        let all = running
+            .iter()
+            .flat_map(|(node, running)| running.groups().into_iter().map(|status| (*node, status)));
+        all.collect()
+    }
+
+    fn lost(&mut self, node: u64) {
+        drop(self.world.running.lock().remove(&node));
+    }
+
+    fn group(&self, _group: u16) -> Option<GroupId> {
+        None
+    }
+
+    fn transfer(&self, _group: u16, _to: u64) {}
+
+    fn at_the_end(&mut self) -> Vec<String> {
+        let mut violations = self.clients.at_the_end();
+        for (node, running) in &*self.world.running.lock() {
+            if let Err(reason) = running.ready() {
+                violations.push(format!("C11 node {node} is not ready: {reason}"));
+            }
+        }
+        violations.extend(at_rest(&self.statuses()));
+        violations.extend(leaks::scan(&self.world.base, self.world.folder.path()));
+        violations
+    }
+}
+
+/// Whether all replicas of each group follow one leader and have applied the same.
+fn at_rest(statuses: &[(u64, Status)]) -> Vec<String> {
+    let mut groups: BTreeMap<GroupId, Vec<&(u64, Status)>> = BTreeMap::new();
+    for status in statuses {
+        groups.entry(status.1.group).or_default().push(status);
+    }
+    let same = |group: &[&(u64, Status)]| {
+        let first = group.first();
+        group.iter().all(|(_, status)| {
+            status.leader.is_some()
+                && first.is_some_and(|(_, first)| {
+                    first.leader == status.leader && first.applied_to == status.applied_to
+                })
+        })
+    };
+    let unlike = groups.iter().filter(|(_, group)| !same(group));
+    unlike
+        .map(|(group, statuses)| {
+            let short: Vec<_> = statuses
+                .iter()
+                .map(|(node, s)| (node, s.role.name(), s.term, s.leader, s.applied_to))
+                .collect();
+            format!("C11 group {group} has not come to rest: {short:?}")
+        })
+        .collect()
+}
+
+/// A connection to a node's HTTP interface, from the clients' host.
+async fn dial(node: u64) -> std::io::Result<net::Stream> {
+    net::Net::dial(&Simulated, format!("{}:{HTTP}", host(node))).await
+}

@@ -1,0 +1,386 @@
+//! Raft's invariants, held against every write to every disk and against every node at every tick.
+//!
+//! - *Election safety*: a term of a group has one leader; a replica votes once in a term, and its
+//!   term never goes back, also across crashes.
+//! - *Log matching*: an entry's index and term determine its content and the term before it.
+//! - *State machine safety*: what is once committed at an index never differs anywhere.
+//! - *Durable majority*: what is committed is synced on a majority of disks, those of crashed nodes
+//!   included.
+//! - *Leader completeness*: a new leader has every committed entry.
+//! - *Monotone positions*: committed and applied only grow while a node runs.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use hushlog_raft::inspect::{self, Fact};
+use hushlog_raft::{Role, Status};
+use hushlog_record::GroupId;
+use hushlog_storage::store::{Change, Space};
+
+use super::disk::Disk;
+use super::trace::Trace;
+
+type Node = u64;
+
+/// Term and content of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    term: u64,
+    digest: u32,
+}
+
+/// What is known of one replica.
+#[derive(Default)]
+struct Replica {
+    log: BTreeMap<u64, Entry>,
+    /// Term and node of the newest vote.
+    vote: (u64, Node),
+    committed_to: u64,
+    applied_to: u64,
+    /// What is before this is in the snapshot, whatever the log still holds.
+    snapshot_to: u64,
+}
+
+/// What has been committed in one group, once and for all.
+#[derive(Default)]
+struct Committed {
+    entries: BTreeMap<u64, Entry>,
+    /// Everything before this is known or was dropped before it could be seen.
+    to: u64,
+    term_max: u64,
+}
+
+/// All that the checks remember.
+pub struct Ledger {
+    trace: Trace,
+    replicas: BTreeMap<(Node, GroupId), Replica>,
+    /// Content and predecessor's term of every entry ever written.
+    entries: BTreeMap<(GroupId, u64, u64), (u32, Option<u64>)>,
+    leaders: BTreeMap<(GroupId, u64), Node>,
+    committed: BTreeMap<GroupId, Committed>,
+    /// Nodes with a flipped bit: their disks are allowed to differ.
+    damaged: Vec<Node>,
+    violations: Vec<String>,
+}
+
+impl Ledger {
+    /// Nothing has happened yet.
+    pub fn new(trace: Trace) -> Self {
+        Self {
+            trace,
+            replicas: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            damaged: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// What was violated since the last call.
+    pub fn take_violations(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.violations)
+    }
+
+    /// This node's disk has been damaged.
+    pub fn damage(&mut self, node: Node) {
+        self.damaged.push(node);
+    }
+
+    /// How many leaders were seen, over all groups and terms.
+    pub fn elections(&self) -> usize {
+        self.leaders.len()
+    }
+
+    /// How many entries were committed, over all groups.
+    pub fn commits(&self) -> usize {
+        self.committed
+            .values()
+            .map(|group| group.entries.len())
+            .sum()
+    }
+
+    fn violate(&mut self, what: String) {
+        self.trace.line(format_args!("VIOLATION {what}"));
+        self.violations.push(what);
+    }
+
+    /// A node's memory is gone; its disk is shown anew. What it promised by voting still binds it.
+    pub fn forget(&mut self, node: Node) {
+        for ((of, _), replica) in &mut self.replicas {
+            if *of == node {
+                replica.log.clear();
+                replica.committed_to = 0;
+                replica.applied_to = 0;
+                replica.snapshot_to = 0;
+            }
+        }
+    }
+
+    /// A row that lies on a restarted node's disk.
+    pub fn on_found(&mut self, node: Node, space: Space, key: &Bytes, value: &Bytes) {
+        match inspect::row(space, key, value) {
+            Ok(Some((group, fact))) => self.learn(node, group, fact, false),
+            Ok(None) => {}
+            Err(_) if self.damaged.contains(&node) => {}
+            Err(error) => self.violate(format!("node {node} has a damaged row: {error}")),
+        }
+    }
+
+    /// A batch was written.
+    pub fn on_write(&mut self, node: Node, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Put { space, key, value } => match inspect::row(*space, key, value) {
+                    Ok(Some((group, fact))) => self.learn(node, group, fact, true),
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.violate(format!("node {node} writes a damaged row: {error}"));
+                    }
+                },
+                Change::DeleteRange {
+                    space: Space::Log,
+                    from,
+                    to,
+                } => self.on_deleted(node, from, to),
+                Change::Delete { .. } | Change::DeleteRange { .. } => {}
+            }
+        }
+    }
+
+    fn on_deleted(&mut self, node: Node, from: &[u8], to: &[u8]) {
+        let (Some((group, from)), Some((_, to))) =
+            (inspect::position_of(from), inspect::position_of(to))
+        else {
+            return;
+        };
+        self.trace
+            .line(format_args!("n{node} g{group} drops {from}..{to}"));
+        if let Some(replica) = self.replicas.get_mut(&(node, group)) {
+            replica.log.retain(|index, _| !(from..to).contains(index));
+        }
+    }
+
+    fn learn(&mut self, node: Node, group: GroupId, fact: Fact, new: bool) {
+        match fact {
+            Fact::Entry {
+                index,
+                term,
+                digest,
+            } => self.on_entry(node, group, index, Entry { term, digest }, new),
+            Fact::Vote {
+                term,
+                node: whom,
+                granted,
+            } => {
+                if new {
+                    let what = if granted { "follows" } else { "votes" };
+                    self.trace
+                        .line(format_args!("n{node} g{group} {what} n{whom} t{term}"));
+                }
+                // Following the leader that a majority has elected is no second vote.
+                let binding = new && !granted;
+                self.on_vote(node, group, term, whom, binding);
+            }
+            Fact::Snapshot(to) => {
+                let replica = self.replicas.entry((node, group)).or_default();
+                replica.snapshot_to = replica.snapshot_to.max(to);
+            }
+            Fact::Committed(_) | Fact::Purged(_) => {}
+        }
+    }
+
+    fn on_vote(&mut self, node: Node, group: GroupId, term: u64, whom: Node, binding: bool) {
+        let replica = self.replicas.entry((node, group)).or_default();
+        let before = replica.vote;
+        // What was voted and not synced before a crash bound nobody: nobody was told.
+        if term > before.0 || !binding {
+            replica.vote = (term, whom);
+        }
+        if binding && (term < before.0 || (term == before.0 && whom != before.1)) {
+            self.violate(format!(
+                "node {node} group {group}: vote {:?} after {before:?}",
+                (term, whom)
+            ));
+        }
+    }
+
+    fn on_entry(&mut self, node: Node, group: GroupId, index: u64, entry: Entry, new: bool) {
+        let Entry { term, digest } = entry;
+        if new {
+            self.trace.line(format_args!(
+                "n{node} g{group} appends {index} t{term} {digest:08x}"
+            ));
+        }
+        let replica = self.replicas.entry((node, group)).or_default();
+        replica.log.insert(index, entry);
+        let previous = index
+            .checked_sub(1)
+            .and_then(|index| replica.log.get(&index))
+            .map(|entry| entry.term);
+        let known = self
+            .entries
+            .entry((group, index, term))
+            .or_insert((digest, previous));
+        let same_past = match (known.1, previous) {
+            (Some(a), Some(b)) => a == b,
+            (None, Some(_)) => {
+                known.1 = previous;
+                true
+            }
+            (_, None) => true,
+        };
+        if known.0 != digest || !same_past {
+            let known = *known;
+            self.violate(format!(
+                "log matching: node {node} group {group} index {index} term {term}: \
+                 {digest:08x} after {previous:?}, elsewhere {known:?}"
+            ));
+        }
+    }
+
+    /// A running node at this tick.
+    pub fn on_status(
+        &mut self,
+        node: Node,
+        status: &Status,
+        disks: &BTreeMap<Node, std::sync::Arc<Disk>>,
+    ) {
+        let group = status.group;
+        let replica = self.replicas.entry((node, group)).or_default();
+        let (committed, applied) = (replica.committed_to, replica.applied_to);
+        replica.committed_to = status.committed_to.max(committed);
+        replica.applied_to = status.applied_to;
+        if status.applied_to < applied {
+            self.violate(format!(
+                "node {node} group {group}: applied {applied}, then {}",
+                status.applied_to
+            ));
+        }
+        // A snapshot without a tail covers the commands after the last segment too, so a log may be
+        // trimmed beyond it; that no block is lost so is checked at the end.
+        let positions = [
+            status.segmented_to,
+            status.applied_to,
+            status.committed_to,
+            status.appended_to,
+        ];
+        if !positions.is_sorted() || status.trimmed_to > status.applied_to {
+            self.violate(format!("node {node} group {group}: positions {status:?}"));
+        }
+        if status.committed_to > committed {
+            self.on_committed(node, group, committed, status.committed_to, disks);
+        }
+        if status.role == Role::Leader {
+            self.on_leader(node, group, status.term);
+        }
+    }
+
+    fn on_committed(
+        &mut self,
+        node: Node,
+        group: GroupId,
+        from: u64,
+        to: u64,
+        disks: &BTreeMap<Node, std::sync::Arc<Disk>>,
+    ) {
+        let Some(replica) = self.replicas.get(&(node, group)) else {
+            return;
+        };
+        let from = from.max(replica.snapshot_to);
+        let seen: Vec<(u64, Entry)> = replica
+            .log
+            .range(from.min(to)..to)
+            .map(|(index, entry)| (*index, *entry))
+            .collect();
+        for (index, entry) in seen {
+            let known = self.committed.entry(group).or_default();
+            known.to = known.to.max(index + 1);
+            known.term_max = known.term_max.max(entry.term);
+            match known.entries.get(&index).copied() {
+                None => {
+                    known.entries.insert(index, entry);
+                    self.trace.line(format_args!(
+                        "g{group} committed {index} t{} seen at n{node}",
+                        entry.term
+                    ));
+                    self.check_majority(group, index, entry, disks);
+                }
+                Some(known) if known == entry => {}
+                Some(known) => self.violate(format!(
+                    "node {node} group {group} committed {entry:?} at {index}, elsewhere {known:?}"
+                )),
+            }
+        }
+    }
+
+    fn check_majority(
+        &mut self,
+        group: GroupId,
+        index: u64,
+        entry: Entry,
+        disks: &BTreeMap<Node, std::sync::Arc<Disk>>,
+    ) {
+        let holds = |node: &Node, disk: &Disk| {
+            if self.damaged.contains(node) {
+                return true;
+            }
+            let key = inspect::entry_key(group, index);
+            if let Some(value) = disk.mem().durable(Space::Log, &key) {
+                let row = inspect::row(Space::Log, &key, &value);
+                return matches!(row, Ok(Some((_, Fact::Entry { term, .. }))) if term == entry.term);
+            }
+            let key = inspect::purged_key(group);
+            let purged = disk.mem().durable(Space::State, &key);
+            let purged = purged.and_then(|value| inspect::row(Space::State, &key, &value).ok()?);
+            matches!(purged, Some((_, Fact::Purged(to))) if to > index)
+        };
+        let copies = disks
+            .iter()
+            .filter(|(node, disk)| holds(node, disk))
+            .count();
+        if copies <= disks.len() / 2 {
+            self.violate(format!(
+                "group {group} committed {entry:?} at {index}, synced on {copies} of {} disks",
+                disks.len()
+            ));
+        }
+    }
+
+    fn on_leader(&mut self, node: Node, group: GroupId, term: u64) {
+        let before = self.leaders.insert((group, term), node);
+        if before == Some(node) {
+            return;
+        }
+        if let Some(before) = before {
+            self.violate(format!(
+                "group {group} term {term} has two leaders: {before} and {node}"
+            ));
+            return;
+        }
+        self.trace
+            .line(format_args!("g{group} t{term} is led by n{node}"));
+        let Some(committed) = self.committed.get(&group) else {
+            return;
+        };
+        if term < committed.term_max || self.damaged.contains(&node) {
+            return;
+        }
+        let Some(replica) = self.replicas.get(&(node, group)) else {
+            return;
+        };
+        let missing: Vec<u64> = committed
+            .entries
+            .range(replica.snapshot_to..)
+            .filter(|(index, entry)| replica.log.get(index) != Some(entry))
+            .map(|(index, _)| *index)
+            .collect();
+        if let Some(first) = missing.first() {
+            self.violate(format!(
+                "leader completeness: node {node} leads group {group} in term {term} without {} \
+                 committed entries from {first} on",
+                missing.len()
+            ));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The deterministic simulation: a whole cluster in one thread, under a seed.
+//!
+//! Two layers. [`raft`] runs the groups over storage alone, with many groups on each node's one
+//! store; the product's own Raft, log store, state machine and gRPC run, on a simulated network
+//! ([`net`]) and simulated disks ([`disk`]). [`full`] runs whole nodes.
+//!
+//! A seed only makes a [`schedule`]: an explicit list of faults, and the streams that the workload
+//! draws from. Runs are repeated and shrunk ([`shrink`]) from the schedule. What a run does is
+//! written to a [`trace`]; the same schedule gives the same trace, byte for byte, or nothing that is
+//! found here is worth anything: that is tested first.
+//!
+//! Never reads the machine's clock, never draws from its randomness, never starts a thread.
+
+pub mod batch;
+pub mod disk;
+pub mod full;
+pub mod ledger;
+pub mod net;
+pub mod raft;
+pub mod report;
+pub mod schedule;
+pub mod shrink;
+pub mod stage;
+pub mod trace;

@@ -1,0 +1,321 @@
+//! What goes wrong in a run, when, and to whom: explicit, so that a run can be repeated and shrunk.
+
+use hushlog_node::entropy::{Entropy, Stream};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Which simulation a schedule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// Groups over storage alone.
+    Raft,
+    /// Whole nodes.
+    Full,
+}
+
+impl Layer {
+    /// The layer's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Which simulation.
+    pub layer: Layer,
+    /// What workload, latencies and election timeouts are drawn from.
+    pub seed: u64,
+    /// Nodes, numbered from 1.
+    pub nodes: u64,
+    /// Groups that every node has.
+    pub groups: u16,
+    /// Length in simulated milliseconds; the last quarter has no faults.
+    pub millis: u64,
+    /// What goes wrong, by time.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// When, in simulated milliseconds.
+    pub at: u64,
+    /// When it is over; the same as `at` for what happens at once.
+    pub until: u64,
+    /// What.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What can go wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum Kind {
+    /// Nothing passes between two nodes.
+    Cut {
+        /// One.
+        a: u64,
+        /// The other.
+        b: u64,
+    },
+    /// Nothing passes from one node to another; the way back is open.
+    CutOneWay {
+        /// From here.
+        from: u64,
+        /// To there.
+        to: u64,
+    },
+    /// A node hears and reaches nobody.
+    Isolate {
+        /// The node.
+        node: u64,
+    },
+    /// A node reaches nobody, and hears everybody.
+    Mute {
+        /// The node.
+        node: u64,
+    },
+    /// A link that goes up and down.
+    Flap {
+        /// One end.
+        a: u64,
+        /// The other.
+        b: u64,
+        /// Time between two changes, in milliseconds.
+        every: u64,
+    },
+    /// Everything between two nodes is held back, then comes at once.
+    Hold {
+        /// One.
+        a: u64,
+        /// The other.
+        b: u64,
+    },
+    /// Messages between two nodes are lost; a lost one breaks its connection.
+    Loss {
+        /// One.
+        a: u64,
+        /// The other.
+        b: u64,
+        /// Of a thousand messages so many.
+        permille: u64,
+    },
+    /// Messages between two nodes take longer.
+    Delay {
+        /// One.
+        a: u64,
+        /// The other.
+        b: u64,
+        /// Milliseconds one way.
+        millis: u64,
+    },
+    /// A node loses its power and comes back at the end.
+    Crash {
+        /// The node.
+        node: u64,
+        /// Unsynced writes that had reached the disk by themselves; the next one is torn.
+        kept: usize,
+    },
+    /// Every node loses its power at once.
+    Blackout {
+        /// As for [`Kind::Crash`], at each.
+        kept: usize,
+    },
+    /// The next sync fails; the node is restarted at the end.
+    FailSync {
+        /// The node.
+        node: u64,
+        /// As for [`Kind::Crash`], at the restart.
+        kept: usize,
+    },
+    /// The next write fails; the node is restarted at the end.
+    FailWrite {
+        /// The node.
+        node: u64,
+    },
+    /// The disk takes little more; at the end it has room again and the node is restarted.
+    Full {
+        /// The node.
+        node: u64,
+        /// Bytes that still fit.
+        bytes: usize,
+    },
+    /// Every sync takes longer.
+    SlowDisk {
+        /// The node.
+        node: u64,
+        /// Milliseconds more.
+        millis: u64,
+    },
+    /// One bit of a stored log entry flips, then the node restarts. At most one node per run.
+    Flip {
+        /// The node.
+        node: u64,
+        /// Which of its groups.
+        group: u16,
+        /// So many entries before the end of its log.
+        back: u64,
+        /// Which bit, modulo the length.
+        bit: usize,
+    },
+    /// The leader of a group is asked to hand over.
+    Transfer {
+        /// The group.
+        group: u16,
+        /// To this node.
+        to: u64,
+    },
+    /// A node's wall clock is wrong.
+    Skew {
+        /// The node.
+        node: u64,
+        /// By so many milliseconds.
+        millis: i64,
+    },
+}
+
+/// A number below `n`.
+pub fn below(random: &mut Stream, n: u64) -> u64 {
+    random.next_u64() % n.max(1)
+}
+
+/// A number of `[from, to)`.
+pub fn between(random: &mut Stream, from: u64, to: u64) -> u64 {
+    from + below(random, to.saturating_sub(from))
+}
+
+impl Schedule {
+    /// The schedule of a seed.
+    pub fn generate(layer: Layer, seed: u64, millis: u64) -> Self {
+        let entropy = Entropy::seeded(seed);
+        let mut random = entropy.stream("faults");
+        let nodes = match layer {
+            Layer::Raft => 3 + 2 * below(&mut random, 2),
+            Layer::Full => 3,
+        };
+        let groups = match layer {
+            Layer::Raft => 2,
+            Layer::Full => 1,
+        };
+        let mut schedule = Self {
+            layer,
+            seed,
+            nodes,
+            groups,
+            millis,
+            faults: Vec::new(),
+        };
+        let calm = schedule.heal_at();
+        // Some time to elect and to store something worth losing.
+        let mut at = between(&mut random, 1_500, 4_000);
+        // One node per run may be damaged for good.
+        let mut damaged = None;
+        while at + 500 < calm {
+            let until = (at + length(&mut random)).min(calm);
+            if let Some(kind) = schedule.draw(&mut random, &mut damaged) {
+                schedule.faults.push(Fault { at, until, kind });
+            }
+            at += between(&mut random, 200, 2_600);
+        }
+        schedule
+    }
+
+    /// From here on nothing goes wrong any more.
+    pub fn heal_at(&self) -> u64 {
+        self.millis * 3 / 4
+    }
+
+    fn draw(&self, random: &mut Stream, damaged: &mut Option<u64>) -> Option<Kind> {
+        let node = 1 + below(random, self.nodes);
+        let other = 1 + (node + below(random, self.nodes - 1)) % self.nodes;
+        let (a, b) = (node.min(other), node.max(other));
+        let group = u16::try_from(below(random, self.groups.into())).unwrap_or(0);
+        let kept = usize::try_from(below(random, 4)).unwrap_or(0);
+        Some(match below(random, 100) {
+            0..8 => Kind::Cut { a, b },
+            8..15 => Kind::CutOneWay {
+                from: node,
+                to: other,
+            },
+            15..24 => Kind::Isolate { node },
+            24..29 => Kind::Mute { node },
+            29..33 => Kind::Flap {
+                a,
+                b,
+                every: between(random, 100, 1_500),
+            },
+            33..39 => Kind::Hold { a, b },
+            39..45 => Kind::Loss {
+                a,
+                b,
+                permille: between(random, 5, 100),
+            },
+            45..51 => Kind::Delay {
+                a,
+                b,
+                millis: between(random, 20, 400),
+            },
+            51..68 => Kind::Crash { node, kept },
+            68..72 => Kind::Blackout { kept },
+            72..77 => Kind::FailSync { node, kept },
+            77..79 => Kind::FailWrite { node },
+            79..83 => Kind::Full {
+                node,
+                bytes: usize::try_from(below(random, 20_000)).unwrap_or(0),
+            },
+            83..88 => Kind::SlowDisk {
+                node,
+                millis: between(random, 20, 800),
+            },
+            88..91 if self.layer == Layer::Raft => {
+                let node = *damaged.get_or_insert(node);
+                let bit = usize::try_from(below(random, 1 << 20)).unwrap_or(0);
+                Kind::Flip {
+                    node,
+                    group,
+                    back: below(random, 40),
+                    bit,
+                }
+            }
+            91..96 if self.layer == Layer::Raft => Kind::Transfer { group, to: node },
+            96.. => Kind::Skew {
+                node,
+                millis: i64::try_from(below(random, 7_200_000)).unwrap_or(0) - 3_600_000,
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// How long a fault lasts: mostly about an election, sometimes much longer.
+fn length(random: &mut Stream) -> u64 {
+    match below(random, 10) {
+        0..4 => between(random, 50, 1_000),
+        4..8 => between(random, 1_000, 5_000),
+        _ => between(random, 5_000, 15_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_one_schedule_and_it_comes_back_from_its_file() {
+        for seed in 0..50 {
+            let schedule = Schedule::generate(Layer::Raft, seed, 60_000);
+            assert_eq!(schedule, Schedule::generate(Layer::Raft, seed, 60_000));
+            let text = serde_json::to_string(&schedule).unwrap();
+            assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), schedule);
+            assert!(schedule.faults.len() >= 10);
+            let calm = schedule.heal_at();
+            assert!(schedule.faults.iter().all(|fault| fault.until <= calm));
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The loop of a run: faults by the clock, clients, one step of the network, the invariants.
+//!
+//! What the nodes are, and what is asked of them, is the layer's [`Scene`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hushlog_node::entropy::Entropy;
+use hushlog_raft::{Role, Status, inspect};
+use hushlog_record::GroupId;
+use hushlog_storage::store::{Space, Store};
+use parking_lot::Mutex;
+use turmoil::Sim;
+
+use super::disk::Disk;
+use super::ledger::Ledger;
+use super::net::{LATENCY, Links, TCP_CAPACITY, host};
+use super::report::{Stats, take_panics};
+use super::schedule::{Kind, Schedule};
+use super::trace::Trace;
+
+/// Length of a step: the network delivers, then every node runs for so long.
+const TICK: Duration = Duration::from_millis(5);
+/// No new requests in so much of the end, in milliseconds.
+const LAST: u64 = 5_000;
+/// More violations than this say nothing new.
+const VIOLATIONS_MAX: usize = 5;
+/// Start of the simulated wall clock, in milliseconds.
+pub const EPOCH: i64 = 1_800_000_000_000;
+
+/// What every layer has: nodes' disks and clocks, and what is remembered of a run.
+pub struct Base {
+    /// Where every stream of the run comes from.
+    pub entropy: Entropy,
+    /// What happened.
+    pub trace: Trace,
+    /// Raft's invariants.
+    pub ledger: Arc<Mutex<Ledger>>,
+    /// The disks, by node.
+    pub disks: BTreeMap<u64, Arc<Disk>>,
+    /// Number of nodes.
+    pub nodes: u64,
+    /// Milliseconds that every sync takes longer, by node.
+    pub slow: Mutex<BTreeMap<u64, u64>>,
+    /// Milliseconds that a node's wall clock is ahead.
+    pub skew: Mutex<BTreeMap<u64, i64>>,
+    /// Directions in which messages pass.
+    pub open: Mutex<BTreeSet<(u64, u64)>>,
+    /// Nodes whose disk was damaged for good.
+    pub damaged: Mutex<BTreeSet<u64>>,
+    /// Counts.
+    pub stats: Mutex<Stats>,
+    boots: Mutex<BTreeMap<u64, u64>>,
+}
+
+impl Base {
+    /// Empty disks and right clocks.
+    pub fn new(schedule: &Schedule, trace: &Trace) -> Self {
+        let ledger = Arc::new(Mutex::new(Ledger::new(trace.clone())));
+        let disks = (1..=schedule.nodes)
+            .map(|node| (node, Arc::new(Disk::new(node, Arc::clone(&ledger)))))
+            .collect();
+        Self {
+            entropy: Entropy::seeded(schedule.seed),
+            trace: trace.clone(),
+            ledger,
+            disks,
+            nodes: schedule.nodes,
+            slow: Mutex::default(),
+            skew: Mutex::default(),
+            open: Mutex::default(),
+            damaged: Mutex::default(),
+            stats: Mutex::default(),
+            boots: Mutex::default(),
+        }
+    }
+
+    /// Counts a start of a node.
+    pub fn boot(&self, node: u64) -> u64 {
+        let mut boots = self.boots.lock();
+        let boot = boots.entry(node).or_default();
+        *boot += 1;
+        self.trace.line(format_args!("n{node} starts ({boot})"));
+        *boot
+    }
+
+    /// The disk of a node.
+    pub fn disk(&self, node: u64) -> Arc<Disk> {
+        let disk = self.disks.get(&node).expect("every node has a disk");
+        Arc::clone(disk)
+    }
+
+    /// What a node's wall clock shows, in milliseconds.
+    pub fn wall(&self, node: u64) -> i64 {
+        let skew = self.skew.lock().get(&node).copied().unwrap_or(0);
+        EPOCH + i64::try_from(self.trace.millis()).unwrap_or(0) + skew
+    }
+}
+
+/// When something happens, and what still will.
+#[derive(Clone, Copy)]
+pub struct Now {
+    /// Simulated milliseconds.
+    pub millis: u64,
+    /// The faults are over: nobody gives up any more.
+    pub calm: bool,
+    /// From here on there are no new requests.
+    pub last: u64,
+}
+
+/// The nodes of a layer and their clients.
+pub trait Scene {
+    /// One step of what is asked of the nodes; gives what was violated.
+    fn tick(&mut self, now: Now) -> Vec<String>;
+
+    /// What every running node knows of its groups.
+    fn statuses(&self) -> Vec<(u64, Status)>;
+
+    /// A node has lost its power.
+    fn lost(&mut self, node: u64);
+
+    /// The number of a group that every node has.
+    fn group(&self, group: u16) -> Option<GroupId>;
+
+    /// Asks the leader of a group to hand over.
+    fn transfer(&self, group: u16, to: u64);
+
+    /// What does not hold although the faults have been over for a while.
+    fn at_the_end(&mut self) -> Vec<String>;
+}
+
+/// A simulated network on which hosts are still to be put.
+pub fn network(schedule: &Schedule) -> Sim<'static> {
+    turmoil::Builder::new()
+        .simulation_duration(Duration::from_millis(schedule.millis * 2))
+        .tick_duration(TICK)
+        .min_message_latency(LATENCY.0)
+        .max_message_latency(LATENCY.1)
+        .tcp_capacity(TCP_CAPACITY)
+        .epoch(SystemTime::UNIX_EPOCH)
+        .rng_seed(schedule.seed)
+        .build()
+}
+
+/// A run on its way.
+pub struct Stage<'a, S> {
+    schedule: &'a Schedule,
+    base: Arc<Base>,
+    scene: S,
+    sim: Sim<'static>,
+    links: Links,
+    /// Nodes without power, counted, since faults may overlap.
+    down: Vec<u32>,
+    /// Faults by number, from their start to their end.
+    started: Vec<bool>,
+    ended: Vec<bool>,
+    violations: Vec<String>,
+}
+
+impl<'a, S: Scene> Stage<'a, S> {
+    /// A run of `schedule`; the hosts are on `sim` already.
+    pub fn new(schedule: &'a Schedule, base: Arc<Base>, scene: S, sim: Sim<'static>) -> Self {
+        let links = Links::new(schedule.nodes);
+        *base.open.lock() = links.open();
+        let nodes = usize::try_from(schedule.nodes).unwrap_or(0) + 1;
+        Self {
+            schedule,
+            base,
+            scene,
+            sim,
+            links,
+            down: vec![0; nodes],
+            started: vec![false; schedule.faults.len()],
+            ended: vec![false; schedule.faults.len()],
+            violations: Vec::new(),
+        }
+    }
+
+    /// Runs to the end; gives counts and what was violated.
+    pub fn run(mut self) -> (Stats, Vec<String>) {
+        let mut now = 0;
+        while now < self.schedule.millis && self.violations.len() < VIOLATIONS_MAX {
+            self.base.trace.set_time(now);
+            self.faults(now);
+            self.violations.extend(self.scene.tick(Now {
+                millis: now,
+                calm: now >= self.schedule.heal_at(),
+                last: self.schedule.millis.saturating_sub(LAST),
+            }));
+            if let Err(error) = self.sim.step() {
+                self.violations.push(format!("a node ended: {error}"));
+            }
+            now = u64::try_from(self.sim.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.invariants();
+        }
+        if self.violations.is_empty() {
+            self.violations = self.scene.at_the_end();
+        }
+        let mut stats = *self.base.stats.lock();
+        let ledger = self.base.ledger.lock();
+        stats.millis = now;
+        stats.elections = ledger.elections() as u64;
+        stats.commits = ledger.commits() as u64;
+        drop(ledger);
+        (stats, self.violations)
+    }
+
+    fn invariants(&mut self) {
+        let mut ledger = self.base.ledger.lock();
+        for (node, status) in self.scene.statuses() {
+            if status.role != Role::Stopped {
+                ledger.on_status(node, &status, &self.base.disks);
+            }
+        }
+        self.violations.extend(ledger.take_violations());
+        let panics = take_panics();
+        self.violations
+            .extend(panics.into_iter().map(|panic| format!("panic: {panic}")));
+    }
+
+    fn faults(&mut self, now: u64) {
+        let schedule = self.schedule;
+        for (number, fault) in schedule.faults.iter().enumerate() {
+            let (started, ended) = (self.started.get(number), self.ended.get(number));
+            let (started, ended) = (started == Some(&true), ended == Some(&true));
+            if !started && now >= fault.at {
+                self.base.trace.line(format_args!("fault {:?}", fault.kind));
+                self.base.stats.lock().faults += 1;
+                mark(&mut self.started, number);
+                self.start(&fault.kind);
+            }
+            if started && !ended && now < fault.until {
+                self.go_on(&fault.kind, now, fault.at);
+            }
+            if started && !ended && now >= fault.until {
+                self.base.trace.line(format_args!("over {:?}", fault.kind));
+                mark(&mut self.ended, number);
+                self.end(&fault.kind, now, fault.at);
+            }
+        }
+    }
+
+    fn start(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Crash { node, kept } => self.crash(*node, *kept),
+            Kind::Blackout { kept } => {
+                for node in 1..=self.schedule.nodes {
+                    self.crash(node, *kept);
+                }
+            }
+            Kind::FailSync { node, .. } => self.base.disk(*node).mem().fail_next_sync("injected"),
+            Kind::FailWrite { node } => self.base.disk(*node).mem().fail_next_write("injected"),
+            Kind::Full { node, bytes } => self.base.disk(*node).mem().set_space_left(Some(*bytes)),
+            Kind::SlowDisk { node, millis } => {
+                self.slow(*node, i64::try_from(*millis).unwrap_or(0))
+            }
+            Kind::Flip {
+                node,
+                group,
+                back,
+                bit,
+            } => self.flip(*node, *group, *back, *bit),
+            Kind::Transfer { group, to } => self.scene.transfer(*group, *to),
+            Kind::Skew { node, millis } => self.skew(*node, *millis),
+            network => self.network(network, true),
+        }
+    }
+
+    fn end(&mut self, kind: &Kind, now: u64, at: u64) {
+        match kind {
+            Kind::Crash { node, .. } | Kind::Flip { node, .. } => self.boot(*node),
+            Kind::Blackout { .. } => {
+                for node in 1..=self.schedule.nodes {
+                    self.boot(node);
+                }
+            }
+            Kind::FailSync { node, kept } => self.restart(*node, *kept),
+            Kind::FailWrite { node } => self.restart(*node, 0),
+            Kind::Full { node, .. } => {
+                self.base.disk(*node).mem().set_space_left(None);
+                self.restart(*node, 0);
+            }
+            Kind::SlowDisk { node, millis } => {
+                self.slow(*node, -i64::try_from(*millis).unwrap_or(0));
+            }
+            Kind::Transfer { .. } => {}
+            Kind::Skew { node, millis } => self.skew(*node, -millis),
+            Kind::Flap { a, b, every } => {
+                if flap_is_down(now.saturating_sub(5), at, *every) {
+                    self.cut_both(*a, *b, false);
+                }
+            }
+            network => self.network(network, false),
+        }
+    }
+
+    /// What changes while a fault lasts.
+    fn go_on(&mut self, kind: &Kind, now: u64, at: u64) {
+        if let Kind::Flap { a, b, every } = kind {
+            let before = flap_is_down(now.saturating_sub(5), at, *every);
+            let down = flap_is_down(now, at, *every);
+            if down != before {
+                self.cut_both(*a, *b, down);
+            }
+        }
+    }
+
+    fn network(&mut self, kind: &Kind, on: bool) {
+        let (links, sim) = (&mut self.links, &mut self.sim);
+        match kind {
+            Kind::Cut { a, b } => {
+                links.cut(sim, *a, *b, on);
+                links.cut(sim, *b, *a, on);
+            }
+            // It begins with the link down.
+            Kind::Flap { a, b, .. } => {
+                links.cut(sim, *a, *b, on);
+                links.cut(sim, *b, *a, on);
+            }
+            Kind::CutOneWay { from, to } => links.cut(sim, *from, *to, on),
+            Kind::Isolate { node } => links.isolate(sim, *node, true, on),
+            Kind::Mute { node } => links.isolate(sim, *node, false, on),
+            Kind::Hold { a, b } => links.hold(sim, *a, *b, on),
+            Kind::Loss { a, b, permille } => links.lose(sim, *a, *b, *permille, on),
+            Kind::Delay { a, b, millis } => links.delay(sim, *a, *b, *millis, on),
+            other => unreachable!("{other:?} is none of the network"),
+        }
+        *self.base.open.lock() = self.links.open();
+    }
+
+    fn cut_both(&mut self, a: u64, b: u64, on: bool) {
+        self.network(&Kind::Cut { a, b }, on);
+    }
+
+    fn crash(&mut self, node: u64, kept: usize) {
+        let Some(down) = usize::try_from(node)
+            .ok()
+            .and_then(|node| self.down.get_mut(node))
+        else {
+            return;
+        };
+        *down += 1;
+        if *down == 1 {
+            self.power_off(node, kept);
+        }
+    }
+
+    fn power_off(&mut self, node: u64, kept: usize) {
+        self.base.trace.line(format_args!("n{node} loses power"));
+        self.sim.crash(host(node));
+        self.scene.lost(node);
+        self.base.disk(node).crash(kept);
+    }
+
+    fn boot(&mut self, node: u64) {
+        let Some(down) = usize::try_from(node)
+            .ok()
+            .and_then(|node| self.down.get_mut(node))
+        else {
+            return;
+        };
+        *down = down.saturating_sub(1);
+        if *down == 0 {
+            self.sim.bounce(host(node));
+        }
+    }
+
+    /// Off and on at once; without power already, its disk just has no faults any more.
+    fn restart(&mut self, node: u64, kept: usize) {
+        let down = usize::try_from(node)
+            .ok()
+            .and_then(|node| self.down.get(node));
+        if down == Some(&0) {
+            self.power_off(node, kept);
+            self.sim.bounce(host(node));
+        } else {
+            self.base.disk(node).crash(0);
+        }
+    }
+
+    fn slow(&self, node: u64, millis: i64) {
+        let mut slow = self.base.slow.lock();
+        let slow = slow.entry(node).or_default();
+        *slow = slow.saturating_add_signed(millis);
+    }
+
+    fn skew(&self, node: u64, millis: i64) {
+        *self.base.skew.lock().entry(node).or_default() += millis;
+    }
+
+    fn flip(&mut self, node: u64, group: u16, back: u64, bit: usize) {
+        let disk = self.base.disk(node);
+        if let Some(number) = self.scene.group(group) {
+            let end = inspect::entry_key(number + 1, 0);
+            let last = disk
+                .mem()
+                .last(Space::Log, &inspect::entry_key(number, 0), &end)
+                .ok()
+                .flatten();
+            if let Some((_, last)) = last.and_then(|(key, _)| inspect::position_of(&key)) {
+                let key = inspect::entry_key(number, last.saturating_sub(back));
+                if disk.mem().flip_bit(Space::Log, &key, bit) {
+                    self.base.trace.line(format_args!(
+                        "n{node} g{number} bit {bit} of {} flips",
+                        last.saturating_sub(back)
+                    ));
+                    self.base.ledger.lock().damage(node);
+                    self.base.damaged.lock().insert(node);
+                }
+            }
+        }
+        self.crash(node, 0);
+    }
+}
+
+fn mark(flags: &mut [bool], number: usize) {
+    if let Some(flag) = flags.get_mut(number) {
+        *flag = true;
+    }
+}
+
+fn flap_is_down(now: u64, at: u64, every: u64) -> bool {
+    (now.saturating_sub(at) / every.max(5)).is_multiple_of(2)
+}

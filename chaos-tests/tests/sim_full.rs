@@ -1,0 +1,27 @@
+//! Whole nodes, simulated: first that runs repeat themselves, then many seeds.
+
+use std::path::Path;
+
+use hushlog_chaos_tests::sim::batch::{meta, seeds};
+use hushlog_chaos_tests::sim::schedule::Layer;
+
+/// In a few minutes of two cores.
+const SEEDS: u64 = 80;
+
+#[test]
+fn runs_repeat_themselves_and_keep_every_promise() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = Path::new(env!("CARGO_BIN_EXE_sim"));
+    if let Err(error) = meta(Layer::Full, &[1, 2, 3], program, folder) {
+        panic!("{error:#}");
+    }
+    match seeds(Layer::Full, SEEDS, folder) {
+        Ok(summary) => say(&summary),
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "how much was proved is worth a line")]
+fn say(summary: &str) {
+    println!("{summary}");
+}
