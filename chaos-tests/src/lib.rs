@@ -9,4 +9,5 @@ pub mod corpus;
 pub mod leaks;
 pub mod main_job;
 pub mod oracle;
+pub mod real;
 pub mod sim;

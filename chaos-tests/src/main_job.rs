@@ -255,7 +255,8 @@ impl Sender {
     }
 }
 
-struct Check<'a> {
+/// Answers of a cluster, held against the oracle.
+pub(crate) struct Check<'a> {
     client: Client,
     nodes: Vec<String>,
     plan: &'a Run,
@@ -263,11 +264,15 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(cluster: &Cluster, plan: &'a Run) -> Self {
-        let nodes = cluster
-            .nodes()
-            .iter()
-            .map(|node| format!("http://{}", node.http))
-            .collect();
+        let nodes = cluster.nodes().iter();
+        Self::of(
+            nodes.map(|node| format!("http://{}", node.http)).collect(),
+            plan,
+        )
+    }
+
+    /// Asks the nodes with these base URLs.
+    pub(crate) fn of(nodes: Vec<String>, plan: &'a Run) -> Self {
         Self {
             client: Client::new(CALL_DEADLINE),
             nodes,
@@ -356,15 +361,24 @@ impl<'a> Check<'a> {
         ids: &[(u64, String)],
         say: &(dyn Fn(String) + Sync),
     ) -> Result<()> {
+        self.samples(ids, SAMPLES).await?;
+        say(format!(
+            "{} random records found by id and by token",
+            SAMPLES.min(ids.len())
+        ));
+        Ok(())
+    }
+
+    /// Up to `count` random records are found by id and by token.
+    pub(crate) async fn samples(&self, ids: &[(u64, String)], count: usize) -> Result<()> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.plan.seed);
-        let count = SAMPLES.min(ids.len());
+        let count = count.min(ids.len());
         let samples: Vec<&(u64, String)> = (0..count)
             .map(|_| &ids[rng.random_range(0..ids.len())])
             .collect();
         let share = samples.len().div_ceil(SAMPLING_CLIENTS).max(1);
         let clients = samples.chunks(share).map(|samples| self.look_up(samples));
         futures_util::future::try_join_all(clients).await?;
-        say(format!("{count} random records found by id and by token"));
         Ok(())
     }
 
@@ -395,7 +409,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    async fn totals(&self, oracle: &Oracle) -> Result<()> {
+    pub(crate) async fn totals(&self, oracle: &Oracle) -> Result<()> {
         let body = json!({"limit": 0, "aggregations": {
             "services": {"terms": {"field": "service_name", "size": SERVICES + 1},
                 "aggregations": {"levels": {"terms": {"field": "level", "size": 10}}}},
@@ -435,7 +449,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    async fn top_k(&self, oracle: &Oracle) -> Result<()> {
+    pub(crate) async fn top_k(&self, oracle: &Oracle) -> Result<()> {
         let truth = oracle.top();
         for node in &self.nodes {
             let url = format!("{node}/api/v1/exceptions/top-k?k=1000&window=24h");
@@ -473,7 +487,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    async fn planted_data_is_in_no_answer(&self) -> Result<()> {
+    pub(crate) async fn planted_data_is_in_no_answer(&self) -> Result<()> {
         let index = (0..self.plan.records)
             .find(|i| self.plan.plants_pii(*i))
             .unwrap_or(0);

@@ -1,0 +1,131 @@
+//! Real faults on real processes, by name: lists, runs, replays.
+//!
+//! Needs root; everything that it makes is named after its process and taken away again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use hushlog_chaos_tests::cluster::binary;
+use hushlog_chaos_tests::real::catalog::{self, Scenario};
+use hushlog_chaos_tests::real::ground::{self, Permission};
+use hushlog_chaos_tests::real::nemesis::Schedule;
+use hushlog_chaos_tests::real::report::Report;
+use hushlog_chaos_tests::real::scenario;
+
+const USAGE: &str = "\
+chaos list                     the scenarios, and the rows of the fault matrix that each covers
+chaos run NAME… [--seed N]     some of them; `all` for every one, `ci` for those of a test run
+chaos show NAME [--seed N]     the schedule of one, as the file that `replay` takes
+chaos replay FILE              a schedule from a file
+chaos sweep                    takes away what killed runs left";
+
+#[expect(clippy::print_stdout, reason = "this is what a person watches")]
+fn say(line: String) {
+    println!("{line}");
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let seed = seed(&mut words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["list"] => {
+            catalog::ALL
+                .iter()
+                .for_each(|scenario| say(entry(scenario)));
+            Ok(())
+        }
+        ["run", ref names @ ..] if !names.is_empty() => run(names, seed).await,
+        ["show", name] => {
+            let schedule = find(name)?.schedule(seed);
+            say(serde_json::to_string_pretty(&schedule)?);
+            Ok(())
+        }
+        ["replay", file] => {
+            let text = std::fs::read(Path::new(file)).context("cannot read the schedule")?;
+            let schedule: Schedule = serde_json::from_slice(&text)?;
+            finish(&[one(&schedule).await?])
+        }
+        ["sweep"] => ground::sweep(),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn entry(scenario: &Scenario) -> String {
+    let rows: Vec<String> = scenario.rows.iter().map(u8::to_string).collect();
+    let rows = rows.join(" ");
+    let when = if scenario.in_ci {
+        "every test run"
+    } else {
+        "make chaos"
+    };
+    let but = scenario
+        .not_yet
+        .map(|reason| format!("  NOT YET: {reason}"));
+    format!(
+        "{:16} rows {rows:12} {when}{}",
+        scenario.name,
+        but.unwrap_or_default()
+    )
+}
+
+/// Takes `--seed N` out of the words.
+fn seed(words: &mut Vec<String>) -> Result<u64> {
+    let Some(at) = words.iter().position(|word| word == "--seed") else {
+        return Ok(1);
+    };
+    ensure!(at + 1 < words.len(), "--seed needs a number");
+    words.remove(at);
+    words.remove(at).parse().context("--seed needs a number")
+}
+
+fn find(name: &str) -> Result<&'static Scenario> {
+    catalog::find(name).with_context(|| format!("there is no scenario `{name}`; see `chaos list`"))
+}
+
+async fn run(names: &[&str], seed: u64) -> Result<()> {
+    let chosen: Vec<&Scenario> = match names {
+        ["all"] => catalog::ALL.iter().collect(),
+        ["ci"] => catalog::ALL
+            .iter()
+            .filter(|s| s.in_ci && s.not_yet.is_none())
+            .collect(),
+        names => names.iter().map(|name| find(name)).collect::<Result<_>>()?,
+    };
+    let mut reports = Vec::new();
+    for scenario in chosen {
+        reports.push(one(&scenario.schedule(seed)).await?);
+    }
+    finish(&reports)
+}
+
+async fn one(schedule: &Schedule) -> Result<Report> {
+    if let Permission::Missing(what) = ground::permission()? {
+        bail!("real faults cannot be made here: {what}");
+    }
+    let binary: PathBuf = binary()?;
+    scenario::run(binary, schedule, &say).await
+}
+
+fn finish(reports: &[Report]) -> Result<()> {
+    say(String::new());
+    for report in reports {
+        say(report.line());
+        report
+            .broken
+            .iter()
+            .for_each(|broken| say(format!("  BROKEN {broken}")));
+    }
+    let faults: u64 = reports.iter().map(|report| report.faults.total()).sum();
+    let broken = reports
+        .iter()
+        .filter(|report| !report.broken.is_empty())
+        .count();
+    say(format!(
+        "{} scenarios, {faults} faults, {broken} broken",
+        reports.len()
+    ));
+    ensure!(broken == 0, "promises were broken");
+    Ok(())
+}

@@ -1,0 +1,143 @@
+// Lies between a node and its libc: fails, delays or stalls syncs, fails reads, moves the wall clock.
+//
+// Steered by one page of shared memory, a file named by CHAOS_PAGE; the layout is that of shim.rs.
+// Counts what it did, so that a scenario can tell an injected fault from one that never happened.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+struct page {
+    volatile int64_t clock_nanos;
+    volatile int64_t sync_fails; // how many syncs fail from now on; -1: all
+    volatile int64_t sync_millis;
+    volatile int64_t sync_stuck;
+    volatile int64_t read_fails; // reads below a folder `segments` fail
+    volatile int64_t syncs;
+    volatile int64_t syncs_failed;
+    volatile int64_t syncs_delayed;
+    volatile int64_t reads_failed;
+    volatile int64_t failed_then_ok; // syncs of a file that succeeded after one of the same file failed
+};
+
+static struct page none;
+static struct page *page = &none;
+static volatile char failed_file[4096]; // by descriptor: a sync of it has failed
+
+__attribute__((constructor)) static void open_page(void) {
+    const char *path = getenv("CHAOS_PAGE");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    void *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped != MAP_FAILED) page = mapped;
+    close(fd);
+}
+
+static void count(volatile int64_t *counter) { __sync_fetch_and_add(counter, 1); }
+
+static void pause_millis(int64_t millis) {
+    struct timespec left = {millis / 1000, millis % 1000 * 1000000};
+    while (syscall(SYS_nanosleep, &left, &left) == -1 && errno == EINTR) {}
+}
+
+static int sync_fails(void) {
+    int64_t left = page->sync_fails;
+    while (left > 0) {
+        if (__sync_bool_compare_and_swap(&page->sync_fails, left, left - 1)) return 1;
+        left = page->sync_fails;
+    }
+    return left < 0;
+}
+
+static int sync_file(long call, int fd) {
+    count(&page->syncs);
+    if (page->sync_millis > 0) {
+        count(&page->syncs_delayed);
+        pause_millis(page->sync_millis);
+    }
+    if (page->sync_stuck) count(&page->syncs_delayed);
+    while (page->sync_stuck) pause_millis(20);
+    if (sync_fails()) {
+        count(&page->syncs_failed);
+        if (fd >= 0 && fd < (int)sizeof failed_file) failed_file[fd] = 1;
+        errno = EIO;
+        return -1;
+    }
+    int result = (int)syscall(call, fd);
+    if (result == 0 && fd >= 0 && fd < (int)sizeof failed_file && failed_file[fd]) {
+        count(&page->failed_then_ok);
+    }
+    return result;
+}
+
+int fsync(int fd) { return sync_file(SYS_fsync, fd); }
+int fdatasync(int fd) { return sync_file(SYS_fdatasync, fd); }
+
+int close(int fd) {
+    if (fd >= 0 && fd < (int)sizeof failed_file) failed_file[fd] = 0;
+    return (int)syscall(SYS_close, fd);
+}
+
+static int read_fails(int fd) {
+    if (!page->read_fails) return 0;
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length <= 0) return 0;
+    path[length] = 0;
+    if (!strstr(path, "/segments/")) return 0;
+    count(&page->reads_failed);
+    errno = EIO;
+    return 1;
+}
+
+ssize_t pread64(int fd, void *buffer, size_t bytes, off64_t offset) {
+    return read_fails(fd) ? -1 : syscall(SYS_pread64, fd, buffer, bytes, offset);
+}
+ssize_t pread(int fd, void *buffer, size_t bytes, off_t offset) {
+    return pread64(fd, buffer, bytes, offset);
+}
+ssize_t read(int fd, void *buffer, size_t bytes) {
+    return read_fails(fd) ? -1 : syscall(SYS_read, fd, buffer, bytes);
+}
+
+static void move_clock(struct timespec *time) {
+    int64_t nanos = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + page->clock_nanos;
+    time->tv_sec = nanos / 1000000000;
+    time->tv_nsec = nanos % 1000000000;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real ? real(clock, time) : (int)syscall(SYS_clock_gettime, clock, time);
+    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        move_clock(time);
+    }
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict value, void *restrict zone) {
+    struct timespec now;
+    (void)zone;
+    if (clock_gettime(CLOCK_REALTIME, &now)) return -1;
+    value->tv_sec = now.tv_sec;
+    value->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *out) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (out) *out = now.tv_sec;
+    return now.tv_sec;
+}

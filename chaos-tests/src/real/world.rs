@@ -1,0 +1,284 @@
+//! A cluster whose ground we own: network, file systems, processes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::disk::Disk;
+use super::ground::Ground;
+use super::process::{NodeProcess, Plan};
+use super::shim::{Page, Shim};
+use super::topo::Topo;
+use crate::client::Client;
+
+const HTTP: u16 = 7_700;
+const GRPC: u16 = 4_317;
+const POLL: Duration = Duration::from_millis(50);
+const CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a node may take from its start until it takes traffic, on a busy machine.
+pub const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a node may take to end after SIGTERM.
+const END_WITHIN: Duration = Duration::from_secs(30);
+/// Small cuts, so that a short run has segments; frequent enough that nodes that were away miss some.
+const SETTINGS: [(&str, &str); 2] = [("HUSHLOG_CUT_BYTES", "128KiB"), ("HUSHLOG_CUT_AGE", "5s")];
+
+/// One node and what it stands on.
+pub struct Node {
+    /// Its file system.
+    pub disk: Disk,
+    /// What steers its shim.
+    pub page: Page,
+    /// How it is started.
+    pub plan: Plan,
+    /// Its process, if it was started and not ended by us.
+    pub process: Option<NodeProcess>,
+    /// It is not to come back: wiped, damaged or refused.
+    pub out: bool,
+}
+
+/// Nodes, network, ground. Dropping it ends and removes all of it.
+pub struct World {
+    /// The nodes, in order of their ids.
+    pub nodes: Vec<Node>,
+    /// The network.
+    pub topo: Topo,
+    /// Compiled helpers.
+    pub shim: Shim,
+    client: Client,
+    /// Last, so that everything above is closed before it is taken away.
+    pub ground: Ground,
+}
+
+/// Size and settings of a world.
+pub struct Size<'a> {
+    /// Nodes.
+    pub nodes: usize,
+    /// MiB of each file system.
+    pub disk_mib: u32,
+    /// Settings by variable.
+    pub settings: &'a [(String, String)],
+}
+
+impl World {
+    /// Makes the ground and starts all nodes; returns when they take traffic.
+    pub async fn start(binary: PathBuf, size: &Size<'_>) -> Result<Self> {
+        let ground = Ground::new()?;
+        let topo = Topo::create(&ground, size.nodes)?;
+        let shim = Shim::build(ground.folder())?;
+        let peers: Vec<String> = (0..size.nodes)
+            .map(|node| format!("{}={}:{GRPC}", node + 1, topo.address(node)))
+            .collect();
+        let mut nodes = Vec::new();
+        for index in 0..size.nodes {
+            let disk = Disk::create(&ground, index + 1, size.disk_mib)?;
+            let page = Page::create(ground.folder().join(format!("page-{}", index + 1)))?;
+            let address = topo.address(index);
+            let flags = [
+                ("--http", format!("{address}:{HTTP}")),
+                ("--grpc", format!("{address}:{GRPC}")),
+                ("--node-id", (index + 1).to_string()),
+                ("--cluster-peers", peers.join(",")),
+            ];
+            let own = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let plan = Plan {
+                inside: topo.inside(index)?,
+                binary: binary.clone(),
+                preload: shim.library().to_path_buf(),
+                page: page.path().to_path_buf(),
+                flags: flags
+                    .into_iter()
+                    .flat_map(|(flag, value)| [flag.to_owned(), value])
+                    .collect(),
+                variables: own
+                    .into_iter()
+                    .chain(size.settings.iter().cloned())
+                    .collect(),
+                // Beside the file systems: a node's log must not fill its disk, and is searched too.
+                log: ground
+                    .folder()
+                    .join("nodes")
+                    .join(format!("node-{}.log", index + 1)),
+            };
+            nodes.push(Node {
+                disk,
+                page,
+                plan,
+                process: None,
+                out: false,
+            });
+        }
+        let mut world = Self {
+            nodes,
+            topo,
+            shim,
+            client: Client::new(CALL_DEADLINE),
+            ground,
+        };
+        for index in 0..world.nodes.len() {
+            world.start_node(index)?;
+        }
+        for index in 0..world.nodes.len() {
+            world.wait_ready(index, READY_WITHIN).await?;
+        }
+        Ok(world)
+    }
+
+    /// Base URL of a node's HTTP interface.
+    pub fn url(&self, index: usize) -> String {
+        format!("http://{}:{HTTP}", self.topo.address(index))
+    }
+
+    /// Base URLs of all nodes.
+    pub fn urls(&self) -> Vec<String> {
+        (0..self.nodes.len()).map(|index| self.url(index)).collect()
+    }
+
+    fn node(&mut self, index: usize) -> Result<&mut Node> {
+        self.nodes.get_mut(index).context("no such node")
+    }
+
+    /// The running process of a node.
+    pub fn process(&mut self, index: usize) -> Result<&mut NodeProcess> {
+        let process = self.node(index)?.process.as_mut();
+        process.with_context(|| format!("node {} does not run", index + 1))
+    }
+
+    /// Starts a node on its own data.
+    pub fn start_node(&mut self, index: usize) -> Result<()> {
+        let data = self.node(index)?.disk.data();
+        self.start_node_on(index, &data)
+    }
+
+    /// Starts a node on a folder, which may be another's.
+    pub fn start_node_on(&mut self, index: usize, data: &std::path::Path) -> Result<()> {
+        let node = self.nodes.get_mut(index).context("no such node")?;
+        let process = NodeProcess::start(&node.plan, data, &self.ground)?;
+        node.process = Some(process);
+        Ok(())
+    }
+
+    /// `kill -9` of a node; nothing if it does not run.
+    pub fn kill(&mut self, index: usize) -> Result<()> {
+        match self.node(index)?.process.take() {
+            Some(mut process) => process.kill(),
+            None => Ok(()),
+        }
+    }
+
+    /// Cuts the power of these nodes at one moment, and mounts their disks again: what was not synced
+    /// is gone.
+    pub fn cut_power(&mut self, indexes: &[usize]) -> Result<()> {
+        // Stopped first, so that nobody can react to a disk that is gone: power fails for all at once.
+        for index in indexes {
+            if let Some(process) = &mut self.node(*index)?.process {
+                process.freeze()?;
+            }
+        }
+        let mounts: Vec<PathBuf> = indexes
+            .iter()
+            .map(|index| Ok(self.node(*index)?.disk.mount().to_path_buf()))
+            .collect::<Result<_>>()?;
+        let mounts: Vec<_> = mounts.iter().map(PathBuf::as_path).collect();
+        self.shim.cut_power(&mounts)?;
+        for index in indexes {
+            self.kill(*index)?;
+            self.node(*index)?.disk.reboot()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a node takes traffic.
+    pub async fn wait_ready(&mut self, index: usize, within: Duration) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let reason = match self.readiness(index).await {
+                Some((200, _)) => return Ok(()),
+                Some((status, body)) => format!("{status} {body}"),
+                None => "no answer".into(),
+            };
+            let process = self.process(index)?;
+            if let Some(status) = process.ended() {
+                bail!(
+                    "node {} ended ({status}): {}",
+                    index + 1,
+                    process.log_tail()
+                );
+            }
+            if started.elapsed() > within {
+                bail!("node {} is not ready after {within:?}: {reason}", index + 1);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// What a node says to `/readyz`.
+    pub async fn readiness(&self, index: usize) -> Option<(u16, String)> {
+        let url = format!("{}/readyz", self.url(index));
+        let reply = self.client.get(&url).await.ok()?;
+        let body = String::from_utf8_lossy(&reply.body).into_owned();
+        Some((reply.status.as_u16(), body))
+    }
+
+    /// A node's view of the cluster.
+    pub async fn view(&self, index: usize) -> Option<Value> {
+        let url = format!("{}/api/v1/cluster", self.url(index));
+        self.client.get(&url).await.ok()?.json().ok()
+    }
+
+    /// How many open shards each node leads, as `asked` sees it.
+    pub async fn leads(&self, asked: usize) -> Option<BTreeMap<usize, usize>> {
+        let view = self.view(asked).await?;
+        let mut leads = BTreeMap::new();
+        for shard in view["shards"].as_array()? {
+            if let Some(leader) = shard["leader"]
+                .as_u64()
+                .and_then(|id| usize::try_from(id).ok())
+            {
+                *leads.entry(leader - 1).or_default() += 1;
+            }
+        }
+        let meta = view["meta"]["leader"].as_u64();
+        if let Some(leader) = meta.and_then(|id| usize::try_from(id).ok()) {
+            *leads.entry(leader - 1).or_default() += 1;
+        }
+        Some(leads)
+    }
+
+    /// How far each shard of a node goes: (appended, committed), by name.
+    pub async fn positions(&self, index: usize) -> Option<BTreeMap<String, (u64, u64)>> {
+        let view = self.view(index).await?;
+        let shards = view["shards"].as_array()?;
+        let positions = shards.iter().filter_map(|shard| {
+            let at = &shard["positions"];
+            let name = shard["shard"].as_str()?.to_owned();
+            Some((
+                name,
+                (at["appended_to"].as_u64()?, at["committed_to"].as_u64()?),
+            ))
+        });
+        Some(positions.collect())
+    }
+
+    /// Ends all nodes in order; gives the numbers of those that did not end in time.
+    pub fn stop(&mut self) -> Result<Vec<usize>> {
+        let mut late = Vec::new();
+        for node in &mut self.nodes {
+            if let Some(process) = &mut node.process {
+                process.terminate()?;
+            }
+        }
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            if let Some(mut process) = node.process.take()
+                && process.wait(END_WITHIN).is_none()
+            {
+                late.push(index + 1);
+                process.kill()?;
+            }
+        }
+        Ok(late)
+    }
+}
