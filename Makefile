@@ -7,8 +7,10 @@ HUSHLOG := target/release/hushlog
 # Cargo's own runner does.
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
+CHAOS = cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin chaos --
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo bench test chaos-sim verify fix clean-cache
+.PHONY: help setup build run demo demo-power bench test chaos chaos-sim soak verify fix clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +28,9 @@ run: build ## serve one node here, data in ./hushlog-data
 demo: build ## three nodes, a million lines, one node killed on the way, every answer checked
 	cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin demo -- $(ARGS)
 
+demo-power: build ## cut the power of a live cluster's nodes, show that what was acknowledged is whole (root)
+	$(CHAOS) demo-power $(ARGS)
+
 bench: build ## measure ingest and queries of one node here (NODES=3: of three)
 	@scripts/bench.sh $(ARGS)
 
@@ -37,6 +42,12 @@ test: setup ## run all tests
 
 chaos-sim: setup ## simulate clusters under faults (SEEDS=1000 for more of them)
 	$(if $(SEEDS),HUSHLOG_SIM_SEEDS=$(SEEDS)) cargo $(TEST) -p hushlog-chaos-tests $(LOCKED) --test sim_raft --test sim_full $(ARGS)
+
+chaos: build ## every scenario of real faults (root); ARGS='kill power-all --seed 7' for some
+	$(CHAOS) run $(or $(ARGS),all)
+
+soak: build ## a random mix of all faults under load (root); ARGS='--minutes 60 --seed 7'
+	$(CHAOS) soak $(ARGS)
 
 verify: setup ## check formatting, lints and structure; writes nothing to the tree
 	cargo fmt --all --check

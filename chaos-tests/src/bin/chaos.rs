@@ -3,6 +3,7 @@
 //! Needs root; everything that it makes is named after its process and taken away again.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use hushlog_chaos_tests::cluster::binary;
@@ -17,6 +18,8 @@ chaos list                     the scenarios, and the rows of the fault matrix t
 chaos run NAME… [--seed N]     some of them; `all` for every one, `ci` for those of a test run
 chaos show NAME [--seed N]     the schedule of one, as the file that `replay` takes
 chaos replay FILE              a schedule from a file
+chaos soak [--minutes N]       a random mix of all faults under load
+chaos demo-power               the power of a live cluster fails; what was acknowledged is whole
 chaos sweep                    takes away what killed runs left";
 
 #[expect(clippy::print_stdout, reason = "this is what a person watches")]
@@ -24,10 +27,22 @@ fn say(line: String) {
     println!("{line}");
 }
 
+#[expect(clippy::print_stderr, reason = "this is what a person watches")]
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match act().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn act() -> Result<()> {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let seed = seed(&mut words)?;
+    let seed = number("--seed", &mut words)?.unwrap_or(1);
+    let minutes = number("--minutes", &mut words)?.unwrap_or(10);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["list"] => {
@@ -47,6 +62,8 @@ async fn main() -> Result<()> {
             let schedule: Schedule = serde_json::from_slice(&text)?;
             finish(&[one(&schedule).await?])
         }
+        ["soak"] => finish(&[one(&catalog::soak(seed, minutes)).await?]),
+        ["demo-power"] => demo_power(seed).await,
         ["sweep"] => ground::sweep(),
         _ => bail!("{USAGE}"),
     }
@@ -70,14 +87,17 @@ fn entry(scenario: &Scenario) -> String {
     )
 }
 
-/// Takes `--seed N` out of the words.
-fn seed(words: &mut Vec<String>) -> Result<u64> {
-    let Some(at) = words.iter().position(|word| word == "--seed") else {
-        return Ok(1);
+/// Takes a flag and its number out of the words.
+fn number(flag: &str, words: &mut Vec<String>) -> Result<Option<u64>> {
+    let Some(at) = words.iter().position(|word| word == flag) else {
+        return Ok(None);
     };
-    ensure!(at + 1 < words.len(), "--seed needs a number");
+    ensure!(at + 1 < words.len(), "{flag} needs a number");
     words.remove(at);
-    words.remove(at).parse().context("--seed needs a number")
+    let number = words.remove(at).parse();
+    number
+        .map(Some)
+        .with_context(|| format!("{flag} needs a number"))
 }
 
 fn find(name: &str) -> Result<&'static Scenario> {
@@ -94,10 +114,40 @@ async fn run(names: &[&str], seed: u64) -> Result<()> {
         names => names.iter().map(|name| find(name)).collect::<Result<_>>()?,
     };
     let mut reports = Vec::new();
+    let mut stopped = Vec::new();
     for scenario in chosen {
-        reports.push(one(&scenario.schedule(seed)).await?);
+        match one(&scenario.schedule(seed)).await {
+            Ok(report) => reports.push(report),
+            Err(error) => stopped.push(format!("{} could not be run: {error:#}", scenario.name)),
+        }
     }
-    finish(&reports)
+    stopped.iter().for_each(|stopped| say(stopped.clone()));
+    finish(&reports)?;
+    ensure!(
+        stopped.is_empty(),
+        "{} scenarios could not be run",
+        stopped.len()
+    );
+    Ok(())
+}
+
+async fn demo_power(seed: u64) -> Result<()> {
+    say(
+        "three nodes, each on a file system of its own; their power is cut while clients write"
+            .into(),
+    );
+    let report = one(&catalog::DEMO_POWER.schedule(seed)).await?;
+    ensure!(
+        report.broken.is_empty(),
+        "promises were broken: {:?}",
+        report.broken
+    );
+    say(format!(
+        "{} power cuts; {} records were acknowledged, and each is there exactly once",
+        report.faults.of("power cut"),
+        report.acked
+    ));
+    Ok(())
 }
 
 async fn one(schedule: &Schedule) -> Result<Report> {

@@ -26,8 +26,6 @@ pub enum Place {
     Wal,
     /// Rows, index, summary or ids of a segment.
     Segment,
-    /// A table of the store.
-    Table,
     /// The identity file of the data folder.
     Identity,
     /// The file that says how far the store was synced.
@@ -191,7 +189,6 @@ impl Disk {
         let data = self.data();
         let (folder, wanted): (PathBuf, fn(&Path) -> bool) = match place {
             Place::Wal => (data.join("store"), |path| has_extension(path, "log")),
-            Place::Table => (data.join("store"), |path| has_extension(path, "sst")),
             Place::Segment => (data.join("segments"), |_| true),
             Place::Identity => (data, |path| path.ends_with("identity")),
             Place::Watermark => (data.join("store"), |path| path.ends_with("WATERMARK")),

@@ -21,6 +21,10 @@ use super::topo::{Damage, LinkFault};
 use super::world::{READY_WITHIN, World};
 
 const POLL: Duration = Duration::from_millis(100);
+/// How long a node may look at its data before it refuses them.
+const REFUSED_WITHIN: Duration = Duration::from_secs(15);
+/// How long a node may take to be ready after the last fault is gone.
+const HEALED_WITHIN: Duration = Duration::from_secs(30);
 /// What the watermark needs to note the last sync.
 const MARKED_AFTER: Duration = Duration::from_millis(600);
 
@@ -79,6 +83,8 @@ pub enum DiskFault {
     Stuck,
     /// Reads of segments fail.
     ReadsFail,
+    /// Syncs do nothing and say that all is well.
+    Lies,
 }
 
 /// What a step does, or what must hold.
@@ -139,8 +145,9 @@ pub enum Action {
     Acks(u64),
     /// A request to this node is not acknowledged.
     NoAck(Who),
-    /// A request to this node, when all disks are full, is answered 507.
-    DiskFull(Who),
+    /// A request to this node, when all disks are full, is answered 507 within so many milliseconds; until
+    /// then what had been reserved may be used up.
+    DiskFull(Who, u64),
     /// The node answers whole queries.
     Reads(Who),
     /// Another node leads what this one led, within so many milliseconds.
@@ -326,7 +333,8 @@ impl<'a> Nemesis<'a> {
         loop {
             for asked in 0..self.world.nodes.len() {
                 let leads = self.world.leads(asked).await.unwrap_or_default();
-                if let Some((leader, _)) = leads.into_iter().max_by_key(|(_, count)| *count) {
+                if let Some((leader, _)) = leads.into_iter().max_by_key(|(_, groups)| groups.len())
+                {
                     return Ok(leader);
                 }
             }
@@ -411,15 +419,7 @@ impl<'a> Nemesis<'a> {
                     self.fail(format!("node {node} acknowledges without a majority"));
                 }
             }
-            Action::DiskFull(who) => {
-                let outcome = self.load.probe(at(*who)).await?;
-                if outcome != Outcome::Refused(507) {
-                    let node = at(*who) + 1;
-                    self.fail(format!(
-                        "node {node} with a full disk answers {outcome:?}, not 507"
-                    ));
-                }
-            }
+            Action::DiskFull(who, within) => self.disk_full(at(*who), ms(*within)).await?,
             Action::Reads(who) => self.reads(at(*who)).await,
             Action::Deposed(who, within) => self.deposed(at(*who), ms(*within)).await,
             Action::Refused(who, words) => self.refused(at(*who), words).await?,
@@ -485,6 +485,7 @@ impl<'a> Nemesis<'a> {
             DiskFault::SlowSync(millis) => (Word::SyncMillis, millis, Word::SyncsDelayed),
             DiskFault::Stuck => (Word::SyncStuck, 1, Word::SyncsDelayed),
             DiskFault::ReadsFail => (Word::ReadFails, 1, Word::ReadsFailed),
+            DiskFault::Lies => (Word::SyncLies, 1, Word::SyncsLied),
         };
         let before = page.get(counter)?;
         page.set(word, value)?;
@@ -579,6 +580,22 @@ impl<'a> Nemesis<'a> {
         }
     }
 
+    async fn disk_full(&mut self, index: usize, within: Duration) -> Result<()> {
+        let started = Instant::now();
+        let mut last = Outcome::Unknown;
+        while started.elapsed() < within {
+            last = self.load.probe(index).await?;
+            if last == Outcome::Refused(507) {
+                return Ok(());
+            }
+        }
+        let node = index + 1;
+        self.fail(format!(
+            "node {node} with a full disk answers {last:?}, not 507"
+        ));
+        Ok(())
+    }
+
     async fn reads(&mut self, index: usize) {
         let url = self.world.url(index);
         if let Err(error) = check::whole_count(&url, Duration::from_secs(10)).await {
@@ -594,24 +611,22 @@ impl<'a> Nemesis<'a> {
                 let Some(leads) = self.world.leads(asked).await else {
                     continue;
                 };
-                let led = leads.get(&index).copied().unwrap_or_default();
-                if led == 0 && !leads.is_empty() {
+                if !leads.contains_key(&index) && !leads.is_empty() {
                     return;
                 }
                 last = Some(leads);
             }
             tokio::time::sleep(POLL).await;
         }
-        let seen = last.unwrap_or_default();
+        let seen = last.unwrap_or_default().remove(&index).unwrap_or_default();
         let node = index + 1;
-        self.fail(format!(
-            "node {node} still leads after {within:?}: (node - 1): groups {seen:?}"
-        ));
+        self.fail(format!("node {node} still leads {seen:?} after {within:?}"));
     }
 
     async fn refused(&mut self, index: usize, words: &[String]) -> Result<()> {
         let started = Instant::now();
         let said = |text: &str| words.iter().any(|word| text.contains(word.as_str()));
+        let mut last = String::new();
         loop {
             let process = self.world.process(index)?;
             if let Some(status) = process.ended() {
@@ -634,10 +649,14 @@ impl<'a> Nemesis<'a> {
                     return Ok(());
                 }
                 Some((_, body)) if said(&body) => return Ok(()),
-                _ => {}
+                Some((_, body)) => last = body,
+                None => {}
             }
-            if started.elapsed() > READY_WITHIN / 2 {
-                self.fail(format!("node {} says nothing of {words:?}", index + 1));
+            if started.elapsed() > REFUSED_WITHIN {
+                self.fail(format!(
+                    "node {} says nothing of {words:?}: {last}",
+                    index + 1
+                ));
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
@@ -748,10 +767,18 @@ impl<'a> Nemesis<'a> {
             }
         }
         for index in 0..self.world.nodes.len() {
-            if !self.world.nodes[index].out
-                && let Err(error) = self.world.wait_ready(index, READY_WITHIN).await
-            {
-                self.fail(format!("C11, after everything is healed: {error:#}"));
+            if self.world.nodes[index].out {
+                continue;
+            }
+            let Err(error) = self.world.wait_ready(index, HEALED_WITHIN).await else {
+                continue;
+            };
+            self.fail(format!("C11, after everything is healed: {error:#}"));
+            // So that the checks that follow have as many nodes as they can.
+            self.world.kill(index)?;
+            self.world.start_node(index)?;
+            if let Err(error) = self.world.wait_ready(index, HEALED_WITHIN).await {
+                self.fail(format!("C11, after one more restart: {error:#}"));
             }
         }
         for (index, node) in self.world.nodes.iter().enumerate() {
@@ -808,7 +835,7 @@ impl Action {
             | Self::OutOfMemory(who, ..)
             | Self::Cpu(who, _)
             | Self::NoAck(who)
-            | Self::DiskFull(who)
+            | Self::DiskFull(who, _)
             | Self::Reads(who)
             | Self::Deposed(who, _)
             | Self::Refused(who, _)

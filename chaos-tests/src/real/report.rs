@@ -51,6 +51,14 @@ impl Report {
         self.reads.clone_from(&history.reads);
     }
 
+    /// A percentile of the waits for the next acknowledgement.
+    pub fn gap_ms(&self, percent: usize) -> u64 {
+        let mut sorted = self.gaps_ms.clone();
+        sorted.sort_unstable();
+        let at = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+        sorted.get(at).copied().unwrap_or_default()
+    }
+
     /// One line for people.
     pub fn line(&self) -> String {
         let faults: Vec<String> = self
@@ -62,7 +70,7 @@ impl Report {
         let [acked, refused, unknown] = self.attempts;
         format!(
             "{}: {} in {:.0} s; faults: {}; {} records acknowledged; attempts {acked} acked, {refused} \
-             refused, {unknown} unknown; longest wait for an ack {} ms",
+             refused, {unknown} unknown; next ack after p50 {} p99 {} ms",
             self.scenario,
             if self.broken.is_empty() {
                 "kept"
@@ -72,7 +80,8 @@ impl Report {
             self.seconds,
             faults.join(", "),
             self.acked,
-            self.gaps_ms.iter().max().unwrap_or(&0),
+            self.gap_ms(50),
+            self.gap_ms(99),
         )
     }
 }

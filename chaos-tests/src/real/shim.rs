@@ -36,6 +36,10 @@ pub enum Word {
     ReadsFailed,
     /// Syncs of a file that went well after one of the same file had failed: a retried sync.
     FailedThenOk,
+    /// Whether syncs do nothing and say that all is well.
+    SyncLies,
+    /// Syncs that lied.
+    SyncsLied,
 }
 
 impl Word {
@@ -135,6 +139,7 @@ impl Page {
             Word::SyncMillis,
             Word::SyncStuck,
             Word::ReadFails,
+            Word::SyncLies,
         ] {
             self.set(word, 0)?;
         }

@@ -229,21 +229,24 @@ impl World {
         self.client.get(&url).await.ok()?.json().ok()
     }
 
-    /// How many open shards each node leads, as `asked` sees it.
-    pub async fn leads(&self, asked: usize) -> Option<BTreeMap<usize, usize>> {
+    /// The groups that each node leads, by name, as `asked` sees it.
+    pub async fn leads(&self, asked: usize) -> Option<BTreeMap<usize, Vec<String>>> {
         let view = self.view(asked).await?;
-        let mut leads = BTreeMap::new();
-        for shard in view["shards"].as_array()? {
-            if let Some(leader) = shard["leader"]
-                .as_u64()
-                .and_then(|id| usize::try_from(id).ok())
-            {
-                *leads.entry(leader - 1).or_default() += 1;
+        let mut leads = BTreeMap::<usize, Vec<String>>::new();
+        let shards = view["shards"].as_array()?.iter();
+        let open = shards.filter(|shard| shard["state"] == "open");
+        let groups = open
+            .map(|shard| {
+                (
+                    &shard["leader"],
+                    shard["shard"].as_str().unwrap_or_default(),
+                )
+            })
+            .chain([(&view["meta"]["leader"], "meta")]);
+        for (leader, group) in groups {
+            if let Some(leader) = leader.as_u64().and_then(|id| usize::try_from(id).ok()) {
+                leads.entry(leader - 1).or_default().push(group.to_owned());
             }
-        }
-        let meta = view["meta"]["leader"].as_u64();
-        if let Some(leader) = meta.and_then(|id| usize::try_from(id).ok()) {
-            *leads.entry(leader - 1).or_default() += 1;
         }
         Some(leads)
     }

@@ -27,6 +27,8 @@ struct page {
     volatile int64_t syncs_delayed;
     volatile int64_t reads_failed;
     volatile int64_t failed_then_ok; // syncs of a file that succeeded after one of the same file failed
+    volatile int64_t sync_lies;      // syncs do nothing and say that all is well
+    volatile int64_t syncs_lied;
 };
 
 static struct page none;
@@ -72,6 +74,10 @@ static int sync_file(long call, int fd) {
         errno = EIO;
         return -1;
     }
+    if (page->sync_lies) {
+        count(&page->syncs_lied);
+        return 0;
+    }
     int result = (int)syscall(call, fd);
     if (result == 0 && fd >= 0 && fd < (int)sizeof failed_file && failed_file[fd]) {
         count(&page->failed_then_ok);
@@ -81,6 +87,27 @@ static int sync_file(long call, int fd) {
 
 int fsync(int fd) { return sync_file(SYS_fsync, fd); }
 int fdatasync(int fd) { return sync_file(SYS_fdatasync, fd); }
+
+// A file system without preallocation: a full disk is met at once, not when what a log had set aside
+// is used up.
+static int no_preallocation(void) { return getenv("CHAOS_NO_PREALLOCATION") != NULL; }
+
+int fallocate(int fd, int mode, off_t from, off_t bytes) {
+    if (no_preallocation()) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, from, bytes);
+}
+int fallocate64(int fd, int mode, off64_t from, off64_t bytes) {
+    return fallocate(fd, mode, from, bytes);
+}
+int posix_fallocate(int fd, off_t from, off_t bytes) {
+    return fallocate(fd, 0, from, bytes) == 0 ? 0 : errno;
+}
+int posix_fallocate64(int fd, off64_t from, off64_t bytes) {
+    return posix_fallocate(fd, from, bytes);
+}
 
 int close(int fd) {
     if (fd >= 0 && fd < (int)sizeof failed_file) failed_file[fd] = 0;

@@ -1,0 +1,120 @@
+//! Real faults on real processes, one test per scenario.
+//!
+//! Where the machine does not allow them, each says so and passes; with `CI=true` or
+//! `CHAOS_REQUIRE=1` it fails instead.
+
+use hushlog_chaos_tests::cluster::binary;
+use hushlog_chaos_tests::real::catalog::{self, Scenario};
+use hushlog_chaos_tests::real::ground::{Permission, permission};
+use hushlog_chaos_tests::real::report::Report;
+use hushlog_chaos_tests::real::scenario;
+use tokio::sync::Mutex;
+
+const SEED: u64 = 1;
+
+/// Scenarios measure time: one after the other, also under a runner that knows threads only.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+#[expect(clippy::print_stderr, reason = "a long test shows where it is")]
+fn say(line: String) {
+    eprintln!("{line}");
+}
+
+async fn report_of(scenario: &Scenario) -> anyhow::Result<Option<Report>> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    if let Permission::Missing(what) = permission()? {
+        say(format!("skipped: {what}"));
+        return Ok(None);
+    }
+    let schedule = scenario.schedule(SEED);
+    let report = scenario::run(binary()?, &schedule, &say).await?;
+    assert_eq!(
+        report.faults.total(),
+        schedule.tally().total(),
+        "every fault took effect"
+    );
+    Ok(Some(report))
+}
+
+async fn keeps(name: &str) -> anyhow::Result<()> {
+    let scenario = catalog::find(name).expect("a scenario of the catalog");
+    if let Some(report) = report_of(scenario).await? {
+        assert!(report.broken.is_empty(), "{:#?}", report.broken);
+    }
+    Ok(())
+}
+
+macro_rules! scenarios {
+    ($($(#[$mark:meta])* $test:ident = $name:literal;)*) => {
+        $(
+            $(#[$mark])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() -> anyhow::Result<()> {
+                keeps($name).await
+            }
+        )*
+
+        const LISTED: &[&str] = &[$($name),*];
+    };
+}
+
+scenarios! {
+    kills = "kill";
+    a_leader_that_stands_still = "freeze";
+    power_loss_of_one = "power-one";
+    power_loss_of_all = "power-all";
+    failed_syncs = "sync-error";
+    #[ignore = "a node whose writes have stopped goes on leading"]
+    failed_syncs_hand_over = "sync-error-handover";
+    a_full_disk = "disk-full-one";
+    #[ignore = "writes that a full disk stopped do not resume without a restart"]
+    a_full_disk_with_space_again = "disk-full-resume";
+    #[ignore = "full disks are not answered with 507, and stop reads"]
+    only_full_disks = "disk-full-all";
+    a_slow_disk = "slow-disk";
+    #[ignore = "a node with a slow disk goes on leading"]
+    a_slow_disk_hands_over = "slow-disk-handover";
+    a_read_only_disk = "read-only";
+    flipped_bits_in_the_log = "flip-log";
+    flipped_bits_in_segments = "flip-segment";
+    deleted_and_swapped_files = "lost-files";
+    #[ignore = "an outdated folder is not recognised"]
+    an_outdated_folder = "old-backup";
+    #[ignore = "an outdated folder is not recognised"]
+    an_outdated_folder_votes = "old-backup-votes";
+    #[ignore = "a wiped voter is not refused under its old id"]
+    a_wiped_voter = "wiped-voter";
+    #[ignore = "a wiped voter is not refused under its old id"]
+    a_wiped_voter_votes = "wiped-voter-votes";
+    partitions = "partition";
+    one_way_and_partial_cuts = "bad-links";
+    #[ignore = "a leader whose large packets are lost goes on leading"]
+    gray_links = "gray-link";
+    reset_connections = "resets";
+    jumping_clocks = "clock";
+    #[ignore = "the next acknowledgement after a leader's end takes longer than 3 s"]
+    the_time_of_a_failover = "failover";
+}
+
+/// The instrument itself: on disks that lie, acknowledged records are lost, and that is seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loss_is_seen_when_disks_lie() -> anyhow::Result<()> {
+    if let Some(report) = report_of(&catalog::LYING_DISKS).await? {
+        let lost = report
+            .broken
+            .iter()
+            .any(|said| said.contains("C1") || said.contains("C11"));
+        assert!(lost, "nothing was noticed: {:?}", report.broken);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_scenario_of_a_test_run_and_every_open_one_is_listed() {
+    for scenario in catalog::ALL
+        .iter()
+        .filter(|s| s.in_ci || s.not_yet.is_some())
+    {
+        assert!(LISTED.contains(&scenario.name), "{}", scenario.name);
+    }
+}
