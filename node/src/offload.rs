@@ -47,8 +47,9 @@ impl Offload {
             }),
             ready: Condvar::new(),
             slots: Semaphore::new(OFFLOAD_JOBS_MAX),
+            width: threads.max(1),
         });
-        for i in 0..threads.max(1) {
+        for i in 0..shared.width {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name(format!("{name}-{i}"))
@@ -62,6 +63,11 @@ impl Offload {
     /// Runs every job at once on the caller's thread.
     pub fn inline() -> Self {
         Self { threads: None }
+    }
+
+    /// How many jobs run at the same time.
+    pub fn width(&self) -> usize {
+        self.threads.as_ref().map_or(1, |threads| threads.0.width)
     }
 
     /// Runs `work` and gives its result. Waits while [`OFFLOAD_JOBS_MAX`] jobs are queued.
@@ -104,6 +110,7 @@ struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
     slots: Semaphore,
+    width: usize,
 }
 
 struct Queue {

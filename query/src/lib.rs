@@ -37,7 +37,7 @@ pub mod when;
 
 pub use budget::{Budget, Stop};
 pub use error::Error;
-pub use execute::execute;
+pub use execute::{Part, execute, unite};
 pub use hit::Hit;
 pub use lookup::{lookup, lookup_plan};
 pub use merge::{Answer, Envelope, ShardFailure, Shards, merge};

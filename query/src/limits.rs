@@ -47,6 +47,8 @@ pub const QUANTILES_EXACT_MAX: usize = 2_048;
 /// Distinct values up to which `cardinality` is exact.
 pub const CARDINALITY_EXACT_MAX: usize = 3_000;
 
+/// Rows that are worth a thread of their own.
+pub const PART_ROWS_MIN: u64 = 64 << 10;
 /// Granules read at once.
 pub const GRANULES_PER_READ: usize = 32;
 /// Largest encoded partial, in bytes.

@@ -43,6 +43,15 @@ pub struct Scanned {
     pub index_failures: u64,
 }
 
+impl Scanned {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.granules += other.granules;
+        self.granules_pruned += other.granules_pruned;
+        self.rows += other.rows;
+        self.index_failures += other.index_failures;
+    }
+}
+
 impl Partial {
     /// The bytes for the coordinator.
     pub fn encode(&self) -> Vec<u8> {

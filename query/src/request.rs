@@ -49,6 +49,15 @@ pub struct Request {
 }
 
 impl Request {
+    /// Most hits that one shard needs to find.
+    pub(crate) fn hits_wanted(&self) -> usize {
+        if self.limit == 0 {
+            0
+        } else {
+            self.limit + self.offset
+        }
+    }
+
     /// Reads a request. `now` is what relative times count from.
     ///
     /// # Errors

@@ -2,13 +2,26 @@
 
 use hushlog_record::Timestamp;
 
-use crate::view::{SegmentView, TailBlock};
+use crate::position::Order;
+use crate::view::{SegmentView, TailBlock, View};
 
 /// A segment or a block of the tail.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     Segment(&'a SegmentView),
     Tail(&'a TailBlock),
+}
+
+/// The segments and blocks of a view, those with the best hits first.
+pub(crate) fn of(view: &View, order: Order) -> Vec<Source<'_>> {
+    let segments = view.segments.iter().map(|segment| Source::Segment(segment));
+    let blocks = view.tail.iter().map(|block| Source::Tail(block));
+    let mut sources: Vec<_> = segments.chain(blocks).collect();
+    match order {
+        Order::Descending => sources.sort_by_key(|source| std::cmp::Reverse(source.times().1)),
+        Order::Ascending => sources.sort_by_key(|source| source.times().0),
+    }
+    sources
 }
 
 impl Source<'_> {

@@ -13,6 +13,7 @@ use hushlog_storage::manifest::SegmentMeta;
 use hushlog_storage::segment::Segment;
 
 use crate::Error;
+use crate::limits::PART_ROWS_MIN;
 
 /// One shard at one moment. Cheap to make; nothing in it changes any more.
 #[derive(Clone, Debug)]
@@ -28,8 +29,17 @@ pub struct View {
 }
 
 impl View {
-    /// The same shard in at most `parts` views of about equally many rows. What these answer can be
-    /// merged like what different shards answer, so one query can use several cores.
+    /// How many threads it is worth giving parts of this view, of those that there are.
+    pub fn threads(&self, threads: usize) -> usize {
+        let in_segments: u64 = self.segments.iter().map(|segment| segment.meta.rows).sum();
+        let blocks = self.tail.iter();
+        let in_tail: u64 = blocks.map(|b| u64::from(b.block.header().rows)).sum();
+        let worth = (in_segments + in_tail) / PART_ROWS_MIN;
+        usize::try_from(worth).map_or(threads, |worth| worth.clamp(1, threads.max(1)))
+    }
+
+    /// The same shard in at most `parts` views of about equally many rows, always cut alike, so that
+    /// several threads can look through it: [`Part`](crate::Part).
     #[must_use]
     pub fn split(&self, parts: usize) -> Vec<Self> {
         let empty = Self {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hushlog_query::{Budget, Stop};
+use futures_util::future::try_join_all;
+use hushlog_query::{Budget, Error, Part, Stop, View};
 use hushlog_record::ShardId;
 use tokio::time::Instant;
 
 use super::Cluster;
 use super::question::{Question, Reply};
+use super::replica::Replica;
 
 /// Tells the work on the pool that nobody waits for it any more.
 struct Abandon(Arc<AtomicBool>);
@@ -56,28 +58,62 @@ impl Cluster {
             Ok(Err(_)) => return Err(unavailable("the group has stopped")),
             Err(_) => return Err(unavailable("this replica did not catch up in time")),
         }
-        let question = Arc::clone(question);
         let abandon = Abandon(Arc::default());
         let budget = self.budget(deadline, Arc::clone(&abandon.0));
-        let work = self.inner.offload.run(move || {
-            let view = replica
-                .view()
-                .map_err(|error| Refusal::Unavailable(error.to_string()))?;
-            question.answer(view, &budget).map_err(|error| {
-                if error.is_bad_request() {
-                    Refusal::Request(error.to_string())
-                } else {
-                    Refusal::Unavailable(error.to_string())
-                }
-            })
-        });
+        let work = self.work(replica, question, budget);
         let outcome = tokio::time::timeout_at(deadline, work).await;
         drop(abandon);
-        match outcome {
-            Ok(outcome) => outcome.map_err(|error| Refusal::Unavailable(error.to_string()))?,
-            Err(_) => Err(unavailable("the shard did not answer in time")),
-        }
+        outcome.map_err(|_| unavailable("the shard did not answer in time"))?
     }
+
+    /// Answers `question` on the pool: as a whole, or in parts that several threads take.
+    async fn work(
+        &self,
+        replica: Arc<Replica>,
+        question: &Arc<Question>,
+        budget: Budget,
+    ) -> Result<Reply, Refusal> {
+        let offload = &self.inner.offload;
+        let width = offload.width();
+        let (whole, limits) = (Arc::clone(question), budget.clone());
+        let begun = offload.run(move || {
+            let view = replica.view().map_err(Refusal::unavailable)?;
+            let views = whole.parts(&view, width);
+            if views.len() > 1 {
+                return Ok(Begun::Parts(views));
+            }
+            let reply = whole.answer(view, &limits).map_err(Refusal::of)?;
+            Ok(Begun::Whole(reply))
+        });
+        let views = match begun.await.map_err(Refusal::unavailable)?? {
+            Begun::Whole(reply) => return Ok(reply),
+            Begun::Parts(views) => views,
+        };
+        let parts = views.into_iter().map(|view| {
+            let (question, budget) = (Arc::clone(question), budget.clone());
+            offload.run(move || question.scan(view, &budget))
+        });
+        let parts: Result<Vec<Part>, Error> = try_join_all(parts)
+            .await
+            .map_err(Refusal::unavailable)?
+            .into_iter()
+            .collect();
+        let parts = parts.map_err(Refusal::of)?;
+        let question = Arc::clone(question);
+        let united = offload.run(move || question.unite(parts, &budget));
+        united
+            .await
+            .map_err(Refusal::unavailable)?
+            .map_err(Refusal::of)
+    }
+}
+
+/// What the first job gave.
+enum Begun {
+    /// The answer; the view is small, or the question is of a kind that is answered at once.
+    Whole(Reply),
+    /// Parts for several threads.
+    Parts(Vec<View>),
 }
 
 /// Why a shard did not answer; never a word of any record.
@@ -89,4 +125,18 @@ pub(crate) enum Refusal {
     /// The question asks for more than a limit allows; no replica can.
     #[error("{0}")]
     Request(String),
+}
+
+impl Refusal {
+    fn unavailable(error: impl std::fmt::Display) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+
+    fn of(error: Error) -> Self {
+        if error.is_bad_request() {
+            Self::Request(error.to_string())
+        } else {
+            Self::unavailable(error)
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What a shard can be asked, here or on another node, and what it answers.
 
-use hushlog_query::{Budget, Partial, Plan, TopK, TopKPartial, View};
+use hushlog_query::{Budget, Part, Partial, Plan, TopK, TopKPartial, View};
 use hushlog_record::LogId;
 
 const KIND_PLAN: u8 = 1;
@@ -47,6 +47,36 @@ impl Question {
             Self::TopK(request) => {
                 hushlog_query::topk::top_k(request, &view, budget).map(Reply::TopK)
             }
+        }
+    }
+
+    /// The parts of this view that threads, of which there are this many, can look through at the
+    /// same time; one when that is not worth it.
+    pub(crate) fn parts(&self, view: &View, threads: usize) -> Vec<View> {
+        match self {
+            Self::Plan(_) => view.split(view.threads(threads)),
+            Self::Lookup { .. } | Self::TopK(_) => vec![view.clone()],
+        }
+    }
+
+    /// Looks through a part. CPU work.
+    pub(crate) fn scan(&self, view: View, budget: &Budget) -> Result<Part, hushlog_query::Error> {
+        Part::scan(self.plan()?, view, budget)
+    }
+
+    /// Answers it from the parts of one shard. CPU work.
+    pub(crate) fn unite(
+        &self,
+        parts: Vec<Part>,
+        budget: &Budget,
+    ) -> Result<Reply, hushlog_query::Error> {
+        hushlog_query::unite(self.plan()?, parts, budget).map(Reply::Partial)
+    }
+
+    fn plan(&self) -> Result<&Plan, hushlog_query::Error> {
+        match self {
+            Self::Plan(plan) | Self::Lookup { plan, .. } => Ok(plan),
+            Self::TopK(_) => Err(hushlog_query::Error::Damaged("a plan")),
         }
     }
 

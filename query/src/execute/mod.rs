@@ -1,10 +1,11 @@
-//! Runs a plan on one shard.
+//! Runs a plan on one shard, or on parts of it that several threads take.
 //!
 //! Counts come from summaries where these suffice; otherwise every granule that statistics and index
 //! leave over is scanned, cheap columns first. Never blocks on anything but the disk, and stops
 //! between granules when its budget says so.
 
 mod find;
+mod part;
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -22,7 +23,6 @@ use crate::Error;
 use crate::aggregation::{self, CountRow, State};
 use crate::budget::{Budget, Lease};
 use crate::counter::Counter;
-use crate::fetch::fetch;
 use crate::language::Expr;
 use crate::limits::{BUCKETS_COLLECTED_MAX, GRANULES_PER_READ};
 use crate::minutes::{edges, full_minutes};
@@ -33,9 +33,11 @@ use crate::position::{Order, Position};
 use crate::prune::{self, ByBounds};
 use crate::scan::column::{Columns, mismatch};
 use crate::scan::{Matcher, is_cheap_expr};
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::top::{Chance, Place, Top};
 use crate::view::{SegmentView, View, data};
+
+pub use part::{Part, unite};
 
 /// Answers the plan on one shard.
 ///
@@ -43,17 +45,8 @@ use crate::view::{SegmentView, View, data};
 /// [`Error::Data`] when the shard cannot be read, [`Error::Memory`], [`Error::Buckets`],
 /// [`Error::Timeout`] and [`Error::Cancelled`] when a limit was reached.
 pub fn execute(plan: &Plan, view: &View, budget: &Budget) -> Result<Partial, Error> {
-    let mut run = Run::new(plan, view, budget)?;
-    if budget.use_summaries
-        && plan.is_countable()
-        && aggregation::is_countable(&plan.request.aggregations)
-    {
-        run.count()?;
-        run.find()?;
-    } else {
-        run.scan_all()?;
-    }
-    run.finish()
+    let part = Part::scan(plan, view.clone(), budget)?;
+    unite(plan, vec![part], budget)
 }
 
 /// What a scan is for.
@@ -96,19 +89,7 @@ impl<'a> Run<'a> {
             .conjuncts()
             .into_iter()
             .partition(is_cheap_expr);
-        let segments = view.segments.iter().map(|segment| Source::Segment(segment));
-        let mut sources: Vec<_> = segments
-            .chain(view.tail.iter().map(|block| Source::Tail(block)))
-            .collect();
-        match request.order {
-            Order::Descending => sources.sort_by_key(|source| std::cmp::Reverse(source.times().1)),
-            Order::Ascending => sources.sort_by_key(|source| source.times().0),
-        }
-        let wanted = if request.limit == 0 {
-            0
-        } else {
-            request.limit + request.offset
-        };
+        let sources = source::of(view, request.order);
         Ok(Self {
             plan,
             view,
@@ -124,9 +105,22 @@ impl<'a> Run<'a> {
             total: 0,
             states: aggregation::empty(&request.aggregations),
             states_lease: budget.lease(0)?,
-            top: Top::new(request.order, wanted, request.search_after),
+            top: Top::new(request.order, request.hits_wanted(), request.search_after),
             scanned: Scanned::default(),
         })
+    }
+
+    /// Counts and finds, by the shortest way.
+    fn look(&mut self) -> Result<(), Error> {
+        if self.budget.use_summaries
+            && self.plan.is_countable()
+            && aggregation::is_countable(&self.plan.request.aggregations)
+        {
+            self.count()?;
+            self.find()
+        } else {
+            self.scan_all()
+        }
     }
 
     /// Counts and finds by looking at everything that may match.
@@ -459,23 +453,6 @@ impl<'a> Run<'a> {
         }
         self.states_lease = self.budget.lease(bytes)?;
         Ok(())
-    }
-
-    /// Reads the winners' rows.
-    fn finish(mut self) -> Result<Partial, Error> {
-        let top = std::mem::replace(&mut self.top, Top::new(Order::Descending, 0, None));
-        let (winners, more) = top.finish();
-        let hits = fetch(&self.sources, &winners, self.budget)?;
-        aggregation::finish(&self.plan.request.aggregations, &mut self.states);
-        Ok(Partial {
-            shard: self.view.shard,
-            applied_to: self.view.applied_to,
-            total: self.total,
-            more,
-            hits,
-            states: self.states,
-            scanned: self.scanned,
-        })
     }
 }
 

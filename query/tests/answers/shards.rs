@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use hushlog_index::Index;
-use hushlog_query::{Answer, Partial};
-use hushlog_query::{Budget, Plan, SegmentView, TailBlock, View, execute, merge};
+use hushlog_query::{Answer, Budget, Error, Part, Partial, Plan, SegmentView, TailBlock, View};
+use hushlog_query::{merge, unite};
 use hushlog_record::block::Counts;
 use hushlog_record::{Block, Masked, Record, ShardId, Timestamp};
 use hushlog_sketch::{ExceptionTally, IdFilter, Summary};
@@ -129,16 +129,30 @@ pub(crate) fn budget(use_index: bool, use_summaries: bool) -> Budget {
     budget
 }
 
-/// Answers a request over these shards, every plan and partial having travelled.
+/// Answers a request over these shards, each in parts, every plan and partial having travelled.
 pub(crate) fn answer(json: &str, views: &[View], budget: &Budget) -> Answer {
     let plan = Plan::new(json.as_bytes(), now()).unwrap_or_else(|error| panic!("{json}: {error}"));
     let plan = Plan::decode(&plan.encode()).unwrap();
-    let partials = views.iter().flat_map(|view| view.split(2)).map(|view| {
-        let partial = execute(&plan, &view, budget).unwrap_or_else(|e| panic!("{json}: {e}"));
+    // One, two or three threads, so that every way is taken.
+    let threads = 1 + usize::from(budget.use_index) + usize::from(budget.use_summaries);
+    let partials = views.iter().map(|view| {
+        let partial = in_parts(&plan, view, threads, budget).unwrap();
         assert_eq!(partial.scanned.index_failures, 0);
         let back = Partial::decode(&plan, &partial.encode()).unwrap();
         assert_eq!(back, partial);
         back
     });
     merge(&plan, partials.collect()).unwrap()
+}
+
+/// Answers a plan from parts of a shard, as several threads would.
+pub(crate) fn in_parts(
+    plan: &Plan,
+    view: &View,
+    threads: usize,
+    budget: &Budget,
+) -> Result<Partial, Error> {
+    let parts = view.split(threads).into_iter();
+    let parts = parts.map(|view| Part::scan(plan, view, budget));
+    unite(plan, parts.collect::<Result<_, _>>()?, budget)
 }
