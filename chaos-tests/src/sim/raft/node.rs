@@ -94,6 +94,7 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
         settings: Settings::default(),
         seed: { seed }.next_u64(),
         groups: Groups::new(),
+        intake: hushlog_raft::Intake::default(),
     };
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let listener = Simulated.bind(address).await?;
