@@ -5,7 +5,7 @@
 
 use hushlog_chaos_tests::cluster::binary;
 use hushlog_chaos_tests::real::catalog::{self, Scenario};
-use hushlog_chaos_tests::real::ground::{Permission, permission};
+use hushlog_chaos_tests::real::ground::{self, Permission, permission};
 use hushlog_chaos_tests::real::report::Report;
 use hushlog_chaos_tests::real::scenario;
 use tokio::sync::Mutex;
@@ -106,6 +106,36 @@ async fn loss_is_seen_when_disks_lie() -> anyhow::Result<()> {
             .any(|said| said.contains("C1") || said.contains("C11"));
         assert!(lost, "nothing was noticed: {:?}", report.broken);
     }
+    Ok(())
+}
+
+/// A list as a killed run leaves it: its owner is gone, what it names is still there.
+#[test]
+fn what_a_killed_run_left_is_taken_away() -> anyhow::Result<()> {
+    if let Permission::Missing(what) = permission()? {
+        say(format!("skipped: {what}"));
+        return Ok(());
+    }
+    let mut owner = std::process::Command::new("true").spawn()?;
+    owner.wait()?;
+    let name = format!("{}dead", std::process::id());
+    let folder = std::env::temp_dir().join(format!("real-hushlog-{name}"));
+    let namespace = format!("hl{name}");
+    std::fs::create_dir(&folder)?;
+    let list = format!(
+        "namespace\t{namespace}\nmount\t{}/never\n",
+        folder.display()
+    );
+    std::fs::write(folder.join("made.txt"), list)?;
+    ground::run("ip", &["netns", "add", &namespace])?;
+    // Last: from now on it is a run whose owner is dead.
+    std::fs::write(
+        folder.join("owner.txt"),
+        format!("process\t{}\t1", owner.id()),
+    )?;
+    ground::sweep()?;
+    assert!(!folder.exists());
+    assert!(!std::path::Path::new("/run/netns").join(namespace).exists());
     Ok(())
 }
 
