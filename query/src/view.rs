@@ -13,6 +13,7 @@ use hushlog_storage::manifest::SegmentMeta;
 use hushlog_storage::segment::Segment;
 
 use crate::Error;
+use crate::letters::Alphabets;
 use crate::limits::PART_ROWS_MIN;
 
 /// One shard at one moment. Cheap to make; nothing in it changes any more.
@@ -85,6 +86,8 @@ pub struct SegmentView {
     pub summary: Option<Arc<Summary>>,
     /// Its record ids.
     pub filter: Option<Arc<IdFilter>>,
+    /// What queries learnt of its columns.
+    pub alphabets: Alphabets,
 }
 
 /// A block of the tail, turned into columns when the first query needs them.

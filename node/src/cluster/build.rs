@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use hushlog_index::{Builder, Index};
-use hushlog_query::SegmentView;
+use hushlog_query::{Alphabets, SegmentView};
 use hushlog_raft::TailBlock;
 use hushlog_sketch::{IdFilter, Summary};
 use hushlog_storage::manifest::{FileMeta, SegmentMeta};
@@ -240,6 +240,7 @@ impl Derived {
             index: Some(Arc::new(index)),
             summary: Some(Arc::new(self.summary)),
             filter: Some(Arc::new(self.filter)),
+            alphabets: Alphabets::default(),
         }
     }
 }

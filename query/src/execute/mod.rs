@@ -31,7 +31,7 @@ use crate::partial::{Partial, Scanned};
 use crate::plan::{Interval, Plan};
 use crate::position::{Order, Position};
 use crate::prune::{self, ByBounds};
-use crate::scan::column::{Columns, mismatch};
+use crate::scan::column::{Columns, Need, is_required, mismatch};
 use crate::scan::{Matcher, is_cheap_expr};
 use crate::source::{self, Source};
 use crate::top::{Chance, Place, Top};
@@ -270,8 +270,8 @@ impl<'a> Run<'a> {
         self.scanned.granules += granules.len() as u64;
         let mut left = self.filter_cheaply(source, segment, granules, time)?;
         left.retain(|(_, selected)| selected.as_ref().is_none_or(|s| s.count_set_bits() > 0));
-        let columns = self.costly_columns(segment, &left, aim);
-        if columns.is_empty() {
+        let needs = self.costly_needs(segment, &left, aim);
+        if needs.is_empty() {
             for (granule, selected) in left {
                 let rows = segment.segment.granule_rows(granule);
                 let count = selected.map_or(rows, |selected| selected.count_set_bits());
@@ -283,6 +283,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let granules: Vec<u32> = left.iter().map(|(granule, _)| *granule).collect();
+        let columns = worth_reading(segment, &granules, needs);
         let columns = self.nulls(source, segment).leave_out(&granules, &columns);
         let scan = segment
             .segment
@@ -292,6 +293,7 @@ impl<'a> Run<'a> {
             self.budget.check()?;
             let (_, batch) = read.map_err(data)?;
             let _lease = self.budget.lease(batch.get_array_memory_size())?;
+            segment.alphabets.learn(&segment.segment, granule, &batch);
             self.scanned.rows += batch.num_rows() as u64;
             let mut selected = self.costly.eval(&batch)?;
             if let Some(cheap) = cheap {
@@ -320,8 +322,9 @@ impl<'a> Run<'a> {
                 .granule_time(granule)
                 .is_some_and(|(min, max)| time.covers(min, max))
         };
-        let mut columns = Vec::new();
-        self.cheap.columns(segment.segment.schema(), &mut columns);
+        let mut needs = Vec::new();
+        self.cheap.needs(segment.segment.schema(), &mut needs);
+        let mut columns: Vec<String> = needs.into_iter().map(|need| need.column).collect();
         if granules.iter().any(|&granule| !covered(granule)) {
             columns.push(name::TIMESTAMP.to_owned());
         }
@@ -345,28 +348,28 @@ impl<'a> Run<'a> {
     }
 
     /// The columns that are needed of these granules besides the cheap ones.
-    fn costly_columns(
+    fn costly_needs(
         &self,
         segment: &SegmentView,
         granules: &[(u32, Option<BooleanBuffer>)],
         aim: Aim,
-    ) -> Vec<String> {
+    ) -> Vec<Need> {
         let schema: &Schema = segment.segment.schema();
-        let mut columns = Vec::new();
-        self.costly.columns(schema, &mut columns);
+        let mut needs = Vec::new();
+        self.costly.needs(schema, &mut needs);
         if aim.count {
+            let mut columns = Vec::new();
             aggregation::needed(&self.plan.request.aggregations, schema, &mut columns);
+            needs.extend(columns.into_iter().map(Need::any));
         }
         let chance = |&(granule, _): &(u32, _)| {
             let times = segment.segment.granule_time(granule);
             times.is_none_or(|(min, max)| self.top.chance(min, max) == Chance::Some)
         };
         if aim.hits && self.top.is_wanted() && granules.iter().any(chance) {
-            columns.extend([name::TIMESTAMP, name::SEQ, name::ROW].map(str::to_owned));
+            needs.extend([name::TIMESTAMP, name::SEQ, name::ROW].map(Need::any));
         }
-        columns.sort();
-        columns.dedup();
-        columns
+        needs
     }
 
     /// Counts the selected rows and offers them as hits.
@@ -454,6 +457,21 @@ impl<'a> Run<'a> {
         self.states_lease = self.budget.lease(bytes)?;
         Ok(())
     }
+}
+
+/// The columns of these that may hold what is looked for in them.
+fn worth_reading(segment: &SegmentView, granules: &[u32], needs: Vec<Need>) -> Vec<String> {
+    let worth = |need: &Need| {
+        is_required(&need.column)
+            || !segment
+                .alphabets
+                .rule_out(&need.column, granules, need.letters)
+    };
+    let needs = needs.into_iter().filter(worth);
+    let mut columns: Vec<String> = needs.map(|need| need.column).collect();
+    columns.sort();
+    columns.dedup();
+    columns
 }
 
 fn in_time(batch: &RecordBatch, time: Interval) -> Result<BooleanBuffer, Error> {

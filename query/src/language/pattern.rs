@@ -58,6 +58,25 @@ impl Pattern {
         plain.then(|| self.literal())
     }
 
+    /// Its longest run of characters between wildcards, folded: what every match holds.
+    pub fn longest_literal(&self) -> String {
+        let runs = self.0.split(|glyph| !matches!(glyph, Glyph::Char(_)));
+        let runs = runs.map(|run| fold(&Self(run.to_vec()).literal()));
+        runs.max_by_key(String::len).unwrap_or_default()
+    }
+
+    /// When it is `text`, `text*`, `*text` or `*text*`: whether a token must begin where the text
+    /// begins, and end where it ends. With these the text alone decides, in folded ASCII.
+    pub fn borders(&self) -> Option<(bool, bool)> {
+        let inner = self.0.strip_prefix(&[Glyph::Any]).unwrap_or(&self.0);
+        let inner = inner.strip_suffix(&[Glyph::Any]).unwrap_or(inner);
+        let plain = inner.iter().all(|glyph| matches!(glyph, Glyph::Char(_)));
+        let is_border = |end: Option<&Glyph>| {
+            end.is_some_and(|end| *end != Glyph::Any && belongs_to_token(end))
+        };
+        (plain && !inner.is_empty()).then(|| (is_border(self.0.first()), is_border(self.0.last())))
+    }
+
     /// A regular expression that finds it in folded text, between token borders.
     pub fn within_text(&self) -> String {
         let mut regex = String::from("(?s)");

@@ -10,6 +10,7 @@ use hushlog_storage::batch::{Text, name};
 
 use crate::Error;
 use crate::field::Field;
+use crate::letters::Letters;
 
 /// The column that a field is in, when it has exactly one.
 pub(crate) fn fixed(field: &Field) -> Option<&'static str> {
@@ -54,9 +55,26 @@ pub(crate) const EXCEPTION: [&str; 3] = [
     name::STACK_TRACE,
 ];
 
-/// Whether every row has a value in this column.
+/// Whether this column is never left out of what is read.
 pub(crate) fn is_required(column: &str) -> bool {
-    matches!(column, name::MESSAGE | name::SERVICE_NAME | name::LEVEL)
+    matches!(column, name::MESSAGE | name::LEVEL)
+}
+
+/// A column that a test looks at.
+pub(crate) struct Need {
+    /// Its name.
+    pub(crate) column: String,
+    /// What a text in it must hold to pass; none: it is needed whatever it holds.
+    pub(crate) letters: Letters,
+}
+
+impl Need {
+    pub(crate) fn any(column: impl Into<String>) -> Self {
+        Self {
+            column: column.into(),
+            letters: Letters::NONE,
+        }
+    }
 }
 
 /// Whether this is the column of a custom field.
@@ -117,7 +135,7 @@ impl<'a> Columns<'a> {
             .ok_or_else(|| mismatch(name))
     }
 
-    /// A text column; `None` if it may be null and was left out because all of it is.
+    /// A text column; `None` if it was left out because all of it is null, or none of it passes.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Text<'a>>, Error> {
         match self.batch.column_by_name(name) {
             None if !is_required(name) => Ok(None),
@@ -133,6 +151,14 @@ impl<'a> Columns<'a> {
         column
             .map(|column| &column.values()[..])
             .ok_or_else(|| mismatch(name))
+    }
+
+    /// The map; `None` if it was left out because nothing in it passes.
+    pub(crate) fn map_if_read(&self) -> Result<Option<&'a MapArray>, Error> {
+        match self.batch.column_by_name(name::FIELDS) {
+            None => Ok(None),
+            Some(_) => self.map().map(Some),
+        }
     }
 
     pub(crate) fn map(&self) -> Result<&'a MapArray, Error> {

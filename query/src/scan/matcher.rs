@@ -8,12 +8,13 @@ use hushlog_record::{ExceptionId, Kind, Level};
 use hushlog_storage::batch::{Text, name, value};
 use rustc_hash::FxHashMap;
 
-use super::column::{self, Columns, Values};
+use super::column::{self, Columns, Need, Values};
 use super::text::TextTest;
 use super::value::{ValueTest, between};
 use crate::Error;
 use crate::field::{Field, Nature};
 use crate::language::{Expr, Leaf, Levels, Scalar, Target, Test, compile, whole};
+use crate::letters::Letters;
 
 /// A compiled expression.
 pub(crate) enum Matcher {
@@ -121,16 +122,16 @@ impl Matcher {
     }
 
     /// Adds the columns it looks at.
-    pub(crate) fn columns(&self, schema: &Schema, into: &mut Vec<String>) {
+    pub(crate) fn needs(&self, schema: &Schema, into: &mut Vec<Need>) {
         match self {
             Self::All => {}
             Self::And(parts) | Self::Or(parts) => {
                 for part in parts {
-                    part.columns(schema, into);
+                    part.needs(schema, into);
                 }
             }
-            Self::Not(inner) => inner.columns(schema, into),
-            Self::Leaf(leaf) => leaf.columns(schema, into),
+            Self::Not(inner) => inner.needs(schema, into),
+            Self::Leaf(leaf) => leaf.needs(schema, into),
         }
     }
 }
@@ -198,26 +199,35 @@ impl LeafMatcher {
         }
     }
 
-    fn columns(&self, schema: &Schema, into: &mut Vec<String>) {
-        let mut add = |names: &[&str]| into.extend(names.iter().map(|&name| name.to_owned()));
+    fn needs(&self, schema: &Schema, into: &mut Vec<Need>) {
+        let mut add = |names: &[&str], letters| {
+            into.extend(names.iter().map(|&name| Need {
+                column: name.to_owned(),
+                letters,
+            }));
+        };
         match self {
-            Self::Levels(_) => add(&[name::LEVEL]),
-            Self::Time { column, .. } => add(&[column]),
-            Self::LogId(_) => add(&[name::LOG_ID]),
-            Self::ExceptionId(_) => add(&[name::EXCEPTION_TYPE, name::SERVICE_NAME]),
-            Self::Text(columns, _) => add(columns),
-            Self::Pii(_) => add(&[name::PII]),
-            Self::Anywhere(_) => {
-                add(&column::ANYWHERE);
-                add(&[name::FIELDS]);
-                let typed = schema
-                    .fields()
-                    .iter()
-                    .filter(|field| column::is_typed(field.name()));
-                into.extend(typed.map(|field| field.name().clone()));
+            Self::Levels(_) => add(&[name::LEVEL], Letters::NONE),
+            Self::Time { column, .. } => add(&[column], Letters::NONE),
+            Self::LogId(_) => add(&[name::LOG_ID], Letters::NONE),
+            Self::ExceptionId(_) => {
+                add(&[name::EXCEPTION_TYPE, name::SERVICE_NAME], Letters::NONE);
+            }
+            Self::Text(columns, test) => add(columns, test.letters()),
+            Self::Pii(_) => add(&[name::PII], Letters::NONE),
+            Self::Anywhere(test) => {
+                add(&column::ANYWHERE, test.letters());
+                add(&[name::FIELDS], test.letters());
+                for field in schema.fields() {
+                    if column::is_typed(field.name()) {
+                        add(&[field.name()], test.letters());
+                    }
+                }
             }
             Self::Custom(custom, _) => {
-                column::needed(&Field::Custom(custom.clone()), schema, into);
+                let mut columns = Vec::new();
+                column::needed(&Field::Custom(custom.clone()), schema, &mut columns);
+                into.extend(columns.into_iter().map(Need::any));
             }
         }
     }
@@ -381,11 +391,13 @@ fn eval_encoded(values: &StringArray, test: &TextTest) -> BooleanBuffer {
 
 /// Which rows have a text or array in the map that passes.
 fn eval_map(columns: &Columns<'_>, test: &TextTest) -> Result<BooleanBuffer, Error> {
-    let map = columns.map()?;
+    let mut rows = unset(columns.rows());
+    let Some(map) = columns.map_if_read()? else {
+        return Ok(rows.finish());
+    };
     let values = map.values().as_string_opt::<i32>();
     let values = values.ok_or_else(|| column::mismatch(name::FIELDS))?;
     let passing = eval_encoded(values, test);
-    let mut rows = unset(columns.rows());
     if passing.count_set_bits() == 0 {
         return Ok(rows.finish());
     }

@@ -9,6 +9,7 @@ use memchr::memmem::Finder;
 use regex::Regex;
 
 use crate::language::Pattern;
+use crate::letters::Letters;
 use crate::limits::PHRASE_TOKENS_MAX;
 use crate::text::{fold, for_each_token, tokens};
 
@@ -20,13 +21,12 @@ pub(crate) enum TextTest {
     Contains(String, Finder<'static>),
     /// Its folded form is this.
     Is(String, Finder<'static>),
-    /// Its folded form holds a match. When the pattern is of one token, its tokens decide, which
-    /// differs only in text with characters that folding takes apart.
-    Within(Regex, Option<Regex>),
+    /// Its folded form holds a match.
+    Within(Wild),
     /// One of its tokens is a match as a whole.
     TokenLike(Regex),
     /// It as a whole, or a part of it, is a match.
-    WholeOrWithin(Regex, Regex, Option<Regex>),
+    WholeOrWithin(Regex, Wild),
     /// It as a whole, or one of its tokens, is a match.
     WholeOrToken(Regex),
     /// It is exactly one of these (sorted).
@@ -35,6 +35,41 @@ pub(crate) enum TextTest {
     Between(Option<(String, bool)>, Option<(String, bool)>),
     /// Anything.
     Any,
+}
+
+/// A wildcard within text.
+pub(crate) struct Wild {
+    within: Regex,
+    /// When the pattern is of one token, tokens decide, which differs only in text with characters
+    /// that folding takes apart.
+    token: Option<Regex>,
+    /// A part of every match.
+    literal: String,
+    finder: Finder<'static>,
+    /// When the literal is all of the pattern: whether a token must begin and end with it.
+    borders: Option<(bool, bool)>,
+    letters: Letters,
+}
+
+impl Wild {
+    fn new(pattern: &Pattern) -> Self {
+        let literal = pattern.longest_literal();
+        Self {
+            within: compiled(&pattern.within_text()),
+            token: pattern.one_token().map(|pattern| compiled(&pattern)),
+            finder: Finder::new(literal.as_bytes()).into_owned(),
+            literal,
+            borders: pattern.borders(),
+            letters: Letters::wanted(&fold(&pattern.literal())),
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match &self.token {
+            Some(token) if !text.is_ascii() => any_token(text, token),
+            _ => self.within.is_match(&fold(text)),
+        }
+    }
 }
 
 impl TextTest {
@@ -59,15 +94,12 @@ impl TextTest {
 
     /// A wildcard in text.
     pub(crate) fn within(pattern: &Pattern) -> Self {
-        let token = pattern.one_token().map(|pattern| compiled(&pattern));
-        Self::Within(compiled(&pattern.within_text()), token)
+        Self::Within(Wild::new(pattern))
     }
 
     /// A wildcard on a name.
     pub(crate) fn name_like(pattern: &Pattern) -> Self {
-        let token = pattern.one_token().map(|pattern| compiled(&pattern));
-        let within = compiled(&pattern.within_text());
-        Self::WholeOrWithin(compiled(&pattern.whole_value()), within, token)
+        Self::WholeOrWithin(compiled(&pattern.whole_value()), Wild::new(pattern))
     }
 
     /// Whether this text passes.
@@ -76,11 +108,9 @@ impl TextTest {
             Self::Tokens(wanted, _) => has_tokens(text, wanted),
             Self::Contains(wanted, _) => fold(text).contains(wanted.as_str()),
             Self::Is(wanted, _) => fold(text) == *wanted,
-            Self::Within(within, token) => has_match(text, within, token.as_ref()),
+            Self::Within(wild) => wild.matches(text),
             Self::TokenLike(regex) => any_token(text, regex),
-            Self::WholeOrWithin(whole, within, token) => {
-                whole.is_match(&fold(text)) || has_match(text, within, token.as_ref())
-            }
+            Self::WholeOrWithin(whole, wild) => whole.is_match(&fold(text)) || wild.matches(text),
             Self::WholeOrToken(regex) => regex.is_match(&fold(text)) || any_token(text, regex),
             Self::OneOf(values) => values.binary_search_by(|v| v.as_str().cmp(text)).is_ok(),
             Self::Between(low, high) => {
@@ -94,6 +124,25 @@ impl TextTest {
         }
     }
 
+    /// The characters that every text which passes holds.
+    pub(crate) fn letters(&self) -> Letters {
+        match self {
+            Self::Tokens(tokens, _) => {
+                let of_each = tokens.iter().map(|token| Letters::wanted(token));
+                of_each.fold(Letters::NONE, Letters::or)
+            }
+            Self::Contains(text, _) | Self::Is(text, _) => Letters::wanted(text),
+            Self::Within(wild) | Self::WholeOrWithin(_, wild) => wild.letters,
+            Self::OneOf(values) => {
+                let of_each = values.iter().map(|value| Letters::wanted(&fold(value)));
+                of_each.reduce(Letters::and).unwrap_or(Letters::NONE)
+            }
+            Self::TokenLike(_) | Self::WholeOrToken(_) | Self::Between(..) | Self::Any => {
+                Letters::NONE
+            }
+        }
+    }
+
     /// Which values of a column pass; nulls do not.
     pub(crate) fn eval(&self, column: &StringArray) -> BooleanBuffer {
         let finder = match self {
@@ -103,10 +152,15 @@ impl TextTest {
             {
                 finder
             }
+            Self::Within(wild) | Self::WholeOrWithin(_, wild)
+                if wild.literal.is_ascii() && !wild.literal.is_empty() =>
+            {
+                &wild.finder
+            }
             _ => return self.eval_each(column),
         };
         let mut search = Search::new(column);
-        search.run(finder, |hit| self.accepts(hit));
+        search.run(finder, self.looks_at_rows(), |hit| self.accepts(hit));
         let ascii = search.ascii;
         let mut found = search.found.finish();
         if !ascii {
@@ -141,7 +195,24 @@ impl TextTest {
             Self::Tokens(tokens, _) if tokens.len() == 1 => hit.is_token(),
             Self::Tokens(tokens, _) => hit.is_token() && hit.is_within_phrase(tokens),
             Self::Is(..) => hit.start == hit.row_start && hit.end == hit.row_end,
+            Self::Within(Wild {
+                borders: Some((before, after)),
+                ..
+            }) => (!before || hit.begins_token()) && (!after || hit.ends_token()),
+            Self::Within(wild) => hit.row().is_some_and(|row| wild.within.is_match(row)),
+            Self::WholeOrWithin(whole, wild) => hit
+                .row()
+                .is_some_and(|row| whole.is_match(row) || wild.within.is_match(row)),
             _ => true,
+        }
+    }
+
+    /// Whether a refused occurrence means that its row does not pass.
+    fn looks_at_rows(&self) -> bool {
+        match self {
+            Self::Within(wild) => wild.borders.is_none(),
+            Self::WholeOrWithin(..) => true,
+            _ => false,
         }
     }
 }
@@ -180,13 +251,6 @@ fn has_tokens(text: &str, wanted: &[String]) -> bool {
     found
 }
 
-fn has_match(text: &str, within: &Regex, token: Option<&Regex>) -> bool {
-    match token {
-        Some(token) if !text.is_ascii() => any_token(text, token),
-        _ => within.is_match(&fold(text)),
-    }
-}
-
 fn any_token(text: &str, regex: &Regex) -> bool {
     let mut found = false;
     for_each_token(text, |token| found = found || regex.is_match(token));
@@ -205,9 +269,25 @@ struct Hit<'a> {
 impl Hit<'_> {
     /// Whether no token character stands right before or after it.
     fn is_token(&self) -> bool {
-        let is_part = |at: usize| self.buffer.get(at).is_some_and(|&b| is_token_byte(b));
-        (self.start == self.row_start || !is_part(self.start - 1))
-            && (self.end == self.row_end || !is_part(self.end))
+        self.begins_token() && self.ends_token()
+    }
+
+    fn begins_token(&self) -> bool {
+        self.start == self.row_start || !self.is_part(self.start - 1)
+    }
+
+    fn ends_token(&self) -> bool {
+        self.end == self.row_end || !self.is_part(self.end)
+    }
+
+    fn is_part(&self, at: usize) -> bool {
+        self.buffer.get(at).is_some_and(|&b| is_token_byte(b))
+    }
+
+    /// The row, folded.
+    fn row(&self) -> Option<&str> {
+        let row = self.buffer.get(self.row_start..self.row_end)?;
+        std::str::from_utf8(row).ok()
     }
 }
 
@@ -301,7 +381,8 @@ impl<'a> Search<'a> {
         usize::try_from(offset(row) - offset(0)).unwrap_or(0)
     }
 
-    fn run(&mut self, finder: &Finder<'_>, accepts: impl Fn(&Hit<'_>) -> bool) {
+    /// `once`: `accepts` says the same of all occurrences in a row.
+    fn run(&mut self, finder: &Finder<'_>, once: bool, accepts: impl Fn(&Hit<'_>) -> bool) {
         let length = finder.needle().len();
         let (mut at, mut row) = (0, 0);
         while let Some(ahead) = self.buffer.get(at..).and_then(|rest| finder.find(rest)) {
@@ -320,9 +401,14 @@ impl<'a> Search<'a> {
             // A row that passed needs no second look. A refused occurrence may overlap a good one
             // when it runs over the end of its row.
             at = start + 1;
-            if end <= row_end && accepts(&hit) {
-                self.found.set_bit(row, true);
-                at = row_end;
+            if end <= row_end {
+                let passes = accepts(&hit);
+                if passes {
+                    self.found.set_bit(row, true);
+                }
+                if passes || once {
+                    at = row_end;
+                }
             }
         }
     }
@@ -331,6 +417,7 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Glyph;
     use proptest::prelude::*;
 
     fn passing(test: &TextTest, values: &[&str]) -> Vec<usize> {
@@ -379,13 +466,22 @@ mod tests {
         fn a_column_and_its_values_agree(
             values in prop::collection::vec("[aAbK_ü\u{212a}İ .-]{0,12}", 0..20),
             words in "[aAbBkü]{1,3}( [ab]{1,2}){0,2}",
+            wild in "[*?aAbkü.]{1,4}",
         ) {
+            let glyph = |c| match c {
+                '*' => Glyph::Any,
+                '?' => Glyph::One,
+                c => Glyph::Char(c),
+            };
+            let pattern = Pattern(wild.chars().map(glyph).collect());
             let column = StringArray::from(values.clone());
             for column in [column.clone(), column.slice(values.len() / 3, values.len() / 2)] {
                 for test in [
                     TextTest::tokens_of(&words),
                     TextTest::contains(&words),
                     TextTest::is(&words),
+                    TextTest::within(&pattern),
+                    TextTest::name_like(&pattern),
                 ] {
                     let found = test.eval(&column);
                     let each = test.eval_each(&column);

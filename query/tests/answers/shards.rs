@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use hushlog_index::Index;
-use hushlog_query::{Answer, Budget, Error, Part, Partial, Plan, SegmentView, TailBlock, View};
+use hushlog_query::{
+    Alphabets, Answer, Budget, Error, Part, Partial, Plan, SegmentView, TailBlock, View,
+};
 use hushlog_query::{merge, unite};
 use hushlog_record::block::Counts;
 use hushlog_record::{Block, Masked, Record, ShardId, Timestamp};
@@ -100,6 +102,7 @@ fn segment(folder: &Path, blocks: &[(u64, Block, &Batch)]) -> Option<Arc<Segment
         index: Some(Arc::new(Index::from_bytes(index).unwrap())),
         summary: Some(Arc::new(summary(&Counts::of(visible)))),
         filter: Some(Arc::new(IdFilter::build(&ids))),
+        alphabets: Alphabets::default(),
     }))
 }
 
