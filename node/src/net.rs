@@ -14,21 +14,27 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::DATE;
+use axum::http::{HeaderValue, Response};
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::Connected;
+use tower::util::MapResponseLayer;
 
+use crate::clock::Clock;
 use crate::limits::{
     ACCEPT_PAUSE, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX, HTTP2_STREAMS_MAX,
+    SHUTDOWN_PATIENCE,
 };
 use crate::tasks::{Policy, Tasks};
 
@@ -174,15 +180,16 @@ impl Listener for TcpPort {
     }
 }
 
-/// Serves HTTP until `stop` is cancelled, then lets requests finish for at most `patience`.
+/// Serves HTTP until `stop` is cancelled, then lets requests finish for [`SHUTDOWN_PATIENCE`].
 pub async fn serve_http(
     listener: Box<dyn Listener>,
     router: Router,
     connections_max: usize,
     tasks: Tasks,
     stop: CancellationToken,
-    patience: Duration,
+    clock: Arc<dyn Clock>,
 ) {
+    let router = router.layer(MapResponseLayer::new(dated(clock)));
     let room = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let builder = http_builder();
@@ -212,7 +219,7 @@ pub async fn serve_http(
         });
     }
     drop(listener);
-    if tokio::time::timeout(patience, graceful.shutdown())
+    if tokio::time::timeout(SHUTDOWN_PATIENCE, graceful.shutdown())
         .await
         .is_err()
     {
@@ -249,18 +256,32 @@ async fn accept(listener: &dyn Listener) -> Stream {
     }
 }
 
+/// Dates every answer by the node's clock; the HTTP library would ask the system's.
+fn dated<B>(clock: Arc<dyn Clock>) -> impl Fn(Response<B>) -> Response<B> + Clone {
+    move |mut response| {
+        let now = jiff::Timestamp::from_nanosecond(clock.now().nanos().into());
+        let text = now.and_then(|now| DateTimePrinter::new().timestamp_to_rfc9110_string(&now));
+        if let Some(date) = text.ok().and_then(|text| HeaderValue::try_from(text).ok()) {
+            response.headers_mut().insert(DATE, date);
+        }
+        response
+    }
+}
+
 /// Serves gRPC until `stop` is cancelled, then lets calls finish for at most `patience`.
 pub async fn serve_grpc(
     listener: Box<dyn Listener>,
     routes: Routes,
     stop: CancellationToken,
     patience: Duration,
+    clock: Arc<dyn Clock>,
 ) -> Result<(), tonic::transport::Error> {
     let incoming = Box::pin(stream::unfold(listener, |listener| async move {
         let stream = accept(&*listener).await;
         Some((Ok::<_, io::Error>(stream), listener))
     }));
     let serving = crate::api::grpc::server()
+        .layer(MapResponseLayer::new(dated(clock)))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::select! {

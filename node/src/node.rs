@@ -224,17 +224,24 @@ impl Node {
         http: Box<dyn Listener>,
         grpc: Box<dyn Listener>,
     ) -> Result<(), Error> {
+        let clock = Arc::clone(&api.clock);
         let mut routes = RoutesBuilder::default();
         self.cluster.add_services(&mut routes);
         api::grpc::add_services(&api, &self.tasks, &mut routes).await?;
-        let serving = net::serve_grpc(grpc, routes.routes(), self.accepting.clone(), GRPC_PATIENCE);
+        let serving = net::serve_grpc(
+            grpc,
+            routes.routes(),
+            self.accepting.clone(),
+            GRPC_PATIENCE,
+            Arc::clone(&clock),
+        );
         self.servers.spawn("grpc server", Policy::Isolated, serving);
         let router = api::http::router(api);
         let connections = config.limits.connections;
         let (stop, tasks) = (self.accepting.clone(), self.servers.clone());
         self.servers
             .spawn("http server", Policy::Isolated, async move {
-                net::serve_http(http, router, connections, tasks, stop, SHUTDOWN_PATIENCE).await;
+                net::serve_http(http, router, connections, tasks, stop, clock).await;
                 Ok::<(), String>(())
             });
         Ok(())
