@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hushlog_chaos_tests::sim::batch::{meta, seeds};
+use hushlog_chaos_tests::sim::batch::{Lab, meta, seeds};
 use hushlog_chaos_tests::sim::schedule::Layer;
 
 /// In a few minutes of two cores.
@@ -10,12 +10,14 @@ const SEEDS: u64 = 160;
 
 #[test]
 fn runs_repeat_themselves_and_keep_every_promise() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let program = Path::new(env!("CARGO_BIN_EXE_sim"));
-    if let Err(error) = meta(Layer::Raft, &[1, 2, 3], program, folder) {
+    let lab = Lab {
+        program: Path::new(env!("CARGO_BIN_EXE_sim")),
+        folder: Path::new(env!("CARGO_TARGET_TMPDIR")),
+    };
+    if let Err(error) = meta(Layer::Raft, &[1, 2, 3], lab) {
         panic!("{error:#}");
     }
-    match seeds(Layer::Raft, SEEDS, folder) {
+    match seeds(Layer::Raft, SEEDS, lab) {
         Ok(summary) => say(&summary),
         Err(error) => panic!("{error:#}"),
     }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
-use hushlog_chaos_tests::sim::report::{self, Report};
+use hushlog_chaos_tests::sim::batch::Lab;
+use hushlog_chaos_tests::sim::report::{self, Outcome, Report};
 use hushlog_chaos_tests::sim::schedule::{Layer, Schedule};
 use hushlog_chaos_tests::sim::shrink;
 
@@ -73,6 +74,9 @@ enum Command {
     Replay {
         /// The file.
         file: PathBuf,
+        /// Tell the outcome as JSON.
+        #[arg(long)]
+        json: bool,
         /// Write what happened to this file.
         #[arg(long)]
         trace: Option<PathBuf>,
@@ -107,12 +111,12 @@ fn main() -> Result<ExitCode> {
             seconds,
             trace,
         } => {
-            let mut good = true;
-            for seed in seed..seed + count {
-                let schedule = Schedule::generate(layer.into(), seed, seconds * 1_000);
-                good &= run(&schedule, trace.as_deref())?;
+            let schedule = |seed| Schedule::generate(layer.into(), seed, seconds * 1_000);
+            if count == 1 {
+                run(&schedule(seed), trace.as_deref())?
+            } else {
+                run_all((seed..seed + count).map(schedule))?
             }
-            good
         }
         Command::Schedule {
             layer,
@@ -126,19 +130,27 @@ fn main() -> Result<ExitCode> {
             )?;
             true
         }
-        Command::Replay { file, trace } => run(&read(&file)?, trace.as_deref())?,
+        Command::Replay {
+            file, json: true, ..
+        } => {
+            let report = report::run(&read(&file)?);
+            say(serde_json::to_string(&report.outcome())?);
+            report.is_good()
+        }
+        Command::Replay { file, trace, .. } => run(&read(&file)?, trace.as_deref())?,
         Command::Shrink { file, tries } => {
-            match shrink::shrink(&read(&file)?, tries) {
+            match shrink::shrink(&read(&file)?, tries, &in_a_process)? {
                 None => say("it does not fail"),
-                Some((report, runs)) => {
-                    let small = file.with_extension("small.json");
-                    write(&report.schedule, &small)?;
-                    let faults = report.schedule.faults.len();
+                Some(small) => {
+                    let target = file.with_extension("small.json");
+                    write(&small.schedule, &target)?;
+                    let (faults, runs) = (small.schedule.faults.len(), small.runs);
                     say(format_args!(
                         "{faults} faults after {runs} runs: {}",
-                        small.display()
+                        target.display()
                     ));
-                    tell(&report);
+                    small.outcome.violations.iter().for_each(say);
+                    say(small.outcome.tail);
                 }
             }
             true
@@ -159,6 +171,30 @@ fn read(file: &Path) -> Result<Schedule> {
 fn write(schedule: &Schedule, file: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(schedule)?;
     std::fs::write(file, text + "\n").with_context(|| file.display().to_string())
+}
+
+/// Runs a schedule in a process of its own: a run is the same only in a fresh one.
+fn in_a_process(schedule: &Schedule) -> Result<Outcome> {
+    let program = std::env::current_exe()?;
+    let folder = std::env::temp_dir();
+    let lab = Lab {
+        program: &program,
+        folder: &folder,
+    };
+    lab.run(schedule)
+}
+
+fn run_all(schedules: impl Iterator<Item = Schedule>) -> Result<bool> {
+    let mut good = true;
+    for schedule in schedules {
+        let outcome = in_a_process(&schedule)?;
+        say(format_args!("seed {}: {:?}", schedule.seed, outcome.stats));
+        for violation in &outcome.violations {
+            say(format_args!("  {violation}"));
+        }
+        good &= outcome.violations.is_empty();
+    }
+    Ok(good)
 }
 
 fn run(schedule: &Schedule, trace: Option<&Path>) -> Result<bool> {

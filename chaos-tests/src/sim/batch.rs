@@ -1,5 +1,9 @@
 //! Many seeds: on every core, with one summary; a failing one is made small and its replay is told.
+//!
+//! Each run has a process of its own. The runtime numbers its tasks through the whole process, and the
+//! order in which a crash drops them depends on the numbers: a run is the same only in a fresh one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
 
-use super::report::{self, Report, Stats};
+use super::report::{Outcome, Stats, replay};
 use super::schedule::{Layer, Schedule};
 use super::shrink;
 
@@ -30,18 +34,58 @@ fn number(name: &str, default: u64) -> Result<u64> {
     }
 }
 
+/// The `sim` program, and where it may leave files.
+#[derive(Clone, Copy)]
+pub struct Lab<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// The folder.
+    pub folder: &'a Path,
+}
+
+impl Lab<'_> {
+    /// Runs a schedule in a process of its own.
+    ///
+    /// # Errors
+    /// When the process cannot be started, or says nothing.
+    pub fn run(&self, schedule: &Schedule) -> Result<Outcome> {
+        let file = tempfile::Builder::new()
+            .suffix(".json")
+            .tempfile_in(self.folder)?;
+        std::fs::write(file.path(), serde_json::to_vec(schedule)?)?;
+        let mut command = Command::new(self.program);
+        command.args(["replay", "--json"]).arg(file.path());
+        let output = command.output()?;
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!(
+                "seed {}: {}",
+                schedule.seed,
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+    }
+
+    fn save(&self, schedule: &Schedule) -> Result<PathBuf> {
+        let name = format!("{}-{}.json", schedule.layer.name(), schedule.seed);
+        let file = self.folder.join(name);
+        std::fs::write(&file, serde_json::to_string_pretty(schedule)? + "\n")
+            .with_context(|| file.display().to_string())?;
+        Ok(file)
+    }
+}
+
 /// Runs so many seeds, or as many as the environment says. Gives a summary; failing schedules are left
-/// in `folder`.
+/// in the lab's folder.
 ///
 /// # Errors
 /// What failed, and the commands that repeat it.
-pub fn seeds(layer: Layer, default: u64, folder: &Path) -> Result<String> {
+pub fn seeds(layer: Layer, default: u64, lab: Lab<'_>) -> Result<String> {
     let first = number(FIRST, 1)?;
     let count = number(COUNT, default)?;
     let next = AtomicU64::new(first);
     let began = Instant::now();
     let totals = Mutex::new(Stats::default());
-    let failed = Mutex::new(Vec::new());
+    let failed = Mutex::new(BTreeMap::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -51,10 +95,16 @@ pub fn seeds(layer: Layer, default: u64, folder: &Path) -> Result<String> {
                     if seed >= first + count {
                         return;
                     }
-                    let report = report::run(&Schedule::generate(layer, seed, MILLIS));
-                    totals.lock().add(&report.stats);
-                    if !report.is_good() {
-                        failed.lock().push(report);
+                    match lab.run(&Schedule::generate(layer, seed, MILLIS)) {
+                        Ok(outcome) => {
+                            totals.lock().add(&outcome.stats);
+                            if !outcome.violations.is_empty() {
+                                failed.lock().insert(seed, outcome.violations);
+                            }
+                        }
+                        Err(error) => {
+                            failed.lock().insert(seed, vec![format!("{error:#}")]);
+                        }
                     }
                 }
             });
@@ -69,60 +119,51 @@ pub fn seeds(layer: Layer, default: u64, folder: &Path) -> Result<String> {
         layer.name(),
         simulated / minutes / threads as f64,
     );
-    let mut failed = failed.into_inner();
+    let failed = failed.into_inner();
     if failed.is_empty() {
         return Ok(summary);
     }
-    failed.sort_by_key(|report| report.schedule.seed);
-    let all: Vec<_> = failed.iter().map(|report| report.schedule.seed).collect();
-    summary += &format!("\nFAILED: seeds {all:?}");
-    for report in failed.iter().take(TOLD_MAX) {
-        summary += &tell(report, folder)?;
+    summary += &format!("\nFAILED: seeds {:?}", failed.keys().collect::<Vec<_>>());
+    for (seed, violations) in failed.iter().take(TOLD_MAX) {
+        summary += &tell(&Schedule::generate(layer, *seed, MILLIS), violations, lab)?;
     }
     bail!(summary)
 }
 
-fn tell(report: &Report, folder: &Path) -> Result<String> {
-    let mut text = format!("\n\nseed {}:", report.schedule.seed);
-    for violation in &report.violations {
+fn tell(schedule: &Schedule, violations: &[String], lab: Lab<'_>) -> Result<String> {
+    let mut text = format!("\n\nseed {}:", schedule.seed);
+    for violation in violations {
         text += &format!("\n  {violation}");
     }
-    text += &format!("\n  replay: {}", report.replay());
-    if let Some((small, runs)) = shrink::shrink(&report.schedule, TRIES) {
-        let file = save(&small.schedule, folder)?;
-        text += &format!(
-            "\n  {} faults of {} are left after {runs} runs, replay: cargo run -p \
-             hushlog-chaos-tests --bin sim -- replay {}\n{}",
-            small.schedule.faults.len(),
-            report.schedule.faults.len(),
-            file.display(),
-            small.trace.tail(30)
-        );
-    } else {
-        text += "\n  it did not fail when it was run again";
-    }
+    text += &format!("\n  replay: {}", replay(schedule));
+    let Some(small) = shrink::shrink(schedule, TRIES, &|schedule| lab.run(schedule))? else {
+        return Ok(text + "\n  it did not fail when it was run again");
+    };
+    let file = lab.save(&small.schedule)?;
+    text += &format!(
+        "\n  {} faults of {} are left after {} runs, replay: cargo run -p hushlog-chaos-tests --bin sim \
+         -- replay {}\n{}",
+        small.schedule.faults.len(),
+        schedule.faults.len(),
+        small.runs,
+        file.display(),
+        small.outcome.tail
+    );
     Ok(text)
 }
 
-fn save(schedule: &Schedule, folder: &Path) -> Result<PathBuf> {
-    let name = format!("{}-{}.json", schedule.layer.name(), schedule.seed);
-    let file = folder.join(name);
-    std::fs::write(&file, serde_json::to_string_pretty(schedule)? + "\n")
-        .with_context(|| file.display().to_string())?;
-    Ok(file)
-}
-
 /// Runs each seed twice in processes of their own; their traces must be equal, byte for byte.
-/// `program` is the `sim` binary.
 ///
 /// # Errors
 /// The first line in which two runs of one seed differ.
-pub fn meta(layer: Layer, seeds: &[u64], program: &Path, folder: &Path) -> Result<()> {
+pub fn meta(layer: Layer, seeds: &[u64], lab: Lab<'_>) -> Result<()> {
     for seed in seeds {
         let mut traces = Vec::new();
         for run in ["a", "b"] {
-            let file = folder.join(format!("{}-{seed}-{run}.trace", layer.name()));
-            let mut command = Command::new(program);
+            let file = lab
+                .folder
+                .join(format!("{}-{seed}-{run}.trace", layer.name()));
+            let mut command = Command::new(lab.program);
             command.args(["run", "--layer", layer.name(), "--seed", &seed.to_string()]);
             command.args(["--seconds", &(MILLIS / 1_000).to_string(), "--trace"]);
             // Whether the promises are kept is not the question here.

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use serde::{Deserialize, Serialize};
+
 use super::schedule::{Layer, Schedule};
 use super::trace::Trace;
 
@@ -25,7 +27,7 @@ pub struct Report {
 }
 
 /// Counts of a run, or of many.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Stats {
     /// Simulated milliseconds.
     pub millis: u64,
@@ -68,15 +70,30 @@ impl Stats {
     }
 }
 
+/// What is told of a run that another process made.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// As in [`Report`].
+    pub violations: Vec<String>,
+    /// As in [`Report`].
+    pub stats: Stats,
+    /// The last lines of the trace.
+    pub tail: String,
+}
+
 impl Report {
     /// Whether every promise was kept.
     pub fn is_good(&self) -> bool {
         self.violations.is_empty()
     }
 
-    /// The one command that repeats the run.
-    pub fn replay(&self) -> String {
-        replay(&self.schedule)
+    /// What is told to another process.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            violations: self.violations.clone(),
+            stats: self.stats,
+            tail: self.trace.tail(40),
+        }
     }
 }
 

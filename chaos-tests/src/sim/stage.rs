@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hushlog_node::clock::Clock;
 use hushlog_node::entropy::Entropy;
 use hushlog_raft::{Role, Status, inspect};
-use hushlog_record::GroupId;
+use hushlog_record::{GroupId, Timestamp};
 use hushlog_storage::store::{Space, Store};
 use parking_lot::Mutex;
 use turmoil::Sim;
@@ -95,6 +96,20 @@ impl Base {
     pub fn wall(&self, node: u64) -> i64 {
         let skew = self.skew.lock().get(&node).copied().unwrap_or(0);
         EPOCH + i64::try_from(self.trace.millis()).unwrap_or(0) + skew
+    }
+}
+
+/// A node's wall clock.
+pub struct Wall {
+    /// Where the time comes from.
+    pub base: Arc<Base>,
+    /// Whose it is.
+    pub node: u64,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.base.wall(self.node))
     }
 }
 

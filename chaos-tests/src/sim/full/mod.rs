@@ -13,13 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_node::clock::Clock;
 use hushlog_node::config::{self, Config};
 use hushlog_node::entropy::Entropy;
 use hushlog_node::seams::{self, Seams, Work};
 use hushlog_node::{Node, net};
 use hushlog_raft::Status;
-use hushlog_record::{GroupId, Timestamp};
+use hushlog_record::GroupId;
 use hushlog_storage::Error;
 use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
@@ -29,7 +28,7 @@ use tempfile::TempDir;
 use super::net::{Simulated, host};
 use super::report::Stats;
 use super::schedule::Schedule;
-use super::stage::{self, Base, Now, Scene, Stage};
+use super::stage::{self, Base, Now, Scene, Stage, Wall};
 use super::trace::Trace;
 use clients::Clients;
 
@@ -124,18 +123,6 @@ fn settings(world: &World, id: u64) -> Config {
     config.cut.age = Duration::from_secs(6);
     config.limits.ingest_timeout = Duration::from_secs(6);
     config
-}
-
-/// A node's wall clock.
-struct Wall {
-    base: Arc<Base>,
-    node: u64,
-}
-
-impl Clock for Wall {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.base.wall(self.node))
-    }
 }
 
 /// The simulated disk of one start of a node.

@@ -22,6 +22,7 @@ use tonic::service::RoutesBuilder;
 use super::World;
 use super::segments::{self, Fetch};
 use crate::sim::net::{Simulated, host};
+use crate::sim::stage::Wall;
 
 const CLUSTER: u128 = 42;
 const PORT: u16 = 7_000;
@@ -101,7 +102,17 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
     let mut routes = RoutesBuilder::default();
     routes.add_service(service(&context));
     let stop = CancellationToken::new();
-    tokio::spawn(serve_grpc(listener, routes.routes(), stop, Duration::ZERO));
+    let clock = Arc::new(Wall {
+        base: Arc::clone(&world.base),
+        node,
+    });
+    tokio::spawn(serve_grpc(
+        listener,
+        routes.routes(),
+        stop,
+        Duration::ZERO,
+        clock,
+    ));
     let groups = open(&world, node, boot, &context).await;
     let (jobs, mut inbox) = mpsc::channel(JOBS_MAX);
     let running = Running {
