@@ -23,6 +23,8 @@ pub const REROUTE_PAUSE: Duration = Duration::from_millis(20);
 pub const STAGE_RUN_ROWS: usize = 256;
 /// Most rows of one part of a request. How a keyed request is cut must not change between retries.
 pub const PART_ROWS_MAX: usize = 4_096;
+/// Fields of all rows at which a part of a request, or a block, is full.
+pub const PART_FIELDS_MAX: usize = 1 << 16;
 /// Text bytes at which a part of a request is full.
 pub const PART_TEXT_BYTES_MAX: usize = 1 << 20;
 /// Requests that wait for one shard's batcher before the next caller waits.

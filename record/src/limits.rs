@@ -16,7 +16,10 @@ pub const BLOCK_BYTES_MAX: usize = 32 << 20;
 pub const BLOCK_RAW_BYTES_MAX: usize = 128 << 20;
 /// Most rows of one block.
 pub const BLOCK_ROWS_MAX: usize = 65_536;
-/// Most different field names in one block; a batch of [`BLOCK_TEXT_BYTES_TARGET`] cannot hold as many.
+/// Most different field names in one block. Text alone does not bound them: a mebibyte of names of
+/// three letters holds more. Sealing refuses what is over, so a batch must end before.
 pub const BLOCK_FIELDS_MAX: usize = 1 << 18;
+/// Most text of a block's counts, in bytes: a name counts as often as an entry has it.
+pub const COUNTS_TEXT_BYTES_MAX: usize = 128 << 20;
 /// Most sample ids that a block or summary keeps for one exception.
 pub const EXCEPTION_SAMPLES_MAX: usize = 3;

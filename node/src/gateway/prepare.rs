@@ -16,7 +16,7 @@ use super::rows::{Part, Rows};
 use super::{Batch, Key, Pushed, Room, Sink, draw, verdict};
 use crate::entropy::Stream;
 use crate::error::{Failure, Kind};
-use crate::limits::{PART_ROWS_MAX, PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX, STAGE_RUN_ROWS};
+use crate::limits::{PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX, STAGE_RUN_ROWS};
 
 /// What requests are prepared with.
 pub(super) struct Bench<'a> {
@@ -198,7 +198,7 @@ impl Pieces {
             self.open.insert(service, rows);
             return;
         };
-        if !is_full(rows) {
+        if !rows.weight.is_full(PART_TEXT_BYTES_MAX) {
             rows.push(record);
             return;
         }
@@ -223,7 +223,7 @@ impl Pieces {
         self.full
             .iter()
             .chain(self.open.values())
-            .map(|rows| rows.text_bytes)
+            .map(|rows| rows.weight.text_bytes)
             .sum()
     }
 
@@ -234,8 +234,4 @@ impl Pieces {
         }
         Ok(parts)
     }
-}
-
-fn is_full(rows: &Rows) -> bool {
-    rows.records.len() >= PART_ROWS_MAX || rows.text_bytes >= PART_TEXT_BYTES_MAX
 }

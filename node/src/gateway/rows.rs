@@ -1,10 +1,48 @@
 //! Masked rows on their way to shards.
 
 use hushlog_record::block::PartKey;
+use hushlog_record::limits::{BLOCK_FIELDS_MAX, BLOCK_ROWS_MAX, RECORD_FIELDS_MAX};
 use hushlog_record::{Masked, Record, ShardId};
 use rustc_hash::FxHashMap;
 
 use super::{Refused, Sink};
+use crate::limits::{PART_FIELDS_MAX, PART_ROWS_MAX};
+
+/// What rows weigh against the limits of a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weight {
+    pub(super) rows: usize,
+    /// Fields of all rows: at least as many as there are different names.
+    pub(super) fields: usize,
+    pub(super) text_bytes: usize,
+}
+
+impl Weight {
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            rows: 1,
+            fields: record.fields.len(),
+            text_bytes: record.text_bytes(),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.fields += other.fields;
+        self.text_bytes += other.text_bytes;
+    }
+
+    /// Whether a part, or a block, of so many text bytes ends here.
+    pub(super) fn is_full(self, text_bytes_max: usize) -> bool {
+        self.rows >= PART_ROWS_MAX
+            || self.fields >= PART_FIELDS_MAX
+            || self.text_bytes >= text_bytes_max
+    }
+}
+
+// What is not full takes one record, or one part, more: that must still fit into a block.
+const _: () = assert!(2 * PART_ROWS_MAX <= BLOCK_ROWS_MAX);
+const _: () = assert!(2 * (PART_FIELDS_MAX + RECORD_FIELDS_MAX) <= BLOCK_FIELDS_MAX);
 
 /// Rows that travel together, each of some service.
 ///
@@ -12,7 +50,7 @@ use super::{Refused, Sink};
 /// alone: a retry that finds another shard map makes the same pieces with the same keys.
 pub(super) struct Rows {
     pub(super) records: Vec<Masked<Record>>,
-    pub(super) text_bytes: usize,
+    pub(super) weight: Weight,
     pub(super) key: Option<PartKey>,
 }
 
@@ -26,13 +64,13 @@ impl Rows {
     pub(super) fn new(key: Option<PartKey>) -> Self {
         Self {
             records: Vec::new(),
-            text_bytes: 0,
+            weight: Weight::default(),
             key,
         }
     }
 
     pub(super) fn push(&mut self, record: Masked<Record>) {
-        self.text_bytes += record.text_bytes();
+        self.weight.add(Weight::of(&record));
         self.records.push(record);
     }
 

@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::numbers::{Numbers, cpu_time};
-use super::rows::{Part, Rows};
+use super::rows::{Part, Rows, Weight};
 use super::{Permit, Placed, Receipt, Refused, Sink};
 use crate::clock::Clock;
-use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCKS_IN_FLIGHT_MAX, PART_ROWS_MAX};
+use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCKS_IN_FLIGHT_MAX};
 use crate::offload::Offload;
 use crate::tasks::{Policy, Tasks};
 
@@ -115,19 +115,17 @@ impl Batchers {
 #[derive(Default)]
 struct Filling {
     submissions: Vec<Submission>,
-    text_bytes: usize,
-    rows: usize,
+    weight: Weight,
 }
 
 impl Filling {
     fn add(&mut self, submission: Submission) {
-        self.text_bytes += submission.rows.text_bytes;
-        self.rows += submission.rows.records.len();
+        self.weight.add(submission.rows.weight);
         self.submissions.push(submission);
     }
 
     fn is_full(&self) -> bool {
-        self.text_bytes >= BLOCK_TEXT_BYTES_TARGET || self.rows >= PART_ROWS_MAX
+        self.weight.is_full(BLOCK_TEXT_BYTES_TARGET)
     }
 }
 
@@ -246,7 +244,7 @@ struct Cargo {
 /// Who waits for which rows of it.
 struct Waiter {
     rows: Range<u32>,
-    text_bytes: usize,
+    weight: Weight,
     key: Option<hushlog_record::block::PartKey>,
     done: oneshot::Sender<Outcome>,
     _permit: Arc<Permit>,
@@ -261,7 +259,7 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
     for submission in submissions {
         let Rows {
             mut records,
-            text_bytes,
+            weight,
             key,
         } = submission.rows;
         let start = row(cargo.records.len());
@@ -274,7 +272,7 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
         let (done, permit) = (submission.done, submission.permit);
         waiting.push(Waiter {
             rows,
-            text_bytes,
+            weight,
             key,
             done,
             _permit: permit,
@@ -287,28 +285,37 @@ fn row(count: usize) -> u32 {
     u32::try_from(count).expect("a block has fewer rows than its limit")
 }
 
+/// Why there is no block.
+#[derive(Debug, thiserror::Error)]
+enum NotSealed {
+    #[error(transparent)]
+    Stopped(#[from] crate::offload::Error),
+    #[error(transparent)]
+    TooLarge(#[from] hushlog_record::block::Error),
+}
+
 async fn seal(
     shared: &Arc<Shared>,
     shard: ShardId,
     cargo: Cargo,
-) -> Result<(Block, Cargo), crate::offload::Error> {
+) -> Result<(Block, Cargo), NotSealed> {
     let numbers = shared.numbers.clone();
     let (epoch, admitted_at) = (shared.policy_epoch, shared.clock.now());
     let work = move || {
         let began = cpu_time();
-        let block = Block::seal(
+        let block = Block::try_seal(
             shard,
             epoch,
             admitted_at,
             cargo.parts.clone(),
             &cargo.records,
-        );
+        )?;
         numbers.encode.add_nanos(cpu_time().saturating_sub(began));
         numbers.blocks.increment();
         numbers.block_bytes.add(block.bytes().len() as u64);
-        (block, cargo)
+        Ok((block, cargo))
     };
-    shared.offload.run(work).await
+    shared.offload.run(work).await?
 }
 
 /// Where the waiter's rows are: every place that holds some of them, in order.
@@ -332,7 +339,7 @@ fn unload(cargo: Cargo, waiting: Vec<Waiter>, why: Refused) {
         let records = records.by_ref().take(waiter.rows.len()).collect();
         let rows = Rows {
             records,
-            text_bytes: waiter.text_bytes,
+            weight: waiter.weight,
             key: waiter.key,
         };
         answer(waiter.done, Outcome::Refused(why, rows));

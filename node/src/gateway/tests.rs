@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use futures_util::future::BoxFuture;
 use hushlog_ingest::json::{self, Declared};
 use hushlog_pii::{Key as HashKey, Policy};
+use hushlog_record::limits::{BLOCK_FIELDS_MAX, RECORD_FIELDS_MAX};
 use hushlog_record::{Block, ShardId, Timestamp};
 use tokio::sync::Notify;
 
@@ -62,6 +63,10 @@ impl Sink for Fake {
 }
 
 fn gateway(fake: Fake) -> (Gateway, Arc<Fake>) {
+    gateway_with(fake, 1 << 20)
+}
+
+fn gateway_with(fake: Fake, memory: usize) -> (Gateway, Arc<Fake>) {
     let fake = Arc::new(fake);
     let sink: Arc<dyn Sink> = Arc::clone(&fake) as _;
     let parts = Parts {
@@ -72,7 +77,7 @@ fn gateway(fake: Fake) -> (Gateway, Arc<Fake>) {
         entropy: Entropy::seeded(1),
         registry: Registry::default(),
         tasks: Tasks::new(),
-        memory: 1 << 20,
+        memory,
         timeout: Duration::from_secs(10),
     };
     (Gateway::new(parts), fake)
@@ -251,4 +256,36 @@ async fn all_memory_is_given_back() {
         .admission()
         .take(1 << 20)
         .expect("all of it is free");
+}
+
+/// A record with a thousand fields that no other number's record has, their names of three bytes.
+fn wide(number: usize) -> String {
+    let letters: Vec<char> = ('#'..='[').chain(']'..='i').take(70).collect();
+    let name = |number: usize| -> String {
+        [number / 4_900, number / 70, number]
+            .map(|digit| letters[digit % 70])
+            .iter()
+            .collect()
+    };
+    let fields: Vec<String> = (0..RECORD_FIELDS_MAX)
+        .map(|field| format!(r#""{}":"""#, name(number * RECORD_FIELDS_MAX + field)))
+        .collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+#[tokio::test]
+async fn every_block_can_be_read_however_many_field_names_a_request_has() {
+    const RECORDS: usize = BLOCK_FIELDS_MAX / RECORD_FIELDS_MAX + 8;
+    let body: Vec<String> = (0..RECORDS).map(wide).collect();
+    for key in [None, Some(Key::of_header("wide"))] {
+        let (gateway, fake) = gateway_with(Fake::default(), 1 << 30);
+        let pushed = push(&gateway, &body.join("\n"), key).await.expect("stored");
+        assert_eq!((pushed.accepted, pushed.rejected), (RECORDS, 0));
+        let blocks = fake.blocks.lock();
+        let rows: u32 = blocks
+            .iter()
+            .map(|block| block.columns().expect("readable").rows)
+            .sum();
+        assert_eq!(rows as usize, RECORDS);
+    }
 }

@@ -8,9 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use rustc_hash::FxBuildHasher;
 
 use super::Error;
+use super::error::at_most;
 use super::wire::{Reader, put_bytes, put_len, put_signed, put_varint};
-use crate::limits::{BLOCK_RAW_BYTES_MAX, BLOCK_ROWS_MAX, EXCEPTION_SAMPLES_MAX};
+use crate::limits::{BLOCK_ROWS_MAX, COUNTS_TEXT_BYTES_MAX, EXCEPTION_SAMPLES_MAX};
 use crate::{Level, LogId, Record, Timestamp};
+
+/// What [`COUNTS_TEXT_BYTES_MAX`] limits.
+const TEXT: &str = "text of counts";
 
 /// How many rows of one minute, service and level.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +125,20 @@ impl Counts {
         Ok(Self { levels, exceptions })
     }
 
+    /// Whether a reader will take them. A name counts as often as an entry has it.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let services = self.levels.iter().map(|entry| entry.service.len());
+        let exceptions = self
+            .exceptions
+            .iter()
+            .map(|entry| entry.service.len() + entry.type_name.len());
+        at_most(
+            TEXT,
+            services.chain(exceptions).sum(),
+            COUNTS_TEXT_BYTES_MAX,
+        )
+    }
+
     /// Every distinct string with its number.
     fn names(&self) -> BTreeMap<&str, u64> {
         let mut names = BTreeMap::<&str, u64>::new();
@@ -197,11 +215,11 @@ fn encode_tally(entry: &ExceptionCount, out: &mut Vec<u8>) {
     }
 }
 
-/// The string table, and how much text may still be copied out of it: a small table must not become
+/// The string table, and how much text was copied out of it: a small table must not become
 /// a large answer because every entry names the longest string.
 struct Names<'a> {
     names: Vec<&'a str>,
-    budget: usize,
+    used: usize,
 }
 
 impl<'a> Names<'a> {
@@ -211,10 +229,7 @@ impl<'a> Names<'a> {
         for _ in 0..count {
             names.push(reader.text()?);
         }
-        Ok(Self {
-            names,
-            budget: BLOCK_RAW_BYTES_MAX,
-        })
+        Ok(Self { names, used: 0 })
     }
 
     fn read(&mut self, reader: &mut Reader<'_>) -> Result<String, Error> {
@@ -223,11 +238,8 @@ impl<'a> Names<'a> {
             .names
             .get(number)
             .ok_or(Error::Malformed("a string number is unknown"))?;
-        self.budget = self.budget.checked_sub(name.len()).ok_or(Error::Limit {
-            what: "text of counts",
-            value: BLOCK_RAW_BYTES_MAX as u64 + 1,
-            limit: BLOCK_RAW_BYTES_MAX as u64,
-        })?;
+        self.used = self.used.saturating_add(name.len());
+        at_most(TEXT, self.used, COUNTS_TEXT_BYTES_MAX)?;
         Ok((*name).to_owned())
     }
 }

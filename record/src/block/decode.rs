@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Error;
 use super::columns::{Columns, DictColumn, ExceptionColumn, FieldColumn, PiiColumn, StrColumn};
-use super::encode::{IDS_ABSENT, IDS_HEX, IDS_TEXT, KINDS_MIXED, TIME_UNITS};
+use super::encode::{FIELDS, IDS_ABSENT, IDS_HEX, IDS_TEXT, KINDS_MIXED, TIME_UNITS};
 use super::wire::Reader;
 use crate::limits::BLOCK_FIELDS_MAX;
 use crate::{Kind, Level, LogId};
@@ -203,7 +203,7 @@ impl Input<'_> {
     }
 
     fn fields(&mut self) -> Result<Vec<FieldColumn>, Error> {
-        let count = self.reader.count(BLOCK_FIELDS_MAX, "fields of a block")?;
+        let count = self.reader.count(BLOCK_FIELDS_MAX, FIELDS)?;
         let mut fields = Vec::<FieldColumn>::new();
         for _ in 0..count {
             let field = self.field()?;

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
+use super::Error;
+use super::error::at_most;
 use super::wire::{put_bytes, put_len, put_signed, put_varint};
+use crate::limits::BLOCK_FIELDS_MAX;
 use crate::{Kind, Masked, Record, Value};
 
 /// Units of time differences, largest first: the largest that divides all of a column is used.
@@ -17,6 +20,8 @@ pub(super) const IDS_TEXT: u8 = 1;
 pub(super) const IDS_HEX: u8 = 2;
 /// Mark of a field column whose values differ in kind: one byte each follows.
 pub(super) const KINDS_MIXED: u8 = 0xff;
+/// What [`BLOCK_FIELDS_MAX`] limits.
+pub(super) const FIELDS: &str = "fields of a block";
 
 /// Bytes of a row beyond its text, roughly.
 const ROW_BYTES_TYPICAL: usize = 48;
@@ -33,8 +38,8 @@ pub(super) struct Raw {
     pub(super) plain: Vec<u8>,
 }
 
-/// All columns of `records`.
-pub(super) fn columns(records: Records<'_>) -> Raw {
+/// All columns of `records`, if a reader will take them.
+pub(super) fn columns(records: Records<'_>) -> Result<Raw, Error> {
     let text_bytes = records
         .iter()
         .map(|record| record.text_bytes() + ROW_BYTES_TYPICAL)
@@ -55,8 +60,8 @@ pub(super) fn columns(records: Records<'_>) -> Raw {
     strings(records.iter().map(|r| r.message.as_str()), out);
     exceptions(records, out);
     pii(records, out);
-    fields(records, out);
-    Raw { packed, plain }
+    fields(records, out)?;
+    Ok(Raw { packed, plain })
 }
 
 /// The first six bytes are the milliseconds of a version 7 UUID and nearly repeat; the rest is random.
@@ -212,8 +217,9 @@ struct Field<'a> {
     next: usize,
 }
 
-fn fields(records: Records<'_>, out: &mut Vec<u8>) {
+fn fields(records: Records<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
     let mut fields = gather(records);
+    at_most(FIELDS, fields.len(), BLOCK_FIELDS_MAX)?;
     fields.sort_unstable_by_key(|field| field.key);
     put_len(out, fields.len());
     for field in &fields {
@@ -228,6 +234,7 @@ fn fields(records: Records<'_>, out: &mut Vec<u8>) {
             out,
         );
     }
+    Ok(())
 }
 
 fn kinds(values: &[(u32, &Value)], out: &mut Vec<u8>) {

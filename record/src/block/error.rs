@@ -1,6 +1,6 @@
 //! What can be wrong with the bytes of a block.
 
-/// Why bytes were refused. No variant carries anything of the block's text.
+/// Why bytes, or rows to be sealed, were refused. No variant carries anything of the block's text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -47,4 +47,16 @@ pub enum Error {
     /// The checksum is right and the content is not: a bug of the writer, or a forgery.
     #[error("malformed block: {0}")]
     Malformed(&'static str),
+}
+
+/// Holds a value against its limit.
+pub(super) fn at_most(what: &'static str, value: usize, limit: usize) -> Result<(), Error> {
+    if value > limit {
+        return Err(Error::Limit {
+            what,
+            value: value as u64,
+            limit: limit as u64,
+        });
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The fixed first bytes of a block: what it is, how long its parts are, and their checksum.
 
+use super::error::at_most;
 use super::wire::Reader;
 use super::{Codec, Error, MAGIC, VERSION};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX};
@@ -57,12 +58,7 @@ impl Head {
     }
 
     fn check_lengths(&self, given: usize) -> Result<(), Error> {
-        at_most("bytes of a block", given, BLOCK_BYTES_MAX)?;
-        at_most(
-            "decompressed bytes of a block",
-            self.raw_len,
-            BLOCK_RAW_BYTES_MAX,
-        )?;
+        check_size(given, self.raw_len)?;
         let expected = [self.header_len, self.stored_len, self.plain_len]
             .into_iter()
             .fold(HEAD_BYTES, usize::saturating_add);
@@ -103,6 +99,16 @@ impl Head {
     }
 }
 
+/// Holds a block's length, and that of its packed columns after decompression, against the limits.
+pub(super) fn check_size(bytes: usize, raw_len: usize) -> Result<(), Error> {
+    at_most("bytes of a block", bytes, BLOCK_BYTES_MAX)?;
+    at_most(
+        "decompressed bytes of a block",
+        raw_len,
+        BLOCK_RAW_BYTES_MAX,
+    )
+}
+
 fn read_len(reader: &mut Reader<'_>) -> Result<usize, Error> {
     let len = u32::from_le_bytes(reader.array()?);
     usize::try_from(len).map_err(|_| Error::Malformed("a length is too large"))
@@ -113,17 +119,6 @@ fn length(found: usize, expected: usize) -> Error {
         found: found as u64,
         expected: expected as u64,
     }
-}
-
-fn at_most(what: &'static str, value: usize, limit: usize) -> Result<(), Error> {
-    if value > limit {
-        return Err(Error::Limit {
-            what,
-            value: value as u64,
-            limit: limit as u64,
-        });
-    }
-    Ok(())
 }
 
 fn check_sum(found: u32, checked: &[u8]) -> Result<(), Error> {

@@ -7,6 +7,9 @@ use super::{Counts, Error};
 use crate::limits::BLOCK_ROWS_MAX;
 use crate::{ShardId, Timestamp};
 
+/// What [`BLOCK_ROWS_MAX`] limits.
+pub(super) const ROWS: &str = "rows of a block";
+
 /// Names one request of one producer, in the chunk that went to this shard: repeats are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartKey {
@@ -163,7 +166,7 @@ fn decode_u32(reader: &mut Reader<'_>) -> Result<u32, Error> {
 }
 
 fn decode_rows(reader: &mut Reader<'_>) -> Result<u32, Error> {
-    match reader.at_most(BLOCK_ROWS_MAX, "rows of a block")? {
+    match reader.at_most(BLOCK_ROWS_MAX, ROWS)? {
         0 => Err(Error::Malformed("it has no rows")),
         rows => u32::try_from(rows).map_err(|_| Error::Malformed("a number is too large")),
     }

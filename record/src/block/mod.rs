@@ -64,11 +64,28 @@ impl Block {
     ///
     /// `parts` name the requests that the rows came from: non-empty ranges in row order.
     ///
+    /// # Errors
+    /// [`Error::Limit`] when a reader would refuse the block. A batch ends at
+    /// [`BLOCK_TEXT_BYTES_TARGET`](crate::limits::BLOCK_TEXT_BYTES_TARGET) of text and before the
+    /// limits on rows and fields, far below the others.
+    ///
     /// # Panics
-    /// When the caller broke a promise: there is no row or there are more than [`BLOCK_ROWS_MAX`](crate::limits::BLOCK_ROWS_MAX), a
-    /// part lies outside the rows, the field names of a record are not unique, or the text is beyond
-    /// what [`BLOCK_RAW_BYTES_MAX`](crate::limits::BLOCK_RAW_BYTES_MAX) and [`BLOCK_BYTES_MAX`](crate::limits::BLOCK_BYTES_MAX) allow (a batch ends at
-    /// [`BLOCK_TEXT_BYTES_TARGET`](crate::limits::BLOCK_TEXT_BYTES_TARGET), far below).
+    /// When the caller broke a promise: there is no row, the shard has no bucket, a part lies
+    /// outside the rows, or the field names of a record are not unique.
+    pub fn try_seal(
+        shard: ShardId,
+        policy_epoch: u64,
+        admitted_at: Timestamp,
+        parts: Vec<Part>,
+        records: &[Masked<Record>],
+    ) -> Result<Self, Error> {
+        Self::try_seal_with(CODEC, shard, policy_epoch, admitted_at, parts, records)
+    }
+
+    /// As [`try_seal`](Self::try_seal), for rows that are known to be few and small.
+    ///
+    /// # Panics
+    /// As [`try_seal`](Self::try_seal), and when the rows are over a limit.
     pub fn seal(
         shard: ShardId,
         policy_epoch: u64,
@@ -76,8 +93,26 @@ impl Block {
         parts: Vec<Part>,
         records: &[Masked<Record>],
     ) -> Self {
+        Self::seal_with(CODEC, shard, policy_epoch, admitted_at, parts, records)
+    }
+
+    /// As [`try_seal`](Self::try_seal), with another codec: for measurements, and for readers' tests.
+    ///
+    /// # Errors
+    /// As [`try_seal`](Self::try_seal).
+    ///
+    /// # Panics
+    /// As [`try_seal`](Self::try_seal).
+    pub fn try_seal_with(
+        codec: Codec,
+        shard: ShardId,
+        policy_epoch: u64,
+        admitted_at: Timestamp,
+        parts: Vec<Part>,
+        records: &[Masked<Record>],
+    ) -> Result<Self, Error> {
         seal::seal(
-            CODEC,
+            codec,
             Sealing {
                 shard,
                 policy_epoch,
@@ -88,7 +123,7 @@ impl Block {
         )
     }
 
-    /// As [`seal`](Self::seal), with another codec: for measurements, and for readers' tests.
+    /// As [`seal`](Self::seal), with another codec.
     ///
     /// # Panics
     /// As [`seal`](Self::seal).
@@ -100,16 +135,8 @@ impl Block {
         parts: Vec<Part>,
         records: &[Masked<Record>],
     ) -> Self {
-        seal::seal(
-            codec,
-            Sealing {
-                shard,
-                policy_epoch,
-                admitted_at,
-                parts,
-                records,
-            },
-        )
+        Self::try_seal_with(codec, shard, policy_epoch, admitted_at, parts, records)
+            .expect("the rows are within the limits of a block")
     }
 
     /// Checks magic, version, lengths, limits and checksum, and reads the header; not the rows.

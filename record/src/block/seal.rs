@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::encode::{self, Raw};
-use super::head::{HEAD_BYTES, Head};
-use super::{Block, Codec, Counts, Header, Part};
-use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX, BLOCK_ROWS_MAX};
+use super::error::at_most;
+use super::head::{HEAD_BYTES, Head, check_size};
+use super::header::ROWS;
+use super::{Block, Codec, Counts, Error, Header, Part};
+use crate::limits::BLOCK_ROWS_MAX;
 use crate::{Masked, Record, ShardId, Timestamp};
 
 /// Bytes of a header beyond its counts and parts, roughly.
@@ -23,30 +25,27 @@ pub(super) struct Sealing<'a> {
 }
 
 /// Seals with this codec, or with none where that is no larger. Panics as [`Block::seal`] says.
-pub(super) fn seal(codec: Codec, sealing: Sealing<'_>) -> Block {
+///
+/// Holds the rows against every limit that a reader holds the bytes against: what is sealed is read.
+pub(super) fn seal(codec: Codec, sealing: Sealing<'_>) -> Result<Block, Error> {
     let records = sealing.records;
-    check(&sealing);
-    let raw = encode::columns(records);
-    assert!(
-        raw.packed.len() <= BLOCK_RAW_BYTES_MAX,
-        "a batch holds less text than a block may"
-    );
+    check(&sealing)?;
+    let raw = encode::columns(records)?;
     let digest = blake3::Hasher::new()
         .update(&raw.packed)
         .update(&raw.plain)
         .finalize();
     let header = header(sealing, *digest.as_bytes());
-
+    header.counts.check()?;
     assemble(codec, header, &raw)
 }
 
-fn check(sealing: &Sealing<'_>) {
+fn check(sealing: &Sealing<'_>) -> Result<(), Error> {
     let rows = sealing.records.len();
     assert!(rows > 0, "a block has rows");
-    assert!(
-        rows <= BLOCK_ROWS_MAX,
-        "a batch holds fewer rows than a block may"
-    );
+    at_most(ROWS, rows, BLOCK_ROWS_MAX)?;
+    let bucket = sealing.shard.bucket;
+    assert!((1..1 << 48).contains(&bucket), "a shard has a bucket");
     let mut end = 0;
     for part in &sealing.parts {
         assert!(part.rows.start >= end, "parts lie one after the other");
@@ -54,6 +53,7 @@ fn check(sealing: &Sealing<'_>) {
         end = part.rows.end;
     }
     assert!(end as usize <= rows, "parts lie in the rows");
+    Ok(())
 }
 
 fn header(sealing: Sealing<'_>, digest: [u8; 32]) -> Header {
@@ -72,7 +72,8 @@ fn header(sealing: Sealing<'_>, digest: [u8; 32]) -> Header {
     }
 }
 
-fn assemble(codec: Codec, header: Header, raw: &Raw) -> Block {
+fn assemble(codec: Codec, header: Header, raw: &Raw) -> Result<Block, Error> {
+    check_size(HEAD_BYTES, raw.packed.len())?;
     let capacity = HEAD_BYTES + HEADER_BYTES_TYPICAL + raw.packed.len() + raw.plain.len();
     let mut bytes = Vec::with_capacity(capacity);
     bytes.resize(HEAD_BYTES, 0);
@@ -96,15 +97,12 @@ fn assemble(codec: Codec, header: Header, raw: &Raw) -> Block {
         raw_len,
         plain_len,
     };
+    check_size(bytes.len(), raw_len)?;
     head.write(&mut bytes);
-    assert!(
-        bytes.len() <= BLOCK_BYTES_MAX,
-        "a batch holds less text than a block may"
-    );
     bytes.shrink_to_fit();
-    Block {
+    Ok(Block {
         bytes: Bytes::from(bytes),
         header: Arc::new(header),
         head,
-    }
+    })
 }
