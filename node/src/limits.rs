@@ -29,7 +29,8 @@ pub const PART_FIELDS_MAX: usize = 1 << 16;
 pub const PART_TEXT_BYTES_MAX: usize = 1 << 20;
 /// Requests that wait for one shard's batcher before the next caller waits.
 pub const BATCHER_INBOX_MAX: usize = 1_024;
-/// Blocks of one gateway that may be on their way to one shard.
+/// Blocks of one gateway that may be on their way to one shard; the first with keys and the first
+/// without leave in any case.
 pub const BLOCKS_IN_FLIGHT_MAX: usize = 4;
 /// Time without a row after which a shard's batcher ends.
 pub const BATCHER_IDLE: Duration = Duration::from_secs(60);

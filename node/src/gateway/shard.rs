@@ -1,5 +1,7 @@
 //! Batching by shard: one task per shard that takes rows and sends blocks.
 //!
+//! Requests with a key and requests without fill blocks of their own.
+//!
 //! No linger: an idle shard's rows leave at once. While a block is on its way the next one fills; a
 //! full one leaves too, as long as few are on their way. So blocks grow with load by themselves.
 
@@ -99,7 +101,8 @@ impl Batchers {
         let batcher = Batcher {
             shard,
             batchers: self.clone(),
-            filling: Filling::default(),
+            keyed: Lane::default(),
+            unkeyed: Lane::default(),
             flights: FuturesUnordered::new(),
         };
         self.shared.tasks.spawn(
@@ -129,12 +132,36 @@ impl Filling {
     }
 }
 
+/// The blocks of requests with a key, or those of requests without.
+///
+/// They are never mixed: whether a block may be proposed again depends on every part having a key.
+#[derive(Default)]
+struct Lane {
+    filling: Filling,
+    in_flight: usize,
+}
+
+impl Lane {
+    /// The next block, if it is time. `in_flight` counts those of both lanes.
+    fn launch(&mut self, in_flight: usize) -> Option<Vec<Submission>> {
+        let due =
+            self.in_flight == 0 || (self.filling.is_full() && in_flight < BLOCKS_IN_FLIGHT_MAX);
+        if self.filling.submissions.is_empty() || !due {
+            return None;
+        }
+        self.in_flight += 1;
+        Some(std::mem::take(&mut self.filling).submissions)
+    }
+}
+
 /// The task of one shard.
 struct Batcher {
     shard: ShardId,
     batchers: Batchers,
-    filling: Filling,
-    flights: FuturesUnordered<BoxFuture<'static, ()>>,
+    keyed: Lane,
+    unkeyed: Lane,
+    /// Each says at its end whether it is of the keyed lane.
+    flights: FuturesUnordered<BoxFuture<'static, bool>>,
 }
 
 impl Batcher {
@@ -143,16 +170,16 @@ impl Batcher {
         let mut leaving = false;
         loop {
             self.launch();
-            let may_take = !self.filling.is_full();
+            let may_take = self.may_take();
             let idle = self.flights.is_empty() && !leaving;
             tokio::select! {
                 biased; // new work comes last, so that load cannot starve acknowledgements
-                Some(()) = self.flights.next() => {}
+                Some(keyed) = self.flights.next() => self.lane(keyed).in_flight -= 1,
                 () = stop.cancelled(), if !leaving => { leaving = true; self.leave(&mut inbox); }
                 received = inbox.recv(), if may_take => match received {
                     Some(submission) => self.fill(submission, &mut inbox),
                     None if self.flights.is_empty() => return Ok(()),
-                    None => { self.flights.next().await; }
+                    None => self.land().await,
                 },
                 () = tokio::time::sleep(BATCHER_IDLE), if idle => { leaving = true; self.leave(&mut inbox); }
             }
@@ -161,12 +188,36 @@ impl Batcher {
 
     /// Takes what else is waiting, up to a block.
     fn fill(&mut self, submission: Submission, inbox: &mut mpsc::Receiver<Submission>) {
-        self.filling.add(submission);
-        while !self.filling.is_full() {
+        self.add(submission);
+        while self.may_take() {
             let Ok(submission) = inbox.try_recv() else {
                 return;
             };
-            self.filling.add(submission);
+            self.add(submission);
+        }
+    }
+
+    fn add(&mut self, submission: Submission) {
+        let keyed = submission.rows.key.is_some();
+        self.lane(keyed).filling.add(submission);
+    }
+
+    fn may_take(&self) -> bool {
+        !self.keyed.filling.is_full() && !self.unkeyed.filling.is_full()
+    }
+
+    fn lane(&mut self, keyed: bool) -> &mut Lane {
+        if keyed {
+            &mut self.keyed
+        } else {
+            &mut self.unkeyed
+        }
+    }
+
+    /// Waits for a block that is on its way.
+    async fn land(&mut self) {
+        if let Some(keyed) = self.flights.next().await {
+            self.lane(keyed).in_flight -= 1;
         }
     }
 
@@ -179,20 +230,19 @@ impl Batcher {
             .retain(|_, inbox| !inbox.is_closed());
     }
 
-    /// Sends the block that fills, if it is time.
+    /// Sends the blocks whose time it is.
     fn launch(&mut self) {
-        let in_flight = self.flights.len();
-        let due = in_flight == 0 || (self.filling.is_full() && in_flight < BLOCKS_IN_FLIGHT_MAX);
-        if self.filling.submissions.is_empty() || !due {
-            return;
+        for keyed in [true, false] {
+            let in_flight = self.flights.len();
+            let Some(submissions) = self.lane(keyed).launch(in_flight) else {
+                continue;
+            };
+            let flight = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
+            self.flights.push(Box::pin(async move {
+                flight.await;
+                keyed
+            }));
         }
-        let filling = std::mem::take(&mut self.filling);
-        let flight = fly(
-            Arc::clone(&self.batchers.shared),
-            self.shard,
-            filling.submissions,
-        );
-        self.flights.push(Box::pin(flight));
     }
 }
 

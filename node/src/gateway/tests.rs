@@ -209,19 +209,20 @@ async fn a_retry_is_cut_into_the_same_keyed_parts() {
     assert_eq!(chunks, [0, 1, 2, 3]);
 }
 
-#[tokio::test]
-async fn requests_share_a_block_while_one_is_on_its_way() {
+/// Pushes one record with each of these keys at once; blocks leave one at a time.
+async fn push_at_once(keys: impl IntoIterator<Item = Option<Key>>) -> Vec<Block> {
     let fake = Fake {
         hold: Some(Notify::new()),
         ..Fake::default()
     };
     let (gateway, fake) = gateway(fake);
     let one = r#"{"service":"s0","message":"m"}"#;
-    let pushes: Vec<_> = (0..10)
-        .map(|_| {
+    let pushes: Vec<_> = keys
+        .into_iter()
+        .map(|key| {
             let gateway = gateway.clone();
             #[expect(clippy::disallowed_methods, reason = "a test joins what it spawns")]
-            tokio::spawn(async move { push(&gateway, one, None).await })
+            tokio::spawn(async move { push(&gateway, one, key).await })
         })
         .collect();
     let release = async {
@@ -238,12 +239,31 @@ async fn requests_share_a_block_while_one_is_on_its_way() {
         }
         () = release => {}
     }
-    let blocks = fake.blocks.lock();
-    assert_eq!(
-        blocks.iter().map(|block| block.header().rows).sum::<u32>(),
-        10
-    );
+    std::mem::take(&mut *fake.blocks.lock())
+}
+
+fn rows(blocks: &[Block]) -> u32 {
+    blocks.iter().map(|block| block.header().rows).sum()
+}
+
+#[tokio::test]
+async fn requests_share_a_block_while_one_is_on_its_way() {
+    let blocks = push_at_once([None; 10]).await;
+    assert_eq!(rows(&blocks), 10);
     assert!(blocks.len() < 10, "{} blocks", blocks.len());
+}
+
+#[tokio::test]
+async fn requests_with_and_without_a_key_share_no_block() {
+    let key = |i| (i % 2 == 0).then(|| Key::of_producer("p", i));
+    let blocks = push_at_once((0..40).map(key)).await;
+    assert_eq!(rows(&blocks), 40);
+    assert!(blocks.len() < 40, "{} blocks", blocks.len());
+    for block in &blocks {
+        let parts = &block.header().parts;
+        let keyed = parts.iter().filter(|part| part.key.is_some()).count();
+        assert!(keyed == 0 || keyed == parts.len(), "{parts:?}");
+    }
 }
 
 #[tokio::test]
