@@ -21,6 +21,14 @@ pub const REROUTES_MAX: usize = 8;
 pub const REROUTE_PAUSE: Duration = Duration::from_millis(20);
 /// Records that go through a stage of preparation together.
 pub const STAGE_RUN_ROWS: usize = 256;
+/// Text bytes at which fewer records go together.
+pub const STAGE_RUN_BYTES: usize = 1 << 20;
+/// Memory that a record is taken to need beyond its text and fields, until it is stored.
+pub const RECORD_MEMORY_BYTES: usize = 512;
+/// Memory that a field is taken to need beyond its text.
+pub const FIELD_MEMORY_BYTES: usize = 64;
+/// Memory that a part of a request is taken to need beyond its records.
+pub const PART_MEMORY_BYTES: usize = 2 << 10;
 /// Most rows of one part of a request. How a keyed request is cut must not change between retries.
 pub const PART_ROWS_MAX: usize = 4_096;
 /// Fields of all rows at which a part of a request, or a block, is full.

@@ -15,6 +15,7 @@ const UNIT: usize = 1 << 10;
 #[derive(Clone)]
 pub struct Admission {
     units: Arc<Semaphore>,
+    units_in_all: usize,
     held: Gauge,
 }
 
@@ -35,8 +36,22 @@ impl Admission {
         let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
         Self {
             units: Arc::new(Semaphore::new(units)),
+            units_in_all: units,
             held,
         }
+    }
+
+    /// Room for nothing yet.
+    pub fn none(&self) -> Permit {
+        Permit {
+            units: None,
+            held: self.held.clone(),
+        }
+    }
+
+    /// Whether there is room for this many bytes when nobody else has any.
+    pub fn could_hold(&self, bytes: usize) -> bool {
+        bytes.div_ceil(UNIT) <= self.units_in_all
     }
 
     /// Takes room for at least this many bytes.
@@ -59,8 +74,9 @@ impl Admission {
             return Ok(());
         }
         let mut more = self.take(bytes - has)?;
-        if let (Some(units), Some(extra)) = (&mut permit.units, more.units.take()) {
-            units.merge(extra);
+        match (&mut permit.units, more.units.take()) {
+            (Some(units), Some(extra)) => units.merge(extra),
+            (units, extra) => *units = extra,
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 mod admission;
 mod batch;
+mod charge;
 mod numbers;
 mod prepare;
 mod rows;
@@ -112,7 +113,7 @@ impl Gateway {
         &self.inner.admission
     }
 
-    /// Takes in one request. `permit` is the room it was read into.
+    /// Takes in one request. `permit` is the room it was read into; its rows get room of their own.
     ///
     /// `Ok` means: all that was accepted is synced on a majority and searchable.
     pub async fn push(&self, batch: Batch, permit: Permit) -> Result<Pushed, Failure> {
@@ -133,22 +134,18 @@ impl Gateway {
         permit: Permit,
         deadline: Instant,
     ) -> Result<Pushed, Failure> {
-        let (prepared, permit) = self.prepare(batch, permit).await?;
         let Prepared {
             mut pushed,
             parts,
             text_bytes,
-        } = prepared;
+            permit,
+        } = self.prepare(batch, permit).await?;
         self.inner.numbers.bytes.add(text_bytes as u64);
         pushed.receipts = self.store(parts, Arc::new(permit), deadline).await?;
         Ok(pushed)
     }
 
-    async fn prepare(
-        &self,
-        batch: Batch,
-        mut permit: Permit,
-    ) -> Result<(Prepared, Permit), Failure> {
+    async fn prepare(&self, batch: Batch, mut permit: Permit) -> Result<Prepared, Failure> {
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
         let work = move || {
@@ -161,8 +158,7 @@ impl Gateway {
                 received: inner.clock.now(),
                 numbers: &inner.numbers,
             };
-            let prepared = bench.prepare(batch, room, ids, &*inner.sink)?;
-            Ok((prepared, permit))
+            bench.prepare(batch, room, ids, &*inner.sink)
         };
         self.inner.offload.run(work).await?
     }

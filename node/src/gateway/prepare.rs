@@ -11,12 +11,15 @@ use hushlog_pii::Masker;
 use hushlog_record::block::PartKey;
 use hushlog_record::{LogId, Masked, Record, Timestamp};
 
+use super::charge::{Charge, memory, memory_of};
 use super::numbers::{Numbers, cpu_time};
 use super::rows::{Part, Rows};
-use super::{Batch, Key, Pushed, Room, Sink, draw, verdict};
+use super::{Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
 use crate::entropy::Stream;
 use crate::error::{Failure, Kind};
-use crate::limits::{PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX, STAGE_RUN_ROWS};
+use crate::limits::{
+    PART_MEMORY_BYTES, PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX, STAGE_RUN_BYTES, STAGE_RUN_ROWS,
+};
 
 /// What requests are prepared with.
 pub(super) struct Bench<'a> {
@@ -31,6 +34,8 @@ pub(super) struct Prepared {
     pub(super) pushed: Pushed,
     pub(super) parts: Vec<Part>,
     pub(super) text_bytes: usize,
+    /// Room for the rows.
+    pub(super) permit: Permit,
 }
 
 impl Bench<'_> {
@@ -51,7 +56,8 @@ impl Bench<'_> {
                 environment: &batch.environment,
                 random: &mut random,
             },
-            run: Vec::with_capacity(STAGE_RUN_ROWS),
+            run: Run::default(),
+            charge: Charge::new(room.admission),
             tally: Tally::default(),
             pieces: Pieces::new(batch.key),
             mark: cpu_time(),
@@ -59,8 +65,14 @@ impl Bench<'_> {
         let source = batch.source;
         let read = source(&mut room, &mut |outcome| line.take(outcome));
         line.finish_run();
-        let Line { tally, pieces, .. } = line;
+        let Line {
+            tally,
+            pieces,
+            charge,
+            ..
+        } = line;
         let shape = read?;
+        let permit = charge.settle(room.permit.bytes())?;
         if tally.accepted == 0 && tally.rejected == 0 {
             return Err(Failure::new(
                 Kind::EmptyBody,
@@ -82,6 +94,7 @@ impl Bench<'_> {
             pushed,
             parts,
             text_bytes,
+            permit,
         })
     }
 }
@@ -90,11 +103,40 @@ impl Bench<'_> {
 struct Line<'a> {
     bench: &'a Bench<'a>,
     context: Context<'a>,
-    run: Vec<RawRecord>,
+    run: Run,
+    charge: Charge<'a>,
     tally: Tally,
     pieces: Pieces,
     /// CPU time when the stage that is running began.
     mark: u64,
+}
+
+/// Records that go through the stages together.
+#[derive(Default)]
+struct Run {
+    records: Vec<RawRecord>,
+    text_bytes: usize,
+}
+
+impl Run {
+    fn push(&mut self, raw: RawRecord) {
+        self.text_bytes += raw.text_bytes();
+        self.records.push(raw);
+    }
+
+    fn clear(&mut self) {
+        self.records.clear();
+        self.text_bytes = 0;
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= STAGE_RUN_ROWS || self.text_bytes >= STAGE_RUN_BYTES
+    }
+
+    /// What its records need at least.
+    fn memory(&self) -> usize {
+        self.records.len() * memory(0, 0) + self.text_bytes
+    }
 }
 
 impl Line<'_> {
@@ -103,21 +145,35 @@ impl Line<'_> {
             Ok(raw) => self.run.push(raw),
             Err(rejected) => self.tally.reject(rejected),
         }
-        if self.run.len() >= STAGE_RUN_ROWS {
+        if self.run.is_full() {
             self.finish_run();
         }
     }
 
+    /// Makes the rows of the records at hand, if there is room for them.
     fn finish_run(&mut self) {
+        let mut run = std::mem::take(&mut self.run);
+        let asked = run.memory();
+        self.charge.add(asked);
+        if !self.charge.is_refused() {
+            let needed = self.make_rows(run.records.drain(..));
+            self.charge.add(needed.saturating_sub(asked));
+        }
+        if self.charge.is_refused() {
+            self.pieces.clear();
+        }
+        run.clear();
+        self.run = run;
+        self.mark = cpu_time();
+    }
+
+    /// Gives the memory that they need.
+    fn make_rows(&mut self, run: impl Iterator<Item = RawRecord>) -> usize {
         let numbers = self.bench.numbers;
         let decoded = cpu_time();
         numbers.decode.add_nanos(decoded.saturating_sub(self.mark));
         let context = &mut self.context;
-        let records: Vec<Record> = self
-            .run
-            .drain(..)
-            .map(|raw| parse::record(raw, context))
-            .collect();
+        let records: Vec<Record> = run.map(|raw| parse::record(raw, context)).collect();
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
         let masker = self.bench.masker;
@@ -127,11 +183,14 @@ impl Line<'_> {
             .collect();
         let done = cpu_time();
         numbers.mask.add_nanos(done.saturating_sub(parsed));
+        let mut needed = 0;
+        let chunks = self.pieces.chunks;
         for record in masked {
+            needed += memory_of(&record);
             self.tally.accept(&record);
             self.pieces.push(record);
         }
-        self.mark = cpu_time();
+        needed + (self.pieces.chunks - chunks) as usize * PART_MEMORY_BYTES
     }
 }
 
@@ -208,10 +267,16 @@ impl Pieces {
         self.full.extend(self.open.insert(service, next));
     }
 
+    /// Drops all rows: they will not be stored.
+    fn clear(&mut self) {
+        self.open.clear();
+        self.full.clear();
+    }
+
     fn next_key(&mut self) -> Option<PartKey> {
-        let key = self.key?;
         let chunk = self.chunks;
         self.chunks += 1;
+        let key = self.key?;
         Some(PartKey {
             producer: key.producer,
             sequence: key.sequence,

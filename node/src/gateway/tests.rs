@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::clock::Scripted;
 use crate::error::Kind;
-use crate::limits::PART_ROWS_MAX;
+use crate::limits::{PART_ROWS_MAX, RECORD_MEMORY_BYTES};
 
 /// Stores every block, unless told otherwise for the next ones.
 #[derive(Default)]
@@ -190,7 +190,7 @@ async fn a_retry_is_cut_into_the_same_keyed_parts() {
             bucket: Mutex::new(bucket),
             ..Fake::default()
         };
-        let (gateway, fake) = gateway(fake);
+        let (gateway, fake) = gateway_with(fake, 1 << 30);
         push(&gateway, &body, Some(Key::of_producer("p", 9)))
             .await
             .expect("stored");
@@ -307,5 +307,55 @@ async fn every_block_can_be_read_however_many_field_names_a_request_has() {
             .map(|block| block.columns().expect("readable").rows)
             .sum();
         assert_eq!(rows as usize, RECORDS);
+    }
+}
+
+#[tokio::test]
+async fn a_small_body_of_many_records_is_refused_before_its_rows_take_the_memory() {
+    let empty = |records: usize| "{}\n".repeat(records);
+    let rows = |bytes: usize| bytes / RECORD_MEMORY_BYTES;
+    for key in [None, Some(Key::of_header("many"))] {
+        let (gateway, fake) = gateway(Fake::default());
+        // It fits as soon as others are done.
+        let other = gateway.admission().take(1 << 19).expect("room");
+        let body = empty(rows(3 << 18));
+        let failure = push(&gateway, &body, key).await.expect_err("refused");
+        assert_eq!(failure.kind, Kind::Overloaded);
+        drop(other);
+        push(&gateway, &body, key).await.expect("stored");
+        fake.blocks.lock().clear();
+        // It never fits, whether others are there or not.
+        for others in [0, 1 << 18] {
+            let _other = gateway.admission().take(others).expect("room");
+            let failure = push(&gateway, &empty(rows(1 << 20)), key)
+                .await
+                .expect_err("refused");
+            assert_eq!(failure.kind, Kind::TooLarge);
+        }
+        assert!(fake.blocks.lock().is_empty());
+        tokio::task::yield_now().await;
+        gateway
+            .admission()
+            .take(1 << 20)
+            .expect("all of it is free");
+    }
+}
+
+#[tokio::test]
+async fn many_fields_and_many_services_are_paid_for() {
+    let fields: Vec<String> = (0..RECORD_FIELDS_MAX)
+        .map(|field| format!(r#""{field}":1"#))
+        .collect();
+    let wide = format!("{{{}}}\n", fields.join(",")).repeat(20);
+    let services: Vec<String> = (0..500)
+        .map(|service| format!(r#"{{"service":"{service}"}}"#))
+        .collect();
+    for body in [wide, services.join("\n")] {
+        let (gateway, fake) = gateway(Fake::default());
+        let failure = push(&gateway, &body, Some(Key::of_header("k")))
+            .await
+            .expect_err("refused");
+        assert_eq!(failure.kind, Kind::TooLarge);
+        assert!(fake.blocks.lock().is_empty());
     }
 }
