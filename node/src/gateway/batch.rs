@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hushlog_ingest::json::{Each, Rejected, Shape};
-use hushlog_record::{LogId, ShardId};
+use hushlog_record::{LogId, ShardId, Timestamp};
 
 use super::{Admission, Permit};
 use crate::error::{Failure, Kind};
@@ -33,6 +33,23 @@ impl Key {
             producer: hash("hushlog producer", producer),
             sequence,
         }
+    }
+}
+
+impl Key {
+    /// The id of the record at this place of the request, of this time if it told one.
+    ///
+    /// It depends on the request alone, so that a retry names the record that was stored. The time
+    /// of receipt cannot be in it: a retry has another.
+    pub(super) fn log_id(self, place: u64, service: &str, time: Option<Timestamp>) -> LogId {
+        let mut hasher = blake3::Hasher::new_derive_key("hushlog record of a keyed request");
+        hasher.update(&self.producer.to_be_bytes());
+        hasher.update(&self.sequence.to_be_bytes());
+        hasher.update(&place.to_be_bytes());
+        hasher.update(service.as_bytes());
+        let mut bytes = [0u8; 10];
+        hasher.finalize_xof().fill(&mut bytes);
+        LogId::v7(time.unwrap_or_default(), bytes)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Goes through the body in small runs of records, stage by stage, so that each run stays in the
 //! processor's caches and the time of each stage can be told.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use hushlog_ingest::json::Rejected;
@@ -47,7 +48,11 @@ impl Bench<'_> {
         mut ids: Stream,
         sink: &dyn Sink,
     ) -> Result<Prepared, Failure> {
-        let mut random = || draw(&mut ids);
+        let drawn = Cell::new(false);
+        let mut random = || {
+            drawn.set(true);
+            draw(&mut ids)
+        };
         let mut line = Line {
             bench: self,
             context: Context {
@@ -55,6 +60,12 @@ impl Bench<'_> {
                 service: &batch.service,
                 environment: &batch.environment,
                 random: &mut random,
+            },
+            names: Names {
+                key: batch.key,
+                received: self.received,
+                drawn: &drawn,
+                next: 0,
             },
             run: Run::default(),
             charge: Charge::new(room.admission),
@@ -103,6 +114,7 @@ impl Bench<'_> {
 struct Line<'a> {
     bench: &'a Bench<'a>,
     context: Context<'a>,
+    names: Names<'a>,
     run: Run,
     charge: Charge<'a>,
     tally: Tally,
@@ -172,8 +184,10 @@ impl Line<'_> {
         let numbers = self.bench.numbers;
         let decoded = cpu_time();
         numbers.decode.add_nanos(decoded.saturating_sub(self.mark));
-        let context = &mut self.context;
-        let records: Vec<Record> = run.map(|raw| parse::record(raw, context)).collect();
+        let (context, names) = (&mut self.context, &mut self.names);
+        let records: Vec<Record> = run
+            .map(|raw| names.name(parse::record(raw, context)))
+            .collect();
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
         let masker = self.bench.masker;
@@ -191,6 +205,29 @@ impl Line<'_> {
             self.pieces.push(record);
         }
         needed + (self.pieces.chunks - chunks) as usize * PART_MEMORY_BYTES
+    }
+}
+
+/// Ids of records that the client gave none.
+struct Names<'a> {
+    key: Option<Key>,
+    received: Timestamp,
+    /// Whether the last record's id was drawn, and not the client's.
+    drawn: &'a Cell<bool>,
+    /// Place of the next record in the request.
+    next: u64,
+}
+
+impl Names<'_> {
+    /// A drawn id of a keyed request becomes the one that every retry gives.
+    fn name(&mut self, mut record: Record) -> Record {
+        let place = self.next;
+        self.next += 1;
+        if let (true, Some(key)) = (self.drawn.replace(false), self.key) {
+            let time = Some(record.timestamp).filter(|time| *time != self.received);
+            record.log_id = key.log_id(place, &record.service_name, time);
+        }
+        record
     }
 }
 

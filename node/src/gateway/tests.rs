@@ -1,13 +1,13 @@
 //! The gateway against a scripted sink.
 
 use futures_util::future::join_all;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use futures_util::future::BoxFuture;
 use hushlog_ingest::json::{self, Declared};
 use hushlog_pii::{Key as HashKey, Policy};
 use hushlog_record::limits::{BLOCK_FIELDS_MAX, RECORD_FIELDS_MAX};
-use hushlog_record::{Block, ShardId, Timestamp};
+use hushlog_record::{Block, LogId, ShardId, Timestamp};
 use tokio::sync::Notify;
 
 use super::*;
@@ -23,6 +23,8 @@ struct Fake {
     bucket: Mutex<u64>,
     no_route: Mutex<Option<Refused>>,
     hold: Option<Notify>,
+    /// Where it has stored everything before.
+    known: Option<ShardId>,
 }
 
 impl Sink for Fake {
@@ -54,7 +56,7 @@ impl Sink for Fake {
             let rows = 0..header.rows;
             Ok(vec![Placed {
                 rows,
-                shard: header.shard,
+                shard: self.known.unwrap_or(header.shard),
                 seq: blocks.len() as u64,
                 copies: 2,
             }])
@@ -67,14 +69,20 @@ fn gateway(fake: Fake) -> (Gateway, Arc<Fake>) {
 }
 
 fn gateway_with(fake: Fake, memory: usize) -> (Gateway, Arc<Fake>) {
+    gateway_of(fake, memory, 1)
+}
+
+/// A gateway whose time and randomness are those of this second.
+fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
+    let now = 1_700_000_000_000 + i64::try_from(second).expect("small") * 1_000;
     let fake = Arc::new(fake);
     let sink: Arc<dyn Sink> = Arc::clone(&fake) as _;
     let parts = Parts {
         sink,
         masker: Arc::new(Masker::new(Policy::default(), HashKey::new([7; 32]))),
         offload: Offload::inline(),
-        clock: Arc::new(Scripted::new(Timestamp::from_millis(1_700_000_000_000))),
-        entropy: Entropy::seeded(1),
+        clock: Arc::new(Scripted::new(Timestamp::from_millis(now))),
+        entropy: Entropy::seeded(second),
         registry: Registry::default(),
         tasks: Tasks::new(),
         memory,
@@ -358,4 +366,63 @@ async fn many_fields_and_many_services_are_paid_for() {
         assert_eq!(failure.kind, Kind::TooLarge);
         assert!(fake.blocks.lock().is_empty());
     }
+}
+
+/// What two nodes at different times call the first record of this body, and what the first stored.
+async fn named(body: &str, key: Option<Key>) -> [LogId; 3] {
+    let (first, fake) = gateway_of(Fake::default(), 1 << 20, 1);
+    let pushed = push(&first, body, key).await.expect("stored");
+    let stored = fake.blocks.lock()[0].columns().expect("readable").log_id[0];
+    let earlier = ShardId { bucket: 9, slot: 0 };
+    let duplicate = Fake {
+        known: Some(earlier),
+        ..Fake::default()
+    };
+    let (second, _) = gateway_of(duplicate, 1 << 20, 60);
+    let again = push(&second, body, key).await.expect("stored before");
+    assert_eq!(again.receipts[0].shard, earlier);
+    [
+        stored,
+        pushed.first.expect("one"),
+        again.first.expect("one"),
+    ]
+}
+
+#[tokio::test]
+async fn a_retry_names_the_record_that_was_stored() {
+    let timed = r#"{"message":"m","timestamp":"2023-11-14T22:13:20.5Z"}"#;
+    let millis = 1_700_000_000_500i64.to_be_bytes();
+    for (body, time) in [(timed, &millis[2..]), (r#"{"message":"m"}"#, &[0; 6][..])] {
+        for key in [Key::of_header("k"), Key::of_producer("p", 3)] {
+            let [stored, first, again] = named(body, Some(key)).await;
+            assert_eq!((first, again), (stored, stored));
+            assert_eq!(stored.0[..6], *time);
+            assert_eq!((stored.0[6] >> 4, stored.0[8] >> 6), (7, 2), "a UUID v7");
+        }
+    }
+    let [stored, first, again] = named(timed, None).await;
+    assert_eq!(first, stored);
+    assert_ne!(again, stored);
+}
+
+#[tokio::test]
+async fn records_of_keyed_requests_have_different_ids_and_keep_those_of_the_client() {
+    const OWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let body = format!(r#"[{{}},{{"log_id":"{OWN}"}},{{}}]"#);
+    let (gateway, fake) = gateway(Fake::default());
+    for sequence in 0..2 {
+        let key = Key::of_producer("p", sequence);
+        push(&gateway, &body, Some(key)).await.expect("stored");
+    }
+    let mut ids = Vec::new();
+    for block in &*fake.blocks.lock() {
+        ids.extend(block.columns().expect("readable").log_id);
+    }
+    let own = OWN.parse().expect("an id");
+    assert_eq!(
+        (ids.len(), ids.iter().filter(|id| **id == own).count()),
+        (6, 2)
+    );
+    let drawn: BTreeSet<_> = ids.into_iter().filter(|id| *id != own).collect();
+    assert_eq!(drawn.len(), 4);
 }
