@@ -1,5 +1,7 @@
 //! Masking of a whole record: the only place that makes a `Masked<Record>`.
 
+use std::collections::BTreeSet;
+
 use hushlog_record::{Kind, Masked, Record, Value};
 
 use crate::masker::Fired;
@@ -72,19 +74,26 @@ impl Masker {
     }
 }
 
-/// Masked names may be out of order or alike: sorts them, and numbers those that are alike.
+/// Masked names may be out of order or alike: numbers those that are alike, by numbers that no other
+/// name has, and sorts them all.
 fn restore_order(fields: &mut [(String, Value)]) {
     fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut names: BTreeSet<String> = fields.iter().map(|(name, _)| name.clone()).collect();
     let mut last = String::new();
     let mut alike = 1u32;
     for (name, _) in fields.iter_mut() {
-        if *name == last {
-            alike += 1;
-            name.push('#');
-            name.push_str(&alike.to_string());
-        } else {
+        if *name != last {
             last.clone_from(name);
             alike = 1;
+            continue;
+        }
+        loop {
+            alike += 1;
+            let numbered = format!("{last}#{alike}");
+            if names.insert(numbered.clone()) {
+                *name = numbered;
+                break;
+            }
         }
     }
     fields.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -142,3 +142,18 @@ fn names_of_fields_stay_unique_and_sorted() {
     let names: Vec<_> = after.fields.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a***@example.org", "a***@example.org#2", "b"]);
 }
+
+#[test]
+fn a_name_that_looks_like_a_numbered_one_stays_apart() {
+    let mut before = record("");
+    let names = ["a***@example.org#2", "aa@example.org", "ab@example.org"];
+    before.fields = names.map(|name| (name.into(), Value::string("1"))).to_vec();
+    let after = mask(before);
+    let names: Vec<_> = after.fields.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "a***@example.org",
+        "a***@example.org#2",
+        "a***@example.org#3",
+    ];
+    assert_eq!(names, expected);
+}
