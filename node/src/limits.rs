@@ -13,6 +13,9 @@ pub const TASK_RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub const REJECTIONS_LISTED_MAX: usize = 100;
 /// Text in memory that a compressed body is taken to need per byte received, until it is decoded.
 pub const DECOMPRESSION_ESTIMATE: usize = 8;
+/// Longest form of one record on the wire, protobuf or JSON, that is decoded; a longer one is rejected
+/// alone. Above the limit of a record, for the form may be longer than the text.
+pub const ENCODED_RECORD_BYTES_MAX: usize = 2 << 20;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often rows are sealed again because their shard closed before a request gives up.

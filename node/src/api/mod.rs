@@ -5,6 +5,7 @@
 pub mod grpc;
 pub mod http;
 pub mod otlp;
+mod protobuf;
 mod reader;
 mod window;
 

@@ -1,26 +1,37 @@
 //! `hushlog.v1.Ingest`.
 
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::task::{Context, Poll};
 
-use hushlog_ingest::json::{Rejected, Shape, TOO_LARGE};
-use hushlog_proto::hushlog::v1::ingest_server::Ingest;
+use axum::http;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hushlog_ingest::json::{Each, Rejected, Shape, TOO_LARGE};
+use hushlog_proto::hushlog::v1::ingest_server::SERVICE_NAME;
 use hushlog_proto::hushlog::v1::push_ack::Outcome;
 use hushlog_proto::hushlog::v1::{
-    PushAck, PushFailure, PushRequest, PushResponse, Receipt, RecordError,
+    LogRecord, PushAck, PushFailure, PushRequest, PushResponse, Receipt, RecordError,
 };
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt};
+use tonic::body::Body;
+use tonic::server::{NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, isolated};
-use crate::api::{Api, Failure, Kind};
-use crate::gateway::{Batch, Key, Pushed, full};
-use crate::limits::{PRODUCER_BYTES_MAX, PUSH_STREAM_WINDOW};
+use super::raw::{Intake, Unary, exhausted, exhausted_answer, grpc, metered, unimplemented};
+use super::{convert, fitted, isolated};
+use crate::api::{Api, Failure, Kind, protobuf};
+use crate::gateway::{Batch, Key, Permit, Pushed};
+use crate::limits::{ENCODED_RECORD_BYTES_MAX, PRODUCER_BYTES_MAX, PUSH_STREAM_WINDOW};
 use crate::tasks::{Policy, Tasks};
 
+/// Number of the records' field in a request.
+const RECORDS: u64 = 5;
+
 /// The service.
+#[derive(Clone)]
 pub(super) struct Service {
     api: Api,
     tasks: Tasks,
@@ -32,24 +43,88 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl Ingest for Service {
-    async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushResponse>, Status> {
-        isolated(&self.api, take(&self.api, request.into_inner()))
-            .await
-            .map(Response::new)
+impl NamedService for Service {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl tower::Service<http::Request<Body>> for Service {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    type PushStreamStream = Pin<Box<dyn Stream<Item = Result<PushAck, Status>> + Send>>;
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let Self { api, tasks } = self.clone();
+        Box::pin(async move {
+            let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+            let answer = match method {
+                "Push" => {
+                    let request = metered(&api, request);
+                    grpc(&api).unary(Unary(push(&api)), request).await
+                }
+                "PushStream" => {
+                    let request = metered(&api, request);
+                    let streaming = PushStream {
+                        api: api.clone(),
+                        tasks,
+                    };
+                    grpc(&api).streaming(streaming, request).await
+                }
+                _ => unimplemented(),
+            };
+            Ok(exhausted_answer(answer))
+        })
+    }
+}
 
-    /// One batch after the other, so that a producer's batches keep their order.
-    async fn push_stream(
-        &self,
-        request: Request<Streaming<PushRequest>>,
-    ) -> Result<Response<Self::PushStreamStream>, Status> {
+type Answer = BoxFuture<'static, Result<PushResponse, Status>>;
+
+fn push(api: &Api) -> impl FnMut(Bytes, Permit) -> Answer + use<> {
+    let api = api.clone();
+    move |message, permit| {
+        let api = api.clone();
+        Box::pin(async move {
+            let work = async { take(&api, envelope(&message)?, message, permit).await };
+            isolated(&api, work).await
+        })
+    }
+}
+
+struct PushStream {
+    api: Api,
+    tasks: Tasks,
+}
+
+impl StreamingService<Bytes> for PushStream {
+    type Response = PushAck;
+    type ResponseStream = ReceiverStream<Result<PushAck, Status>>;
+    type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, mut request: Request<Streaming<Bytes>>) -> Self::Future {
         let (acks, outgoing) = mpsc::channel(PUSH_STREAM_WINDOW);
+        let answer = match request.extensions_mut().remove::<Intake>() {
+            Some(intake) => {
+                self.spawn(request.into_inner(), intake, acks);
+                Ok(Response::new(ReceiverStream::new(outgoing)))
+            }
+            None => Err(Status::internal("a request came without its room")),
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+impl PushStream {
+    /// Answers one batch after the other, so that a producer's batches keep their order.
+    fn spawn(
+        &self,
+        mut incoming: Streaming<Bytes>,
+        intake: Intake,
+        acks: mpsc::Sender<Result<PushAck, Status>>,
+    ) {
         let api = self.api.clone();
-        let mut incoming = request.into_inner();
         let stop = self.tasks.stop_token();
         self.tasks.spawn("push stream", Policy::Isolated, async move {
             loop {
@@ -60,8 +135,8 @@ impl Ingest for Service {
                 };
                 let ack = match next {
                     None => return Ok::<(), String>(()),
-                    Some(Ok(request)) => Ok(acknowledge(&api, request).await),
-                    Some(Err(status)) => Err(status),
+                    Some(Ok(message)) => acknowledge(&api, message, intake.take()).await,
+                    Some(Err(status)) => Err(exhausted(status)),
                 };
                 let last = ack.is_err();
                 if acks.send(ack).await.is_err() || last {
@@ -69,13 +144,30 @@ impl Ingest for Service {
                 }
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
 }
 
-async fn acknowledge(api: &Api, request: PushRequest) -> PushAck {
+/// A request without its records.
+fn envelope(message: &[u8]) -> Result<PushRequest, Failure> {
+    protobuf::without(message, RECORDS, ENCODED_RECORD_BYTES_MAX)
+        .map_err(malformed)?
+        .ok_or_else(|| {
+            let message = format!(
+                "what a request says beside its records is larger than {ENCODED_RECORD_BYTES_MAX} bytes"
+            );
+            Failure::new(Kind::TooLarge, message)
+        })
+}
+
+fn malformed<E>(_: E) -> Failure {
+    Failure::new(Kind::InvalidBody, "the message is not a PushRequest")
+}
+
+/// An error ends the stream: without an envelope nobody could be answered.
+async fn acknowledge(api: &Api, message: Bytes, permit: Permit) -> Result<PushAck, Status> {
+    let request = envelope(&message)?;
     let (producer_id, sequence) = (request.producer_id.clone(), request.sequence);
-    let outcome = match isolated_take(api, request).await {
+    let outcome = match isolated_take(api, request, message, permit).await {
         Ok(response) => Outcome::Response(response),
         Err(failure) => {
             let wait = failure.retry_after().unwrap_or_default();
@@ -86,61 +178,64 @@ async fn acknowledge(api: &Api, request: PushRequest) -> PushAck {
             })
         }
     };
-    PushAck {
+    Ok(PushAck {
         producer_id,
         sequence,
         outcome: Some(outcome),
-    }
+    })
 }
 
-async fn isolated_take(api: &Api, request: PushRequest) -> Result<PushResponse, Failure> {
+async fn isolated_take(
+    api: &Api,
+    request: PushRequest,
+    message: Bytes,
+    permit: Permit,
+) -> Result<PushResponse, Failure> {
     use futures_util::FutureExt;
-    let work = std::panic::AssertUnwindSafe(take(api, request)).catch_unwind();
+    let work = std::panic::AssertUnwindSafe(take(api, request, message, permit)).catch_unwind();
     work.await
         .unwrap_or_else(|_| Err(Failure::new(Kind::Internal, "an internal error")))
 }
 
-async fn take(api: &Api, request: PushRequest) -> Result<PushResponse, Failure> {
+/// Takes the records of `message` in; `request` is all that it says beside them.
+async fn take(
+    api: &Api,
+    request: PushRequest,
+    message: Bytes,
+    permit: Permit,
+) -> Result<PushResponse, Failure> {
     if request.producer_id.len() > PRODUCER_BYTES_MAX {
         let message = format!("producer_id must be at most {PRODUCER_BYTES_MAX} bytes");
         return Err(Failure::new(Kind::InvalidArgument, message));
     }
-    if request.records.is_empty() {
-        return Err(Failure::new(
-            Kind::EmptyBody,
-            "there is no record in the request",
-        ));
-    }
-    let permit = api
-        .gateway
-        .admission()
-        .take(request.encoded_len())
-        .map_err(|_| full())?;
+    let permit = fitted(api, permit, message.len())?;
     let key = (!request.producer_id.is_empty())
         .then(|| Key::of_producer(&request.producer_id, request.sequence));
-    let records = request.records;
     let batch = Batch {
-        source: Box::new(move |_, each| {
-            for (index, record) in records.into_iter().enumerate() {
-                let raw = convert::raw(record);
-                let oversize = raw.is_oversize();
-                each(if oversize {
-                    Err(Rejected {
-                        index,
-                        reason: TOO_LARGE,
-                    })
-                } else {
-                    Ok(raw)
-                });
-            }
-            Ok(Shape::Array)
-        }),
+        source: Box::new(move |_, each| records(&message, each)),
         service: request.service_name,
         environment: request.environment,
         key,
     };
     let pushed = api.gateway.push(batch, permit).await?;
     Ok(response(pushed, request.receipt))
+}
+
+fn records(message: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
+    for (index, record) in protobuf::parts(message, RECORDS).enumerate() {
+        let record = record.map_err(malformed)?;
+        let raw = if record.len() > ENCODED_RECORD_BYTES_MAX {
+            None
+        } else {
+            let record = LogRecord::decode(record).map_err(malformed)?;
+            Some(convert::raw(record)).filter(|raw| !raw.is_oversize())
+        };
+        each(raw.ok_or(Rejected {
+            index,
+            reason: TOO_LARGE,
+        }));
+    }
+    Ok(Shape::Array)
 }
 
 fn response(pushed: Pushed, with_receipts: bool) -> PushResponse {

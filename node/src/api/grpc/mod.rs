@@ -4,15 +4,14 @@ mod convert;
 mod ingest;
 mod otlp;
 mod query;
+mod raw;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use hushlog_proto::DESCRIPTORS;
-use hushlog_proto::hushlog::v1::ingest_server::IngestServer;
 use hushlog_proto::hushlog::v1::query_server::QueryServer;
-use hushlog_proto::opentelemetry::proto::collector::logs::v1::logs_service_server::LogsServiceServer;
 use tonic::codec::CompressionEncoding;
 use tonic::service::RoutesBuilder;
 use tonic::{Code, Status};
@@ -20,6 +19,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::{Api, Failure, Kind};
+use crate::gateway::{Full, Permit, full};
 use crate::limits::HEALTH_TICK;
 use crate::tasks::{Policy, Tasks};
 
@@ -34,15 +34,8 @@ pub async fn add_services(
     tasks: &Tasks,
     routes: &mut RoutesBuilder,
 ) -> Result<(), Error> {
-    let ingest = IngestServer::new(ingest::Service::new(api.clone(), tasks.clone()))
-        .max_decoding_message_size(api.body_bytes_max)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd);
-    let otlp = LogsServiceServer::new(otlp::Service::new(api.clone()))
-        .max_decoding_message_size(api.body_bytes_max)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip);
+    let ingest = ingest::Service::new(api.clone(), tasks.clone());
+    let otlp = otlp::Service::new(api.clone());
     let query = QueryServer::new(query::Service::new(api.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
@@ -104,6 +97,16 @@ async fn report(reporter: &HealthReporter, api: &Api) {
     }
 }
 
+/// Makes the room of a message the size of the message.
+fn fitted(api: &Api, mut permit: Permit, bytes: usize) -> Result<Permit, Failure> {
+    permit.shrink(bytes);
+    api.gateway
+        .admission()
+        .grow(&mut permit, bytes)
+        .map_err(|Full| full())?;
+    Ok(permit)
+}
+
 /// Runs a handler; a panic becomes an answer.
 async fn isolated<T>(
     api: &Api,
@@ -156,3 +159,6 @@ pub fn server() -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .tcp_nodelay(true)
 }
+
+#[cfg(test)]
+mod tests;

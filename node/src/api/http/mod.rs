@@ -146,4 +146,4 @@ fn raw_json(status: StatusCode, body: impl Into<Body>) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,9 +6,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hushlog_ingest::body::{self, Encoding};
-use hushlog_ingest::json::Shape;
 use hushlog_proto::opentelemetry::proto::collector::logs::v1::{
-    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+    ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
 use prost::Message;
 use serde_json::json;
@@ -86,17 +85,10 @@ fn source(form: Form, body: Bytes, encodings: Vec<Encoding>, limit: usize) -> So
     Box::new(move |room, each| {
         let decoded = body::decode(&body, &encodings, limit).map_err(undecodable)?;
         room.grow(decoded.len())?;
-        let request = match form {
-            Form::Json => otlp::read_json(&decoded)?,
-            Form::Protobuf => ExportLogsServiceRequest::decode(&*decoded).map_err(|_| {
-                Failure::new(
-                    Kind::InvalidBody,
-                    "the body is not an ExportLogsServiceRequest",
-                )
-            })?,
-        };
-        let shape: Shape = otlp::records(request, each);
-        Ok(shape)
+        match form {
+            Form::Json => otlp::read_json(&decoded, each),
+            Form::Protobuf => otlp::read_protobuf(&decoded, each),
+        }
     })
 }
 

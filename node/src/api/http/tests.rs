@@ -26,7 +26,7 @@ use crate::offload::Offload;
 use crate::tasks::Tasks;
 
 #[derive(Default)]
-struct Fake {
+pub(crate) struct Fake {
     refuse: Option<Refused>,
     partial: bool,
     incomplete: bool,
@@ -131,9 +131,9 @@ impl Control for Fake {
     }
 }
 
-const BODY_BYTES_MAX: usize = 64 << 10;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
-fn api(fake: Fake, memory: usize) -> Api {
+pub(crate) fn api(fake: Fake, memory: usize) -> Api {
     let fake = Arc::new(fake);
     let entropy = Entropy::seeded(1);
     let masker = Arc::new(Masker::new(Policy::default(), Key::new([7; 32])));

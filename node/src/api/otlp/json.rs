@@ -1,21 +1,33 @@
 //! The JSON form of OpenTelemetry: lowerCamelCase names, hexadecimal ids, 64-bit numbers as text or
 //! number, unknown names ignored.
 
+use std::fmt;
+
 use data_encoding::HEXLOWER_PERMISSIVE;
-use hushlog_proto::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+use hushlog_ingest::json::{Each, Shape};
 use hushlog_proto::opentelemetry::proto::common::v1::any_value::Value as Any;
 use hushlog_proto::opentelemetry::proto::common::v1::{
-    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
+    AnyValue, ArrayValue, KeyValue, KeyValueList,
 };
-use hushlog_proto::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use hushlog_proto::opentelemetry::proto::logs::v1::LogRecord;
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value as Json;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 
+use super::{Hand, raw};
 use crate::error::{Failure, Kind};
+use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
-/// Reads a request; the depth of nesting is bounded by the JSON parser.
-pub(in crate::api) fn read(body: &[u8]) -> Result<ExportLogsServiceRequest, Failure> {
-    let json: Json = serde_json::from_slice(body).map_err(|error| {
+/// Hands over every record of a request, in order, one decoded at a time: a tree of the whole body
+/// would be many times its size. The depth of nesting is bounded by the JSON parser.
+pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
+    let request: Request<'_> = serde_json::from_slice(body).map_err(|error| {
+        if error.classify() == Category::Data {
+            return wrong("an object");
+        }
         let message = format!(
             "the body is not JSON: line {}, column {}",
             error.line(),
@@ -23,12 +35,127 @@ pub(in crate::api) fn read(body: &[u8]) -> Result<ExportLogsServiceRequest, Fail
         );
         Failure::new(Kind::InvalidBody, message)
     })?;
-    if !json.is_object() {
+    if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong("an object"));
     }
-    Ok(ExportLogsServiceRequest {
-        resource_logs: list(&json, "resourceLogs", resource_logs)?,
-    })
+    let mut hand = Hand { index: 0, each };
+    elements(request.resource_logs, "resourceLogs", &mut |of_resource| {
+        let of_resource: OfResource<'_> = object(of_resource, "resourceLogs")?;
+        let resource = of_resource.resource.map(resource).transpose()?;
+        let resource = resource.unwrap_or_else(|| Some(Resource::default()));
+        elements(of_resource.scope_logs, "scopeLogs", &mut |of_scope| {
+            let of_scope: OfScope<'_> = object(of_scope, "scopeLogs")?;
+            let scope = of_scope.scope.map(scope_name).transpose()?;
+            let scope = scope.unwrap_or_else(|| Some(String::new()));
+            elements(of_scope.log_records, "logRecords", &mut |record| {
+                match (&resource, &scope) {
+                    (Some(resource), Some(scope)) if is_short(record) => {
+                        hand.over(raw(resource, scope, log_record(&tree(record)?)?));
+                    }
+                    _ => hand.reject(),
+                }
+                Ok(())
+            })
+        })
+    })?;
+    Ok(Shape::Array)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    resource_logs: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfResource<'a> {
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow)]
+    scope_logs: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfScope<'a> {
+    #[serde(borrow)]
+    scope: Option<&'a RawValue>,
+    #[serde(borrow)]
+    log_records: Option<&'a RawValue>,
+}
+
+fn object<'a, T: Deserialize<'a>>(json: &'a RawValue, of: &str) -> Result<T, Failure> {
+    serde_json::from_str(json.get()).map_err(|_| wrong(&format!("objects in `{of}`")))
+}
+
+fn is_short(json: &RawValue) -> bool {
+    json.get().len() <= ENCODED_RECORD_BYTES_MAX
+}
+
+fn tree(json: &RawValue) -> Result<Json, Failure> {
+    serde_json::from_str(json.get()).map_err(|_| wrong("less nesting"))
+}
+
+/// `None` when it is too long for any record that would carry it.
+fn resource(json: &RawValue) -> Result<Option<Resource>, Failure> {
+    if !is_short(json) {
+        return Ok(None);
+    }
+    let attributes = list(&tree(json)?, "attributes", key_value)?;
+    Ok(Some(Resource { attributes }))
+}
+
+/// As [`resource`].
+fn scope_name(json: &RawValue) -> Result<Option<String>, Failure> {
+    if !is_short(json) {
+        return Ok(None);
+    }
+    Ok(Some(text(&tree(json)?, "name")))
+}
+
+/// Goes through an array, of which nothing is kept.
+fn elements<'a>(
+    array: Option<&'a RawValue>,
+    name: &str,
+    each: &mut dyn FnMut(&'a RawValue) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Some(array) = array else { return Ok(()) };
+    let mut failure = None;
+    let visitor = Elements {
+        each,
+        failure: &mut failure,
+    };
+    let read = serde_json::Deserializer::from_str(array.get()).deserialize_seq(visitor);
+    match (failure, read) {
+        (Some(failure), _) => Err(failure),
+        (None, Err(_)) => Err(wrong(&format!("an array in `{name}`"))),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+struct Elements<'f, 'a> {
+    each: &'f mut dyn FnMut(&'a RawValue) -> Result<(), Failure>,
+    failure: &'f mut Option<Failure>,
+}
+
+impl<'a> Visitor<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
+        while let Some(element) = array.next_element()? {
+            if let Err(failure) = (self.each)(element) {
+                *self.failure = Some(failure);
+                return Err(A::Error::custom("an element is not as it must be"));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn wrong(expected: &str) -> Failure {
@@ -48,30 +175,6 @@ fn list<T>(
         Some(Json::Array(items)) => items.iter().map(item).collect(),
         Some(_) => Err(wrong(&format!("an array in `{name}`"))),
     }
-}
-
-fn resource_logs(json: &Json) -> Result<ResourceLogs, Failure> {
-    let attributes = match json.get("resource") {
-        Some(resource) => list(resource, "attributes", key_value)?,
-        None => Vec::new(),
-    };
-    Ok(ResourceLogs {
-        resource: Some(Resource { attributes }),
-        scope_logs: list(json, "scopeLogs", scope_logs)?,
-        schema_url: String::new(),
-    })
-}
-
-fn scope_logs(json: &Json) -> Result<ScopeLogs, Failure> {
-    let scope = json.get("scope").map(|scope| InstrumentationScope {
-        name: text(scope, "name"),
-        ..InstrumentationScope::default()
-    });
-    Ok(ScopeLogs {
-        scope,
-        log_records: list(json, "logRecords", log_record)?,
-        schema_url: String::new(),
-    })
 }
 
 fn log_record(json: &Json) -> Result<LogRecord, Failure> {

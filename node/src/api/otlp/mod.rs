@@ -9,48 +9,79 @@ mod value;
 use data_encoding::HEXLOWER;
 use hushlog_ingest::RawRecord;
 use hushlog_ingest::json::{Each, Rejected, Shape, TOO_LARGE};
-use hushlog_proto::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
-use hushlog_proto::opentelemetry::proto::logs::v1::{LogRecord, ScopeLogs};
+use hushlog_proto::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
 use hushlog_record::{Timestamp, Value};
+use prost::Message;
+
+use super::protobuf::{Malformed, parts, without};
+use crate::error::{Failure, Kind};
+use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
 pub(super) use json::read as read_json;
 
-/// Hands over every record of a request, in order.
-pub(super) fn records(request: ExportLogsServiceRequest, each: Each<'_>) -> Shape {
-    let mut index = 0;
-    for of_resource in request.resource_logs {
-        let resource = of_resource.resource.unwrap_or_default();
-        for of_scope in of_resource.scope_logs {
-            scope(&resource, of_scope, &mut index, each);
+/// Numbers of the repeated fields that lead from a request to its records.
+const RESOURCE_LOGS: u64 = 1;
+const SCOPE_LOGS: u64 = 2;
+const LOG_RECORDS: u64 = 2;
+
+/// Hands over every record of an encoded `ExportLogsServiceRequest`, in order, one decoded at a time.
+pub(super) fn read_protobuf(request: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
+    protobuf_records(request, &mut Hand { index: 0, each }).map_err(|Malformed| {
+        Failure::new(
+            Kind::InvalidBody,
+            "the body is not an ExportLogsServiceRequest",
+        )
+    })?;
+    Ok(Shape::Array)
+}
+
+fn protobuf_records(request: &[u8], hand: &mut Hand<'_>) -> Result<(), Malformed> {
+    for of_resource in parts(request, RESOURCE_LOGS) {
+        let of_resource = of_resource?;
+        let resource = without::<ResourceLogs>(of_resource, SCOPE_LOGS, ENCODED_RECORD_BYTES_MAX)?
+            .map(|logs| logs.resource.unwrap_or_default());
+        for of_scope in parts(of_resource, SCOPE_LOGS) {
+            let of_scope = of_scope?;
+            let scope = without::<ScopeLogs>(of_scope, LOG_RECORDS, ENCODED_RECORD_BYTES_MAX)?
+                .map(|logs| logs.scope.unwrap_or_default());
+            for record in parts(of_scope, LOG_RECORDS) {
+                let record = record?;
+                match (&resource, &scope) {
+                    (Some(resource), Some(scope)) if record.len() <= ENCODED_RECORD_BYTES_MAX => {
+                        let record = LogRecord::decode(record).map_err(|_| Malformed)?;
+                        hand.over(raw(resource, &scope.name, record));
+                    }
+                    _ => hand.reject(),
+                }
+            }
         }
     }
-    Shape::Array
+    Ok(())
 }
 
-/// Number of records in a request.
-pub(super) fn count(request: &ExportLogsServiceRequest) -> usize {
-    let scopes = request
-        .resource_logs
-        .iter()
-        .flat_map(|logs| &logs.scope_logs);
-    scopes.map(|logs| logs.log_records.len()).sum()
+/// Hands records over, with their place in the request.
+struct Hand<'a> {
+    index: usize,
+    each: Each<'a>,
 }
 
-fn scope(resource: &Resource, logs: ScopeLogs, index: &mut usize, each: Each<'_>) {
-    let scope_name = logs.scope.map(|scope| scope.name).unwrap_or_default();
-    for record in logs.log_records {
-        let raw = raw(resource, &scope_name, record);
-        let outcome = if raw.is_oversize() {
-            Err(Rejected {
-                index: *index,
-                reason: TOO_LARGE,
-            })
+impl Hand<'_> {
+    fn over(&mut self, raw: RawRecord) {
+        if raw.is_oversize() {
+            self.reject();
         } else {
-            Ok(raw)
-        };
-        each(outcome);
-        *index += 1;
+            (self.each)(Ok(raw));
+            self.index += 1;
+        }
+    }
+
+    fn reject(&mut self) {
+        (self.each)(Err(Rejected {
+            index: self.index,
+            reason: TOO_LARGE,
+        }));
+        self.index += 1;
     }
 }
 
@@ -102,9 +133,9 @@ fn raw(resource: &Resource, scope_name: &str, record: LogRecord) -> RawRecord {
 #[cfg(test)]
 mod tests {
     use hushlog_ingest::{Context, parse};
+    use hushlog_proto::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
     use hushlog_proto::opentelemetry::proto::common::v1::any_value::Value as Any;
     use hushlog_proto::opentelemetry::proto::common::v1::{AnyValue, KeyValue, KeyValueList};
-    use hushlog_proto::opentelemetry::proto::logs::v1::ResourceLogs;
     use hushlog_record::{Level, Record};
 
     use super::*;
@@ -120,9 +151,11 @@ mod tests {
         Any::StringValue(text.into())
     }
 
-    fn parsed(request: ExportLogsServiceRequest) -> Vec<Record> {
+    type Read = fn(&[u8], Each<'_>) -> Result<Shape, Failure>;
+
+    fn parsed(read: Read, request: &[u8]) -> Vec<Record> {
         let mut found = Vec::new();
-        records(request, &mut |raw| {
+        let shape = read(request, &mut |raw| {
             let mut context = Context {
                 received: Timestamp::from_millis(1),
                 service: "",
@@ -131,6 +164,7 @@ mod tests {
             };
             found.push(parse::record(raw.expect("small"), &mut context));
         });
+        assert_eq!(shape, Ok(Shape::Array));
         found
     }
 
@@ -173,7 +207,7 @@ mod tests {
         let request = ExportLogsServiceRequest {
             resource_logs: vec![of_resource],
         };
-        let found = parsed(request);
+        let found = parsed(read_protobuf, &request.encode_to_vec());
         let record = &found[0];
         assert_eq!(record.timestamp.nanos(), 1_700_000_000_000_000_001);
         assert_eq!(
@@ -206,7 +240,7 @@ mod tests {
             "body":{"stringValue":"hello"},"traceId":"ABababababababababababababababab",
             "attributes":[{"key":"n","value":{"intValue":"42"}},
                           {"key":"l","value":{"arrayValue":{"values":[{"boolValue":true}]}}}]}]}]}]}"#;
-        let found = parsed(read_json(body).expect("valid"));
+        let found = parsed(read_json, body);
         let record = &found[0];
         assert_eq!(record.timestamp.nanos(), 1_700_000_000_000_000_001);
         assert_eq!(
@@ -227,6 +261,26 @@ mod tests {
     }
 
     #[test]
+    fn a_resource_may_follow_its_records_and_what_is_too_long_is_rejected_alone() {
+        let long = "m".repeat(ENCODED_RECORD_BYTES_MAX);
+        let body = format!(
+            r#"{{"resourceLogs":[{{}},{{"scopeLogs":[{{"logRecords":[{{}},{{"eventName":"{long}"}},{{}}]}}],
+                "resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"pay"}}}}]}}}}]}}"#
+        );
+        let mut seen = Vec::new();
+        let shape = read_json(body.as_bytes(), &mut |raw| {
+            seen.push(raw.map(|raw| raw.text_bytes()));
+        });
+        assert_eq!(shape, Ok(Shape::Array));
+        let rejected = Rejected {
+            index: 1,
+            reason: TOO_LARGE,
+        };
+        let service = "pay".len();
+        assert_eq!(seen, [Ok(service), Err(rejected), Ok(service)]);
+    }
+
+    #[test]
     fn json_of_the_wrong_shape_is_refused() {
         for body in [
             "",
@@ -234,7 +288,7 @@ mod tests {
             "{\"resourceLogs\":1}",
             "{\"resourceLogs\":[{\"scopeLogs\":{}}]}",
         ] {
-            assert!(read_json(body.as_bytes()).is_err(), "{body}");
+            assert!(read_json(body.as_bytes(), &mut |_| ()).is_err(), "{body}");
         }
     }
 }
