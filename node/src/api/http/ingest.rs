@@ -1,5 +1,7 @@
 //! `POST /api/v1/logs`.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -13,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::body::{Limits, read};
 use super::{Api, Failure, Kind, too_large};
-use crate::gateway::{Batch, Key, Pushed, Receipt, Source};
-use crate::limits::PRODUCER_BYTES_MAX;
+use crate::gateway::{Batch, Key, Pushed, Receipt, Room, Source};
+use crate::limits::{DECOMPRESSION_ESTIMATE, PRODUCER_BYTES_MAX};
 
 const SERVICE: HeaderName = HeaderName::from_static("x-service-name");
 const ENVIRONMENT: HeaderName = HeaderName::from_static("x-environment");
@@ -55,13 +57,39 @@ pub(super) async fn logs(
 
 fn source(body: Bytes, encodings: Vec<Encoding>, form: Form, limit: usize) -> Source {
     Box::new(move |room, each| {
-        let decoded = body::decode(&body, &encodings, limit).map_err(undecodable)?;
-        room.grow(decoded.len())?;
+        let decoded = decoded(room, &body, &encodings, limit)?;
         match form {
             Form::Json(declared) => json::read(&decoded, declared, each).map_err(unreadable),
             Form::Events => Ok(read_events(&decoded, each)),
         }
     })
+}
+
+/// The body without its encodings. Room is taken before it is filled: what turns out to need more
+/// than was estimated is begun again with four times as much.
+pub(super) fn decoded<'a>(
+    room: &mut Room<'_>,
+    body: &'a [u8],
+    encodings: &[Encoding],
+    limit: usize,
+) -> Result<Cow<'a, [u8]>, Failure> {
+    let estimate = body.len().saturating_mul(DECOMPRESSION_ESTIMATE);
+    let mut granted = if encodings.is_empty() {
+        limit
+    } else {
+        estimate.min(limit)
+    };
+    loop {
+        if !encodings.is_empty() {
+            room.grow(granted)?;
+        }
+        match body::decode(body, encodings, granted) {
+            Err(body::Error::TooLarge { .. }) if granted < limit => {
+                granted = granted.saturating_mul(4).min(limit);
+            }
+            decoded => return decoded.map_err(undecodable),
+        }
+    }
 }
 
 fn unreadable(error: json::Error) -> Failure {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hushlog_ingest::body::{self, Encoding};
+use hushlog_ingest::body::Encoding;
 use hushlog_proto::opentelemetry::proto::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
@@ -13,7 +13,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::body::{Limits, read};
-use super::ingest::{content_type, encodings, undecodable};
+use super::ingest::{content_type, decoded, encodings};
 use super::{Api, Explained, Failure, Kind};
 use crate::api::otlp;
 use crate::gateway::{Batch, Pushed, Source};
@@ -83,8 +83,7 @@ async fn take(
 
 fn source(form: Form, body: Bytes, encodings: Vec<Encoding>, limit: usize) -> Source {
     Box::new(move |room, each| {
-        let decoded = body::decode(&body, &encodings, limit).map_err(undecodable)?;
-        room.grow(decoded.len())?;
+        let decoded = decoded(room, &body, &encodings, limit)?;
         match form {
             Form::Json => otlp::read_json(&decoded, each),
             Form::Protobuf => otlp::read_protobuf(&decoded, each),
