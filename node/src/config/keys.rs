@@ -105,8 +105,8 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "limits.ingest_memory",
-        "256MiB",
-        "Bytes of requests being taken in; beyond: 429.",
+        "512MiB",
+        "Bytes of requests being taken in, rows included; beyond: 429, or 413 for one that never fits.",
     ),
     key(
         "limits.body",
