@@ -25,6 +25,9 @@ use super::trace::Trace;
 const TICK: Duration = Duration::from_millis(5);
 /// No new requests in so much of the end, in milliseconds.
 const LAST: u64 = 5_000;
+/// So much longer a run goes on while something that the nodes do by themselves, a cut or a close, is
+/// just on its way, in milliseconds.
+const GRACE: u64 = 2_000;
 /// More violations than this say nothing new.
 const VIOLATIONS_MAX: usize = 5;
 /// Start of the simulated wall clock, in milliseconds.
@@ -141,6 +144,11 @@ pub trait Scene {
     /// Asks the leader of a group to hand over.
     fn transfer(&self, group: u16, to: u64);
 
+    /// Whether nothing is on its way between the nodes at this moment.
+    fn is_at_rest(&self) -> bool {
+        true
+    }
+
     /// What does not hold although the faults have been over for a while.
     fn at_the_end(&mut self) -> Vec<String>;
 }
@@ -195,7 +203,9 @@ impl<'a, S: Scene> Stage<'a, S> {
     /// Runs to the end; gives counts and what was violated.
     pub fn run(mut self) -> (Stats, Vec<String>) {
         let mut now = 0;
-        while now < self.schedule.millis && self.violations.len() < VIOLATIONS_MAX {
+        let end = self.schedule.millis;
+        let going = |now, scene: &S| now < end || (now < end + GRACE && !scene.is_at_rest());
+        while going(now, &self.scene) && self.violations.len() < VIOLATIONS_MAX {
             self.base.trace.set_time(now);
             self.faults(now);
             self.violations.extend(self.scene.tick(Now {

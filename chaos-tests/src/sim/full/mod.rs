@@ -177,6 +177,10 @@ impl Scene for Cluster {
 
     fn transfer(&self, _group: u16, _to: u64) {}
 
+    fn is_at_rest(&self) -> bool {
+        at_rest(&self.statuses()).is_empty()
+    }
+
     fn at_the_end(&mut self) -> Vec<String> {
         let mut violations = self.clients.at_the_end();
         for (node, running) in &*self.world.running.lock() {
