@@ -1,6 +1,7 @@
 //! What holds for every text: no panic, no change outside the spans, none when masked again.
 
 use hushlog_pii::{Detector, Key, Masker, Policy, Strategy as Hiding};
+use hushlog_record::{LogId, Record, Timestamp, Value as FieldValue};
 use proptest::prelude::*;
 
 /// Pieces that detectors care about, to be thrown together.
@@ -68,6 +69,12 @@ const PIECES: [&str; 58] = [
 fn soup() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(&PIECES[..]), 0..14)
         .prop_map(|pieces| pieces.concat())
+}
+
+/// Names that mask to the same, and names that look like masked ones which were numbered.
+fn names() -> impl Strategy<Value = std::collections::BTreeSet<String>> {
+    let alike = "a[a-d]?@x\\.(com|org)|a\\*\\*\\*@x\\.(com|org)(#[1-5])?(#2)?";
+    prop::collection::btree_set(prop_oneof![3 => alike, 1 => soup()], 0..12)
 }
 
 fn maskers() -> Vec<Masker> {
@@ -144,6 +151,19 @@ proptest! {
             let once = masker.mask_text(&text).masked.into_owned();
             let twice = masker.mask_text(&once).masked.into_owned();
             prop_assert_eq!(&once, &twice, "from {:?}", text);
+        }
+    }
+
+    #[test]
+    fn names_of_fields_stay_unique_and_in_order(names in names()) {
+        for masker in maskers() {
+            let mut record = Record::new(LogId([0; 16]), Timestamp::from_millis(0), "");
+            record.fields = names.iter().map(|name| (name.clone(), FieldValue::string(""))).collect();
+            let once = masker.mask(record).into_inner();
+            let ascending = once.fields.is_sorted_by(|(a, _), (b, _)| a < b);
+            prop_assert!(ascending && once.fields.len() == names.len(), "from {names:?}");
+            let twice = masker.mask(once.clone()).into_inner();
+            prop_assert!(once == twice, "again, from {names:?}");
         }
     }
 
