@@ -62,6 +62,10 @@ impl Fired {
         self.0 |= 1 << detector as u32;
     }
 
+    pub(crate) fn add_all(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
     pub(crate) fn any(self) -> bool {
         self.0 != 0
     }
@@ -141,6 +145,7 @@ impl Masker {
         }
         for f in &found {
             fired.add(f.detector);
+            fired.add_all(f.swallowed);
         }
         *text = self.replaced(text, &found);
         true
@@ -194,6 +199,7 @@ impl Masker {
         if let Some(f) = name.and_then(|name| detector::hinted(name, bytes)) {
             self.accept(text, f, &mut found);
         }
+        settle::apart(bytes, &mut found);
         found
     }
 
@@ -216,19 +222,11 @@ impl Masker {
         out.len()
     }
 
-    /// Adds a finding, in order, unless the policy or a longer finding is against it.
-    fn accept(&self, text: &str, mut new: Found, found: &mut FoundList) {
-        if self.policy.rule(new.detector).is_none() || self.is_kept(text, new) {
-            return;
+    /// Adds a finding unless the policy is against it.
+    fn accept(&self, text: &str, new: Found, found: &mut FoundList) {
+        if self.policy.rule(new.detector).is_some() && !self.is_kept(text, new) {
+            found.push(new);
         }
-        let overlap = settle::overlap(found, &new);
-        let olds = found.get_mut(overlap.clone()).unwrap_or_default();
-        if let Some(old) = olds.iter_mut().find(|old| old.len() >= new.len()) {
-            old.contested |= old.len() > new.len();
-            return;
-        }
-        new.contested = !overlap.is_empty();
-        settle::replace(found, overlap, new);
     }
 
     /// Addresses that name no one.

@@ -1,4 +1,9 @@
-//! Making one masking do what a second one would add.
+//! Findings that touch: none may overlap, and one masking must do what a second one would add.
+//!
+//! Of two findings that overlap neither is left readable. Where one contains the other, the longer one
+//! says it all. `+1 415 555 2671 4111 1111 1111 1111` has three that overlap, since `2671 4111 1111 1111`
+//! passes for a card by chance: two of them side by side make up the whole, so the third was none.
+//! Where that does not help, all of them are hidden whole.
 //!
 //! What a mask leaves behind can be a better neighbour than what was there: in
 //! `4242424242424242+4915112345678` the plus follows a digit, in `[CREDIT_CARD]+4915112345678` it does
@@ -6,10 +11,11 @@
 //! appears there is added in terms of the original text. Rare, and never needed for findings that
 //! stand among words.
 
-use crate::bytes::{at, before, is_word};
+use crate::bytes::{at, before, is_word, slice};
+use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::detector::Found;
+use crate::detector::{Detector, Found};
 use crate::masker::FoundList;
 
 /// How far from a finding its mask can matter to another, in bytes.
@@ -18,6 +24,70 @@ const REACH: usize = 32;
 const DIGITS_MIN: usize = 4;
 /// Most digits beside a finding that are a port or a count, in one group.
 const PORT_DIGITS_MAX: usize = 6;
+
+/// Puts findings in order and takes them apart.
+pub(crate) fn apart(text: &[u8], found: &mut FoundList) {
+    if found.is_sorted_by(|a, b| a.end <= b.start) {
+        return;
+    }
+    found.sort_by_key(|f| (f.start, Reverse(f.end)));
+    found.dedup_by(|f, longer| {
+        let is_inside = f.end <= longer.end;
+        longer.contested |= is_inside && f.len() < longer.len();
+        is_inside
+    });
+    let mut all = FoundList::new();
+    for cluster in found.chunk_by(|a, b| b.start < a.end) {
+        match tiles(text, cluster) {
+            Some(tiles) => all.extend(tiles),
+            None => all.extend(parts(cluster)),
+        }
+    }
+    *found = all;
+}
+
+/// Those of the findings that, side by side, are all that there is: the others are made of their pieces.
+fn tiles(text: &[u8], cluster: &[Found]) -> Option<FoundList> {
+    let is_number = |f: &Found| matches!(f.detector, Detector::Phone | Detector::CreditCard);
+    let mut tiles = FoundList::new();
+    let mut covered = None;
+    for f in cluster {
+        let is_next = covered.is_none_or(|end| {
+            end <= f.start && slice(text, end, f.start).iter().all(|b| *b == b' ')
+        });
+        if is_next {
+            covered = Some(f.end);
+            tiles.push(Found {
+                contested: f.contested || cluster.len() > 1,
+                ..*f
+            });
+        }
+    }
+    let is_whole = covered == cluster.last().map(|f| f.end);
+    (is_whole && (cluster.len() == 1 || cluster.iter().all(is_number))).then_some(tiles)
+}
+
+/// All of the findings, hidden whole. The earlier of two keeps what they share, so that each is
+/// reported.
+fn parts(cluster: &[Found]) -> FoundList {
+    let mut parts = FoundList::new();
+    for f in cluster {
+        let whole = Found {
+            merged: true,
+            contested: true,
+            ..*f
+        };
+        match parts.last_mut() {
+            Some(last) if last.detector == f.detector => last.end = f.end,
+            Some(Found { end, .. }) => {
+                let start = *end;
+                parts.push(Found { start, ..whole });
+            }
+            None => parts.push(whole),
+        }
+    }
+    parts
+}
 
 /// Whether any finding has a neighbour that its mask might change the meaning of.
 pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
@@ -113,6 +183,8 @@ pub(crate) fn merge(found: &mut FoundList, added: &[Found]) {
             whole.start = whole.start.min(old.start);
             whole.end = whole.end.max(old.end);
             whole.merged = true;
+            whole.swallowed.add_all(old.swallowed);
+            whole.swallowed.add(old.detector);
         }
         replace(found, overlap, whole);
     }

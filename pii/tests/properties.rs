@@ -5,7 +5,7 @@ use hushlog_record::{LogId, Record, Timestamp, Value as FieldValue};
 use proptest::prelude::*;
 
 /// Pieces that detectors care about, to be thrown together.
-const PIECES: [&str; 58] = [
+const PIECES: [&str; 60] = [
     "ana@example.org",
     "a@b.co",
     "%40",
@@ -15,6 +15,8 @@ const PIECES: [&str; 58] = [
     "4242 4242 4242 4242",
     "4242-4242-4242-4242",
     "3782 822463 10005",
+    "2671 4111 1111 1111",
+    " 1111",
     "219-09-9999",
     "219 09 9999",
     "219099999",

@@ -157,3 +157,10 @@ fn a_name_that_looks_like_a_numbered_one_stays_apart() {
     ];
     assert_eq!(names, expected);
 }
+
+#[test]
+fn findings_that_share_digits_are_both_listed() {
+    let after = mask(record("+1 415 555 2671 4111 1111 1111 x"));
+    assert_eq!(after.message, "[PHONE][CREDIT_CARD] x");
+    assert_eq!(after.pii, ["credit_card", "phone"]);
+}

@@ -231,6 +231,52 @@ fn hashes_are_keyed_equal_for_equal_values_and_named_after_the_detector() {
 }
 
 #[test]
+fn of_numbers_that_overlap_those_that_make_up_the_whole_are_meant() {
+    check(&[
+        (
+            "123-45-6789 +1 415 555 2671 4111 1111 1111 1111",
+            "[SSN] +* *** *** 2671 **** **** **** 1111",
+        ),
+        (
+            "4242 4242 4242 4242 4242 4242 4242 4242",
+            "**** **** **** 4242 **** **** **** 4242",
+        ),
+    ]);
+}
+
+#[test]
+fn of_findings_that_overlap_nothing_is_left_readable_and_each_is_reported() {
+    let masker = masker();
+    for (text, masked, spans) in [
+        (
+            "2671 4111 1111 1111 1111!",
+            "[CREDIT_CARD]!",
+            vec![(0, 24, "credit_card")],
+        ),
+        (
+            "+1 415 555 2671 4111 1111 1111 x",
+            "[PHONE][CREDIT_CARD] x",
+            vec![(0, 15, "phone"), (15, 30, "credit_card")],
+        ),
+    ] {
+        let findings = masker.mask_text(text);
+        assert_eq!(findings.masked, masked, "from {text:?}");
+        let found: Vec<_> = findings
+            .spans
+            .iter()
+            .map(|s| (s.start, s.end, s.detector))
+            .collect();
+        assert_eq!(found, spans, "from {text:?}");
+        assert!(
+            findings
+                .spans
+                .iter()
+                .all(|s| s.strategy == Strategy::Redact)
+        );
+    }
+}
+
+#[test]
 fn spans_are_bytes_of_the_text_that_was_given() {
     let masker = masker();
     let text = "é ana@example.org";

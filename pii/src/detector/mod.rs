@@ -24,6 +24,7 @@ pub(crate) use phone::partial as phone_partial;
 
 use crate::Strategy;
 use crate::bytes::at;
+use crate::masker::Fired;
 use crate::scan::Event;
 use url_credentials::At;
 
@@ -120,10 +121,12 @@ pub(crate) struct Found {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) detector: Detector,
-    /// Made of several findings: no part of it may be left readable.
+    /// Made of several findings, or a part of one: no part of it may be left readable.
     pub(crate) merged: bool,
-    /// It displaced a shorter finding, of which something may be left: look again.
+    /// It displaced another finding, of which something may be left: look again.
     pub(crate) contested: bool,
+    /// Detectors of the findings that it is made of.
+    pub(crate) swallowed: Fired,
 }
 
 impl Found {
@@ -134,6 +137,7 @@ impl Found {
             detector,
             merged: false,
             contested: false,
+            swallowed: Fired::default(),
         }
     }
 
