@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hushlog_record::{Kind, Masked, Record, Value};
 
 use crate::masker::Fired;
-use crate::{Masker, json};
+use crate::{Masker, detector, json};
 
 impl Masker {
     /// Masks every text of a record, at any depth, and adds the detectors that fired to `pii`.
@@ -32,7 +32,7 @@ impl Masker {
             self.mask_string(text, None, fired);
         }
         for id in [&mut record.trace_id, &mut record.span_id] {
-            if !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            if !is_trace_id(id) {
                 self.mask_string(id, None, fired);
             }
         }
@@ -72,6 +72,13 @@ impl Masker {
             }
         }
     }
+}
+
+/// Whether this can be nothing but the id of a trace or a span: 16 or 8 bytes in hex, and no card.
+fn is_trace_id(text: &str) -> bool {
+    matches!(text.len(), 32 | 16)
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+        && !detector::number_is_card(text.as_bytes())
 }
 
 /// Masked names may be out of order or alike: numbers those that are alike, by numbers that no other

@@ -58,17 +58,37 @@ fn every_string_of_a_record_is_masked() {
     assert_eq!(after.pii, ["email"]);
 }
 
+fn ids(trace_id: &str, span_id: &str) -> (String, String) {
+    let mut before = record("");
+    before.trace_id = trace_id.into();
+    before.span_id = span_id.into();
+    let after = mask(before);
+    (after.trace_id, after.span_id)
+}
+
 #[test]
 fn hex_ids_of_traces_are_left_alone() {
-    let mut before = record("");
-    before.trace_id = "42424242424242424242424242424242".into();
-    before.span_id = "4242424242424242".into();
-    let after = mask(before.clone());
+    for (trace_id, span_id) in [
+        ("42424242424242424242424242424242", "4242424242424243"),
+        ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"),
+        ("", "4242424242424f42"),
+    ] {
+        let kept = (trace_id.to_owned(), span_id.to_owned());
+        assert_eq!(ids(trace_id, span_id), kept);
+    }
+}
+
+#[test]
+fn what_is_sent_as_an_id_of_a_trace_is_masked_all_the_same() {
+    let masked = |text: &str| text.to_owned();
     assert_eq!(
-        (after.trace_id, after.span_id),
-        (before.trace_id, before.span_id)
+        ids("4242424242424242", "4242424242424242"),
+        (masked("************4242"), masked("************4242"))
     );
-    assert!(after.pii.is_empty());
+    assert_eq!(
+        ids("378282246310005", "+4915112345678"),
+        (masked("***********0005"), masked("+*********5678"))
+    );
 }
 
 #[test]

@@ -180,7 +180,7 @@ pub(crate) fn confirm(text: &[u8], event: Event) -> Option<Found> {
     None
 }
 
-/// What a card detector says of the literal of a JSON number.
+/// Whether the whole of it, such as the literal of a JSON number, is the number of a card.
 pub(crate) fn number_is_card(literal: &[u8]) -> bool {
     credit_card::find(literal, 0) == Some(0..literal.len())
 }
