@@ -12,6 +12,7 @@
 
 mod bytes;
 mod detector;
+mod fold;
 mod json;
 mod key;
 mod masker;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::bytes::part;
 use crate::detector::{self, Detector, Found, Keywords};
+use crate::fold::Folded;
 use crate::policy::Rule;
 use crate::{Key, Policy, Strategy, render, scan, settle};
 
@@ -171,6 +172,17 @@ impl Masker {
 
     /// What is to be masked, ascending, without overlaps.
     pub(crate) fn find(&self, text: &str, name: Option<&str>) -> FoundList {
+        let Some(folded) = Folded::of(text) else {
+            return self.find_folded(text, name);
+        };
+        let mut found = self.find_folded(&folded.text, name);
+        for f in &mut found {
+            (f.start, f.end) = (folded.original(f.start), folded.original(f.end));
+        }
+        found
+    }
+
+    fn find_folded(&self, text: &str, name: Option<&str>) -> FoundList {
         let mut found = self.find_once(text, name);
         if found.is_empty() {
             return found;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use crate::bytes::part;
 use crate::detector::{Detector, Found, ipv4_address, ipv6_address};
+use crate::fold::folded;
 use crate::policy::Rule;
 use crate::{Key, Strategy, detector};
 
@@ -28,7 +29,7 @@ pub(crate) fn render(key: &Key, rule: &Rule, found: &Found, span: &str, out: &mu
     match strategy(rule, found) {
         Strategy::Redact => out.push_str(&rule.replacement),
         Strategy::Hash => hash(key, found.detector, span, out),
-        Strategy::PartialMask => partial(found.detector, &rule.replacement, span, out),
+        Strategy::PartialMask => partial(found.detector, &rule.replacement, &folded(span), out),
     }
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn hash(key: &Key, detector: Detector, span: &str, out: &mut String) 
     let mut hasher = key.hasher();
     hasher.update(detector.name().as_bytes());
     hasher.update(&[0]);
-    hasher.update(normalised(detector, span).as_bytes());
+    hasher.update(normalised(detector, &folded(span)).as_bytes());
     let mut bytes = [0u8; HASH_BYTES];
     hasher.finalize_xof().fill(&mut bytes);
     let text = data_encoding::BASE32_NOPAD

@@ -5,7 +5,7 @@ use hushlog_record::{LogId, Record, Timestamp, Value as FieldValue};
 use proptest::prelude::*;
 
 /// Pieces that detectors care about, to be thrown together.
-const PIECES: [&str; 60] = [
+const PIECES: [&str; 65] = [
     "ana@example.org",
     "a@b.co",
     "%40",
@@ -63,6 +63,11 @@ const PIECES: [&str; 60] = [
     "+",
     "é",
     "电",
+    "＠",
+    "．",
+    "＋",
+    "４",
+    "ａｎａ＠",
     "\n",
     "\"",
     "a",

@@ -277,6 +277,31 @@ fn of_findings_that_overlap_nothing_is_left_readable_and_each_is_reported() {
 }
 
 #[test]
+fn full_width_letters_digits_and_marks_are_read_as_ascii() {
+    check(&[
+        ("邮箱 ana＠example.org", "邮箱 a***@example.org"),
+        ("ａｎａ＠ｅｘａｍｐｌｅ．ｏｒｇ。", "a***@example.org。"),
+        (
+            "卡号４２４２４２４２４２４２４２４２，２次",
+            "卡号************4242，２次",
+        ),
+        ("ＳＳＮ ２１９－０９－９９９９", "ＳＳＮ [SSN]"),
+        ("＋４９１５１１２３４５６７８", "+*********5678"),
+        (
+            "１２７．０．０．１ 和 ９３．１８４．２１６．３４",
+            "１２７．０．０．１ 和 93.184.216.x",
+        ),
+    ]);
+    check_kept(&["注意：完成（１２），ok！\u{feff}", "１２３４５６７８"]);
+    let masker = masker();
+    let text = "é ＡＮＡ＠example.org!";
+    let span = masker.mask_text(text).spans[0];
+    assert_eq!(&text[span.start..span.end], "ＡＮＡ＠example.org");
+    let hash = |text| masker.hash_value(Detector::CreditCard, text);
+    assert_eq!(hash("４２４２"), hash("4242"));
+}
+
+#[test]
 fn spans_are_bytes_of_the_text_that_was_given() {
     let masker = masker();
     let text = "é ana@example.org";
