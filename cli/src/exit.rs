@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::output::complaint;
+
 /// What `--help` says about exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -13,7 +15,8 @@ Exit codes:
   69  no server answers, or it cannot take the request now
   70  the server had to stop because of a fault
   75  it is not known whether everything was stored; send it again with the same key
-  78  the configuration or the data folder cannot be used";
+  78  the configuration or the data folder cannot be used
+ 141  whatever reads the answer has gone away, as in `hushlog search … | head`";
 
 /// Ends that have a code of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(crate) enum Code {
     Unknown = 75,
     /// Configuration or data folder.
     Config = 78,
+    /// Standard output is a pipe that nobody reads: what a shell reports for SIGPIPE.
+    Closed = 141,
 }
 
 /// An error with a code of its own.
@@ -60,7 +65,7 @@ impl std::error::Error for Exit {}
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let message = format!("{error:#}");
     if !message.is_empty() {
-        eprintln!("hushlog: {message}");
+        complaint(message);
     }
     let code = error
         .downcast_ref::<Exit>()
@@ -80,6 +85,7 @@ mod tests {
             Code::Fault,
             Code::Unknown,
             Code::Config,
+            Code::Closed,
         ] {
             assert!(HELP.contains(&format!("{:>4}  ", code as u8)), "{code:?}");
         }

@@ -2,12 +2,6 @@
 //!
 //! Nothing here knows how records are stored or found; it reads arguments, calls, and prints.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is what talks to people"
-)]
-
 mod args;
 mod bench;
 mod client;

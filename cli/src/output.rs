@@ -2,24 +2,48 @@
 //!
 //! Text of records goes out with its control characters made visible, so that a log line cannot
 //! drive the terminal.
+//!
+//! Whoever reads may go away at any time (`hushlog search … | head`), and the standard macros panic then.
+//! An answer that nobody takes ends the program quietly; what goes on running does not care.
 
-use anyhow::Result;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+use anyhow::{Context, Result};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
 
+use crate::exit::{Code, Exit};
+
+/// Prints a line of an answer. A reader that has gone away ends the program.
+pub(crate) fn line(text: impl Display) -> Result<()> {
+    match writeln!(stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Exit::error(Code::Closed, "")),
+        outcome => Ok(outcome.context("standard output cannot be written")?),
+    }
+}
+
+/// Prints a line of a program that goes on whether anybody reads it or not.
+pub(crate) fn notice(text: impl Display) {
+    let _nobody_reads = writeln!(stdout().lock(), "{text}");
+}
+
+/// Prints a line about what went wrong.
+pub(crate) fn complaint(text: impl Display) {
+    let _nobody_reads = writeln!(stderr().lock(), "hushlog: {text}");
+}
+
 /// Prints a JSON object: as it is, or as a table of names and values.
 pub(crate) fn print(value: &Value, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(value)?);
-        return Ok(());
+        return line(serde_json::to_string_pretty(value)?);
     }
     let mut table = table(&[]);
     flatten("", value, &mut |name, value| {
         table.add_row([name.to_owned(), value]);
     });
-    println!("{table}");
-    Ok(())
+    line(table)
 }
 
 /// An empty table with these columns.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::args::SearchArgs;
 use crate::client::Client;
 use crate::exit::{Code, Exit};
-use crate::output::{printable, table};
+use crate::output::{line, print, printable, table};
 
 /// Longest wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -22,9 +22,9 @@ pub(crate) async fn run(args: SearchArgs, json_output: bool) -> Result<()> {
     let client = Client::new(&args.server.server, DEADLINE);
     let answer = ask(&client, Method::POST, "/api/v1/logs/query", &question).await?;
     if json_output {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        print(&answer, true)?;
     } else {
-        show(&answer);
+        show(&answer)?;
     }
     whole(&answer)
 }
@@ -121,7 +121,7 @@ fn duration(text: &str) -> Result<SignedDuration> {
         .context(HELP)
 }
 
-fn show(answer: &Value) {
+fn show(answer: &Value) -> Result<()> {
     let mut table = table(&[]);
     // The newest line stands next to the prompt, as in any log.
     let logs = answer["logs"]
@@ -145,20 +145,20 @@ fn show(answer: &Value) {
         ]);
     }
     if !logs.is_empty() {
-        println!("{table}");
+        line(table)?;
     }
     let more = if answer["total_relation"] == "gte" {
         "at least "
     } else {
         ""
     };
-    println!(
+    line(format_args!(
         "{} of {more}{} records, {} ms, {} shards",
         logs.len(),
         answer["total"],
         answer["execution_time_ms"],
         answer["shards"]["total"]
-    );
+    ))
 }
 
 #[cfg(test)]

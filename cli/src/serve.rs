@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Settings;
 use crate::cluster::process;
 use crate::exit::{Code, Exit};
+use crate::output::{complaint, notice};
 
 /// How often the process that this one ends with is looked for.
 const PARENT_TICK: Duration = Duration::from_millis(500);
@@ -66,7 +67,7 @@ fn configuration(settings: &Settings) -> Result<Config> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !OTHERS.contains(&name.as_str()));
     for unknown in layers.add_environment(variables) {
-        eprintln!("hushlog: {unknown}; ignored");
+        complaint(format_args!("{unknown}; ignored"));
     }
     for (key, value) in &settings.flags {
         layers.set(key, value, Origin::Flag)?;
@@ -99,27 +100,30 @@ fn refusal(error: node::Error) -> anyhow::Error {
 
 fn banner(config: &Config, node: &Node) {
     let http = node.http();
-    let nodes = config.cluster.peers.len();
-    println!("hushlog {}", env!("CARGO_PKG_VERSION"));
-    println!();
-    println!("  http   http://{http:<22}  records, queries, OTLP/HTTP, /metrics");
-    println!(
-        "  grpc   {:<29}  hushlog.v1, OTLP, health, reflection",
-        node.grpc().to_string()
-    );
-    println!("  data   {}", config.data.display());
-    println!("  node   {} of {nodes}", config.node.id);
-    println!();
-    println!("Try, in another terminal:");
-    println!();
     let server = if http.to_string() == "127.0.0.1:7700" {
         String::new()
     } else {
         format!(" --server http://{http}")
     };
-    println!("  echo 'ERROR payment failed for bob@example.com' | hushlog send{server}");
-    println!("  hushlog search 'payment'{server}");
-    println!();
+    notice(format_args!(
+        "hushlog {version}
+
+  http   http://{http:<22}  records, queries, OTLP/HTTP, /metrics
+  grpc   {grpc:<29}  hushlog.v1, OTLP, health, reflection
+  data   {data}
+  node   {id} of {nodes}
+
+Try, in another terminal:
+
+  echo 'ERROR payment failed for bob@example.com' | hushlog send{server}
+  hushlog search 'payment'{server}
+",
+        version = env!("CARGO_PKG_VERSION"),
+        grpc = node.grpc().to_string(),
+        data = config.data.display(),
+        id = config.node.id,
+        nodes = config.cluster.peers.len(),
+    ));
 }
 
 /// Ends when the process does, if there is one to end with.

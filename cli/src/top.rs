@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::args::TopArgs;
 use crate::client::Client;
-use crate::output::{printable, table};
+use crate::output::{line, print, printable, table};
 use crate::search::{ask, whole};
 
 /// Longest wait for an answer.
@@ -29,9 +29,9 @@ pub(crate) async fn run(args: TopArgs, json_output: bool) -> Result<()> {
     let client = Client::new(&args.server.server, DEADLINE);
     let answer = ask(&client, Method::GET, &path, &Value::Null).await?;
     if json_output {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        print(&answer, true)?;
     } else {
-        show(&answer);
+        show(&answer)?;
     }
     whole(&answer)
 }
@@ -49,17 +49,16 @@ fn encoded(text: &str) -> String {
     out
 }
 
-fn show(answer: &Value) {
+fn show(answer: &Value) -> Result<()> {
     let rows = answer["exceptions"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
     if rows.is_empty() {
-        println!(
+        return line(format_args!(
             "no exceptions in the last {}",
             answer["window"].as_str().unwrap_or("window")
-        );
-        return;
+        ));
     }
     let mut table = table(&[
         "count",
@@ -84,7 +83,7 @@ fn show(answer: &Value) {
             text("exception_id"),
         ]);
     }
-    println!("{table}");
+    line(table)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::{ClusterArgs, ClusterCommand};
 use crate::exit::{Code, Exit};
+use crate::output::{complaint, notice};
 use crate::serve::Signals;
 use children::{Child, ready_or_dead, start};
 use file::{Entry, File, Plan};
@@ -50,7 +51,7 @@ async fn run_all(args: ClusterArgs) -> Result<()> {
         outcome = serve(&plan, &data, &mut children) => outcome,
         () = signals.any() => Ok(()),
     };
-    println!("ending all nodes");
+    notice("ending all nodes");
     end_all(&data, &mut children).await;
     outcome
 }
@@ -90,12 +91,12 @@ async fn serve(plan: &Plan, data: &Path, children: &mut [Child]) -> Result<()> {
     loop {
         for child in children.iter_mut() {
             if let Some(status) = child.newly_dead() {
-                println!(
+                notice(format_args!(
                     "node {} has ended ({status}); start it again: hushlog cluster start-node {} --data {}",
                     child.index,
                     child.index,
                     data.display()
-                );
+                ));
             }
         }
         tokio::time::sleep(TICK).await;
@@ -109,26 +110,27 @@ async fn wait_ready(children: &mut [Child]) {
 }
 
 fn banner(plan: &Plan, data: &Path) {
-    println!(
-        "hushlog {}: {} nodes are ready",
-        env!("CARGO_PKG_VERSION"),
+    let version = env!("CARGO_PKG_VERSION");
+    notice(format_args!(
+        "hushlog {version}: {} nodes are ready\n",
         plan.nodes
-    );
-    println!();
+    ));
     for index in 0..plan.nodes {
         let (http, grpc) = (plan.http(index), plan.grpc(index));
-        println!(
+        notice(format_args!(
             "  node {index}   http://{http}   grpc {grpc}   {}",
             plan.folder(data, index).display()
-        );
+        ));
     }
-    println!();
-    println!("Any node takes records and answers questions. Try, in another terminal:");
-    println!();
     let server = format!("--server http://{}", plan.http(0));
-    println!("  echo 'ERROR payment failed' | hushlog send {server}");
-    println!("  hushlog search payment {server}");
-    println!();
+    notice(format_args!(
+        "
+Any node takes records and answers questions. Try, in another terminal:
+
+  echo 'ERROR payment failed' | hushlog send {server}
+  hushlog search payment {server}
+"
+    ));
 }
 
 /// Asks every node that runs to end, those started later too, and kills what does not.
@@ -136,7 +138,7 @@ async fn end_all(data: &Path, children: &mut [Child]) {
     let mut nodes: Vec<Entry> = match File::load(data) {
         Ok(file) => file.map(|file| file.nodes).unwrap_or_default(),
         Err(error) => {
-            eprintln!("hushlog: {error:#}");
+            complaint(format_args!("{error:#}"));
             Vec::new()
         }
     };
@@ -158,10 +160,10 @@ async fn end_all(data: &Path, children: &mut [Child]) {
         tokio::time::sleep(TICK).await;
     }
     for node in running {
-        eprintln!(
-            "hushlog: process {} did not end by itself and is killed",
+        complaint(format_args!(
+            "process {} did not end by itself and is killed",
             node.pid()
-        );
+        ));
         node.kill();
     }
 }
@@ -210,6 +212,9 @@ async fn start_node(index: u16, data: &Path) -> Result<()> {
         );
     }
     File::replace(&data, plan.entry(&data, index, child.pid))?;
-    println!("node {index} is ready (process {})", child.pid);
+    notice(format_args!(
+        "node {index} is ready (process {})",
+        child.pid
+    ));
     Ok(())
 }

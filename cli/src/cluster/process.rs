@@ -5,6 +5,8 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::output::complaint;
+
 /// A process that was seen running: its id and the moment it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -58,7 +60,7 @@ impl Identity {
         if self.is_alive()
             && let Err(error) = kill(Pid::from_raw(self.pid), signal)
         {
-            eprintln!("hushlog: {signal} to process {}: {error}", self.pid);
+            complaint(format_args!("{signal} to process {}: {error}", self.pid));
         }
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use crate::args::SendArgs;
 use crate::client::Client;
 use crate::exit::{Code, Exit};
+use crate::output::line;
 use events::{Events, Kind};
 use request::{Sender, Totals};
 
@@ -76,11 +77,11 @@ fn report(totals: &Totals, json_output: bool) -> Result<()> {
         let value = json!({
             "accepted": totals.accepted, "rejected": totals.rejected, "pii_detected": totals.pii,
         });
-        println!("{value}");
+        line(value)?;
     } else {
-        println!("{} records accepted", totals.accepted);
+        line(format_args!("{} records accepted", totals.accepted))?;
         for (detector, count) in &totals.pii {
-            println!("  {detector} masked in {count}");
+            line(format_args!("  {detector} masked in {count}"))?;
         }
     }
     if totals.rejected == 0 {
