@@ -1,8 +1,34 @@
 //! Takes a JSON object apart key by key, so that every refusal names the key.
+//!
+//! A caller's own name may be anything, an e-mail address too, and refusals are seen and logged by
+//! others: one that is not plainly a name is never repeated.
 
 use serde_json::{Map, Value};
 
 use crate::Error;
+
+/// Longest name of a caller that is repeated, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// Most digits of such a name: too few for a number of anybody.
+const NAME_DIGITS_MAX: usize = 4;
+/// What stands for a name that is not repeated.
+const HIDDEN: &str = "?";
+
+/// A caller's own name as refusals show it.
+pub(crate) fn shown(name: &str) -> &str {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    if begins
+        && name.len() <= NAME_BYTES_MAX
+        && digits <= NAME_DIGITS_MAX
+        && name.bytes().all(is_plain)
+    {
+        name
+    } else {
+        HIDDEN
+    }
+}
 
 /// A JSON object of a request, and where in the request it is.
 pub(crate) struct Object {
@@ -113,7 +139,7 @@ impl Object {
         let Some(key) = self.map.keys().next() else {
             return Ok(());
         };
-        let path = self.path_of(key);
+        let path = self.path_of(shown(key));
         let known = self.known.join(", ");
         Err(Error::Request(format!(
             "{path}: unknown key; known here: {known}"

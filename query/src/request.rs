@@ -11,7 +11,7 @@ use crate::field::{Field, Nature};
 use crate::language::{self, Expr, Levels, Scalar, Test};
 use crate::limits::{FILTER_VALUES_MAX, LIMIT_DEFAULT, LIMIT_MAX, TIMEOUT_MS_MAX, WINDOW_MAX};
 use crate::number::Number;
-use crate::object::Object;
+use crate::object::{Object, shown};
 use crate::position::{Order, Position};
 use crate::when;
 
@@ -181,7 +181,8 @@ fn read_filters(mut filters: Object, now: Timestamp) -> Result<Vec<Expr>, Error>
             )));
         }
         for (name, value) in entries {
-            let expected = |what: String| Error::Request(format!("{path}.{name}: {what}"));
+            let expected =
+                |what: String| Error::Request(format!("{path}.{}: {what}", shown(&name)));
             parts.push(read_field(&name, value, now).map_err(expected)?);
         }
     }
@@ -369,6 +370,50 @@ mod tests {
             let error = parse(json).expect_err(json);
             assert!(error.is_bad_request());
             assert!(error.to_string().contains(expected), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_be_personal_is_not_repeated() {
+        for name in [
+            "zoe.quark@example.com",
+            "219-09-9999",
+            "ssn_219_09_9999",
+            "93.184.216.34",
+            "Zoe Quark",
+            "юля",
+            "",
+            &"a".repeat(65),
+        ] {
+            for (json, expected) in [
+                (r#"{"NAME":1}"#, "?: unknown key; known here: query"),
+                (
+                    r#"{"filters":{"NAME":1}}"#,
+                    "filters.?: unknown key; known here: timestamp_range",
+                ),
+                (
+                    r#"{"filters":{"fields":{"NAME":{}}}}"#,
+                    "filters.fields.?: expected a string",
+                ),
+                (
+                    r#"{"aggs":{"NAME":1}}"#,
+                    "aggregations.?: expected an object",
+                ),
+                (r#"{"aggs":{"NAME":{}}}"#, "aggregations.?: expected one of"),
+                (
+                    r#"{"aggs":{"NAME":{"avg":{"field":"x"},"aggs":{"a":{"avg":{"field":"x"}}}}}}"#,
+                    "aggregations.?: a metric takes",
+                ),
+                (
+                    r#"{"aggs":{"a":{"NAME":{}}}}"#,
+                    "aggregations.a.?: unknown key",
+                ),
+            ] {
+                let error = parse(&json.replace("NAME", name)).expect_err(json);
+                let error = error.to_string();
+                assert!(error.starts_with(expected), "{json}: {error}");
+                assert!(name.is_empty() || !error.contains(name), "{json}: {error}");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Aggregation, Kind, Metric, RangeBucket, TermsOrder};
 use crate::Error;
 use crate::field::{Field, Nature};
 use crate::limits::{AGGREGATION_DEPTH_MAX, AGGREGATIONS_MAX, BUCKETS_SHIPPED_MAX, POINTS_MAX};
-use crate::object::Object;
+use crate::object::{Object, shown};
 use crate::when;
 
 /// Percentages when a request names none, as in Elasticsearch.
@@ -43,7 +43,7 @@ fn read_level(
                 "{path}: at most {AGGREGATIONS_MAX} aggregations"
             )));
         }
-        let object = Object::new(format!("{path}.{name}"), value)?;
+        let object = Object::new(format!("{path}.{}", shown(&name)), value)?;
         all.push(read_one(name, object, depth, count)?);
     }
     Ok(all)
@@ -82,7 +82,8 @@ fn read_one(
     let Some((kind_name, mut body)) = found else {
         object.finish()?;
         return Err(Error::Request(format!(
-            "aggregations.{name}: expected one of {}",
+            "aggregations.{}: expected one of {}",
+            shown(&name),
             KINDS.join(", ")
         )));
     };
@@ -98,6 +99,7 @@ fn read_one(
     body.finish()?;
     object.finish()?;
     if matches!(kind, Kind::Metric(_)) && !children.is_empty() {
+        let name = shown(&name);
         let message = format!("aggregations.{name}: a metric takes no aggregations inside");
         return Err(Error::Request(message));
     }
