@@ -12,6 +12,7 @@ use hushlog_record::{Timestamp, Value};
 
 use crate::json::text::push_member;
 use crate::limits::FIELDS_HELD_MAX;
+use crate::parse::level;
 
 /// The parts of a record that have a name of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +49,12 @@ const SLOTS: usize = 13;
 /// Room for fields that is made at once.
 const FIELDS_USUAL: usize = 8;
 
+/// Names of OpenTelemetry's severity number.
+pub(crate) const SEVERITY_NUMBERS: [&str; 2] = ["severity_number", "severityNumber"];
+
 /// Known names; among several for one slot the one that stands first here wins and the others are
 /// kept as fields.
-const ALIASES: [(&str, Slot); 49] = [
+const ALIASES: [(&str, Slot); 51] = [
     ("timestamp", Slot::Timestamp),
     ("@timestamp", Slot::Timestamp),
     ("time", Slot::Timestamp),
@@ -58,6 +62,8 @@ const ALIASES: [(&str, Slot); 49] = [
     ("level", Slot::Level),
     ("severity", Slot::Level),
     ("log.level", Slot::Level),
+    (SEVERITY_NUMBERS[0], Slot::Level),
+    (SEVERITY_NUMBERS[1], Slot::Level),
     ("severity_text", Slot::Level),
     ("levelname", Slot::Level),
     ("loglevel", Slot::Level),
@@ -124,6 +130,11 @@ fn alias(name: &str) -> Option<u8> {
     u8::try_from(place).ok()
 }
 
+/// Whether this is a severity number that says nothing, such as 0: it must not hide a text.
+fn is_unspecified(name: &str, value: &Value) -> bool {
+    SEVERITY_NUMBERS.contains(&name) && level::otel_text(&value.text).is_none()
+}
+
 /// What a source says about one record.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RawRecord {
@@ -173,7 +184,7 @@ impl RawRecord {
     /// are given flattened, with dots. A later value of the same name wins.
     pub fn put<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
         let name = name.into();
-        if let Some(alias) = alias(&name) {
+        if let Some(alias) = alias(&name).filter(|_| !is_unspecified(&name, &value)) {
             self.hold(alias, value);
         } else {
             match name.strip_prefix("fields.") {

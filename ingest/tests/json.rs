@@ -435,13 +435,51 @@ fn levels_are_understood_as_words_and_numbers() {
         ("\"6\"", "INFO"),
         ("50", "ERROR"),
         ("\"LOUD\"", "INFO"),
-        ("17", "INFO"),
+        ("17", "ERROR"),
+        ("25", "INFO"),
     ] {
         let (_, records) = read(format!("{{\"level\":{level}}}").as_bytes(), Declared::Json);
         let record = records[0].as_ref().expect("as the test sets it up");
         assert_eq!(record.level.name(), expected, "{level}");
         let raw = record.fields.iter().any(|(name, _)| name == "level_raw");
-        assert_eq!(raw, matches!(level, "\"LOUD\"" | "17"), "{level}");
+        assert_eq!(raw, matches!(level, "\"LOUD\"" | "25"), "{level}");
+    }
+}
+
+#[test]
+fn opentelemetry_severity_numbers_are_understood_by_their_name() {
+    for (json, expected, fields) in [
+        (r#"{"severity_number":1}"#, "DEBUG", ""),
+        (r#"{"severity_number":5}"#, "DEBUG", ""),
+        (r#"{"severityNumber":10}"#, "INFO", ""),
+        (r#"{"severityNumber":"13"}"#, "WARN", ""),
+        (
+            r#"{"severity_text":"Loud","severity_number":20}"#,
+            "ERROR",
+            "severity_text",
+        ),
+        (r#"{"message":"{\"severityNumber\":24}"}"#, "FATAL", ""),
+        (
+            r#"{"level":"warn","severity_number":20}"#,
+            "WARN",
+            "severity_number",
+        ),
+        (
+            r#"{"severity_number":0,"severity_text":"ERROR"}"#,
+            "ERROR",
+            "severity_number",
+        ),
+        (
+            r#"{"severity_number":25,"message":"WARN x"}"#,
+            "WARN",
+            "severity_number",
+        ),
+    ] {
+        let (_, records) = read(json.as_bytes(), Declared::Json);
+        let record = records[0].as_ref().expect("as the test sets it up");
+        assert_eq!(record.level.name(), expected, "{json}");
+        let names: Vec<_> = record.fields.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names.join(","), fields, "{json}");
     }
 }
 

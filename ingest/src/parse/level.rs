@@ -1,8 +1,8 @@
 //! Severities: words, numbers, and what the start of a message says.
 //!
 //! A number in a level field is a syslog severity from 0 to 7 (also what GELF calls `level`) and
-//! pino's, bunyan's or Python's from 10 to 60. OpenTelemetry's numbers come by OTLP only: a 5 cannot
-//! be both.
+//! pino's, bunyan's or Python's from 10 to 60; only others from 1 to 24 are OpenTelemetry's. A field named
+//! after OpenTelemetry's severity number holds nothing else.
 
 use hushlog_record::Level;
 
@@ -18,6 +18,11 @@ pub(crate) fn otel(number: i32) -> Option<Level> {
         21..=24 => Some(Level::Fatal),
         _ => None,
     }
+}
+
+/// OpenTelemetry severity number as text.
+pub(crate) fn otel_text(text: &str) -> Option<Level> {
+    otel(text.parse().ok()?)
 }
 
 /// What a level field says.
@@ -46,7 +51,7 @@ fn number(word: &str) -> Option<Level> {
         40 => Some(Level::Warn),
         50 => Some(Level::Error),
         60 => Some(Level::Fatal),
-        _ => None,
+        other => otel(i32::from(other)),
     }
 }
 

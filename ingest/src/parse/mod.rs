@@ -5,7 +5,7 @@
 //! a level, an exception) is taken out of it, and the message stays.
 
 mod fields;
-mod level;
+pub(crate) mod level;
 mod logfmt;
 mod time;
 
@@ -15,7 +15,7 @@ use hushlog_record::limits::RECORD_BYTES_MAX;
 use hushlog_record::{Exception, Kind, Level, LogId, Record, Timestamp, Value};
 
 use crate::limits::NAME_BYTES_MAX;
-use crate::raw::{RawRecord, Slot, cut};
+use crate::raw::{RawRecord, SEVERITY_NUMBERS, Slot, cut};
 use crate::{exception, json};
 
 /// The name of a service that nobody named.
@@ -146,15 +146,20 @@ fn timestamp(raw: &mut RawRecord, message: &str, received: Timestamp) -> Timesta
 }
 
 fn level(raw: &mut RawRecord, message: &str) -> Level {
-    let given = raw.take(Slot::Level);
+    let given = raw.take_named(Slot::Level);
     if let Some(level) = raw.severity_number.and_then(level::otel) {
         return level;
     }
     match given {
-        Some(value) if !value.text.is_empty() => level::value(&value.text).unwrap_or_else(|| {
-            raw.field("level_raw", value);
-            Level::Info
-        }),
+        Some((name, value)) if SEVERITY_NUMBERS.contains(&name) => {
+            level::otel_text(&value.text).unwrap_or(Level::Info)
+        }
+        Some((_, value)) if !value.text.is_empty() => {
+            level::value(&value.text).unwrap_or_else(|| {
+                raw.field("level_raw", value);
+                Level::Info
+            })
+        }
         _ => level::in_message(message).unwrap_or(Level::Info),
     }
 }
