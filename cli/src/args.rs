@@ -147,7 +147,8 @@ pub(crate) enum ClusterCommand {
 /// Arguments of `send`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SendArgs {
-    /// Files of text or NDJSON; none or `-`: standard input.
+    /// Files of text or NDJSON; none or `-`: standard input. A record larger than 1 MiB is rejected,
+    /// never cut.
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) server: ServerArgs,

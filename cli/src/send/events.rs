@@ -1,4 +1,7 @@
 //! Input to events: a line of NDJSON each, or lines of text with their stack traces joined.
+//!
+//! A line that no server takes is counted and passed over, never cut: two halves would be two records
+//! that nobody wrote.
 
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -8,14 +11,33 @@ use anyhow::Result;
 use super::joiner::Joiner;
 use crate::args::Format;
 
-/// Longest line that is sent whole; the rest of a longer one is an event of its own.
-const LINE_BYTES_MAX: u64 = 1 << 20;
+/// Largest text of a record, for every server.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+/// JSON may spell each byte of it in six; whether the record is too large the server finds out.
+const NDJSON_BYTES_MAX: usize = 6 * TEXT_BYTES_MAX;
 
 /// What an input is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
     Ndjson,
+}
+
+impl Kind {
+    fn line_bytes_max(self) -> usize {
+        match self {
+            Self::Text => TEXT_BYTES_MAX,
+            Self::Ndjson => NDJSON_BYTES_MAX,
+        }
+    }
+}
+
+/// Lines that were passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) lines: u64,
+    /// Which one was the first, and what was wrong with it.
+    pub(super) first: Option<String>,
 }
 
 /// What the input is, as told or by its first bytes.
@@ -36,6 +58,8 @@ pub(super) struct Events<R> {
     ready: VecDeque<Vec<u8>>,
     ended: bool,
     bytes: u64,
+    lines: u64,
+    refused: Refused,
 }
 
 impl<R: BufRead> Events<R> {
@@ -47,12 +71,19 @@ impl<R: BufRead> Events<R> {
             ready: VecDeque::new(),
             ended: false,
             bytes: 0,
+            lines: 0,
+            refused: Refused::default(),
         }
     }
 
     /// Bytes of input read since the last call.
     pub(super) fn take_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.bytes)
+    }
+
+    /// What was passed over until now.
+    pub(super) fn refused(self) -> Refused {
+        self.refused
     }
 
     /// The next event; blank lines are none.
@@ -79,21 +110,39 @@ impl<R: BufRead> Events<R> {
         }
     }
 
+    /// The next line that is not too long, without its end.
     fn line(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let mut limited = std::io::Read::take(&mut self.input, LINE_BYTES_MAX);
-        let read = limited.read_until(b'\n', &mut line)?;
-        self.bytes += read as u64;
-        if read == 0 {
-            return Ok(None);
+        let max = self.kind.line_bytes_max();
+        loop {
+            let mut line = Vec::new();
+            let mut limited = std::io::Read::take(&mut self.input, max as u64 + 2);
+            let read = limited.read_until(b'\n', &mut line)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.bytes += read as u64;
+            self.lines += 1;
+            let ended = line.last() == Some(&b'\n');
+            while matches!(line.last(), Some(b'\n' | b'\r')) {
+                line.pop();
+            }
+            if line.len() <= max {
+                return Ok(Some(line));
+            }
+            if !ended {
+                self.bytes += self.input.skip_until(b'\n')? as u64;
+            }
+            self.refuse(max);
         }
-        while line
-            .last()
-            .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
-        {
-            line.pop();
-        }
-        Ok(Some(line))
+    }
+
+    fn refuse(&mut self, max: usize) {
+        self.refused.lines += 1;
+        let (line, limit) = (self.lines, max >> 20);
+        self.refused
+            .first
+            .get_or_insert_with(|| format!("line {line} is longer than {limit} MiB"));
+        self.ready.extend(self.joiner.finish());
     }
 }
 
@@ -136,5 +185,29 @@ mod tests {
         let found = events(input, Format::Text);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].ends_with("ValueError: no"));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_and_not_cut() {
+        let fits = "x".repeat(TEXT_BYTES_MAX);
+        let input = format!("{fits}\r\n one\n{fits}yy\r\n{fits}{fits}\n two\n{fits}y");
+        let mut events = Events::new(input.as_bytes(), Kind::Text);
+        let mut lengths = Vec::new();
+        while let Some(event) = events.next().expect("memory") {
+            lengths.push(event.len());
+        }
+        assert_eq!(lengths, [TEXT_BYTES_MAX, 4, 4]);
+        assert_eq!(events.take_bytes(), input.len() as u64);
+        let refused = events.refused();
+        assert_eq!(
+            (refused.lines, refused.first.as_deref()),
+            (3, Some("line 3 is longer than 1 MiB"))
+        );
+    }
+
+    #[test]
+    fn an_object_may_be_longer_than_its_texts() {
+        let object = format!("{{\"a\":\"{}\"}}", "\\u0061".repeat(TEXT_BYTES_MAX / 2));
+        assert_eq!(events(&object, Format::Auto), [object]);
     }
 }

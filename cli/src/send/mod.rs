@@ -23,7 +23,7 @@ use crate::args::SendArgs;
 use crate::client::Client;
 use crate::exit::{Code, Exit};
 use crate::output::line;
-use events::{Events, Kind};
+use events::{Events, Kind, Refused};
 use request::{Sender, Totals};
 
 /// Bytes of one request, beside its limit of records.
@@ -57,8 +57,9 @@ pub(crate) async fn run(args: SendArgs, json_output: bool) -> Result<()> {
     let reading = tokio::task::spawn_blocking(move || read_all(&args, &chunks));
     let outcome = sender.send_all(incoming, REQUESTS_MAX, &progress).await;
     progress.finish_and_clear();
-    let totals = outcome?;
-    reading.await.context("the reader stopped")??;
+    let mut totals = outcome?;
+    let refused = reading.await.context("the reader stopped")??;
+    totals.refuse(refused);
     report(&totals, json_output)
 }
 
@@ -95,24 +96,31 @@ fn report(totals: &Totals, json_output: bool) -> Result<()> {
     Err(Exit::error(Code::Partial, message))
 }
 
-fn read_all(args: &SendArgs, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
-    if args.files.is_empty() {
-        return read(Box::new(std::io::stdin()), args, chunks);
-    }
-    for file in &args.files {
-        let input: Box<dyn Read> = if file == Path::new("-") {
-            Box::new(std::io::stdin())
+fn read_all(args: &SendArgs, chunks: &mpsc::Sender<Chunk>) -> Result<Refused> {
+    let standard_input = [PathBuf::from("-")];
+    let files = if args.files.is_empty() {
+        &standard_input
+    } else {
+        &args.files[..]
+    };
+    let mut all = Refused::default();
+    for file in files {
+        let (input, name): (Box<dyn Read>, _) = if file == Path::new("-") {
+            (Box::new(std::io::stdin()), "standard input".into())
         } else {
-            let file = std::fs::File::open(file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            Box::new(file)
+            let name = file.display().to_string();
+            let file = std::fs::File::open(file).with_context(|| format!("cannot read {name}"))?;
+            (Box::new(file), name)
         };
-        read(input, args, chunks).with_context(|| format!("reading {}", file.display()))?;
+        let refused = read(input, args, chunks).with_context(|| format!("reading {name}"))?;
+        all.lines += refused.lines;
+        let first = refused.first.map(|first| format!("{name}, {first}"));
+        all.first = all.first.or(first);
     }
-    Ok(())
+    Ok(all)
 }
 
-fn read(input: Box<dyn Read>, args: &SendArgs, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
+fn read(input: Box<dyn Read>, args: &SendArgs, chunks: &mpsc::Sender<Chunk>) -> Result<Refused> {
     let mut input = BufReader::with_capacity(1 << 20, input);
     let kind = events::kind(args.format, input.fill_buf()?);
     let mut events = Events::new(input, kind);
@@ -127,18 +135,15 @@ fn read(input: Box<dyn Read>, args: &SendArgs, chunks: &mpsc::Sender<Chunk>) -> 
                 .is_err()
             {
                 // The sender has failed and says why.
-                return Ok(());
+                return Ok(events.refused());
             }
         }
     }
-    if chunk.records > 0
-        && chunks
-            .blocking_send(chunk.finish(events.take_bytes()))
-            .is_err()
-    {
-        return Ok(());
+    if chunk.records > 0 {
+        // A sender that has failed says why.
+        let _failed = chunks.blocking_send(chunk.finish(events.take_bytes()));
     }
-    Ok(())
+    Ok(events.refused())
 }
 
 /// A chunk that fills.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Chunk, Kind};
+use super::{Chunk, Kind, Refused};
 use crate::client::{Client, Reply};
 use crate::exit::{Code, Exit};
 
@@ -139,6 +139,12 @@ fn given_up(reply: &Reply) -> anyhow::Error {
 }
 
 impl Totals {
+    /// Adds lines that were never sent.
+    pub(super) fn refuse(&mut self, refused: Refused) {
+        self.rejected += refused.lines;
+        self.reason = self.reason.take().or(refused.first);
+    }
+
     /// One object is answered in its own way.
     fn add(&mut self, answer: &Value, chunk: &Chunk) {
         if let Some(names) = answer["pii_detected"].as_array() {
