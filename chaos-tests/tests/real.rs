@@ -78,13 +78,9 @@ scenarios! {
     flipped_bits_in_the_log = "flip-log";
     flipped_bits_in_segments = "flip-segment";
     deleted_and_swapped_files = "lost-files";
-    #[ignore = "an outdated folder is not recognised"]
     an_outdated_folder = "old-backup";
-    #[ignore = "an outdated folder is not recognised"]
     an_outdated_folder_votes = "old-backup-votes";
-    #[ignore = "a wiped voter is not refused under its old id"]
     a_wiped_voter = "wiped-voter";
-    #[ignore = "a wiped voter is not refused under its old id"]
     a_wiped_voter_votes = "wiped-voter-votes";
     partitions = "partition";
     one_way_and_partial_cuts = "bad-links";

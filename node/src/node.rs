@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
 use hushlog_raft::Connect;
 use hushlog_storage::identity::{self, Identity};
+use hushlog_storage::incarnation;
 use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -157,9 +158,12 @@ impl Node {
         let settings = ClusterSettings::of(&config);
         let secret = own_folder(&config, &settings, &machine.entropy, &connect).await?;
         let writer = seams.disk.open(&config.data.join(STORE))?;
+        let nonce = machine.entropy.stream("incarnation").next_u64();
+        let incarnation = incarnation::next(&config.data, nonce)?;
         let cluster = Cluster::open(cluster::Parts {
             settings,
             secret: secret.clone(),
+            incarnation,
             segments: config.data.join(SEGMENTS),
             writer: writer.handle(),
             connect,

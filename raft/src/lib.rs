@@ -10,6 +10,7 @@ mod codec;
 mod command;
 mod error;
 mod group;
+mod incarnation;
 pub mod inspect;
 pub mod limits;
 mod log_store;
@@ -29,6 +30,7 @@ pub use group::{
     Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Settings,
     ShardGroup, Status, read_barriers,
 };
+pub use incarnation::Incarnations;
 pub use network::{Connect, Lane, service};
 pub use shard::{Origin, PartAnswer, Positions, Table, TableEntry, TailBlock, View};
 pub use types::Peer;

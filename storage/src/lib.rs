@@ -10,6 +10,7 @@ pub mod batch;
 pub mod error;
 pub mod files;
 pub mod identity;
+pub mod incarnation;
 pub mod manifest;
 pub mod segment;
 pub mod store;

@@ -97,22 +97,10 @@ pub const ALL: &[Scenario] = &[
     ci("flip-segment", &[17], flip_segment),
     ci("lost-files", &[19], lost_files),
     long("torn-log", &[8, 19], torn_log),
-    not_yet(
-        long("old-backup", &[19], old_backup),
-        "an outdated folder is not recognised",
-    ),
-    not_yet(
-        long("old-backup-votes", &[19], old_backup_votes),
-        "an outdated folder is not recognised",
-    ),
-    not_yet(
-        long("wiped-voter", &[38], wiped_voter),
-        "a wiped voter is not refused under its old id",
-    ),
-    not_yet(
-        long("wiped-voter-votes", &[38], wiped_voter_votes),
-        "a wiped voter is not refused under its old id",
-    ),
+    ci("old-backup", &[19], old_backup),
+    ci("old-backup-votes", &[19], old_backup_votes),
+    ci("wiped-voter", &[38], wiped_voter),
+    ci("wiped-voter-votes", &[38], wiped_voter_votes),
     long("read-error", &[20], read_error),
     ci("partition", &[21], partition),
     ci("bad-links", &[22, 23], bad_links),

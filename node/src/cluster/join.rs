@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hushlog_proto::hushlog::internal::v1::JoinSecretRequest;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::{Connect, Lane};
@@ -14,10 +15,13 @@ use crate::entropy::Entropy;
 
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the first node looks for a cluster that it belonged to. Nodes of a new one do not answer.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The secret of this node's cluster; kept in `folder` when this returns.
 ///
-/// The first node of a new cluster makes it; any other waits until a peer hands it over.
+/// The first node of a new cluster makes it, unless a peer has one: then it was a member before, and
+/// must not begin another cluster. Any other waits until a peer hands it over.
 ///
 /// # Errors
 /// When the file cannot be read or written.
@@ -31,7 +35,11 @@ pub async fn secret(
         return Ok(secret);
     }
     let secret = if settings.is_first() {
-        Secret::generate(&mut entropy.stream("cluster secret"))
+        let known = tokio::time::timeout(FIRST_PATIENCE, ask_once(settings, connect)).await;
+        known
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| Secret::generate(&mut entropy.stream("cluster secret")))
     } else {
         ask_peers(settings, connect).await
     };
@@ -41,20 +49,31 @@ pub async fn secret(
 
 async fn ask_peers(settings: &ClusterSettings, connect: &Arc<dyn Connect>) -> Secret {
     loop {
-        for peer in settings
-            .peers
-            .iter()
-            .filter(|peer| peer.id != settings.node)
-        {
-            match ask(peer.id, &peer.grpc, settings.node, connect).await {
-                Ok(secret) => return secret,
-                Err(reason) => {
-                    tracing::debug!(peer = peer.id, reason, "no secret from this peer yet")
-                }
-            }
+        if let Some(secret) = ask_once(settings, connect).await {
+            return secret;
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The first answer of any peer, asked all at once; `None` when none has a secret.
+async fn ask_once(settings: &ClusterSettings, connect: &Arc<dyn Connect>) -> Option<Secret> {
+    let peers = settings.peers.iter();
+    let others = peers.filter(|peer| peer.id != settings.node);
+    let asked = others.map(|peer| async move {
+        let answer = ask(peer.id, &peer.grpc, settings.node, connect).await;
+        if let Err(reason) = &answer {
+            tracing::debug!(peer = peer.id, reason, "no secret from this peer yet");
+        }
+        answer.ok()
+    });
+    let mut asked: FuturesUnordered<_> = asked.collect();
+    while let Some(answer) = asked.next().await {
+        if answer.is_some() {
+            return answer;
+        }
+    }
+    None
 }
 
 async fn ask(

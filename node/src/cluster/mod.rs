@@ -28,8 +28,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{Connect, Context, Groups, Intake, MetaGroup, Role, Status, meta};
+use hushlog_raft::{Connect, Context, Groups, Incarnations, Intake, MetaGroup, Role, Status, meta};
 use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub settings: ClusterSettings,
     /// The cluster's id and key.
     pub secret: Secret,
+    /// The life that this node lives.
+    pub incarnation: Incarnation,
     /// Folder of all segments.
     pub segments: PathBuf,
     /// The node's writer.
@@ -150,11 +153,13 @@ impl Cluster {
     /// # Errors
     /// When what is on the disk cannot be used.
     pub async fn open(parts: Parts) -> Result<Self, Error> {
+        let incarnations = Incarnations::open(parts.incarnation, parts.writer.clone())?;
         let context = Context {
             node: parts.settings.node,
             cluster: parts.secret.cluster,
             writer: parts.writer,
             connect: Arc::clone(&parts.connect),
+            incarnations,
             settings: parts.settings.raft.clone(),
             seed: parts.seed,
             groups: Groups::new(),
@@ -417,6 +422,9 @@ impl Cluster {
     pub fn ready(&self) -> Result<(), String> {
         if let Some(reason) = self.inner.context.writer.failed().borrow().as_ref() {
             return Err(format!("writes have stopped after a failure: {reason}"));
+        }
+        if let Some(reason) = self.inner.context.incarnations.refusal() {
+            return Err(reason);
         }
         let state = self.inner.meta.state();
         if !self.inner.meta.has_quorum(READY_SILENCE_MAX) {

@@ -58,6 +58,7 @@ impl Core {
             from: context.node,
             group,
             connect: Arc::clone(&context.connect),
+            incarnations: context.incarnations.clone(),
         };
         let config = context.settings.config(group)?;
         let raft = Raft::new(context.node, config, factory, store, machine);

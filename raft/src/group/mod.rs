@@ -25,6 +25,7 @@ use parking_lot::RwLock;
 use tonic::Status as Refused;
 
 use self::core::Core;
+use crate::incarnation::Incarnations;
 use crate::limits;
 use crate::network::Connect;
 use crate::shard::Origin;
@@ -50,6 +51,8 @@ pub struct Context {
     pub writer: WriterHandle,
     /// How to reach other nodes.
     pub connect: Arc<dyn Connect>,
+    /// This node's life, and what it has seen of the others'.
+    pub incarnations: Incarnations,
     /// Timers.
     pub settings: Settings,
     /// Where the groups draw their election timeouts from; another number at every start.

@@ -30,6 +30,7 @@ use super::convert::{
 };
 use super::{Connect, Lane};
 use crate::codec::encode_stored_membership;
+use crate::incarnation::Incarnations;
 use crate::limits::{
     APPEND_DEADLINE, APPENDS_IN_FLIGHT_MAX, MESSAGE_BYTES_MAX, SNAPSHOT_DEADLINE,
     SNAPSHOT_PIECE_BYTES, TRANSFER_DEADLINE,
@@ -45,6 +46,7 @@ pub(crate) struct Factory {
     pub(crate) from: NodeId,
     pub(crate) group: GroupId,
     pub(crate) connect: Arc<dyn Connect>,
+    pub(crate) incarnations: Incarnations,
 }
 
 impl Factory {
@@ -54,12 +56,14 @@ impl Factory {
             from: self.from,
             target,
             group: self.group,
+            ..pb::Envelope::default()
         };
         let (connect, addr) = (Arc::clone(&self.connect), peer.addr.clone());
         Client {
             connect,
             addr,
             envelope,
+            incarnations: self.incarnations.clone(),
             lane,
         }
     }
@@ -86,6 +90,7 @@ pub(crate) struct Client {
     connect: Arc<dyn Connect>,
     addr: String,
     envelope: pb::Envelope,
+    incarnations: Incarnations,
     lane: Lane,
 }
 
@@ -102,6 +107,11 @@ pub(super) fn stub(
 }
 
 impl Client {
+    /// The envelope of a message that is sent now: what is known of the target may have changed.
+    fn envelope(&self) -> pb::Envelope {
+        self.incarnations.stamp(self.envelope.clone())
+    }
+
     fn stub(&self, lane: Lane) -> Result<Stub, Status> {
         stub(&*self.connect, self.envelope.target, &self.addr, lane)
     }
@@ -143,7 +153,7 @@ impl Client {
         pre_vote: bool,
         option: &RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        let message = vote_request_to(self.envelope.clone(), request, pre_vote);
+        let message = vote_request_to(self.envelope(), request, pre_vote);
         let call = async {
             let answer = self.stub(Lane::Control)?.vote(message).await?;
             vote_response_from(answer.into_inner())
@@ -168,7 +178,7 @@ impl Client {
         let flight = Arc::new(Flight::new());
         let session = Session(Arc::clone(&flight));
         let input = Box::pin(stream::once(async move { first }).chain(input));
-        let outbound = outbound(self.envelope.clone(), input, Arc::clone(&flight));
+        let outbound = outbound(self.envelope(), input, Arc::clone(&flight));
         let call = async {
             let response = self.stub(Lane::Data)?.append(outbound).await?;
             Ok(response.into_inner())
@@ -325,7 +335,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let message = append_to(self.envelope.clone(), &request);
+        let message = append_to(self.envelope(), &request);
         let call = async {
             let answer = self.stub(Lane::Control)?.heartbeat(message).await?;
             append_result_from(answer.into_inner())
@@ -401,7 +411,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let pieces = stream::iter(snapshot_pieces(&self.envelope, &vote, &snapshot));
+        let pieces = stream::iter(snapshot_pieces(&self.envelope(), &vote, &snapshot));
         let call = async {
             let answer = self.stub(Lane::Bulk)?.install_snapshot(pieces).await?;
             Ok(SnapshotResponse::new(vote_from(answer.into_inner().vote)?))
@@ -419,7 +429,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         _option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
         use pb::transfer_leader_response::Refusal;
-        let message = transfer_to(self.envelope.clone(), &request);
+        let message = transfer_to(self.envelope(), &request);
         let call = async {
             let answer = self
                 .stub(Lane::Control)?

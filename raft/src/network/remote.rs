@@ -40,12 +40,14 @@ impl<'a> Remote<'a> {
     }
 
     fn envelope(&self, group: GroupId) -> Option<pb::Envelope> {
-        Some(pb::Envelope {
+        let envelope = pb::Envelope {
             cluster: cluster_to(self.context.cluster),
             from: self.context.node,
             target: self.node,
             group,
-        })
+            ..pb::Envelope::default()
+        };
+        Some(self.context.incarnations.stamp(envelope))
     }
 
     fn stub(

@@ -37,7 +37,8 @@ struct Server {
     context: Context,
 }
 
-/// Refuses a message of another cluster, or meant for another node.
+/// Refuses a message of another cluster, meant for another node, or between nodes of which one has lost
+/// its memory.
 fn check(context: &Context, envelope: Option<&pb::Envelope>) -> Result<u64, Status> {
     let envelope = envelope.ok_or_else(|| Status::invalid_argument("envelope is missing"))?;
     if envelope.cluster != cluster_to(context.cluster) {
@@ -51,6 +52,7 @@ fn check(context: &Context, envelope: Option<&pb::Envelope>) -> Result<u64, Stat
             context.node
         )));
     }
+    context.incarnations.check(envelope)?;
     Ok(envelope.group)
 }
 

@@ -8,9 +8,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hushlog_node::net::{Net, serve_grpc};
 use hushlog_node::peers::Peers;
-use hushlog_raft::{Context, Groups, Peer, ProposeError, Receipt, Settings, ShardGroup, service};
+use hushlog_raft::{
+    Context, Groups, Incarnations, Peer, ProposeError, Receipt, Settings, ShardGroup, service,
+};
 use hushlog_record::ShardId;
 use hushlog_record::block::Block;
+use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -87,8 +90,15 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
         .base
         .entropy
         .stream(&format!("elections {node} {boot}"));
+    let life = Incarnation {
+        birth: node,
+        number: boot,
+        nonce: boot,
+    };
+    let incarnations = Incarnations::open(life, writer.handle())?;
     let context = Context {
         node,
+        incarnations,
         cluster: CLUSTER,
         writer: writer.handle(),
         connect,

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::Error;
+use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::store::mem::Crash;
 use hushlog_storage::store::{Mem, Rocks, Store};
 use hushlog_storage::writer::Writer;
@@ -26,7 +27,7 @@ use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
-use super::{Context, Groups, Installer, Intake, MetaGroup, Settings, ShardGroup};
+use super::{Context, Groups, Incarnations, Installer, Intake, MetaGroup, Settings, ShardGroup};
 use crate::network::{Connect, Lane, service};
 use crate::testing::SHARD;
 use crate::types::Peer;
@@ -143,6 +144,8 @@ struct Cluster {
     shards: Vec<ShardId>,
     settings: Settings,
     nodes: BTreeMap<NodeId, Node>,
+    /// How often each node was started.
+    lives: BTreeMap<NodeId, u64>,
 }
 
 impl Cluster {
@@ -173,6 +176,7 @@ impl Cluster {
             shards,
             settings,
             nodes: BTreeMap::new(),
+            lives: BTreeMap::new(),
         };
         let mut listeners = Vec::new();
         for id in 1..=3 {
@@ -205,8 +209,17 @@ impl Cluster {
             let open = self.disks[&id].open();
             Writer::spawn(must("the store opens", open).await).unwrap()
         };
+        let number = self.lives.entry(id).or_default();
+        *number += 1;
+        let life = Incarnation {
+            birth: id,
+            number: *number,
+            nonce: *number,
+        };
+        let incarnations = Incarnations::open(life, writer.handle()).unwrap();
         let context = Context {
             node: id,
+            incarnations,
             cluster: CLUSTER,
             writer: writer.handle(),
             connect: Arc::new(Tcp::default()),

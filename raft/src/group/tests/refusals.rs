@@ -14,6 +14,8 @@ fn envelope(cluster: u128, target: u64, group: u64) -> Option<pb::Envelope> {
         from: 9,
         target,
         group,
+        from_incarnation: Some(pb::Incarnation::default()),
+        ..pb::Envelope::default()
     })
 }
 
