@@ -64,15 +64,11 @@ scenarios! {
     power_loss_of_one = "power-one";
     power_loss_of_all = "power-all";
     failed_syncs = "sync-error";
-    #[ignore = "a node whose writes have stopped goes on leading"]
     failed_syncs_hand_over = "sync-error-handover";
     a_full_disk = "disk-full-one";
-    #[ignore = "writes that a full disk stopped do not resume without a restart"]
     a_full_disk_with_space_again = "disk-full-resume";
-    #[ignore = "full disks are not answered with 507, and stop reads"]
     only_full_disks = "disk-full-all";
     a_slow_disk = "slow-disk";
-    #[ignore = "a node with a slow disk goes on leading"]
     a_slow_disk_hands_over = "slow-disk-handover";
     a_read_only_disk = "read-only";
     flipped_bits_in_the_log = "flip-log";
@@ -84,7 +80,6 @@ scenarios! {
     a_wiped_voter_votes = "wiped-voter-votes";
     partitions = "partition";
     one_way_and_partial_cuts = "bad-links";
-    #[ignore = "a leader whose large packets are lost goes on leading"]
     gray_links = "gray-link";
     reset_connections = "resets";
     jumping_clocks = "clock";

@@ -1,6 +1,8 @@
 //! `hushlog serve`: one node in the foreground.
 
 use std::io::IsTerminal;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -30,10 +32,14 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     };
     banner(&config, &node);
     let mut fatal = node.fatal();
-    let reason = tokio::select! {
-        () = signals.any() => None,
-        () = parent_ends(settings.with) => None,
-        reason = fatal.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+    let mut restart = node.restart_wanted();
+    let end = tokio::select! {
+        () = signals.any() => End::Asked,
+        () = parent_ends(settings.with) => End::Asked,
+        reason = fatal.wait_for(Option::is_some) => {
+            reason.ok().and_then(|reason| reason.clone()).map_or(End::Asked, End::Fault)
+        }
+        _ = restart.wait_for(|wanted| *wanted) => End::Restart,
     };
     let late = tokio::select! {
         late = node.shutdown() => late,
@@ -42,10 +48,31 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     if !late.is_empty() {
         tracing::warn!(tasks = late.join(", "), "did not end in time");
     }
-    match reason {
-        Some(reason) => Err(Exit::error(Code::Fault, reason)),
-        None => Ok(()),
+    match end {
+        End::Asked => Ok(()),
+        End::Fault(reason) => Err(Exit::error(Code::Fault, reason)),
+        End::Restart => Err(again()),
     }
+}
+
+/// Why a node ends.
+enum End {
+    /// A signal, or the process that it ends with.
+    Asked,
+    /// It cannot go on.
+    Fault(String),
+    /// It goes on after a restart.
+    Restart,
+}
+
+/// Becomes this program anew, with the same arguments, under the same process id; returns only what
+/// prevented it. The store cannot be opened twice in one process for as long as anything of the old
+/// one is left, and nothing is left this way.
+fn again() -> anyhow::Error {
+    let failed = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Exit::error(Code::Fault, format!("the restart failed: {failed}"))
 }
 
 fn configuration(settings: &Settings) -> Result<Config> {

@@ -221,6 +221,12 @@ impl Node {
         self.tasks.fatal()
     }
 
+    /// Becomes true when the store has failed for want of space and there is space again: only a
+    /// restart opens it anew. The node is then to be shut down and started again.
+    pub fn restart_wanted(&self) -> watch::Receiver<bool> {
+        self.cluster.restart_wanted()
+    }
+
     async fn serve(
         &mut self,
         config: &Config,

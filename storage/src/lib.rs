@@ -6,6 +6,7 @@
 //!
 //! Never knows a Raft term, a query or a socket.
 
+pub mod ballast;
 pub mod batch;
 pub mod error;
 pub mod files;

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use hushlog_chaos_tests::cluster::binary;
 use hushlog_chaos_tests::real::catalog::{self, Scenario};
 use hushlog_chaos_tests::real::ground::{self, Permission};
-use hushlog_chaos_tests::real::nemesis::Schedule;
 use hushlog_chaos_tests::real::report::Report;
 use hushlog_chaos_tests::real::scenario;
+use hushlog_chaos_tests::real::schedule::Schedule;
 
 const USAGE: &str = "\
 chaos list                     the scenarios, and the rows of the fault matrix that each covers

@@ -1,7 +1,4 @@
-//! Faults as an explicit list: made from a seed once, printed, and replayed as written.
-//!
-//! Steps are taken in order, each not before its time. A list also says what must hold on the way,
-//! so that a replay asks the same as the first run did.
+//! Takes the steps of a schedule: makes and ends faults, and keeps the account of what was broken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,244 +6,31 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::check;
 use super::disk::{Flip, Place};
-use super::load::{Load, Outcome, Pace};
+use super::load::Load;
 use super::process::NodeProcess;
+use super::schedule::{Action, DiskFault, Step, Tally, Who, isolating};
 use super::shim::Word;
-use super::topo::{Damage, LinkFault};
+use super::topo::LinkFault;
 use super::world::{READY_WITHIN, World};
 
-const POLL: Duration = Duration::from_millis(100);
-/// How long a node may look at its data before it refuses them.
-const REFUSED_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 /// How long a node may take to be ready after the last fault is gone.
 const HEALED_WITHIN: Duration = Duration::from_secs(30);
 /// What the watermark needs to note the last sync.
 const MARKED_AFTER: Duration = Duration::from_millis(600);
 
-/// Everything that decides a run, but for the machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Schedule {
-    /// Name of the scenario.
-    pub scenario: String,
-    /// What it was made from; also the seed of the load.
-    pub seed: u64,
-    /// Nodes.
-    pub nodes: usize,
-    /// MiB of each node's disk.
-    pub disk_mib: u32,
-    /// The load.
-    pub pace: Pace,
-    /// Settings of the nodes, by variable.
-    pub settings: Vec<(String, String)>,
-    /// The steps.
-    pub steps: Vec<Step>,
-}
-
-/// One step.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Step {
-    /// Milliseconds after the start of the load.
-    pub at_ms: u64,
-    /// What is done.
-    #[serde(rename = "do")]
-    pub action: Action,
-}
-
-/// A node, by number (from 0) or by what it is at that moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Who {
-    /// This one.
-    Node(usize),
-    /// The one that leads most.
-    Leader,
-    /// The one that `Leader` last meant.
-    Same,
-}
-
-/// A fault of a disk by the shim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiskFault {
-    /// So many syncs fail.
-    SyncFails(i64),
-    /// Every sync fails.
-    SyncsFail,
-    /// Every sync takes so many milliseconds longer.
-    SlowSync(i64),
-    /// No sync returns.
-    Stuck,
-    /// Reads of segments fail.
-    ReadsFail,
-    /// Syncs do nothing and say that all is well.
-    Lies,
-}
-
-/// What a step does, or what must hold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// `kill -9`.
-    Kill(Vec<Who>),
-    /// SIGSTOP.
-    Freeze(Who),
-    /// SIGCONT.
-    Thaw(Who),
-    /// Starts dead nodes and waits until they are ready.
-    Start(Vec<Who>),
-    /// The power fails: what was not synced is gone.
-    CutPower(Vec<Who>),
-    /// A fault of a disk.
-    Disk(Who, DiskFault),
-    /// The disk is well again.
-    HealDisk(Who),
-    /// The disk is full.
-    Fill(Vec<Who>),
-    /// There is space again.
-    Free(Vec<Who>),
-    /// The file system of a running node turns read-only.
-    ReadOnly(Who),
-    /// A dead node's disk is mounted again.
-    Remount(Who),
-    /// A dead node has a bit flipped.
-    Flip(Who, Place),
-    /// And back again.
-    FlipBack(Who),
-    /// A dead node's newest log loses its last bytes.
-    Truncate(Who, u64),
-    /// A dead node's files of a place are deleted.
-    Delete(Who, Place),
-    /// A dead node's folder is copied aside.
-    Backup(Who),
-    /// And put in its place again, as it was then.
-    Restore(Who),
-    /// A dead node loses everything.
-    Wipe(Who),
-    /// The network has these faults and no others; empty: none.
-    Links(Vec<LinkFault>),
-    /// A node is cut off from all others.
-    Isolate(Who),
-    /// The established connections of a node are reset.
-    Reset(Who),
-    /// A node's wall clock is so many milliseconds off.
-    Clock(Who, i64),
-    /// A node may take so many MiB more; it is killed by the system within the time (ms).
-    OutOfMemory(Who, u64, u64),
-    /// A node gets this share of a core, in percent; 0: all it wants.
-    Cpu(Who, u32),
-    /// So many writers send batches of so many records without pause, for so many milliseconds.
-    Flood(usize, u64, u64),
-    /// A request that begins now is acknowledged within so many milliseconds.
-    Acks(u64),
-    /// A request to this node is not acknowledged.
-    NoAck(Who),
-    /// A request to this node, when all disks are full, is answered 507 within so many milliseconds; until
-    /// then what had been reserved may be used up.
-    DiskFull(Who, u64),
-    /// The node answers whole queries.
-    Reads(Who),
-    /// Another node leads what this one led, within so many milliseconds.
-    Deposed(Who, u64),
-    /// A started node does not take part: it ends with code 78, or stays unready, and says one of these
-    /// words.
-    Refused(Who, Vec<String>),
-    /// A node becomes unready, and says one of these words, within so many milliseconds.
-    Unready(Who, u64, Vec<String>),
-    /// A node becomes ready within so many milliseconds, without being started again.
-    Ready(Who, u64),
-    /// A damaged node that was started alone either refuses, or has all that it had when it was killed.
-    Judged(Who),
-    /// Every answer of this node is right, or says that it is not whole.
-    Honest(Who),
-    /// Another node is started on this one's folder: (who, whose).
-    StartOn(Who, Who),
-    /// The node is given up for the rest of the run.
-    Out(Who),
-}
-
-/// Classes of faults, as they are counted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Tally(pub BTreeMap<String, u64>);
-
-impl Tally {
-    fn add(&mut self, class: &str, count: usize) {
-        *self.0.entry(class.to_owned()).or_default() += count as u64;
-    }
-
-    /// All faults.
-    pub fn total(&self) -> u64 {
-        self.0.values().sum()
-    }
-
-    /// Faults of a class.
-    pub fn of(&self, class: &str) -> u64 {
-        self.0.get(class).copied().unwrap_or_default()
-    }
-
-    /// Adds another's.
-    pub fn merge(&mut self, other: &Self) {
-        for (class, count) in &other.0 {
-            *self.0.entry(class.clone()).or_default() += count;
-        }
-    }
-}
-
-impl Schedule {
-    /// What it will do, counted; a run counts the same if every step took effect.
-    pub fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for step in &self.steps {
-            if let Some((class, count)) = step.action.class() {
-                tally.add(class, count);
-            }
-        }
-        tally
-    }
-}
-
-impl Action {
-    /// The class of a fault, and how many it is; `None` for what heals or asks.
-    fn class(&self) -> Option<(&'static str, usize)> {
-        Some(match self {
-            Self::Kill(who) => ("kill", who.len()),
-            Self::Freeze(_) => ("freeze", 1),
-            Self::CutPower(who) => ("power cut", who.len()),
-            Self::Disk(..) | Self::ReadOnly(_) => ("disk error", 1),
-            Self::Fill(who) => ("disk full", who.len()),
-            Self::Flip(..) => ("bit flip", 1),
-            Self::Truncate(..)
-            | Self::Delete(..)
-            | Self::Restore(_)
-            | Self::Wipe(_)
-            | Self::StartOn(..) => ("lost or swapped data", 1),
-            Self::Links(faults) if faults.is_empty() => return None,
-            Self::Links(_) | Self::Isolate(_) => ("network", 1),
-            Self::Reset(_) => ("reset", 1),
-            Self::Clock(_, 0) => return None,
-            Self::Clock(..) => ("clock", 1),
-            Self::OutOfMemory(..) => ("out of memory", 1),
-            Self::Cpu(_, 0) => return None,
-            Self::Cpu(..) => ("starved cpu", 1),
-            Self::Flood(..) => ("overload", 1),
-            _ => return None,
-        })
-    }
-}
-
 /// Takes the steps.
 pub struct Nemesis<'a> {
-    world: &'a mut World,
-    load: &'a Load,
-    say: &'a (dyn Fn(String) + Sync),
+    pub(super) world: &'a mut World,
+    pub(super) load: &'a Load,
+    pub(super) say: &'a (dyn Fn(String) + Sync),
     rng: ChaCha8Rng,
     same: usize,
     flips: BTreeMap<usize, Vec<Flip>>,
-    noted: BTreeMap<usize, BTreeMap<String, (u64, u64)>>,
+    pub(super) noted: BTreeMap<usize, BTreeMap<String, (u64, u64)>>,
     links: Vec<LinkFault>,
     /// Faults that took effect.
     pub tally: Tally,
@@ -345,7 +129,7 @@ impl<'a> Nemesis<'a> {
         }
     }
 
-    fn fail(&mut self, what: String) {
+    pub(super) fn fail(&mut self, what: String) {
         (self.say)(format!("          BROKEN: {what}"));
         self.broken.push(what);
     }
@@ -402,51 +186,6 @@ impl<'a> Nemesis<'a> {
                 ));
             }
             asked => self.ask(asked).await?,
-        }
-        Ok(())
-    }
-
-    /// The steps that only look.
-    async fn ask(&mut self, action: &Action) -> Result<()> {
-        match action {
-            Action::Acks(within) => match self.load.next_ack(ms(*within)).await {
-                Some(gap) => self.gaps_ms.push(u64::try_from(gap.as_millis())?),
-                None => self.fail(format!("C11: no acknowledgement within {within} ms")),
-            },
-            Action::NoAck(who) => {
-                if self.load.probe(at(*who)).await? == Outcome::Acked {
-                    let node = at(*who) + 1;
-                    self.fail(format!("node {node} acknowledges without a majority"));
-                }
-            }
-            Action::DiskFull(who, within) => self.disk_full(at(*who), ms(*within)).await?,
-            Action::Reads(who) => self.reads(at(*who)).await,
-            Action::Deposed(who, within) => self.deposed(at(*who), ms(*within)).await,
-            Action::Refused(who, words) => self.refused(at(*who), words).await?,
-            Action::Unready(who, within, words) => {
-                self.unready(at(*who), ms(*within), words).await;
-            }
-            Action::Ready(who, within) => {
-                if let Err(error) = self.world.wait_ready(at(*who), ms(*within)).await {
-                    self.fail(format!("C11: {error:#}"));
-                }
-            }
-            Action::Judged(who) => self.judged(at(*who)).await?,
-            Action::Honest(who) => {
-                let url = self.world.url(at(*who));
-                if let Err(error) = check::honest(&url, self.load).await {
-                    self.fail(format!("C6: node {}: {error:#}", at(*who) + 1));
-                }
-            }
-            Action::StartOn(who, whose) => {
-                let data = self.world.nodes[at(*whose)].disk.data();
-                self.world.start_node_on(at(*who), &data)?;
-            }
-            Action::Out(who) => {
-                self.world.kill(at(*who))?;
-                self.world.nodes[at(*who)].out = true;
-            }
-            done => bail!("{done:?} is no question"),
         }
         Ok(())
     }
@@ -580,169 +319,6 @@ impl<'a> Nemesis<'a> {
         }
     }
 
-    async fn disk_full(&mut self, index: usize, within: Duration) -> Result<()> {
-        let started = Instant::now();
-        let mut last = Outcome::Unknown;
-        while started.elapsed() < within {
-            last = self.load.probe(index).await?;
-            if last == Outcome::Refused(507) {
-                return Ok(());
-            }
-        }
-        let node = index + 1;
-        self.fail(format!(
-            "node {node} with a full disk answers {last:?}, not 507"
-        ));
-        Ok(())
-    }
-
-    async fn reads(&mut self, index: usize) {
-        let url = self.world.url(index);
-        if let Err(error) = check::whole_count(&url, Duration::from_secs(10)).await {
-            self.fail(format!("reads stop at node {}: {error:#}", index + 1));
-        }
-    }
-
-    async fn deposed(&mut self, index: usize, within: Duration) {
-        let started = Instant::now();
-        let mut last = None;
-        while started.elapsed() < within {
-            for asked in (0..self.world.nodes.len()).filter(|asked| *asked != index) {
-                let Some(leads) = self.world.leads(asked).await else {
-                    continue;
-                };
-                if !leads.contains_key(&index) && !leads.is_empty() {
-                    return;
-                }
-                last = Some(leads);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        let seen = last.unwrap_or_default().remove(&index).unwrap_or_default();
-        let node = index + 1;
-        self.fail(format!("node {node} still leads {seen:?} after {within:?}"));
-    }
-
-    async fn refused(&mut self, index: usize, words: &[String]) -> Result<()> {
-        let started = Instant::now();
-        let said = |text: &str| words.iter().any(|word| text.contains(word.as_str()));
-        let mut last = String::new();
-        loop {
-            let process = self.world.process(index)?;
-            if let Some(status) = process.ended() {
-                let log = process.log_tail();
-                if status.code() != Some(78) || !said(&log) {
-                    self.fail(format!(
-                        "node {} ended with {status}, which names none of {words:?}: {log}",
-                        index + 1
-                    ));
-                }
-                return Ok(());
-            }
-            match self.world.readiness(index).await {
-                Some((200, _)) => {
-                    self.fail(format!(
-                        "node {} takes part, though it must be refused ({})",
-                        index + 1,
-                        words.join(", ")
-                    ));
-                    return Ok(());
-                }
-                Some((_, body)) if said(&body) => return Ok(()),
-                Some((_, body)) => last = body,
-                None => {}
-            }
-            if started.elapsed() > REFUSED_WITHIN {
-                self.fail(format!(
-                    "node {} says nothing of {words:?}: {last}",
-                    index + 1
-                ));
-                return Ok(());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    async fn unready(&mut self, index: usize, within: Duration, words: &[String]) {
-        let started = Instant::now();
-        let mut last = String::new();
-        while started.elapsed() < within {
-            if let Ok(process) = self.world.process(index)
-                && let Some(status) = process.ended()
-            {
-                last = format!("ended with {status}: {}", process.log_tail());
-                break;
-            }
-            if let Some((status, body)) = self.world.readiness(index).await {
-                if status == 503 && words.iter().any(|word| body.contains(word.as_str())) {
-                    return;
-                }
-                last = format!("{status} {body}");
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        let node = index + 1;
-        self.fail(format!(
-            "node {node} is not unready for {words:?} within {within:?}: {last}"
-        ));
-    }
-
-    /// A flip that hit nothing of use may do no harm; one that did must not shorten the log silently.
-    async fn judged(&mut self, index: usize) -> Result<()> {
-        const WORDS: [&str; 4] = ["damaged", "lost acknowledged", "quarantin", "cannot open"];
-        let noted = self
-            .noted
-            .get(&index)
-            .cloned()
-            .context("its end was not noted")?;
-        let started = Instant::now();
-        let node = index + 1;
-        loop {
-            let process = self.world.process(index)?;
-            if let Some(status) = process.ended() {
-                let log = process.log_tail();
-                let named = WORDS.iter().any(|word| log.contains(word));
-                if status.code() != Some(78) || !named {
-                    self.fail(format!(
-                        "node {node} ended with {status} on damaged data: {log}"
-                    ));
-                } else {
-                    (self.say)(format!(
-                        "          refused: {}",
-                        log.lines().last().unwrap_or("")
-                    ));
-                }
-                return Ok(());
-            }
-            if let Some((_, body)) = self.world.readiness(index).await
-                && body.contains("quarantin")
-            {
-                return Ok(());
-            }
-            if let Some(found) = self.world.positions(index).await
-                && found.len() >= noted.len()
-            {
-                for (shard, (_, committed)) in &noted {
-                    let appended = found.get(shard).map_or(0, |(appended, _)| *appended);
-                    if appended < *committed {
-                        self.fail(format!(
-                            "node {node} serves shard {shard} up to {appended}, and had {committed}"
-                        ));
-                    }
-                }
-                (self.say)("          started: nothing that it had is missing".into());
-                return Ok(());
-            }
-            if started.elapsed() > READY_WITHIN / 2 {
-                self.fail(format!(
-                    "node {node} neither refuses nor serves its damaged data"
-                ));
-                return Ok(());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
     /// Ends every fault, brings every node back that is not out, and waits until all take traffic.
     pub async fn heal(&mut self) -> Result<()> {
         self.set_links(Vec::new())?;
@@ -793,70 +369,14 @@ impl<'a> Nemesis<'a> {
     }
 }
 
-/// Both directions of every link of a node, cut.
-pub fn isolating(index: usize, nodes: usize) -> Vec<LinkFault> {
-    let others = (0..nodes).filter(|other| *other != index);
-    others
-        .flat_map(|other| both_ways(index, other, Damage::Cut))
-        .collect()
-}
-
-/// Both directions of one link.
-pub fn both_ways(a: usize, b: usize, what: Damage) -> [LinkFault; 2] {
-    [(a, b), (b, a)].map(|(from, to)| LinkFault { from, to, what })
-}
-
-impl Action {
-    /// Every node that it names.
-    fn names(&mut self) -> Vec<&mut Who> {
-        match self {
-            Self::Kill(who)
-            | Self::Start(who)
-            | Self::CutPower(who)
-            | Self::Fill(who)
-            | Self::Free(who) => who.iter_mut().collect(),
-            Self::StartOn(who, whose) => vec![who, whose],
-            Self::Freeze(who)
-            | Self::Thaw(who)
-            | Self::Disk(who, _)
-            | Self::HealDisk(who)
-            | Self::ReadOnly(who)
-            | Self::Remount(who)
-            | Self::Flip(who, _)
-            | Self::FlipBack(who)
-            | Self::Truncate(who, _)
-            | Self::Delete(who, _)
-            | Self::Backup(who)
-            | Self::Restore(who)
-            | Self::Wipe(who)
-            | Self::Isolate(who)
-            | Self::Reset(who)
-            | Self::Clock(who, _)
-            | Self::OutOfMemory(who, ..)
-            | Self::Cpu(who, _)
-            | Self::NoAck(who)
-            | Self::DiskFull(who, _)
-            | Self::Reads(who)
-            | Self::Deposed(who, _)
-            | Self::Refused(who, _)
-            | Self::Unready(who, ..)
-            | Self::Ready(who, _)
-            | Self::Judged(who)
-            | Self::Honest(who)
-            | Self::Out(who) => vec![who],
-            Self::Links(_) | Self::Flood(..) | Self::Acks(_) => Vec::new(),
-        }
-    }
-}
-
 /// The number of a resolved node.
-fn at(who: Who) -> usize {
+pub(super) fn at(who: Who) -> usize {
     match who {
         Who::Node(index) => index,
         Who::Leader | Who::Same => unreachable!("steps are resolved before they are taken"),
     }
 }
 
-const fn ms(millis: u64) -> Duration {
+pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::load::{History, Outcome};
-use super::nemesis::{Schedule, Tally};
+use super::schedule::{Schedule, Tally};
 
 /// The outcome of one run.
 #[derive(Clone, Debug, Serialize)]

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::check;
 use super::load::{Load, Pace};
-use super::nemesis::{Nemesis, Schedule};
+use super::nemesis::Nemesis;
 use super::report::{self, Report};
+use super::schedule::Schedule;
 use super::world::{Size, World};
 use crate::leaks;
 

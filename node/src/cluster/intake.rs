@@ -1,29 +1,40 @@
 //! Keeps the node's intake in step with its disk and its backlog.
 //!
 //! Only data of groups that this node leads is refused; queries, cuts and trims go on, so that room
-//! comes back by itself.
+//! comes back by itself. What they need to write while others fill the disk is set aside in a ballast.
+//! A store that has failed for want of space is opened anew, by a restart of the node, when there is
+//! space again.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hushlog_raft::{Hold, Intake};
+use hushlog_storage::ballast::Ballast;
 use hushlog_storage::files::free_bytes;
+use hushlog_storage::writer::WriterHandle;
+use tokio::sync::watch;
 
 use super::replicas::Replicas;
 
 /// How often disk and backlog are looked at. Short against the time that filling the reserve takes.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// What is set aside on the disk, at most: half of the reserve.
+pub(crate) const BALLAST_BYTES_MAX: u64 = 32 << 20;
 
 /// What is watched, and the switch.
 pub(crate) struct Watch {
     pub(crate) intake: Intake,
     pub(crate) replicas: Replicas,
-    /// The data folder.
+    pub(crate) writer: WriterHandle,
+    /// Where the free space is looked at.
     pub(crate) folder: PathBuf,
+    pub(crate) ballast: Ballast,
     /// Bytes of all tails beyond which no data is taken.
     pub(crate) backlog_bytes: u64,
     /// Free bytes of the disk below which no data is taken.
     pub(crate) reserve_bytes: u64,
+    /// Told when only a restart brings the writes back, and would.
+    pub(crate) restart: watch::Sender<bool>,
 }
 
 impl Watch {
@@ -33,32 +44,57 @@ impl Watch {
             tracing::warn!(%error, "the free space of the disk is not known");
             u64::MAX
         });
+        self.keep_ballast(free);
         let hold = decide(
             free,
             self.reserve_bytes,
             self.replicas.waiting_bytes(),
             self.backlog_bytes,
         );
-        let before = self.intake.hold();
-        if hold != before {
-            match hold {
-                Some(Hold::DiskFull) => {
-                    tracing::error!(
-                        free,
-                        reserve = self.reserve_bytes,
-                        "the disk is full: no data is taken"
-                    );
+        self.set(hold, free);
+        let full = self.writer.failed().borrow().as_ref().map(|f| f.full);
+        if full == Some(true) && hold != Some(Hold::DiskFull) {
+            self.restart.send_if_modified(|wanted| {
+                let first = !*wanted;
+                if first {
+                    tracing::warn!(free, "there is space again: the store is to be opened anew");
                 }
-                Some(Hold::Backlog) => {
-                    tracing::warn!(
-                        limit = self.backlog_bytes,
-                        "the backlog is over its limit: no data is taken"
-                    );
-                }
-                None => tracing::info!("data is taken again"),
-            }
-            self.intake.set(hold);
+                *wanted = true;
+                first
+            });
         }
+    }
+
+    fn keep_ballast(&self, free: u64) {
+        let kept = if free < self.ballast.bytes() / 2 {
+            self.ballast.release()
+        } else if free > self.reserve_bytes + 2 * self.ballast.bytes() {
+            self.ballast.hold()
+        } else {
+            Ok(())
+        };
+        if let Err(error) = kept {
+            tracing::debug!(%error, "no ballast");
+        }
+    }
+
+    fn set(&self, hold: Option<Hold>, free: u64) {
+        if hold == self.intake.hold() {
+            return;
+        }
+        match hold {
+            Some(Hold::DiskFull) => tracing::error!(
+                free,
+                reserve = self.reserve_bytes,
+                "the disk is full: no data is taken"
+            ),
+            Some(Hold::Backlog) => tracing::warn!(
+                limit = self.backlog_bytes,
+                "the backlog is over its limit: no data is taken"
+            ),
+            None => tracing::info!("data is taken again"),
+        }
+        self.intake.set(hold);
     }
 }
 

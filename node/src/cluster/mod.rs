@@ -13,6 +13,7 @@ mod gauges;
 mod intake;
 pub mod join;
 mod keeper;
+mod leads;
 mod placement;
 pub(crate) mod question;
 pub(crate) mod replica;
@@ -28,11 +29,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{Connect, Context, Groups, Incarnations, Intake, MetaGroup, Role, Status, meta};
-use hushlog_record::{NodeId, ShardId};
+use hushlog_raft::{Connect, Context, Groups, Incarnations, Intake, MetaGroup, Status, meta};
+use hushlog_record::ShardId;
+use hushlog_storage::ballast::Ballast;
 use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::service::RoutesBuilder;
 
@@ -45,6 +48,7 @@ use crate::tasks::{Policy, Tasks};
 use buckets::BucketKeeper;
 use files::Fetcher;
 use keeper::Keeper;
+use leads::Leads;
 use replicas::Replicas;
 use secret::Secret;
 pub use settings::ClusterSettings;
@@ -53,8 +57,6 @@ pub use settings::ClusterSettings;
 pub(crate) const MESSAGE_BYTES_MAX: usize = hushlog_raft::limits::MESSAGE_BYTES_MAX;
 /// How often the shard map is compared with what is open here.
 const MAP_TICK: Duration = Duration::from_millis(200);
-/// Pause before leads that were not taken over are offered again.
-const STEP_DOWN_PAUSE: Duration = Duration::from_secs(1);
 /// How long a node tries to register itself before it looks again.
 const REGISTER_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -106,6 +108,7 @@ struct Inner {
     tasks: Tasks,
     build_seconds: BuildSeconds,
     initialised: Mutex<bool>,
+    restart: watch::Sender<bool>,
 }
 
 /// CPU time of builds, by stage.
@@ -193,6 +196,7 @@ impl Cluster {
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 initialised: Mutex::new(false),
+                restart: watch::Sender::new(false),
             }),
         };
         gauges::register(&parts.registry, cluster.replicas(), store);
@@ -237,7 +241,7 @@ impl Cluster {
                 cluster.follow_map().await
             });
         self.watch_intake();
-        self.watch_writer();
+        self.watch_leads();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -248,9 +252,15 @@ impl Cluster {
         let watch = intake::Watch {
             intake: inner.context.intake.clone(),
             replicas: inner.replicas.clone(),
+            writer: inner.context.writer.clone(),
             folder: inner.store.clone(),
+            ballast: Ballast::new(
+                inner.store.parent().unwrap_or(&inner.store),
+                intake::BALLAST_BYTES_MAX.min(inner.settings.disk_reserve / 2),
+            ),
             backlog_bytes: inner.settings.cut.node_tail_bytes_max,
             reserve_bytes: inner.settings.disk_reserve,
+            restart: inner.restart.clone(),
         };
         let stop = inner.tasks.stop_token();
         let ticks = async move {
@@ -266,30 +276,20 @@ impl Cluster {
         inner.tasks.spawn("intake", Policy::Fatal, ticks);
     }
 
-    /// When writing fails, gives up every lead. A group without traffic would not notice by itself:
-    /// its heartbeats need no disk, and nobody could write to it any more.
-    fn watch_writer(&self) {
-        let cluster = self.clone();
+    /// Watches over the leads of this node.
+    fn watch_leads(&self) {
+        let mut leads = Leads::new(self.inner.context.clone());
         let stop = self.inner.tasks.stop_token();
-        let mut failed = self.inner.context.writer.failed();
-        let give_up = async move {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok::<(), Error>(()),
-                failed = failed.wait_for(Option::is_some) => if failed.is_err() { return Ok(()) },
-            }
+        let ticks = async move {
             loop {
-                cluster.step_down().await;
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(STEP_DOWN_PAUSE) => {}
+                    () = stop.cancelled() => return Ok::<(), Error>(()),
+                    () = tokio::time::sleep(leads::TICK) => leads.tick().await,
                 }
             }
         };
-        self.inner
-            .tasks
-            .spawn("leads after a failed write", Policy::Fatal, give_up);
+        self.inner.tasks.spawn("leads", Policy::Fatal, ticks);
     }
 
     async fn follow_map(&self) -> Result<(), Error> {
@@ -381,30 +381,21 @@ impl Cluster {
         outcome.is_ok()
     }
 
-    /// Gives up every lead to the voter that follows most closely, so that a restart costs no
+    /// Gives up every lead to the fit voter that follows most closely, so that a restart costs no
     /// election timeout.
     pub async fn step_down(&self) {
-        for group in self.inner.context.groups.shards() {
-            if let Some(successor) = successor(&group.status(), self.inner.settings.node)
-                && let Err(error) = group.transfer_leader(successor).await
-            {
-                tracing::debug!(shard = %group.shard(), %error, "the lead was not handed over");
-            }
-        }
-        if let Some(successor) = successor(&self.inner.meta.status(), self.inner.settings.node)
-            && let Err(error) = self.inner.meta.transfer_leader(successor).await
-        {
-            tracing::debug!(%error, "the lead of the meta group was not handed over");
-        }
+        Leads::new(self.inner.context.clone()).hand_over_all().await;
+    }
+
+    /// Becomes true when the store has failed for want of space and there is space again: only a
+    /// restart of the node opens it anew.
+    pub fn restart_wanted(&self) -> watch::Receiver<bool> {
+        self.inner.restart.subscribe()
     }
 
     /// What this node knows of its groups: the meta group's, then every open shard's.
     pub fn statuses(&self) -> Vec<Status> {
-        let shards = self.inner.context.groups.shards();
-        let shards = shards.iter().map(hushlog_raft::ShardGroup::status);
-        std::iter::once(self.inner.meta.status())
-            .chain(shards)
-            .collect()
+        self.inner.context.groups.statuses()
     }
 
     /// Stops the groups.
@@ -488,19 +479,4 @@ impl Cluster {
 pub(crate) fn slot_of(service: &str, slots: usize) -> Option<u16> {
     let hash = hushlog_record::id::stable_hash(&[b"slot", service.as_bytes()]);
     u16::try_from(hash.checked_rem(slots as u64)?).ok()
-}
-
-/// Who should lead instead of this node, if it leads and is not alone.
-fn successor(status: &Status, own: NodeId) -> Option<NodeId> {
-    if status.role != Role::Leader {
-        return None;
-    }
-    let others = status
-        .members
-        .iter()
-        .filter(|member| member.voter && member.node != own);
-    let follower = others
-        .filter_map(|member| Some((member.lag?, member.node)))
-        .min();
-    follower.map(|(_, node)| node)
 }

@@ -187,8 +187,12 @@ impl Core {
         command: Command,
         deadline: Instant,
     ) -> Result<(u64, Applied), Attempt> {
-        if let Some(reason) = self.context.writer.failed().borrow().clone() {
-            return Err(Attempt::Final(ProposeError::WritesFailed(reason)));
+        if let Some(failure) = self.context.writer.failed().borrow().clone() {
+            return Err(Attempt::Final(if failure.full {
+                ProposeError::DiskFull
+            } else {
+                ProposeError::WritesFailed(failure.reason)
+            }));
         }
         if let Err(error) = self.metrics(|metrics| metrics.running_state.clone()) {
             return Err(Attempt::Retry(format!("the group has stopped: {error}")));
@@ -259,6 +263,7 @@ impl Core {
                     .map_or(0, |i| i + 1)
                     .max(applying.applied_to),
                 closed: applying.closed,
+                unfit: self.context.is_unfit(),
                 members: members(metrics),
             };
             assert!(
@@ -278,6 +283,25 @@ impl Core {
         }
         let transfer = self.raft.trigger().transfer_leader(to).await;
         transfer.map_err(|error| stopped(self.group, &error))
+    }
+
+    /// Falls silent until another leads, for `patience` at most.
+    pub(super) async fn abdicate(&self, patience: Duration) {
+        let timers = self.raft.runtime_config();
+        timers.heartbeat(false);
+        let mut metrics = self.raft.server_metrics();
+        let until = Instant::now() + patience;
+        let deposed = async {
+            while metrics.borrow_watched().state == ServerState::Leader {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if timeout_at(until, deposed).await.is_err() {
+            tracing::warn!(group = self.group, "nobody took the lead over");
+        }
+        timers.heartbeat(true);
     }
 
     /// Asks for a snapshot; what it covers leaves the log.

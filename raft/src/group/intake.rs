@@ -1,10 +1,10 @@
-//! Whether this node, where it leads, takes data at the moment.
+//! Whether this node, where it leads, takes data at the moment, and whether it should lead at all.
 //!
 //! Set by the node, which knows its disk and its backlog; asked before a block is proposed. Commands
 //! that make room (cuts, closings) and appends of other leaders never ask.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::ProposeError;
 
@@ -12,6 +12,7 @@ use crate::ProposeError;
 #[derive(Clone, Debug, Default)]
 pub struct Intake {
     state: Arc<AtomicU8>,
+    slow: Arc<AtomicBool>,
 }
 
 /// Why no data is taken.
@@ -36,6 +37,16 @@ impl Intake {
             Some(Hold::DiskFull) => DISK_FULL,
         };
         self.state.store(state, Ordering::Relaxed);
+    }
+
+    /// Says that the disk takes much longer than it should, or no longer.
+    pub fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
+    }
+
+    /// Whether the disk takes much longer than it should.
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
     }
 
     /// Why no data is taken, if none is.

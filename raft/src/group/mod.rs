@@ -4,6 +4,7 @@
 //! between, so that messages of its peers find it.
 
 mod core;
+mod handover;
 mod intake;
 mod meta;
 mod read;
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -32,6 +34,7 @@ use crate::shard::Origin;
 use crate::types::{Raft, SnapshotMeta};
 use crate::{Error, ProposeError};
 
+pub use handover::{abdicate, hand_over};
 pub use intake::{Hold, Intake};
 pub use meta::MetaGroup;
 pub use read::read_barriers;
@@ -61,6 +64,15 @@ pub struct Context {
     pub groups: Groups,
     /// Whether this node takes data where it leads.
     pub intake: Intake,
+}
+
+impl Context {
+    /// Whether others lead better than this node: its writes have failed, or its disk is full or slow.
+    pub fn is_unfit(&self) -> bool {
+        self.writer.failed().borrow().is_some()
+            || self.intake.hold() == Some(Hold::DiskFull)
+            || self.intake.is_slow()
+    }
 }
 
 /// The groups that are open on this node, by number.
@@ -104,6 +116,18 @@ impl Groups {
     /// The number of every open group, in order.
     pub fn numbers(&self) -> Vec<GroupId> {
         self.open.read().keys().copied().collect()
+    }
+
+    /// What this node knows of every open group, in order: the meta group's first.
+    pub fn statuses(&self) -> Vec<Status> {
+        let open: Vec<Group> = self.open.read().values().cloned().collect();
+        open.iter().map(Group::status).collect()
+    }
+
+    /// As [`ShardGroup::has_quorum`], for any open group.
+    pub fn has_quorum(&self, group: GroupId, silence: Duration) -> bool {
+        self.get(group)
+            .is_some_and(|group| group.core().has_quorum(silence))
     }
 
     pub(crate) fn get(&self, group: GroupId) -> Option<Group> {
@@ -207,6 +231,6 @@ pub(crate) enum Attempt {
     Final(ProposeError),
 }
 
-fn pause() -> std::time::Duration {
+fn pause() -> Duration {
     limits::RETRY_PAUSE
 }

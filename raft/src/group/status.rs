@@ -85,6 +85,8 @@ pub struct Status {
     pub appended_to: u64,
     /// Whether the shard takes no more data.
     pub closed: bool,
+    /// Whether others should lead rather than this node, whatever the group.
+    pub unfit: bool,
     /// The members, by node.
     pub members: Vec<Member>,
 }

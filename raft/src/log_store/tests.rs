@@ -160,8 +160,8 @@ async fn after_the_first_failed_sync_nothing_is_acknowledged_any_more() {
             .handle()
             .failed()
             .borrow()
-            .as_deref()
-            .map(|r| r.contains("no more")),
+            .as_ref()
+            .map(|failure| failure.reason.contains("no more")),
         Some(true)
     );
 }

@@ -163,6 +163,7 @@ fn status_from(group: GroupId, answer: pb::ShardStatusResponse) -> GroupStatus {
         committed_to: answer.committed_to,
         appended_to: answer.appended_to,
         closed: answer.closed,
+        unfit: answer.unfit,
         members: answer.members.into_iter().map(member).collect(),
     }
 }

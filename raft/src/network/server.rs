@@ -443,6 +443,7 @@ fn status_to(status: GroupStatus) -> pb::ShardStatusResponse {
         committed_to: status.committed_to,
         appended_to: status.appended_to,
         closed: status.closed,
+        unfit: status.unfit,
         members: status.members.into_iter().map(member).collect(),
     }
 }

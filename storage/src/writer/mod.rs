@@ -44,6 +44,21 @@ pub struct WriterHandle {
     shared: Arc<Shared>,
 }
 
+/// Why the writer takes nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The system's words.
+    pub reason: String,
+    /// Whether the device was full: a restart may write again once there is space.
+    pub full: bool,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
 /// What the writer has done since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -57,6 +72,8 @@ pub struct Stats {
     pub bytes: u64,
     /// Time spent in synced writes, in nanoseconds; zero in the inline mode, which has no clock.
     pub sync_nanos: u64,
+    /// How long the write that is under way has taken so far, in nanoseconds; zero if there is none.
+    pub busy_nanos: u64,
 }
 
 struct Submission {
@@ -117,7 +134,9 @@ struct Shared {
     /// As `submitted`, for the paced mode.
     woken: Notify,
     drained: Notify,
-    failed: watch::Sender<Option<String>>,
+    failed: watch::Sender<Option<Failure>>,
+    /// When the write that is under way began.
+    busy_since: Mutex<Option<Instant>>,
     counters: Counters,
 }
 
@@ -256,7 +275,7 @@ impl WriterHandle {
     }
 
     /// The reason of the first failed write or sync, once there is one; it never changes back.
-    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+    pub fn failed(&self) -> watch::Receiver<Option<Failure>> {
         self.shared.failed.subscribe()
     }
 
@@ -284,7 +303,12 @@ impl WriterHandle {
 
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
-        self.shared.counters.read()
+        let busy = *self.shared.busy_since.lock();
+        let busy = busy.map_or(0, |since| since.elapsed().as_nanos());
+        Stats {
+            busy_nanos: u64::try_from(busy).unwrap_or(u64::MAX),
+            ..self.shared.counters.read()
+        }
     }
 }
 
@@ -298,6 +322,7 @@ impl Shared {
             woken: Notify::new(),
             drained: Notify::new(),
             failed: watch::Sender::new(None),
+            busy_since: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -405,7 +430,7 @@ impl Shared {
             return;
         }
         if let Err(error) = self.store.mark() {
-            self.disable(&error.to_string());
+            self.disable(&error);
         }
     }
 
@@ -432,30 +457,38 @@ impl Shared {
     fn write(&self, batch: Batch, durability: Durability, submissions: usize) -> Result<(), Error> {
         let bytes = batch.bytes();
         let started = (self.mode == Mode::Threaded).then(now);
+        *self.busy_since.lock() = started;
         let outcome = self.store.write(batch, durability);
+        *self.busy_since.lock() = None;
         match &outcome {
             Ok(()) => self
                 .counters
                 .observe(submissions, bytes, durability, started),
-            Err(error) => self.disable(&error.to_string()),
+            Err(error) => self.disable(error),
         }
         outcome
     }
 
     /// Refuses all later writes; the first reason stays.
-    fn disable(&self, reason: &str) {
+    fn disable(&self, error: &Error) {
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();
             if first {
-                tracing::error!(reason, "writes disabled until restart");
-                *failed = Some(reason.to_owned());
+                tracing::error!(%error, "writes disabled until restart");
+                *failed = Some(Failure {
+                    reason: error.to_string(),
+                    full: matches!(error, Error::Full(_)),
+                });
             }
             first
         });
     }
 
     fn refusal(&self) -> Option<Error> {
-        self.failed.borrow().clone().map(Error::Disabled)
+        let failed = self.failed.borrow();
+        failed
+            .as_ref()
+            .map(|failure| Error::Disabled(failure.reason.clone()))
     }
 }
 
@@ -499,7 +532,8 @@ impl Drop for PanicGuard<'_> {
         if !std::thread::panicking() {
             return;
         }
-        self.0.disable("the writer thread panicked");
+        self.0
+            .disable(&Error::Write("the writer thread panicked".into()));
         self.0.close();
         let waiting = std::mem::take(&mut self.0.inbox.lock().queue);
         for submission in waiting {
@@ -536,6 +570,7 @@ impl Counters {
             syncs: self.syncs.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             sync_nanos: self.sync_nanos.load(Ordering::Relaxed),
+            busy_nanos: 0,
         }
     }
 }

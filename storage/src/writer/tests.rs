@@ -231,7 +231,7 @@ fn the_first_failure_disables_writes_for_good_and_reads_go_on() {
             writes,
             "a write was tried after the failure"
         );
-        assert!(failed.borrow().as_ref().unwrap().contains("EIO"));
+        assert!(failed.borrow().as_ref().unwrap().reason.contains("EIO"));
         assert!(handle.store().get(Space::Log, b"good").unwrap().is_some());
     }
 }
@@ -330,6 +330,23 @@ fn a_sync_is_marked_soon_though_nothing_follows_it() {
         2,
         "once when due, once at the end"
     );
+}
+
+#[test]
+fn a_full_device_is_told_from_other_failures() {
+    for full in [true, false] {
+        let (store, writer) = gated();
+        store.open();
+        if full {
+            store.mem.set_space_left(Some(0));
+        } else {
+            store.mem.fail_next_write("EIO");
+        }
+        let handle = writer.handle();
+        wait(handle.write(put("a", 1), Durability::Synced)).unwrap_err();
+        let failed = handle.failed().borrow().clone();
+        assert_eq!(failed.map(|failure| failure.full), Some(full));
+    }
 }
 
 #[test]
