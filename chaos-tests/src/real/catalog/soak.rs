@@ -23,7 +23,7 @@ pub fn soak(seed: u64, minutes: u64) -> Schedule {
 }
 
 /// Faults of a soak; each ends what it began. What is not kept yet is not asked.
-const BLOCKS: [fn(&mut Maker); 16] = [
+const BLOCKS: [fn(&mut Maker); 17] = [
     |m| {
         let who = m.pick();
         m.then(Action::Kill(vec![who]));
@@ -69,6 +69,13 @@ const BLOCKS: [fn(&mut Maker); 16] = [
         m.then(Action::Disk(who, DiskFault::Stuck));
         m.wait(6_000);
         m.then(Action::HealDisk(who));
+    },
+    |m| {
+        m.then(Action::Fill(vec![Who::Leader]));
+        m.wait(4_000);
+        m.then(Action::Acks(30_000));
+        m.then(Action::Free(vec![Who::Same]));
+        m.then(Action::Ready(Who::Same, 30_000));
     },
     |m| {
         let who = m.pick();
