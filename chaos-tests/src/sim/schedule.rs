@@ -171,6 +171,13 @@ pub enum Kind {
         /// To this node.
         to: u64,
     },
+    /// A node leaves the voters of a group, and is taken in again at the end.
+    Leave {
+        /// The group.
+        group: u16,
+        /// The node.
+        node: u64,
+    },
     /// A node's wall clock is wrong.
     Skew {
         /// The node.
@@ -283,7 +290,8 @@ impl Schedule {
                     bit,
                 }
             }
-            91..96 if self.layer == Layer::Raft => Kind::Transfer { group, to: node },
+            91..94 if self.layer == Layer::Raft => Kind::Transfer { group, to: node },
+            94..96 if self.layer == Layer::Raft => Kind::Leave { group, node },
             96.. => Kind::Skew {
                 node,
                 millis: i64::try_from(below(random, 7_200_000)).unwrap_or(0) - 3_600_000,

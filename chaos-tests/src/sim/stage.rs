@@ -144,6 +144,9 @@ pub trait Scene {
     /// Asks the leader of a group to hand over.
     fn transfer(&self, group: u16, to: u64);
 
+    /// A node leaves the voters of a group, or is taken in again.
+    fn leave(&self, group: u16, node: u64, gone: bool);
+
     /// Whether nothing is on its way between the nodes at this moment.
     fn is_at_rest(&self) -> bool {
         true
@@ -287,6 +290,7 @@ impl<'a, S: Scene> Stage<'a, S> {
                 bit,
             } => self.flip(*node, *group, *back, *bit),
             Kind::Transfer { group, to } => self.scene.transfer(*group, *to),
+            Kind::Leave { group, node } => self.scene.leave(*group, *node, true),
             Kind::Skew { node, millis } => self.skew(*node, *millis),
             network => self.network(network, true),
         }
@@ -310,6 +314,7 @@ impl<'a, S: Scene> Stage<'a, S> {
                 self.slow(*node, -i64::try_from(*millis).unwrap_or(0));
             }
             Kind::Transfer { .. } => {}
+            Kind::Leave { group, node } => self.scene.leave(*group, *node, false),
             Kind::Skew { node, millis } => self.skew(*node, -millis),
             Kind::Flap { a, b, every } => {
                 if flap_is_down(now.saturating_sub(5), at, *every) {

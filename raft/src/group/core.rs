@@ -1,6 +1,6 @@
 //! What every group handle does the same way: leadership, proposals, read positions, the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -199,18 +199,34 @@ impl Core {
         }
         match timeout_at(deadline, self.raft.client_write(command)).await {
             Ok(Ok(response)) => Ok((response.log_id.index, response.data)),
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
-                Err(Attempt::Retry(match forward.leader_id {
-                    Some(leader) => format!("node {leader} leads: {:?}", forward.reason),
-                    None => format!("no leader is known: {:?}", forward.reason),
-                }))
-            }
-            Ok(Err(RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)))) => {
-                Err(Attempt::Unknown(error.to_string()))
-            }
-            Ok(Err(RaftError::APIError(error))) => Err(Attempt::Retry(error.to_string())),
-            Ok(Err(RaftError::Fatal(error))) => Err(Attempt::Unknown(error.to_string())),
-            Err(_) => Err(Attempt::Unknown("no majority has answered in time".into())),
+            Ok(Err(error)) => Err(not_written(error)),
+            Err(_) => Err(Attempt::Unknown(LATE.into())),
+        }
+    }
+
+    /// Makes these nodes the voters, at the leader: the new ones follow until they have caught up, then
+    /// one joint change (Ongaro, *Consensus: Bridging Theory and Practice*, 4.3) takes all of them in and
+    /// the others out. A change that was interrupted is finished by the next.
+    pub(super) async fn change_voters(
+        &self,
+        voters: &BTreeMap<NodeId, Peer>,
+        deadline: Instant,
+    ) -> Result<(), Attempt> {
+        let now: BTreeSet<NodeId> =
+            self.metrics(|metrics| metrics.membership_config.voter_ids().collect());
+        let new = voters.iter().filter(|(node, _)| !now.contains(node));
+        for (node, peer) in new {
+            let joined = self.raft.add_learner(*node, peer.clone(), true);
+            match timeout_at(deadline, joined).await {
+                Ok(joined) => joined.map_err(not_written)?,
+                Err(_) => return Err(Attempt::Unknown(format!("node {node} does not catch up"))),
+            };
+        }
+        let all: BTreeSet<NodeId> = voters.keys().copied().collect();
+        let changed = self.raft.change_membership(all, false);
+        match timeout_at(deadline, changed).await {
+            Ok(changed) => changed.map(|_| ()).map_err(not_written),
+            Err(_) => Err(Attempt::Unknown(LATE.into())),
         }
     }
 
@@ -315,6 +331,26 @@ impl Core {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(group = self.group, %error, "raft core ended by a panic");
         }
+    }
+}
+
+const LATE: &str = "no majority has answered in time";
+
+type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
+
+fn not_written(error: WriteError) -> Attempt {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            Attempt::Retry(match forward.leader_id {
+                Some(leader) => format!("node {leader} leads: {:?}", forward.reason),
+                None => format!("no leader is known: {:?}", forward.reason),
+            })
+        }
+        RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)) => {
+            Attempt::Unknown(error.to_string())
+        }
+        RaftError::APIError(error) => Attempt::Retry(error.to_string()),
+        RaftError::Fatal(error) => Attempt::Unknown(error.to_string()),
     }
 }
 

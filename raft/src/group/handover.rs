@@ -26,7 +26,8 @@ pub async fn hand_over(context: &Context, group: GroupId, patience: Duration) ->
     let voters = status.members.iter().filter(|member| member.voter);
     let others = voters.filter(|member| member.node != context.node);
     let asked = others.map(|member| async {
-        let lag = member.lag?;
+        // One whose log is not known to this leader yet is the last choice, not none.
+        let lag = member.lag.unwrap_or(u64::MAX);
         let answer = status_of(group.core(), member.node, deadline).await.ok()?;
         (!answer.unfit).then_some((lag, member.node))
     });

@@ -231,6 +231,17 @@ pub(crate) enum Attempt {
     Final(ProposeError),
 }
 
+impl Attempt {
+    /// What the one and only attempt tells its caller.
+    fn into_error(self) -> ProposeError {
+        match self {
+            Self::Final(error) => error,
+            Self::Retry(why) => ProposeError::Unavailable(why),
+            Self::Unknown(why) => ProposeError::OutcomeUnknown(why),
+        }
+    }
+}
+
 fn pause() -> Duration {
     limits::RETRY_PAUSE
 }

@@ -273,12 +273,25 @@ impl ShardGroup {
             .map(|_| ())
     }
 
+    /// Makes these nodes the voters, at the leader. New ones follow until they have caught up; the
+    /// others leave. A change that was interrupted is finished by the next.
+    ///
+    /// # Errors
+    /// As [`cut`](Self::cut); [`ProposeError::OutcomeUnknown`] also when a new voter does not catch up
+    /// before `deadline`.
+    pub async fn change_voters(
+        &self,
+        voters: &BTreeMap<NodeId, Peer>,
+        deadline: Instant,
+    ) -> Result<(), ProposeError> {
+        let change = self.core().change_voters(voters, deadline).await;
+        change.map_err(Attempt::into_error)
+    }
+
     async fn command(&self, command: Command, deadline: Instant) -> Result<Applied, ProposeError> {
         match self.core().write(command, deadline).await {
             Ok((_, answer)) => Ok(answer),
-            Err(Attempt::Final(error)) => Err(error),
-            Err(Attempt::Retry(why)) => Err(ProposeError::Unavailable(why)),
-            Err(Attempt::Unknown(why)) => Err(ProposeError::OutcomeUnknown(why)),
+            Err(attempt) => Err(attempt.into_error()),
         }
     }
 

@@ -177,6 +177,8 @@ impl Scene for Cluster {
 
     fn transfer(&self, _group: u16, _to: u64) {}
 
+    fn leave(&self, _group: u16, _node: u64, _gone: bool) {}
+
     fn is_at_rest(&self) -> bool {
         at_rest(&self.statuses()).is_empty()
     }

@@ -5,6 +5,7 @@
 //! and not their files.
 
 mod checks;
+mod churn;
 mod clients;
 mod node;
 mod segments;
@@ -22,6 +23,7 @@ use super::report::Stats;
 use super::schedule::Schedule;
 use super::stage::{self, Base, Now, Scene, Stage};
 use super::trace::Trace;
+use churn::Churn;
 use clients::Clients;
 use node::{Job, Running};
 use segments::Segments;
@@ -33,6 +35,7 @@ struct World {
     shards: Vec<ShardId>,
     running: Mutex<BTreeMap<u64, Running>>,
     segments: Segments,
+    churn: Churn,
     /// Groups that could not be opened, with the reason.
     broken: Mutex<BTreeMap<(u64, ShardId), String>>,
 }
@@ -47,6 +50,7 @@ pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
         shards: shards.collect(),
         running: Mutex::default(),
         segments: Segments::default(),
+        churn: Churn::default(),
         broken: Mutex::default(),
     });
     let mut sim = stage::network(schedule);
@@ -67,6 +71,7 @@ struct Groups {
 impl Scene for Groups {
     fn tick(&mut self, now: Now) -> Vec<String> {
         self.clients.tick(&self.world, now);
+        self.world.churn.tick(&self.world, now);
         std::mem::take(&mut self.clients.violations)
     }
 
@@ -99,6 +104,12 @@ impl Scene for Groups {
                 // A full inbox is a busy node: then there is no hand-over.
                 drop(running.jobs.try_send(Job::Transfer { shard, to }));
             }
+        }
+    }
+
+    fn leave(&self, group: u16, node: u64, gone: bool) {
+        if let Some(shard) = self.world.shards.get(usize::from(group)) {
+            self.world.churn.leave(*shard, node, gone);
         }
     }
 

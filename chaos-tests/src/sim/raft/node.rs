@@ -1,6 +1,6 @@
 //! The software of one simulated host: store, writer, gRPC, groups; and what it is asked to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,10 @@ pub(super) enum Job {
     Transfer {
         shard: ShardId,
         to: u64,
+    },
+    Voters {
+        shard: ShardId,
+        voters: BTreeSet<u64>,
     },
 }
 
@@ -230,6 +234,17 @@ async fn work(world: Arc<World>, node: u64, groups: Arc<BTreeMap<ShardId, ShardG
                     .base
                     .trace
                     .line(format_args!("n{node} {shard} cut: {cut:?}"));
+            }
+        }
+        Job::Voters { shard, voters } => {
+            if let Some(group) = groups.get(&shard) {
+                let mut wanted = members(world.base.nodes);
+                wanted.retain(|node, _| voters.contains(node));
+                let deadline = Instant::now() + Duration::from_secs(5);
+                let change = group.change_voters(&wanted, deadline).await;
+                world.base.trace.line(format_args!(
+                    "n{node} {shard} voters {voters:?}: {change:?}"
+                ));
             }
         }
         Job::Transfer { shard, to } => {

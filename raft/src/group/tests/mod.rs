@@ -3,6 +3,7 @@
 
 mod availability;
 mod blocks;
+mod leads;
 mod meta;
 mod refusals;
 mod segments;
