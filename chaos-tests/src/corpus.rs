@@ -140,7 +140,7 @@ impl Corpus {
             "service": service_name(service),
             "level": level,
             "message": message,
-            "fields": { "token": run.token(index), "attempt": rng.random_range(0..9), "latency_ms": rng.random_range(1..2_000) },
+            "fields": { "ticket": run.token(index), "attempt": rng.random_range(0..9), "latency_ms": rng.random_range(1..2_000) },
             "metadata": { "host": format!("host-{:02}", rng.random_range(0..20)), "region": "eu-west-1" },
         });
         if let (Some(type_name), Some(map)) = (exception, object.as_object_mut()) {

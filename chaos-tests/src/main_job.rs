@@ -320,7 +320,7 @@ impl<'a> Check<'a> {
                 answer["total"]
             );
             for log in answer["logs"].as_array().context("no logs in the answer")? {
-                let token = log["fields"]["token"]
+                let token = log["fields"]["ticket"]
                     .as_str()
                     .context("a record without its token")?;
                 let index = token
@@ -390,7 +390,7 @@ impl<'a> Check<'a> {
             ensure!(reply.status == 200, "record {id} answers {}", reply.status);
             let log = reply.json()?;
             ensure!(
-                log["fields"]["token"] == json!(token),
+                log["fields"]["ticket"] == json!(token),
                 "record {id} has another token"
             );
             let answer = self

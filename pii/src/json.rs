@@ -32,7 +32,7 @@ pub(crate) fn mask(masker: &Masker, text: &str, name: &str, fired: &mut Fired) -
             }
             b'-' | b'0'..=b'9' => {
                 let end = number_end(bytes, pos);
-                let masked = masker.mask_number(part(text, pos, end), fired);
+                let masked = masker.mask_number(part(text, pos, end), &key, fired);
                 (end, masked.map(|text| quoted(&text)))
             }
             _ => (pos + 1, None),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::bytes::part;
-use crate::detector::{self, Detector, Found, Keywords};
+use crate::detector::{self, Anchors, Detector, Found, Keywords};
 use crate::fold::Folded;
 use crate::policy::Rule;
 use crate::{Key, Policy, Strategy, render, scan, settle};
@@ -52,6 +52,7 @@ pub struct Masker {
     policy: Policy,
     key: Key,
     keywords: Keywords,
+    anchors: Anchors,
 }
 
 /// Detectors that fired, one bit each.
@@ -86,6 +87,7 @@ impl Masker {
             policy,
             key,
             keywords: Keywords::new(),
+            anchors: Anchors::new(),
         }
     }
 
@@ -153,20 +155,23 @@ impl Masker {
     }
 
     /// Masks the literal of a JSON number; `None` when it may stay.
-    pub(crate) fn mask_number(&self, literal: &str, fired: &mut Fired) -> Option<String> {
-        let rule = self.policy.rule(Detector::CreditCard)?;
-        if !detector::number_is_card(literal.as_bytes()) {
-            return None;
-        }
-        fired.add(Detector::CreditCard);
+    /// `name` is the field's.
+    pub(crate) fn mask_number(
+        &self,
+        literal: &str,
+        name: &str,
+        fired: &mut Fired,
+    ) -> Option<String> {
+        let bytes = literal.as_bytes();
+        let card = || {
+            detector::number_is_card(bytes)
+                .then(|| Found::new(Detector::CreditCard, 0..literal.len()))
+        };
+        let found = detector::secret_field(name, bytes).or_else(card)?;
+        let rule = self.policy.rule(found.detector)?;
+        fired.add(found.detector);
         let mut out = String::new();
-        render::render(
-            &self.key,
-            rule,
-            &Found::new(Detector::CreditCard, 0..literal.len()),
-            literal,
-            &mut out,
-        );
+        render::render(&self.key, rule, &found, literal, &mut out);
         Some(out)
     }
 
@@ -198,17 +203,23 @@ impl Masker {
     fn find_once(&self, text: &str, name: Option<&str>) -> FoundList {
         let bytes = text.as_bytes();
         let mut found = FoundList::new();
+        let secret = name.and_then(|name| detector::secret_field(name, bytes));
+        if let Some(secret) = secret {
+            self.accept(text, secret, &mut found);
+        }
         if bytes.len() < TEXT_BYTES_MIN {
             return found;
         }
-        let dense_to = scan::scan(bytes, |event| {
+        let seen = scan::scan(bytes, |event| {
             if let Some(f) = detector::confirm(bytes, event) {
                 self.accept(text, f, &mut found);
             }
         });
         self.keywords
-            .find(bytes, dense_to, |f| self.accept(text, f, &mut found));
-        if let Some(f) = name.and_then(|name| detector::hinted(name, bytes)) {
+            .find(bytes, seen.dense_to, |f| self.accept(text, f, &mut found));
+        self.anchors
+            .find(bytes, seen.runs, |f| self.accept(text, f, &mut found));
+        if let Some(f) = detector::whole(name, bytes) {
             self.accept(text, f, &mut found);
         }
         settle::apart(bytes, &mut found);

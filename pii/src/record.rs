@@ -61,7 +61,7 @@ impl Masker {
                 self.mask_string(&mut value.text, Some(name), fired);
             }
             Kind::Number => {
-                if let Some(masked) = self.mask_number(&value.text, fired) {
+                if let Some(masked) = self.mask_number(&value.text, name, fired) {
                     *value = Value::string(masked);
                 }
             }

@@ -41,7 +41,15 @@ fn partial(detector: Detector, replacement: &str, span: &str, out: &mut String) 
         Detector::Ipv4 => detector::ipv4_partial(span, out),
         Detector::Ipv6 => detector::ipv6_partial(span, out),
         Detector::Mac => mac(span, out),
-        Detector::Ssn | Detector::UrlCredentials => out.push_str(replacement),
+        Detector::Iban => last_characters(span, CARD_DIGITS_KEPT, out),
+        Detector::Ssn
+        | Detector::Itin
+        | Detector::UrlCredentials
+        | Detector::Secret
+        | Detector::Jwt
+        | Detector::PrivateKey
+        | Detector::AuthHeader
+        | Detector::KvSecret => out.push_str(replacement),
     }
 }
 
@@ -61,6 +69,21 @@ fn last_digits(span: &str, keep: usize, out: &mut String) {
         let digit = c.is_ascii_digit();
         seen += usize::from(digit);
         out.push(if digit && seen + keep <= total {
+            '*'
+        } else {
+            c
+        });
+    }
+}
+
+/// `**** **** **** **** **30 00`
+fn last_characters(span: &str, keep: usize, out: &mut String) {
+    let total = span.bytes().filter(u8::is_ascii_alphanumeric).count();
+    let mut seen = 0;
+    for c in span.chars() {
+        let counted = c.is_ascii_alphanumeric();
+        seen += usize::from(counted);
+        out.push(if counted && seen + keep <= total {
             '*'
         } else {
             c
@@ -105,7 +128,7 @@ fn normalised(detector: Detector, span: &str) -> String {
                 .unwrap_or((span, ""));
             format!("{local}@{}", domain.to_lowercase())
         }
-        Detector::Phone | Detector::CreditCard | Detector::Ssn => {
+        Detector::Phone | Detector::CreditCard | Detector::Ssn | Detector::Itin => {
             span.chars().filter(char::is_ascii_digit).collect()
         }
         Detector::Ipv4 => {
@@ -119,6 +142,16 @@ fn normalised(detector: Detector, span: &str) -> String {
             .filter(char::is_ascii_hexdigit)
             .map(|c| c.to_ascii_lowercase())
             .collect(),
-        Detector::UrlCredentials => span.to_owned(),
+        Detector::Iban => span
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_uppercase())
+            .collect(),
+        Detector::UrlCredentials
+        | Detector::Secret
+        | Detector::Jwt
+        | Detector::PrivateKey
+        | Detector::AuthHeader
+        | Detector::KvSecret => span.to_owned(),
     }
 }

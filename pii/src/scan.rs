@@ -7,12 +7,16 @@
 //!
 //! Never decides that something *is* personal data, and never misses a shape that a detector accepts.
 
+use std::ops::Range;
+
 /// Bytes classified at once; the width of one bitmap word.
 const WORD: usize = 64;
 /// Half of that.
 const HALF: usize = WORD / 2;
 /// Fewest digits of a number without structure of its own (an SSN).
 const DIGITS_MIN: u8 = 9;
+/// Length of a run of letters, digits, `_` and `-` that may be of a token, in bytes.
+pub(crate) const RUN: usize = 20;
 /// Bytes of a time that texts often begin with.
 const LEAD: usize = 24;
 /// The same as a bitmap.
@@ -28,12 +32,16 @@ pub(crate) struct Event {
     pub(crate) pos: usize,
     /// The first digit of a number that is grouped or long enough to be a card, an SSN or a phone.
     pub(crate) number: bool,
+    /// The first of two digits or more, behind the two letters that begin a word.
+    pub(crate) pair: bool,
     /// The first dot of four numbers joined by dots.
     pub(crate) dotted: bool,
     /// A colon of `::` or of three colons close together.
     pub(crate) colons: bool,
-    /// One of `@`, `%`, `+`, `(`.
+    /// One of `@`, `%`, `+`, `(`, `=`.
     pub(crate) mark: bool,
+    /// A `:` that a name could stand before.
+    pub(crate) sign: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -42,6 +50,8 @@ struct Maps {
     dot: u64,
     colon: u64,
     mark: u64,
+    /// Letters, digits, `_`, `-`.
+    word: u64,
 }
 
 impl Maps {
@@ -57,6 +67,7 @@ impl Maps {
             dot: self.dot | other.dot << at,
             colon: self.colon | other.colon << at,
             mark: self.mark | other.mark << at,
+            word: self.word | other.word << at,
         }
     }
 
@@ -66,6 +77,7 @@ impl Maps {
             dot: f(self.dot),
             colon: f(self.colon),
             mark: f(self.mark),
+            word: f(self.word),
         }
     }
 }
@@ -91,9 +103,13 @@ fn flags<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> [u8; N] {
 
 #[inline(always)]
 fn classify<const N: usize>(bytes: &[u8; N]) -> Maps {
-    let is_mark = |b: u8| (b == b'@') | (b == b'%') | (b == b'+') | (b == b'(');
+    let is_mark = |b: u8| (b == b'@') | (b == b'%') | (b == b'+') | (b == b'(') | (b == b'=');
+    let is_digit = |b: u8| b.wrapping_sub(b'0') < 10;
+    let is_letter = |b: u8| (b | 0x20).wrapping_sub(b'a') < 26;
+    let is_word = |b: u8| is_letter(b) | is_digit(b) | (b == b'_') | (b == b'-');
     Maps {
-        digit: gather(&flags(bytes, |b| b.wrapping_sub(b'0') < 10)),
+        word: gather(&flags(bytes, is_word)),
+        digit: gather(&flags(bytes, is_digit)),
         dot: gather(&flags(bytes, |b| b == b'.')),
         colon: gather(&flags(bytes, |b| b == b':')),
         mark: gather(&flags(bytes, is_mark)),
@@ -146,12 +162,16 @@ fn eight(word: u64) -> Maps {
     // The top bit of every byte below `limit`: adding carries into it otherwise, and never further.
     let below = |x: u64, limit: u8| !(((x & LOW) + each(0x80 - limit)) | x) & !LOW;
     let is = |byte: u8| below(word ^ each(byte), 1);
+    let digit = below(word ^ each(b'0'), 10);
+    let letter = (word | each(0x20)) ^ each(b'a' - 1);
+    let letter = below(letter, 27) & !below(letter, 1);
     let map = |tops: u64| (tops >> 7).wrapping_mul(SIDE_BY_SIDE) >> 56;
     Maps {
-        digit: map(below(word ^ each(b'0'), 10)),
+        digit: map(digit),
+        word: map(letter | digit | is(b'_') | is(b'-')),
         dot: map(is(b'.')),
         colon: map(is(b':')),
-        mark: map(is(b'@') | is(b'%') | is(b'+') | is(b'(')),
+        mark: map(is(b'@') | is(b'%') | is(b'+') | is(b'(') | is(b'=')),
     }
 }
 
@@ -176,6 +196,24 @@ fn numbers(digit: u64, prev: bool) -> u64 {
     // 4-4-4-…, 4-6-…: the detector checks the rest.
     let card = exactly4 & (exactly4 >> 5 & exactly4 >> 10 | exactly6 >> 5);
     long | ssn | phone | card
+}
+
+/// Digits that begin two or more of them behind the two letters that begin a word.
+#[inline]
+fn pairs(this: Maps, prev: Maps, next: Maps) -> u64 {
+    let behind = |map: fn(Maps) -> u64, n: u32| map(this) << n | map(prev) >> (64 - n);
+    let letter = |maps: Maps| maps.word & !maps.digit;
+    let start = this.digit & behind(letter, 1) & behind(letter, 2) & !behind(|maps| maps.word, 3);
+    start & (this.digit >> 1 | next.digit << (WORD - 1))
+}
+
+/// Where runs of [`RUN`] word bytes or more begin or go on.
+#[inline]
+fn runs(word: u128) -> u64 {
+    let run2 = word & word >> 1;
+    let run4 = run2 & run2 >> 2;
+    let run8 = run4 & run4 >> 4;
+    low(run8 & run8 >> 8 & run4 >> (RUN - 4))
 }
 
 /// Dots that begin four dotted numbers.
@@ -205,12 +243,20 @@ fn low(bits: u128) -> u64 {
     bits as u64
 }
 
-/// Calls `visit` for every position where something may begin, in ascending order, and returns
-/// where the last dense digits end: a word before which has too few digits to announce a number.
+/// What a text has as a whole.
+pub(crate) struct Seen {
+    /// Where the last dense digits end: a word behind this has too few digits to announce a number.
+    pub(crate) dense_to: usize,
+    /// From the first to the last run of bytes that could be of a token; empty if there is none.
+    pub(crate) runs: Range<usize>,
+}
+
+/// Calls `visit` for every position where something may begin, in ascending order.
 #[inline]
-pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
+pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> Seen {
     let mut dense_to = 0;
-    let mut prev = false;
+    let mut all_runs = 0..0;
+    let mut before = Maps::default();
     let mut this = maps(text, 0);
     let mut start = 0;
     let mut sums = cumulative(this.digit);
@@ -227,6 +273,7 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
         let digit = wide(this.digit, next.digit);
         let mut numbers = 0;
         if sums[7] >= DIGITS_MIN {
+            let prev = before.digit >> 63 != 0;
             numbers = self::numbers(this.digit, prev) & (!0 >> SHAPE);
         }
         let middle = this.digit >> HALF | next.digit << HALF;
@@ -239,32 +286,52 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> usize {
         let dotted = if this.dot == 0 {
             0
         } else {
-            dotted(wide(this.dot, next.dot), digit, prev)
+            dotted(wide(this.dot, next.dot), digit, before.digit >> 63 != 0)
         };
         let colons = match this.colon {
             0 => 0,
             one if one.is_power_of_two() && next.colon == 0 => 0,
             _ => colons(wide(this.colon, next.colon)),
         };
-        let mut events = numbers | dotted | colons | this.mark;
+        let pairs = if this.digit == 0 {
+            0
+        } else {
+            pairs(this, before, next)
+        };
+        let runs = runs(wide(this.word, next.word));
+        if runs != 0 {
+            if all_runs.is_empty() {
+                all_runs.start = start + runs.trailing_zeros() as usize;
+            }
+            all_runs.end = start + WORD - 1 - runs.leading_zeros() as usize + RUN;
+        }
+        // A colon behind a digit is a time's or a port's.
+        let timed = this.digit << 1 | before.digit >> 63;
+        let signs = this.colon & !timed;
+        let mut events = numbers | pairs | dotted | colons | signs | this.mark;
         while events != 0 {
             let bit = events & events.wrapping_neg();
             events ^= bit;
             visit(Event {
                 pos: start + bit.trailing_zeros() as usize,
                 number: numbers & bit != 0,
+                pair: pairs & bit != 0,
                 dotted: dotted & bit != 0,
                 colons: colons & bit != 0,
                 mark: this.mark & bit != 0,
+                sign: signs & bit != 0,
             });
         }
-        prev = this.digit >> 63 != 0;
+        before = this;
         this = next;
         sums = next_sums;
         announced = next_sums;
         start += WORD;
     }
-    dense_to
+    Seen {
+        dense_to,
+        runs: all_runs,
+    }
 }
 
 /// Whether the first bytes are digits and marks with one letter at most, so that no word is in them.

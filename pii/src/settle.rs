@@ -98,14 +98,29 @@ pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
         let joined = |joint: u8, word: u8| {
             is_word(joint)
                 || joint >= 0x80
-                || matches!(joint, b'-' | b'.') && (is_word(word) || word >= 0x80)
+                || matches!(joint, b'-' | b'.')
+                    && (is_word(word) || matches!(word, b'-' | b'.') || word >= 0x80)
         };
         f.contested
+            || is_word_before_number(text, f.end)
             || joined(at(text, f.end), at(text, f.end + 1))
             || joined(before(text, f.start, 1), before(text, f.start, 2))
             || is_telling(after)
             || is_telling(ahead)
     })
+}
+
+/// Whether a finding's last word may be what makes the number behind it a version.
+fn is_word_before_number(text: &[u8], end: usize) -> bool {
+    let mut pos = end;
+    while matches!(
+        at(text, pos),
+        b' ' | b'=' | b':' | b'.' | b'/' | b'"' | b'\''
+    ) && pos < end + 4
+    {
+        pos += 1;
+    }
+    pos > end && before(text, end, 1).is_ascii_alphabetic() && at(text, pos).is_ascii_digit()
 }
 
 /// Whether what could continue a number or an address is more than a port.

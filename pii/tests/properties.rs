@@ -5,7 +5,7 @@ use hushlog_record::{LogId, Record, Timestamp, Value as FieldValue};
 use proptest::prelude::*;
 
 /// Pieces that detectors care about, to be thrown together.
-const PIECES: [&str; 65] = [
+const PIECES: [&str; 85] = [
     "ana@example.org",
     "a@b.co",
     "%40",
@@ -42,6 +42,26 @@ const PIECES: [&str; 65] = [
     "::",
     "00:1b:44:11:3a:b7",
     "http://u:p@h.example.com/",
+    "DE75512108001245126199",
+    "GB33 BUKB 2020 1555 5555 55",
+    "DE75",
+    "912-70-1234",
+    "ghp_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5",
+    "AKIAQWERTYUIOPAS2345",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END PRIVATE KEY-----",
+    "password",
+    "token",
+    "api_key",
+    "cookie",
+    "Authorization: Bearer ",
+    "\\\"",
+    "=",
+    ": ",
+    "k1:",
+    "s3cr3t/9",
+    "null",
     "version ",
     "v",
     "1",

@@ -184,3 +184,24 @@ fn findings_that_share_digits_are_both_listed() {
     assert_eq!(after.message, "[PHONE][CREDIT_CARD] x");
     assert_eq!(after.pii, ["credit_card", "phone"]);
 }
+
+#[test]
+fn a_field_that_is_named_a_secret_goes_whole_whatever_its_kind() {
+    let text = |name: &str, value| field(name, value).1.text;
+    assert_eq!(text("db.password", Value::string("x")), "[KV_SECRET]");
+    assert_eq!(text("X-Api-Key", Value::string("a b c")), "[KV_SECRET]");
+    assert_eq!(text("pin", Value::number("1234")), "[KV_SECRET]");
+    assert_eq!(
+        text(
+            "a",
+            Value::json(r#"{"cvv":123,"token_count":5,"password":null}"#)
+        ),
+        r#"{"cvv":"[KV_SECRET]","token_count":5,"password":null}"#
+    );
+    assert_eq!(text("spin", Value::number("1234")), "1234");
+    assert_eq!(
+        text("password", Value::string("[KV_SECRET]")),
+        "[KV_SECRET]"
+    );
+    assert_eq!(text("password", Value::string("")), "");
+}

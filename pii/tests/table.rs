@@ -81,7 +81,7 @@ fn a_social_security_number_goes_whole() {
         "order-123-45-6789",
         "range 123-45-6789-12",
         "GET / 200 12 1234",
-        "219099999",
+        "at 219099999 bytes",
         "progress 0.219099999",
     ]);
 }
@@ -350,4 +350,147 @@ fn a_long_text_full_of_findings_is_masked_to_its_end() {
     assert!(masked.lines().all(|line| {
         line == "************4242 +*********5678, 93.184.216.x a***@example.org phone *** **** 0958"
     }));
+}
+
+#[test]
+fn a_bank_account_keeps_its_last_four_characters() {
+    check(&[
+        (
+            "paid from DE75512108001245126199 today",
+            "paid from ******************6199 today",
+        ),
+        (
+            "IBAN: GB33 BUKB 2020 1555 5555 55.",
+            "IBAN: **** **** **** **** **55 55.",
+        ),
+        (
+            "{\"iban\":\"NO8330001234567\"}",
+            "{\"iban\":\"***********4567\"}",
+        ),
+        ("fr7630006000011234567890189", "***********************0189"),
+    ]);
+    check_kept(&[
+        "DE75512108001245126198",
+        "XDE75512108001245126199",
+        "DE755121080012451261991",
+        "GB33 BUKB2020 1555 5555 55",
+        "ZZ75512108001245126199",
+        "at 2026-11-29T10:12:13.456789012Z 12 34",
+    ]);
+}
+
+#[test]
+fn a_taxpayer_number_goes_whole() {
+    check(&[("itin 912-70-1234 on file", "itin [US_ITIN] on file")]);
+    check_kept(&["912-49-1234 912-89-1234 912-93-1234"]);
+}
+
+#[test]
+fn a_message_that_is_nine_digits_is_a_social_security_number() {
+    check(&[("219099999", "[SSN]")]);
+    check_kept(&["000099999", "2190999990"]);
+}
+
+#[test]
+fn tokens_are_known_by_their_issuers_prefix() {
+    let secret = |text: &str| {
+        let masked = masker().mask_text(text).masked.into_owned();
+        assert!(masked.contains("[SECRET]"), "{text} became {masked}");
+        assert_eq!(masker().mask_text(&masked).masked, masked);
+    };
+    let drawn = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5kL7nP9rS1tV3xY5zA7cD9fG1hK3mN5pQ7rT9vX1zB3";
+    let hex = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9";
+    for (prefix, body) in [
+        ("AKIA", "QWERTYUIOPAS2345"),
+        ("ghp_", &drawn[..36]),
+        ("gho_", &drawn[..36]),
+        ("github_pat_", &drawn[..60]),
+        ("glpat-", &drawn[..20]),
+        ("xoxb-", &drawn[..24]),
+        ("sk_live_", &drawn[..24]),
+        ("AIza", &drawn[..35]),
+        ("sk-", &drawn[..48]),
+        ("npm_", &drawn[..36]),
+        ("dop_v1_", hex),
+        ("shpat_", &hex[..32]),
+        ("hvs.", &drawn[..24]),
+        ("dapi", &hex[..32]),
+    ] {
+        secret(&format!("using {prefix}{body} now"));
+        secret(&format!("\"{prefix}{body}\""));
+    }
+    check_kept(&[
+        "AKIAIOSFODNN7EXAMPLE",
+        "risk-assessment-of-the-whole-department",
+        "sk-aaaaaaaaaaaaaaaaaaaaaaaa",
+        "MAKIAQWERTYUIOPAS2345",
+        "npm_config_registry is set",
+    ]);
+}
+
+#[test]
+fn tokens_and_keys_of_the_web_go_whole() {
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
+    check(&[
+        (&format!("got {jwt}, expired"), "got [JWT], expired"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nAAAA\n-----END RSA PRIVATE KEY-----\nnext",
+            "[PRIVATE_KEY]\nnext",
+        ),
+        (
+            "key=\"-----BEGIN PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE KEY-----\\n\"",
+            "key=\"[PRIVATE_KEY]\\n\"",
+        ),
+        (
+            "half: -----BEGIN EC PRIVATE KEY-----\nMHcC",
+            "half: [PRIVATE_KEY]",
+        ),
+    ]);
+    check_kept(&[
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "eyJub3QiOiJhIHRva2VuIn0.eyJzdWIiOiIxMjM0NTYifQ.c2ln",
+    ]);
+}
+
+#[test]
+fn what_the_name_of_a_secret_stands_before_goes_whole() {
+    check(&[
+        (
+            "user=kim password=hunter2 ok",
+            "user=kim password=[KV_SECRET] ok",
+        ),
+        (
+            "{\"db_password\": \"a b,c\"}",
+            "{\"db_password\": \"[KV_SECRET]\"}",
+        ),
+        (
+            "body {\\\"client_secret\\\":\\\"s3\\\",\\\"x\\\":1}",
+            "body {\\\"client_secret\\\":\\\"[KV_SECRET]\\\",\\\"x\\\":1}",
+        ),
+        (
+            "GET /cb?access_token=abc.def&x=1",
+            "GET /cb?access_token=[KV_SECRET]&x=1",
+        ),
+        ("DB_PASSWORD='pässword'", "DB_PASSWORD='[KV_SECRET]'"),
+        ("api-key: 9f8e7d6c5b", "api-key: [KV_SECRET]"),
+        (
+            "Authorization: Bearer abc123def456",
+            "Authorization: Bearer [AUTH_HEADER]",
+        ),
+        (
+            "headers={authorization=Basic dXNlcjpwYXNz}",
+            "headers={authorization=Basic [AUTH_HEADER]}",
+        ),
+        ("Cookie: sid=1; theme=dark", "Cookie: [AUTH_HEADER]"),
+    ]);
+    check_kept(&[
+        "Failed password for invalid user",
+        "Invalid token: expected an identifier",
+        "token_count=5 max_tokens=100 secret_id=7",
+        "password=null token=",
+        "password=[REDACTED] secret=*** token=${TOKEN}",
+        "the secret: patience",
+        "spwd=1 hotp=2",
+        "accept the cookie: yes",
+    ]);
 }

@@ -128,7 +128,7 @@ async fn slice(
 
 /// The number of a record, whose content must be what was sent under it.
 fn right_record(log: &Value, plan: &Run, corpus: &Corpus) -> Result<u64> {
-    let token = log["fields"]["token"]
+    let token = log["fields"]["ticket"]
         .as_str()
         .context("C2: a record without its token")?;
     let index = token

@@ -56,7 +56,7 @@ pub enum Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskFault {
-    /// So many syncs fail.
+    /// So many syncs of the write-ahead log fail.
     SyncFails(i64),
     /// Every sync fails.
     SyncsFail,

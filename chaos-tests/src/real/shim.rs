@@ -18,7 +18,7 @@ const PAGE_BYTES: u64 = 4096;
 pub enum Word {
     /// How far the wall clock is off, in nanoseconds.
     ClockNanos,
-    /// How many syncs fail from now on; -1: all.
+    /// How many syncs of write-ahead logs fail from now on; -1: all syncs.
     SyncFails,
     /// How long each sync takes longer, in milliseconds.
     SyncMillis,

@@ -105,11 +105,13 @@ impl Ledger {
         self.violations.push(what);
     }
 
-    /// A node's memory is gone; its disk is shown anew. What it promised by voting still binds it.
+    /// A node's memory is gone; its disk is shown anew. What it voted binds it as far as the disk kept
+    /// it: nobody was told of a vote that was not synced.
     pub fn forget(&mut self, node: Node) {
         for ((of, _), replica) in &mut self.replicas {
             if *of == node {
                 replica.log.clear();
+                replica.vote = (0, 0);
                 replica.committed_to = 0;
                 replica.applied_to = 0;
                 replica.snapshot_to = 0;
@@ -193,7 +195,6 @@ impl Ledger {
     fn on_vote(&mut self, node: Node, group: GroupId, term: u64, whom: Node, binding: bool) {
         let replica = self.replicas.entry((node, group)).or_default();
         let before = replica.vote;
-        // What was voted and not synced before a crash bound nobody: nobody was told.
         if term > before.0 || !binding {
             replica.vote = (term, whom);
         }

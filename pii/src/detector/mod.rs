@@ -4,19 +4,27 @@
 //! It decides by boundaries, structure and checks, never by luck of a pattern, and it must not find
 //! what the masker writes: that is what makes masking twice the same as masking once.
 
+mod anchor;
 mod context;
 mod credit_card;
 mod email;
+mod iban;
 mod ipv4;
 mod ipv6;
+mod itin;
+mod jwt;
+mod keyed;
 mod mac;
 mod phone;
+mod private_key;
 mod ssn;
+mod token;
 mod url_credentials;
 
 use std::fmt;
 use std::ops::Range;
 
+pub(crate) use anchor::Anchors;
 pub(crate) use context::Keywords;
 pub(crate) use ipv4::{address as ipv4_address, partial as ipv4_partial};
 pub(crate) use ipv6::{address as ipv6_address, partial as ipv6_partial};
@@ -48,11 +56,25 @@ pub enum Detector {
     Mac = 6,
     /// User name and password in a URL.
     UrlCredentials = 7,
+    /// International bank account numbers.
+    Iban = 8,
+    /// Individual taxpayer identification numbers of the United States.
+    Itin = 9,
+    /// Tokens with an issuer's prefix.
+    Secret = 10,
+    /// JSON Web Tokens.
+    Jwt = 11,
+    /// Private keys in PEM form.
+    PrivateKey = 12,
+    /// Credentials and cookies of HTTP headers.
+    AuthHeader = 13,
+    /// Values of names like `password` and `api_key`.
+    KvSecret = 14,
 }
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Email,
         Self::Ssn,
         Self::Phone,
@@ -61,6 +83,13 @@ impl Detector {
         Self::Ipv6,
         Self::Mac,
         Self::UrlCredentials,
+        Self::Iban,
+        Self::Itin,
+        Self::Secret,
+        Self::Jwt,
+        Self::PrivateKey,
+        Self::AuthHeader,
+        Self::KvSecret,
     ];
 
     /// The name in `pii`, in spans and in hashed values.
@@ -74,6 +103,13 @@ impl Detector {
             Self::Ipv6 => "ipv6",
             Self::Mac => "mac",
             Self::UrlCredentials => "url_credentials",
+            Self::Iban => "iban",
+            Self::Itin => "us_itin",
+            Self::Secret => "secret",
+            Self::Jwt => "jwt",
+            Self::PrivateKey => "private_key",
+            Self::AuthHeader => "auth_header",
+            Self::KvSecret => "kv_secret",
         }
     }
 
@@ -87,10 +123,21 @@ impl Detector {
     /// What the pack of this release does with its findings.
     pub const fn default_strategy(self) -> Strategy {
         match self {
-            Self::Ssn | Self::UrlCredentials => Strategy::Redact,
-            Self::Email | Self::Phone | Self::CreditCard | Self::Ipv4 | Self::Ipv6 | Self::Mac => {
-                Strategy::PartialMask
-            }
+            Self::Ssn
+            | Self::Itin
+            | Self::UrlCredentials
+            | Self::Secret
+            | Self::Jwt
+            | Self::PrivateKey
+            | Self::AuthHeader
+            | Self::KvSecret => Strategy::Redact,
+            Self::Email
+            | Self::Phone
+            | Self::CreditCard
+            | Self::Ipv4
+            | Self::Ipv6
+            | Self::Mac
+            | Self::Iban => Strategy::PartialMask,
         }
     }
 
@@ -105,6 +152,13 @@ impl Detector {
             Self::Ipv6 => "[IPV6]",
             Self::Mac => "[MAC]",
             Self::UrlCredentials => "[URL_CREDENTIALS]",
+            Self::Iban => "[IBAN]",
+            Self::Itin => "[US_ITIN]",
+            Self::Secret => "[SECRET]",
+            Self::Jwt => "[JWT]",
+            Self::PrivateKey => "[PRIVATE_KEY]",
+            Self::AuthHeader => "[AUTH_HEADER]",
+            Self::KvSecret => "[KV_SECRET]",
         }
     }
 }
@@ -148,7 +202,7 @@ impl Found {
 
 /// What begins, or is marked, at this event.
 pub(crate) fn confirm(text: &[u8], event: Event) -> Option<Found> {
-    use Detector::{CreditCard, Email, Ipv4, Ipv6, Mac, Phone, Ssn, UrlCredentials};
+    use Detector::{CreditCard, Email, Iban, Ipv4, Ipv6, Itin, Mac, Phone, Ssn, UrlCredentials};
     let pos = event.pos;
     let found = |detector| move |range| Found::new(detector, range);
     if event.mark {
@@ -160,13 +214,25 @@ pub(crate) fn confirm(text: &[u8], event: Event) -> Option<Found> {
             },
             b'%' => email::find(text, pos).map(found(Email)),
             b'+' => phone::international(text, pos).map(found(Phone)),
+            b'=' => keyed::find(text, pos),
             _ => phone::bracketed(text, pos).map(found(Phone)),
         };
+    }
+    if event.sign
+        && let Some(found) = keyed::find(text, pos)
+    {
+        return Some(found);
+    }
+    if event.pair
+        && let Some(range) = iban::find(text, pos)
+    {
+        return Some(found(Iban)(range));
     }
     if event.number {
         return credit_card::find(text, pos)
             .map(found(CreditCard))
             .or_else(|| ssn::find(text, pos).map(found(Ssn)))
+            .or_else(|| itin::find(text, pos).map(found(Itin)))
             .or_else(|| phone::grouped(text, pos).map(found(Phone)));
     }
     if event.dotted {
@@ -185,7 +251,20 @@ pub(crate) fn number_is_card(literal: &[u8]) -> bool {
     credit_card::find(literal, 0) == Some(0..literal.len())
 }
 
-/// Whether a field of this name may hold a bare or national number of some kind.
-pub(crate) fn hinted(name: &str, text: &[u8]) -> Option<Found> {
-    context::hinted(name, text)
+/// The whole value of a field whose name says that it is a secret.
+pub(crate) fn secret_field(name: &str, text: &[u8]) -> Option<Found> {
+    (keyed::is_secret_name(name) && keyed::is_value(text))
+        .then(|| Found::new(Detector::KvSecret, 0..text.len()))
+}
+
+/// What the whole text is: in a field the name tells, and nine digits that are a message by themselves
+/// are a social security number.
+pub(crate) fn whole(name: Option<&str>, text: &[u8]) -> Option<Found> {
+    match name {
+        Some(name) => context::hinted(name, text),
+        None if text.len() == ssn::BARE_DIGITS => {
+            ssn::find_in_context(text, 0).map(|range| Found::new(Detector::Ssn, range))
+        }
+        None => None,
+    }
 }

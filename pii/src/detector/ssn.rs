@@ -8,6 +8,9 @@ use std::ops::Range;
 
 use crate::bytes::{at, before, digits, follows_mask, is_word, slice};
 
+/// How many digits a number without separators has.
+pub(super) const BARE_DIGITS: usize = 9;
+
 /// The number that starts at `start`.
 pub(crate) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
     let end = start + 11;
@@ -27,8 +30,8 @@ pub(crate) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
 
 /// Nine bare digits, or any separators: only for callers that know from context what it is.
 pub(crate) fn find_in_context(text: &[u8], start: usize) -> Option<Range<usize>> {
-    let end = start + 9;
-    let bare = digits(text, start) == 9 && possible(text, start, start + 3, start + 5);
+    let end = start + BARE_DIGITS;
+    let bare = digits(text, start) == BARE_DIGITS && possible(text, start, start + 3, start + 5);
     if bare && free(text, start, end) {
         return Some(start..end);
     }
@@ -54,7 +57,7 @@ fn possible(text: &[u8], area: usize, group: usize, serial: usize) -> bool {
 }
 
 /// Whether nothing on either side makes it a part of something longer.
-fn free(text: &[u8], start: usize, end: usize) -> bool {
+pub(super) fn free(text: &[u8], start: usize, end: usize) -> bool {
     let prev = before(text, start, 1);
     let joined = matches!(prev, b'-' | b'.' | b'+') && is_word(before(text, start, 2))
         || prev == b'-' && before(text, start, 2) == b'-';

@@ -2,5 +2,6 @@
 
 pub(crate) mod card;
 pub(crate) mod country;
+pub(crate) mod iban;
 pub(crate) mod luhn;
 pub(crate) mod nanp;

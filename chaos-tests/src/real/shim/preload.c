@@ -18,7 +18,7 @@
 
 struct page {
     volatile int64_t clock_nanos;
-    volatile int64_t sync_fails; // how many syncs fail from now on; -1: all
+    volatile int64_t sync_fails; // how many syncs of write-ahead logs fail from now on; -1: all syncs
     volatile int64_t sync_millis;
     volatile int64_t sync_stuck;
     volatile int64_t read_fails; // reads below a folder `segments` fail
@@ -51,8 +51,25 @@ static void pause_millis(int64_t millis) {
     while (syscall(SYS_nanosleep, &left, &left) == -1 && errno == EINTR) {}
 }
 
-static int sync_fails(void) {
+// The path of an open file; 0 if it has none.
+static size_t path_of(int fd, char *path, size_t bytes) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, bytes - 1);
+    path[length > 0 ? length : 0] = 0;
+    return length > 0 ? (size_t)length : 0;
+}
+
+static int is_log(int fd) {
+    char path[4096];
+    size_t length = path_of(fd, path, sizeof path);
+    return length > 4 && strcmp(path + length - 4, ".log") == 0;
+}
+
+// Few failures are for the log alone: one that strikes a segment in the making is no failed write.
+static int sync_fails(int fd) {
     int64_t left = page->sync_fails;
+    if (left > 0 && !is_log(fd)) return 0;
     while (left > 0) {
         if (__sync_bool_compare_and_swap(&page->sync_fails, left, left - 1)) return 1;
         left = page->sync_fails;
@@ -68,7 +85,7 @@ static int sync_file(long call, int fd) {
     }
     if (page->sync_stuck) count(&page->syncs_delayed);
     while (page->sync_stuck) pause_millis(20);
-    if (sync_fails()) {
+    if (sync_fails(fd)) {
         count(&page->syncs_failed);
         if (fd >= 0 && fd < (int)sizeof failed_file) failed_file[fd] = 1;
         errno = EIO;
@@ -116,11 +133,8 @@ int close(int fd) {
 
 static int read_fails(int fd) {
     if (!page->read_fails) return 0;
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length <= 0) return 0;
-    path[length] = 0;
+    char path[4096];
+    if (!path_of(fd, path, sizeof path)) return 0;
     if (!strstr(path, "/segments/")) return 0;
     count(&page->reads_failed);
     errno = EIO;

@@ -146,7 +146,7 @@ impl Clients {
                     "service": format!("svc-{service}"),
                     "level": level,
                     "message": format!("{token} was sent by {address} today"),
-                    "fields": {"token": token, "mail": address},
+                    "fields": {"ticket": token, "mail": address},
                 })
             })
             .collect();
@@ -244,7 +244,7 @@ impl Clients {
     fn check_refused(&self, what: &str, body: &Value) {
         let empty = Vec::new();
         for log in body["logs"].as_array().unwrap_or(&empty) {
-            let token = log["fields"]["token"].as_str().unwrap_or_default();
+            let token = log["fields"]["ticket"].as_str().unwrap_or_default();
             let sent = self.state.lock().records.get(token).cloned();
             if sent.is_some_and(|sent| sent.fate == Fate::Refused) {
                 self.violate(format!(
@@ -319,7 +319,7 @@ impl Clients {
             Some(sent) => {
                 let same = sent.service == service
                     && log["level"] == json!(sent.level)
-                    && log["fields"]["token"] == json!(token);
+                    && log["fields"]["ticket"] == json!(token);
                 if !same {
                     self.violate(format!("C2 {what}: {token} was sent otherwise"));
                 }

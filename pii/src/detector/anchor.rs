@@ -1,0 +1,86 @@
+//! Secrets, found by what their issuer lets them begin with.
+//!
+//! All prefixes are searched for at once, in one step of a vector unit per stretch of text; only behind
+//! a hit is anything looked at byte by byte.
+
+use std::ops::Range;
+
+use aho_corasick::packed::{Config, MatchKind, Searcher};
+use memchr::memmem::Finder;
+
+use super::{Detector, Found, jwt, private_key, token};
+use crate::bytes::slice;
+
+/// Most bytes from the start of a token to its first run (`hooks.slack.com/services/` and two ids).
+const HEAD: usize = 64;
+
+/// What a hit means.
+#[derive(Clone, Copy)]
+enum Anchor {
+    Token(&'static token::Shape),
+    Jwt,
+}
+
+/// The prefixes, ready to be searched for.
+pub(crate) struct Anchors {
+    searcher: Option<Searcher>,
+    anchors: Vec<Anchor>,
+    private_key: Finder<'static>,
+}
+
+impl Anchors {
+    pub(crate) fn new() -> Self {
+        let tokens = token::SHAPES
+            .iter()
+            .map(|shape| (shape.prefix, Anchor::Token(shape)));
+        let words: Vec<_> = tokens.chain([("eyJ", Anchor::Jwt)]).collect();
+        let mut builder = Config::new()
+            .match_kind(MatchKind::LeftmostLongest)
+            .builder();
+        builder.extend(words.iter().map(|(word, _)| word));
+        Self {
+            searcher: builder.build(),
+            anchors: words.into_iter().map(|(_, anchor)| anchor).collect(),
+            private_key: Finder::new(private_key::BEGIN),
+        }
+    }
+
+    /// Calls `visit` for everything that the text holds. `runs` goes from its first to its last run of
+    /// bytes that could be of a token: every token has one, at most [`HEAD`] bytes behind its start.
+    #[inline]
+    pub(crate) fn find(&self, text: &[u8], runs: Range<usize>, mut visit: impl FnMut(Found)) {
+        if text.len() >= private_key::BYTES_MIN {
+            for start in self.private_key.find_iter(text) {
+                if let Some(range) = private_key::find(text, start) {
+                    visit(Found::new(Detector::PrivateKey, range));
+                }
+            }
+        }
+        if !runs.is_empty() {
+            self.search(text, runs.start.saturating_sub(HEAD)..runs.end, visit);
+        }
+    }
+
+    fn search(&self, text: &[u8], within: Range<usize>, mut visit: impl FnMut(Found)) {
+        let Some(searcher) = &self.searcher else {
+            return;
+        };
+        for hit in searcher.find_iter(slice(text, within.start, within.end)) {
+            let anchor = self.anchors.get(hit.pattern().as_usize());
+            let start = within.start + hit.start();
+            if let Some((detector, range)) = anchor.and_then(|a| a.confirm(text, start)) {
+                visit(Found::new(detector, range));
+            }
+        }
+    }
+}
+
+impl Anchor {
+    fn confirm(self, text: &[u8], start: usize) -> Option<(Detector, Range<usize>)> {
+        let (detector, range) = match self {
+            Self::Token(shape) => (Detector::Secret, shape.find(text, start)),
+            Self::Jwt => (Detector::Jwt, jwt::find(text, start)),
+        };
+        range.map(|range| (detector, range))
+    }
+}
