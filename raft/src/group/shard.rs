@@ -267,8 +267,14 @@ impl ShardGroup {
         voters: &BTreeMap<NodeId, Peer>,
         deadline: Instant,
     ) -> Result<(), ProposeError> {
-        let change = self.core().change_voters(voters, deadline).await;
-        change.map_err(Attempt::into_error)
+        loop {
+            match self.core().change_voters(voters, deadline).await {
+                // The change before this one is not committed yet: a fresh group's first members.
+                Err(Attempt::Retry(_))
+                    if self.core().is_leader() && self.core().pause(deadline).await => {}
+                change => return change.map_err(Attempt::into_error),
+            }
+        }
     }
 
     async fn command(&self, command: Command, deadline: Instant) -> Result<Applied, ProposeError> {
