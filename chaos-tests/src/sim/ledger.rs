@@ -15,6 +15,7 @@ use bytes::Bytes;
 use hushlog_raft::inspect::{self, Fact};
 use hushlog_raft::{Role, Status};
 use hushlog_record::GroupId;
+use hushlog_record::id::META_GROUP;
 use hushlog_storage::store::{Change, Space};
 
 use super::disk::Disk;
@@ -53,6 +54,8 @@ struct Committed {
 /// All that the checks remember.
 pub struct Ledger {
     trace: Trace,
+    nodes: u64,
+    replication: u64,
     replicas: BTreeMap<(Node, GroupId), Replica>,
     /// Content and predecessor's term of every entry ever written.
     entries: BTreeMap<(GroupId, u64, u64), (u32, Option<u64>)>,
@@ -66,10 +69,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing has happened yet.
-    pub fn new(trace: Trace) -> Self {
+    /// Nothing has happened yet, on so many nodes, of which `replication` hold each shard.
+    pub fn new(trace: Trace, nodes: u64, replication: u64) -> Self {
         Self {
             trace,
+            nodes,
+            replication,
             replicas: BTreeMap::new(),
             entries: BTreeMap::new(),
             leaders: BTreeMap::new(),
@@ -356,10 +361,14 @@ impl Ledger {
             .iter()
             .filter(|(node, disk)| holds(node, disk))
             .count();
-        if copies <= disks.len() / 2 {
+        let members = if group == META_GROUP {
+            self.nodes
+        } else {
+            self.replication
+        };
+        if copies as u64 <= members / 2 {
             self.violate(format!(
-                "group {group} committed {entry:?} at {index}, synced on {copies} of {} disks",
-                disks.len()
+                "group {group} committed {entry:?} at {index}, synced on {copies} of {members} disks"
             ));
         }
     }

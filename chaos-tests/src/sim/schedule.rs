@@ -204,6 +204,8 @@ impl Schedule {
         let mut random = entropy.stream("faults");
         let nodes = match layer {
             Layer::Raft => 3 + 2 * below(&mut random, 2),
+            // A shard has three replicas: with five nodes some hold none of it.
+            Layer::Full if below(&mut random, 4) == 0 => 5,
             Layer::Full => 3,
         };
         let groups = match layer {
@@ -230,6 +232,14 @@ impl Schedule {
             at += between(&mut random, 200, 2_600);
         }
         schedule
+    }
+
+    /// How many of the nodes hold a shard.
+    pub fn replication(&self) -> u64 {
+        match self.layer {
+            Layer::Raft => self.nodes,
+            Layer::Full => self.nodes.min(3),
+        }
     }
 
     /// From here on nothing goes wrong any more.

@@ -45,6 +45,8 @@ pub struct Base {
     pub disks: BTreeMap<u64, Arc<Disk>>,
     /// Number of nodes.
     pub nodes: u64,
+    /// How many of them hold a shard.
+    pub replication: u64,
     /// Milliseconds that every sync takes longer, by node.
     pub slow: Mutex<BTreeMap<u64, u64>>,
     /// Milliseconds that a node's wall clock is ahead.
@@ -61,7 +63,8 @@ pub struct Base {
 impl Base {
     /// Empty disks and right clocks.
     pub fn new(schedule: &Schedule, trace: &Trace) -> Self {
-        let ledger = Arc::new(Mutex::new(Ledger::new(trace.clone())));
+        let ledger = Ledger::new(trace.clone(), schedule.nodes, schedule.replication());
+        let ledger = Arc::new(Mutex::new(ledger));
         let disks = (1..=schedule.nodes)
             .map(|node| (node, Arc::new(Disk::new(node, Arc::clone(&ledger)))))
             .collect();
@@ -71,6 +74,7 @@ impl Base {
             ledger,
             disks,
             nodes: schedule.nodes,
+            replication: schedule.replication(),
             slow: Mutex::default(),
             skew: Mutex::default(),
             open: Mutex::default(),

@@ -115,7 +115,7 @@ fn settings(world: &World, id: u64) -> Config {
     config.node.id = id;
     config.node.advertise = grpc(id);
     config.cluster.peers = peers.collect();
-    config.cluster.replication = 3;
+    config.cluster.replication = usize::try_from(world.base.replication).unwrap_or(0);
     config.cluster.slots = 2;
     // Several buckets and many cuts in one run.
     config.cluster.bucket = Duration::from_secs(20);
