@@ -17,7 +17,7 @@ fn a_line_that_is_too_long_is_one_rejected_record() {
     drop(input);
     let ended = program.wait_with_output().expect("the program ends");
     let complaint = String::from_utf8_lossy(&ended.stderr);
-    let expected = "hushlog: 1 records were rejected; the first one: standard input, line 1 is longer than 1 MiB\n";
+    let expected = "hushlog: 1 record was rejected: standard input, line 1 is longer than 1 MiB\n";
     assert_eq!(complaint, expected);
     assert_eq!(ended.status.code(), Some(3));
     assert_eq!(ended.stdout, b"0 records accepted\n");

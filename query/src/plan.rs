@@ -105,11 +105,6 @@ impl Plan {
         })
     }
 
-    /// Whether a shard with records between these event times can have a match.
-    pub fn may_match_times(&self, min: Timestamp, max: Timestamp) -> bool {
-        self.time.overlaps(min, max)
-    }
-
     /// The only services that can match, letter by letter; `None` if any may.
     pub fn services(&self) -> Option<Vec<&str>> {
         let parts = match &self.rest {

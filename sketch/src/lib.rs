@@ -23,7 +23,7 @@ pub use error::Error;
 pub use exceptions::{Exceptions, Top};
 pub use id_filter::{BITS_PER_ID, IdFilter};
 pub use pane::{EXACT_MAX, HEAVY_MAX};
-pub use summary::{LevelCount, Summary, Trend};
+pub use summary::{LevelCount, Summary};
 pub use tally::{ExceptionTally, SAMPLES_MAX};
 
 /// Levels are numbers below this.

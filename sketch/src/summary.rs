@@ -10,7 +10,7 @@ use crate::exceptions::{Entry, Exceptions};
 use crate::names::Names;
 use crate::pane::{Key, Pane};
 use crate::tally::ExceptionTally;
-use crate::{Error, LEVELS_MAX, codec, hash};
+use crate::{Error, LEVELS_MAX, codec};
 
 /// Counts per minute by service and level, and the exceptions of each minute by service and type.
 ///
@@ -33,17 +33,6 @@ pub struct LevelCount<'a> {
     pub level: u8,
     /// How many, exactly.
     pub count: u64,
-}
-
-/// One minute of one exception.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trend {
-    /// The minute, counted from the Unix epoch.
-    pub minute: i64,
-    /// At least how often it occurred.
-    pub count: u64,
-    /// By how much `count` can be too high; 0 when it is exact.
-    pub count_error: u64,
 }
 
 impl Summary {
@@ -186,29 +175,6 @@ impl Summary {
             exceptions.add_entry(self.names.text(name), self.names.text(service), &entry);
         }
         exceptions
-    }
-
-    /// How often one exception occurred in each of these minutes; minutes without it are left out.
-    pub fn trend(&self, minutes: Range<i64>, service: &str, type_name: &str) -> Vec<Trend> {
-        let key = (self.names.number(service), self.names.number(type_name));
-        let hash = hash::of_pair(type_name, service);
-        let point = |(minute, pane): (i64, &Pane)| {
-            let lower = match key {
-                (Some(service), Some(name)) => pane.exceptions.lower((service, name)),
-                _ => 0,
-            };
-            let count = pane
-                .exceptions
-                .sketch
-                .as_ref()
-                .map_or(lower, |s| s.estimate(hash));
-            (count > 0).then_some(Trend {
-                minute,
-                count,
-                count_error: count - lower.min(count),
-            })
-        };
-        self.range(minutes).filter_map(point).collect()
     }
 
     fn range(&self, minutes: Range<i64>) -> impl Iterator<Item = (i64, &Pane)> {

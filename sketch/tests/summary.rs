@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hushlog_sketch::{EXACT_MAX, Error, ExceptionTally, Exceptions, HEAVY_MAX, Summary, Trend};
+use hushlog_sketch::{EXACT_MAX, Error, ExceptionTally, Exceptions, HEAVY_MAX, Summary};
 use proptest::prelude::*;
 
 /// Minute, service, level, exception type, count.
@@ -236,12 +236,6 @@ fn windows_and_services_choose() {
     assert_eq!(sum(Some(&["none".into()])), 0);
     assert!(summary.exceptions(0..10, Some("b")).is_empty());
     assert!(summary.exceptions(0..10, Some("none")).is_empty());
-    let point = |minute| Trend {
-        minute,
-        count: 2,
-        count_error: 0,
-    };
-    assert_eq!(summary.trend(8..20, "a", "E"), [point(8), point(9)]);
     assert_eq!(summary.minutes(), Some((0, 9)));
 }
 

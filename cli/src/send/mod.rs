@@ -89,10 +89,10 @@ fn report(totals: &Totals, json_output: bool) -> Result<()> {
         return Ok(());
     }
     let reason = totals.reason.as_deref().unwrap_or("no reason given");
-    let message = format!(
-        "{} records were rejected; the first one: {reason}",
-        totals.rejected
-    );
+    let message = match totals.rejected {
+        1 => format!("1 record was rejected: {reason}"),
+        many => format!("{many} records were rejected; the first one: {reason}"),
+    };
     Err(Exit::error(Code::Partial, message))
 }
 

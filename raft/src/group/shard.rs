@@ -306,11 +306,6 @@ impl ShardGroup {
         self.inner.shared.table()
     }
 
-    /// How many request keys it remembers.
-    pub fn producer_keys(&self) -> usize {
-        self.inner.shared.keys()
-    }
-
     /// One unchanging view of what is applied.
     pub fn view(&self) -> Arc<View> {
         Arc::new(self.inner.shared.view())

@@ -233,10 +233,6 @@ impl Producers {
             .collect();
         Table { now, entries }
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.order.len()
-    }
 }
 
 #[cfg(test)]
@@ -320,7 +316,7 @@ mod tests {
             producers.remember(entry(n, n, 0));
         }
         assert_eq!(sequences(&producers.at(u64::MAX, at(0))), [2, 3]);
-        assert_eq!(producers.len(), 2);
+        assert_eq!(producers.order.len(), 2);
     }
 
     #[test]

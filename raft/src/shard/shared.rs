@@ -99,10 +99,6 @@ impl Shared {
         self.inner.lock().state.table()
     }
 
-    pub(crate) fn keys(&self) -> usize {
-        self.inner.lock().state.keys()
-    }
-
     /// Makes the manifest with the segment of the oldest pending cut durable, with the snapshot at
     /// that cut, then drops the blocks it covers. Returns the snapshot's log id.
     pub(crate) async fn segment_built(

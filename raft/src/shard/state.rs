@@ -88,10 +88,6 @@ impl State {
         self.producers.at(u64::MAX, self.producers.now())
     }
 
-    pub(super) fn keys(&self) -> usize {
-        self.producers.len()
-    }
-
     pub(super) fn positions(&self) -> Positions {
         let positions = Positions {
             segmented_to: self.segmented_to,
