@@ -1,4 +1,5 @@
-//! Files of segments between nodes: serving them, and fetching those that a snapshot lists.
+//! Files of segments between nodes: serving them, and fetching those that a snapshot lists or that the
+//! leader has built already.
 //!
 //! What is fetched is verified against the manifest before it counts, and lies in its final folder
 //! only when every file of the segment is whole and synced. An interrupted fetch leaves a folder that
@@ -6,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
-use hushlog_proto::hushlog::internal::v1::{FetchFileRequest, FileChunk};
+use hushlog_proto::hushlog::internal::v1::{FetchFileRequest, FileChunk, SegmentOfRequest};
 use hushlog_raft::{Connect, Installer, Lane};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::files;
@@ -27,6 +29,8 @@ use crate::offload::Offload;
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
 /// How long the next piece of a file may take.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a node may take to say whether it has a segment.
+const ASK_DEADLINE: Duration = Duration::from_secs(2);
 /// What a segment is called while its files are fetched.
 const PARTIAL: &str = "fetching";
 
@@ -69,7 +73,33 @@ impl Fetcher {
         self.on_disk(look).await
     }
 
-    async fn fetch_segment(
+    /// What a node says of the segment of this cut: it is there, or not yet.
+    pub(crate) async fn segment_of(
+        &self,
+        node: NodeId,
+        addr: &str,
+        shard: ShardId,
+        cut: &Range<u64>,
+    ) -> Result<Option<SegmentMeta>, String> {
+        let channel = self.connect.channel(node, addr, Lane::Bulk);
+        let channel = channel.map_err(|status| status.to_string())?;
+        let request = SegmentOfRequest {
+            group: shard.group(),
+            from: cut.start,
+            to: cut.end,
+        };
+        let mut client = NodeClient::new(channel);
+        let answer = tokio::time::timeout(ASK_DEADLINE, client.segment_of(request)).await;
+        let answer = answer.map_err(|_| "no answer in time".to_owned())?;
+        let answer = answer.map_err(|status| status.message().to_owned())?;
+        let manifest = decode_manifest(&answer.into_inner().manifest);
+        let manifest = manifest.map_err(|error| error.to_string())?;
+        let mut segments = manifest.segments.into_iter();
+        Ok(segments.find(|segment| segment.from == cut.start && segment.to == cut.end))
+    }
+
+    /// Brings a segment into the folder of its shard, from the first of these nodes that can give it.
+    pub(crate) async fn fetch_segment(
         &self,
         shard: ShardId,
         sources: &[(NodeId, String)],

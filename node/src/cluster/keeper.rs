@@ -1,8 +1,12 @@
-//! Drives one replica: initialises its group, cuts, builds, closes it when its bucket is over, hands
-//! the lead back to the node that should have it.
+//! Drives one replica: initialises its group, cuts, makes segments, closes it when its bucket is over,
+//! hands the lead back to the node that should have it.
+//!
+//! The leader builds a segment once and the others fetch it; they build only where that takes too long.
+//! Both ways lead to the same bytes.
 //!
 //! Everything here may be late or repeated without harm; what must be agreed goes through the group.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +16,7 @@ use tokio::time::Instant;
 
 use super::BuildSeconds;
 use super::cut::TailSize;
+use super::files::Fetcher;
 use super::replica::{Error, Replica};
 use super::replicas::Replicas;
 use super::settings::ClusterSettings;
@@ -30,6 +35,8 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 /// The same for the request keys of the bucket before, which may be many megabytes: asked for again
 /// too early, they would be stored again and again.
 const INHERIT_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a follower waits for its leader's segment before it builds its own.
+const SEGMENT_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause before a segment that could not be built is tried again.
 const BUILD_PAUSE: Duration = Duration::from_secs(10);
 /// How far the preferred leader may be behind when the lead is handed to it, entries.
@@ -43,22 +50,48 @@ pub(crate) struct Keeper {
     pub(crate) meta: MetaGroup,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) builder: Offload,
+    pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) settings: ClusterSettings,
     pub(crate) seconds: BuildSeconds,
+}
+
+/// What a keeper waits for.
+struct Waiting {
+    /// When a segment that could not be built is tried again.
+    retry_at: Instant,
+    /// The cut whose segment the leader should have, and since when it is waited for.
+    cut: Option<(u64, Instant)>,
+}
+
+impl Waiting {
+    /// How much longer the leader's segment of the cut that begins here is waited for.
+    fn patience(&mut self, cut_from: u64) -> Duration {
+        let now = Instant::now();
+        let since = match self.cut {
+            Some((from, since)) if from == cut_from => since,
+            Some(_) | None => now,
+        };
+        self.cut = Some((cut_from, since));
+        SEGMENT_PATIENCE.saturating_sub(now - since)
+    }
 }
 
 impl Keeper {
     /// Runs until its node stops it.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let started = Instant::now();
-        let (mut transferred, mut retry_at) = (started, started);
+        let mut transferred = started;
+        let mut waiting = Waiting {
+            retry_at: started,
+            cut: None,
+        };
         let mut positions = self.replica.group.watch();
         let mut initialised = !self.replica.group.is_pristine();
         loop {
             if !initialised {
                 initialised = self.initialise(started).await;
             }
-            self.build(&mut retry_at).await;
+            self.segments(&mut waiting).await;
             if self.replica.group.is_leader() {
                 self.lead(&mut transferred).await;
             }
@@ -68,19 +101,71 @@ impl Keeper {
         }
     }
 
-    /// Builds what is cut. A cut that cannot be built stays in the tail, where it is found; it must not
-    /// keep the leader from closing the shard, and is tried again.
-    async fn build(&self, retry_at: &mut Instant) {
-        while Instant::now() >= *retry_at {
-            match self.replica.build_next(&self.builder).await {
-                Ok(Some(times)) => self.seconds.add(times),
-                Ok(None) => return,
+    /// Turns what is cut into segments. A cut that cannot be built stays in the tail, where it is found;
+    /// it must not keep the leader from closing the shard, and is tried again.
+    async fn segments(&self, waiting: &mut Waiting) {
+        while Instant::now() >= waiting.retry_at
+            && let Some((cut, rows)) = self.replica.next_cut()
+        {
+            match self.segment(cut, rows, waiting).await {
+                Ok(true) => {}
+                Ok(false) => return,
                 Err(error) => {
                     tracing::error!(shard = %self.replica.shard, %error, "a segment was not built");
-                    *retry_at = Instant::now() + BUILD_PAUSE;
+                    waiting.retry_at = Instant::now() + BUILD_PAUSE;
                 }
             }
         }
+    }
+
+    /// Builds the segment of a cut at the leader; takes the leader's anywhere else, as long as it comes
+    /// in time. Whether the segment is there.
+    async fn segment(
+        &self,
+        cut: Range<u64>,
+        rows: u64,
+        waiting: &mut Waiting,
+    ) -> Result<bool, Error> {
+        if rows > 0 && !self.replica.group.is_leader() {
+            let patience = waiting.patience(cut.start);
+            match self.leaders(&cut, rows).await {
+                Ok(true) => return Ok(true),
+                Ok(false) if !patience.is_zero() => return Ok(false),
+                Ok(false) => {
+                    tracing::info!(shard = %self.replica.shard, "the leader's segment is late");
+                }
+                Err(reason) => {
+                    tracing::info!(shard = %self.replica.shard, reason, "the leader's segment was not taken");
+                }
+            }
+        }
+        if let Some(times) = self.replica.build_cut(cut, &self.builder).await? {
+            self.seconds.add(times);
+            self.seconds.built.increment();
+        }
+        Ok(true)
+    }
+
+    /// Takes the segment that the leader has built of this cut, if it has.
+    async fn leaders(&self, cut: &Range<u64>, rows: u64) -> Result<bool, String> {
+        let shard = self.replica.shard;
+        let Some(leader) = self.replica.group.leader() else {
+            return Ok(false);
+        };
+        let members = self.replicas.all_members();
+        let peer = members.get(&leader).ok_or("the leader is unknown")?;
+        let source = (leader, peer.addr.clone());
+        let meta = self.fetcher.segment_of(source.0, &source.1, shard, cut);
+        let Some(meta) = meta.await? else {
+            return Ok(false);
+        };
+        if meta.rows != rows {
+            return Err(format!("it has {} rows, the log has {rows}", meta.rows));
+        }
+        let taken = self.replica.take_cut(meta, &self.fetcher, &source).await;
+        taken.map_err(|error| error.to_string())?;
+        self.seconds.fetched.increment();
+        Ok(true)
     }
 
     /// Gives a new group its members: the preferred leader at once, the others if it does not.

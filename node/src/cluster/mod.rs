@@ -30,7 +30,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{Connect, Context, Groups, Incarnations, Intake, MetaGroup, Status, meta};
+use hushlog_raft::{
+    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, meta,
+};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::ballast::Ballast;
 use hushlog_storage::incarnation::Incarnation;
@@ -106,6 +108,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     offload: Offload,
     builder: Offload,
+    fetcher: Arc<Fetcher>,
     tasks: Tasks,
     build_seconds: BuildSeconds,
     initialised: Mutex<bool>,
@@ -114,9 +117,11 @@ struct Inner {
     restart: watch::Sender<bool>,
 }
 
-/// CPU time of builds, by stage.
+/// CPU time of builds, by stage, and how many segments came how.
 #[derive(Clone)]
 pub(crate) struct BuildSeconds {
+    built: crate::metrics::Counter,
+    fetched: crate::metrics::Counter,
     segment: crate::metrics::Seconds,
     index: crate::metrics::Seconds,
 }
@@ -130,7 +135,13 @@ impl BuildSeconds {
                 &[("stage", stage)],
             )
         };
+        let segments = |by| {
+            let help = "Segments that cuts became here, by how: built from the log, or fetched.";
+            registry.counter("hushlog_node_segments_total", help, &[("by", by)])
+        };
         Self {
+            built: segments("built"),
+            fetched: segments("fetched"),
             segment: stage("segment"),
             index: stage("index"),
         }
@@ -173,14 +184,14 @@ impl Cluster {
         };
         let store = parts.segments.with_file_name(crate::node::STORE);
         let meta = MetaGroup::open(&context).await?;
-        let installer = Arc::new(Fetcher {
+        let fetcher = Arc::new(Fetcher {
             connect: Arc::clone(&parts.connect),
             folder: parts.segments.clone(),
             disk: parts.builder.clone(),
         });
         let replicas = Replicas::new(
             context.clone(),
-            installer,
+            Arc::clone(&fetcher) as Arc<dyn Installer>,
             parts.segments,
             parts.settings.clone(),
         );
@@ -196,6 +207,7 @@ impl Cluster {
                 clock: parts.clock,
                 offload: parts.offload,
                 builder: parts.builder,
+                fetcher,
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 initialised: Mutex::new(false),
@@ -331,6 +343,7 @@ impl Cluster {
             meta: self.inner.meta.clone(),
             clock: Arc::clone(&self.inner.clock),
             builder: self.inner.builder.clone(),
+            fetcher: Arc::clone(&self.inner.fetcher),
             settings: self.inner.settings.clone(),
             seconds: self.inner.build_seconds.clone(),
             replica,

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use hushlog_query::{SegmentView, View};
 use hushlog_raft::{Positions, ShardGroup};
-use hushlog_record::{ShardId, Timestamp};
+use hushlog_record::{NodeId, ShardId, Timestamp};
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
 use parking_lot::Mutex;
 
 use super::build::{self, BuildTimes};
+use super::files::Fetcher;
 use super::tail::Tail;
 use crate::offload::{self, Offload};
 
@@ -29,6 +30,9 @@ pub enum Error {
     /// The CPU pool.
     #[error(transparent)]
     Offload(#[from] offload::Error),
+    /// A segment that another node has could not be fetched.
+    #[error("{0}")]
+    Fetch(String),
 }
 
 /// A replica; shared by the tasks that drive it and the queries that read it.
@@ -128,46 +132,84 @@ impl Replica {
         ))
     }
 
-    /// Builds the segment of the oldest pending cut, if there is one, and reports it to the group.
-    /// Gives the stage times of what was built.
-    pub(crate) async fn build_next(
+    /// The oldest cut that has no segment here, and how many rows its blocks have.
+    pub(crate) fn next_cut(&self) -> Option<(Range<u64>, u64)> {
+        let view = self.group.view();
+        let range = view.pending_cuts.first().cloned()?;
+        let blocks = view.tail.iter().filter(|block| range.contains(&block.seq));
+        let rows = blocks.map(|block| u64::from(block.rows())).sum();
+        Some((range, rows))
+    }
+
+    /// Builds the segment of a cut and reports it to the group. Gives the stage times of what was
+    /// built; `None` if the cut has its segment by now.
+    pub(crate) async fn build_cut(
         self: &Arc<Self>,
+        range: Range<u64>,
         builder: &Offload,
     ) -> Result<Option<BuildTimes>, Error> {
-        if self.group.view().pending_cuts.is_empty() {
+        let _installing = self.group.installing().await;
+        if self.next_cut().is_none_or(|(next, _)| next != range) {
             return Ok(None);
         }
-        let _installing = self.group.installing().await;
-        let view = self.group.view();
-        let Some(range) = view.pending_cuts.first().cloned() else {
-            return Ok(None);
-        };
         let replica = Arc::clone(self);
         let cut = range.clone();
         let built = builder.run(move || replica.build(&cut)).await??;
-        let manifest = decode_manifest(&view.manifest)?;
-        let (manifest, times) = match built {
-            Some(built) => {
-                self.segments
-                    .lock()
-                    .insert((built.meta.from, built.meta.to), built.view);
-                (manifest.with(built.meta), built.times)
-            }
-            None => {
-                let generation = manifest.generation + 1;
-                (
-                    Manifest {
-                        generation,
-                        ..manifest
-                    },
-                    BuildTimes::default(),
-                )
-            }
+        let (segment, times) = match built {
+            Some(built) => (Some((built.meta, built.view)), built.times),
+            None => (None, BuildTimes::default()),
         };
-        self.group
-            .segment_built(range, manifest.encode().into())
-            .await?;
+        self.add(range, segment).await?;
         Ok(Some(times))
+    }
+
+    /// Takes the segment of a cut that another node has built, and reports it to the group.
+    pub(crate) async fn take_cut(
+        self: &Arc<Self>,
+        meta: SegmentMeta,
+        fetcher: &Fetcher,
+        source: &(NodeId, String),
+    ) -> Result<(), Error> {
+        let _installing = self.group.installing().await;
+        let range = meta.from..meta.to;
+        if self.next_cut().is_none_or(|(next, _)| next != range) {
+            return Ok(());
+        }
+        let sources = std::slice::from_ref(source);
+        let replica = Arc::clone(self);
+        let folder = replica.folder.clone();
+        let fetched = async {
+            hushlog_storage::files::create_folder(&folder).map_err(|error| error.to_string())?;
+            fetcher
+                .fetch_segment(self.shard, sources, &folder, &meta)
+                .await
+        };
+        fetched.await.map_err(Error::Fetch)?;
+        let opening = meta.clone();
+        let opened = fetcher.disk.run(move || build::open(&folder, &opening));
+        let view = Arc::new(opened.await??);
+        self.add(range, Some((meta, view))).await
+    }
+
+    /// Reports the segment of a cut to the group, or that it has no rows.
+    async fn add(
+        &self,
+        range: Range<u64>,
+        segment: Option<(SegmentMeta, Arc<SegmentView>)>,
+    ) -> Result<(), Error> {
+        let manifest = decode_manifest(&self.group.view().manifest)?;
+        let manifest = match segment {
+            Some((meta, view)) => {
+                self.segments.lock().insert((meta.from, meta.to), view);
+                manifest.with(meta)
+            }
+            None => Manifest {
+                generation: manifest.generation + 1,
+                ..manifest
+            },
+        };
+        let encoded = manifest.encode().into();
+        Ok(self.group.segment_built(range, encoded).await?)
     }
 
     fn build(&self, range: &Range<u64>) -> Result<Option<build::Built>, build::Error> {

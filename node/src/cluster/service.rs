@@ -11,7 +11,7 @@ use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
 use hushlog_record::ShardId;
-use hushlog_storage::manifest::FileMeta;
+use hushlog_storage::manifest::{FileMeta, Manifest};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -100,6 +100,24 @@ impl Node for Service {
         });
         Ok(Response::new(pb::ShardSearchResponse {
             results: join_all(shards).await,
+        }))
+    }
+
+    async fn segment_of(
+        &self,
+        request: Request<pb::SegmentOfRequest>,
+    ) -> Result<Response<pb::SegmentOfResponse>, Status> {
+        let request = request.into_inner();
+        let replica = ShardId::from_group(request.group)
+            .and_then(|shard| self.cluster.replicas().get(shard))
+            .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
+        let manifest = decode_manifest(&replica.group.view().manifest)
+            .map_err(|error| Status::data_loss(error.to_string()))?;
+        let mut segments = manifest.segments.into_iter();
+        let segment = segments.find(|one| one.from == request.from && one.to == request.to);
+        let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
+        Ok(Response::new(pb::SegmentOfResponse {
+            manifest: manifest.unwrap_or_default().into(),
         }))
     }
 
