@@ -5,11 +5,12 @@
 //! itself catches nothing. Never starts a program that has no museum built in.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hushlog_record::museum::{Bug, VARIABLE};
 
 use crate::sim::batch::{Lab, MILLIS};
@@ -19,8 +20,11 @@ use crate::sim::schedule::{Layer, Schedule};
 pub const SEEDS: u64 = 40;
 /// Seeds of a real scenario before a bug counts as missed.
 const REAL_SEEDS: u64 = 3;
-/// What a broken promise begins with in the output of `chaos run`.
-const BROKEN: &str = "BROKEN ";
+/// What a broken promise begins with in the output of `chaos run`: once when it is seen, if that is
+/// during the faults, and once at the end.
+const BROKEN: &str = "BROKEN";
+/// What it says of a scenario that it cannot run.
+const NOT_RUN: &str = "could not be run: ";
 
 /// What is expected to catch a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub struct Catch {
     pub seed: u64,
     /// The first broken promise.
     pub violation: String,
-    /// From the first run with the bug to its end, control runs not counted.
+    /// All runs with the bug, the last one until it was seen; control runs are not counted.
     pub seconds: f64,
 }
 
@@ -94,9 +98,8 @@ impl<'a> Museum<'a> {
         let mut seconds = 0.0;
         for seed in 1..=seeds {
             self.control(bug, by, seed)?;
-            let began = Instant::now();
-            let violation = self.run(proof(bug), seed, Some(bug))?;
-            seconds += began.elapsed().as_secs_f64();
+            let (violation, took) = self.run(proof(bug), seed, Some(bug))?;
+            seconds += took;
             if let Some(violation) = violation {
                 return Ok(Some(Catch {
                     by,
@@ -114,7 +117,7 @@ impl<'a> Museum<'a> {
         if self.sound.contains(&(by, seed)) {
             return Ok(());
         }
-        let violation = self.run(proof(bug), seed, None)?;
+        let (violation, _) = self.run(proof(bug), seed, None)?;
         ensure!(
             violation.is_none(),
             "{by} seed {seed} fails without any bug: {}",
@@ -124,41 +127,69 @@ impl<'a> Museum<'a> {
         Ok(())
     }
 
-    /// The first broken promise of a run.
-    fn run(&self, proof: Proof, seed: u64, bug: Option<Bug>) -> Result<Option<String>> {
+    /// A run: the first broken promise, and the seconds until it was seen.
+    fn run(&self, proof: Proof, seed: u64, bug: Option<Bug>) -> Result<(Option<String>, f64)> {
+        let began = Instant::now();
         match proof {
             Proof::Simulated(layer) => {
-                let program = self.programs.join("sim");
-                let lab = Lab {
-                    program: &program,
-                    folder: self.folder,
-                    bug,
-                };
-                let outcome = lab.run(&Schedule::generate(layer, seed, MILLIS))?;
-                Ok(outcome.violations.into_iter().next())
+                let violation = self.run_simulated(layer, seed, bug)?;
+                Ok((violation, began.elapsed().as_secs_f64()))
             }
             Proof::Real(scenario) => self.run_real(scenario, seed, bug),
         }
     }
 
-    fn run_real(&self, scenario: &str, seed: u64, bug: Option<Bug>) -> Result<Option<String>> {
+    fn run_simulated(&self, layer: Layer, seed: u64, bug: Option<Bug>) -> Result<Option<String>> {
+        let program = self.programs.join("sim");
+        let lab = Lab {
+            program: &program,
+            folder: self.folder,
+            bug,
+        };
+        match lab.run(&Schedule::generate(layer, seed, MILLIS)) {
+            Ok(outcome) => Ok(outcome.violations.into_iter().next()),
+            // The same run ended well without the bug: the product's own assertions have seen it.
+            Err(error) if bug.is_some() => Ok(Some(aborted(&format!("{error:#}")))),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn run_real(
+        &self,
+        scenario: &str,
+        seed: u64,
+        bug: Option<Bug>,
+    ) -> Result<(Option<String>, f64)> {
+        let began = Instant::now();
         let mut command = Command::new(self.programs.join("chaos"));
         command
             .args(["run", scenario, "--seed", &seed.to_string()])
-            .env("HUSHLOG_BIN", self.programs.join("hushlog"));
+            .env("HUSHLOG_BIN", self.programs.join("hushlog"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         wake(&mut command, bug);
-        let output = command.output().context("cannot start `chaos`")?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let broken = said
-            .lines()
-            .find_map(|line| line.trim_start().strip_prefix(BROKEN));
-        ensure!(
-            output.status.success() || broken.is_some(),
-            "{scenario} seed {seed} could not be run: {}{}",
-            said.lines().last().unwrap_or_default(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(broken.map(str::to_owned))
+        let mut child = command.spawn().context("cannot start `chaos`")?;
+        let mut seen = None;
+        let mut why = String::new();
+        for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
+            let line = line?;
+            if let Some(broken) = line.trim_start().strip_prefix(BROKEN)
+                && seen.is_none()
+            {
+                let broken = broken.trim_start_matches([':', ' ']);
+                seen = Some((broken.to_owned(), began.elapsed().as_secs_f64()));
+            }
+            if line.contains(NOT_RUN) {
+                why = line;
+            }
+        }
+        // To its end, also once a promise was seen broken: it takes away what it has made.
+        let status = child.wait()?;
+        match seen {
+            Some((broken, seconds)) => Ok((Some(broken), seconds)),
+            None if status.success() => Ok((None, began.elapsed().as_secs_f64())),
+            None => bail!("{why}"),
+        }
     }
 }
 
@@ -168,4 +199,16 @@ pub fn wake(command: &mut Command, bug: Option<Bug>) {
         Some(bug) => command.env(VARIABLE, bug.name()),
         None => command.env_remove(VARIABLE),
     };
+}
+
+/// The first panic of a run that was ended by another one: where, and what it said.
+fn aborted(said: &str) -> String {
+    let mut lines = said.lines().skip_while(|line| !line.contains("panicked"));
+    let (place, what) = (lines.next(), lines.next());
+    let file = place.and_then(|place| place.rsplit('/').next());
+    format!(
+        "panic: {} {}",
+        file.unwrap_or_default(),
+        what.unwrap_or("the process was aborted")
+    )
 }

@@ -180,7 +180,7 @@ fn hunt(names: &[&str]) -> Result<()> {
             }
         });
     }
-    let mean = times.iter().sum::<f64>() / times.len().max(1) as f64;
+    let mean = times.iter().fold(0.0, |sum, time| sum + time) / times.len().max(1) as f64;
     say(format!(
         "{} bugs caught, {mean:.1} s each in the mean",
         times.len()
