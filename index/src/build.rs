@@ -35,7 +35,7 @@ pub struct Builder {
     /// (hash's first 32 bits, granule).
     pairs: Vec<u64>,
     /// Hashes of the present granule.
-    recent: Vec<u32>,
+    recent: Vec<u64>,
     granule: u32,
 }
 
@@ -187,13 +187,14 @@ impl Builder {
 
     #[inline]
     fn add_fingerprint(&mut self, token: &str, hash: u64) {
+        // By the whole hash: tokens that share their fingerprint may differ in their stem. 0 marks a
+        // free place, so a token whose hash is 0 is merely never found among the recent.
         let bits = fingerprint_of(hash);
-        // 0 marks a free place, so a token whose bits are 0 is merely never found among the recent.
         let recent = &mut self.recent[bits as usize % RECENT];
-        if *recent == bits && bits != 0 {
+        if *recent == hash && hash != 0 {
             return;
         }
-        *recent = bits;
+        *recent = hash;
         self.pairs
             .push(u64::from(bits) << 32 | u64::from(self.granule));
         self.add_stem(token);

@@ -58,6 +58,8 @@ pub struct Ledger {
     entries: BTreeMap<(GroupId, u64, u64), (u32, Option<u64>)>,
     leaders: BTreeMap<(GroupId, u64), Node>,
     committed: BTreeMap<GroupId, Committed>,
+    /// What nodes know to be committed where an older entry still lies on their disk.
+    late: BTreeMap<(Node, GroupId, u64), Entry>,
     /// Nodes with a flipped bit: their disks are allowed to differ.
     damaged: Vec<Node>,
     violations: Vec<String>,
@@ -72,6 +74,7 @@ impl Ledger {
             entries: BTreeMap::new(),
             leaders: BTreeMap::new(),
             committed: BTreeMap::new(),
+            late: BTreeMap::new(),
             damaged: Vec::new(),
             violations: Vec::new(),
         }
@@ -108,6 +111,7 @@ impl Ledger {
     /// A node's memory is gone; its disk is shown anew. What it voted binds it as far as the disk kept
     /// it: nobody was told of a vote that was not synced.
     pub fn forget(&mut self, node: Node) {
+        self.late.retain(|(of, _, _), _| *of != node);
         for ((of, _), replica) in &mut self.replicas {
             if *of == node {
                 replica.log.clear();
@@ -213,6 +217,13 @@ impl Ledger {
                 "n{node} g{group} appends {index} t{term} {digest:08x}"
             ));
         }
+        if let Some(known) = self.late.remove(&(node, group, index))
+            && known != entry
+        {
+            self.violate(format!(
+                "node {node} group {group} committed {known:?} at {index}, then writes {entry:?}"
+            ));
+        }
         let replica = self.replicas.entry((node, group)).or_default();
         replica.log.insert(index, entry);
         let previous = index
@@ -308,6 +319,11 @@ impl Ledger {
                     self.check_majority(group, index, entry, disks);
                 }
                 Some(known) if known == entry => {}
+                // What has not reached a slow or failed disk yet will take the place of what lies there:
+                // a follower knows what is committed before it has written it.
+                Some(known) if entry.term < known.term => {
+                    self.late.insert((node, group, index), known);
+                }
                 Some(known) => self.violate(format!(
                     "node {node} group {group} committed {entry:?} at {index}, elsewhere {known:?}"
                 )),

@@ -221,11 +221,10 @@ impl Schedule {
         let calm = schedule.heal_at();
         // Some time to elect and to store something worth losing.
         let mut at = between(&mut random, 1_500, 4_000);
-        // One node per run may be damaged for good.
-        let mut damaged = None;
+        let mut thinned = Thinned::No;
         while at + 500 < calm {
             let until = (at + length(&mut random)).min(calm);
-            if let Some(kind) = schedule.draw(&mut random, &mut damaged) {
+            if let Some(kind) = schedule.draw(&mut random, &mut thinned) {
                 schedule.faults.push(Fault { at, until, kind });
             }
             at += between(&mut random, 200, 2_600);
@@ -238,7 +237,7 @@ impl Schedule {
         self.millis * 3 / 4
     }
 
-    fn draw(&self, random: &mut Stream, damaged: &mut Option<u64>) -> Option<Kind> {
+    fn draw(&self, random: &mut Stream, thinned: &mut Thinned) -> Option<Kind> {
         let node = 1 + below(random, self.nodes);
         let other = 1 + (node + below(random, self.nodes - 1)) % self.nodes;
         let (a, b) = (node.min(other), node.max(other));
@@ -281,7 +280,7 @@ impl Schedule {
                 millis: between(random, 20, 800),
             },
             88..91 if self.layer == Layer::Raft => {
-                let node = *damaged.get_or_insert(node);
+                let node = thinned.damage(node)?;
                 let bit = usize::try_from(below(random, 1 << 20)).unwrap_or(0);
                 Kind::Flip {
                     node,
@@ -291,13 +290,45 @@ impl Schedule {
                 }
             }
             91..94 if self.layer == Layer::Raft => Kind::Transfer { group, to: node },
-            94..96 if self.layer == Layer::Raft => Kind::Leave { group, node },
+            94..96 if self.layer == Layer::Raft => {
+                thinned.leave()?;
+                Kind::Leave { group, node }
+            }
             96.. => Kind::Skew {
                 node,
                 millis: i64::try_from(below(random, 7_200_000)).unwrap_or(0) - 3_600_000,
             },
             _ => return None,
         })
+    }
+}
+
+/// Why fewer replicas than nodes may count, for the whole run. Of three, one may be damaged for good or
+/// be away; with both there is no majority left that could ever answer.
+enum Thinned {
+    No,
+    Damaged(u64),
+    Leaving,
+}
+
+impl Thinned {
+    /// The node that may be damaged, this one if it is the first.
+    fn damage(&mut self, node: u64) -> Option<u64> {
+        if let Self::No = self {
+            *self = Self::Damaged(node);
+        }
+        match self {
+            Self::Damaged(node) => Some(*node),
+            Self::No | Self::Leaving => None,
+        }
+    }
+
+    /// Whether voters may leave.
+    fn leave(&mut self) -> Option<()> {
+        if let Self::No = self {
+            *self = Self::Leaving;
+        }
+        matches!(self, Self::Leaving).then_some(())
     }
 }
 

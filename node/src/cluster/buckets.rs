@@ -44,9 +44,8 @@ impl BucketKeeper {
             .await?;
         }
         for node in &self.settings.peers {
-            if state.nodes.get(&node.id) != Some(node) {
-                self.propose(meta::Command::RegisterNode(node.clone()))
-                    .await?;
+            if let Some(node) = to_register(state.nodes.get(&node.id), node) {
+                self.propose(meta::Command::RegisterNode(node)).await?;
             }
         }
         let now = self.clock.now();
@@ -89,6 +88,18 @@ impl BucketKeeper {
     }
 }
 
+/// What the map must learn of a node from this one's configuration: where it is reached. What it says
+/// of itself (where it serves users, its region and zone) nobody else knows, and nobody overwrites.
+fn to_register(known: Option<&meta::Node>, configured: &meta::Node) -> Option<meta::Node> {
+    let Some(known) = known else {
+        return Some(configured.clone());
+    };
+    (known.grpc != configured.grpc).then(|| meta::Node {
+        grpc: configured.grpc.clone(),
+        ..known.clone()
+    })
+}
+
 /// Whether a bucket opened then is over. A clock that jumped back keeps it open, however far.
 fn is_over(opened_at: Timestamp, now: Timestamp, length: Duration) -> bool {
     let length = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
@@ -98,6 +109,33 @@ fn is_over(opened_at: Timestamp, now: Timestamp, length: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_registered_itself_is_not_forgotten() {
+        let configured = meta::Node {
+            id: 2,
+            grpc: "10.0.0.2:7011".into(),
+            http: String::new(),
+            region: String::new(),
+            zone: String::new(),
+        };
+        let itself = meta::Node {
+            http: "10.0.0.2:7010".into(),
+            region: "eu".into(),
+            ..configured.clone()
+        };
+        assert_eq!(to_register(None, &configured), Some(configured.clone()));
+        assert_eq!(to_register(Some(&itself), &configured), None);
+        let moved = meta::Node {
+            grpc: "10.0.0.9:7011".into(),
+            ..configured
+        };
+        let registered = to_register(Some(&itself), &moved).expect("its address is new");
+        assert_eq!(
+            (registered.grpc, registered.http),
+            (moved.grpc, itself.http)
+        );
+    }
 
     #[test]
     fn a_bucket_is_over_after_its_length_and_not_before() {

@@ -51,7 +51,7 @@ impl Installer for Fetcher {
             let folder = self.folder.join(shard.to_string());
             files::create_folder(&folder).map_err(|error| error.to_string())?;
             for segment in &manifest.segments {
-                if !is_whole(&folder, segment) {
+                if !self.is_whole(&folder, segment).await? {
                     self.fetch_segment(shard, sources, &folder, segment).await?;
                 }
             }
@@ -60,15 +60,15 @@ impl Installer for Fetcher {
     }
 }
 
-fn is_whole(folder: &Path, segment: &SegmentMeta) -> bool {
-    let folder = folder.join(segment.folder_name());
-    segment
-        .files
-        .iter()
-        .all(|file| file.verify(&folder).is_ok())
-}
-
 impl Fetcher {
+    /// Whether all files of a segment are here as its manifest says. Reads every byte of them.
+    async fn is_whole(&self, folder: &Path, segment: &SegmentMeta) -> Result<bool, String> {
+        let folder = folder.join(segment.folder_name());
+        let wanted = segment.files.clone();
+        let look = move || Ok(wanted.iter().all(|file| file.verify(&folder).is_ok()));
+        self.on_disk(look).await
+    }
+
     async fn fetch_segment(
         &self,
         shard: ShardId,
@@ -109,7 +109,9 @@ impl Fetcher {
         for file in &segment.files {
             self.fetch_file(node, addr, shard, segment, file, &partial)
                 .await?;
-            file.verify(&partial).map_err(|error| error.to_string())?;
+            let (wanted, fetched) = (file.clone(), partial.clone());
+            let verified = self.on_disk(move || Ok(wanted.verify(&fetched))).await?;
+            verified.map_err(|error| error.to_string())?;
         }
         let target = folder.join(segment.folder_name());
         files::remove_folder(&target).map_err(text)?;

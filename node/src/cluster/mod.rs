@@ -25,12 +25,13 @@ mod sink;
 mod summary;
 mod tail;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::{Connect, Context, Groups, Incarnations, Intake, MetaGroup, Status, meta};
-use hushlog_record::ShardId;
+use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::ballast::Ballast;
 use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
@@ -108,6 +109,8 @@ struct Inner {
     tasks: Tasks,
     build_seconds: BuildSeconds,
     initialised: Mutex<bool>,
+    /// Who led the shards that this node has no replica of, when last heard of.
+    leaders: Mutex<BTreeMap<ShardId, NodeId>>,
     restart: watch::Sender<bool>,
 }
 
@@ -196,6 +199,7 @@ impl Cluster {
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 initialised: Mutex::new(false),
+                leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
             }),
         };

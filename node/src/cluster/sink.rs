@@ -1,7 +1,7 @@
 //! The cluster as the gateway sees it.
 
 use futures_util::future::BoxFuture;
-use hushlog_raft::{ProposeError, ShardGroup};
+use hushlog_raft::{ProposeError, Receipt, ShardGroup, propose_from_outside};
 use hushlog_record::{Block, ShardId};
 use tokio::time::Instant;
 
@@ -20,8 +20,11 @@ impl Sink for Cluster {
     ) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
             let shard = block.header().shard;
-            let group = self.group(shard).ok_or(Refused::Unavailable)?;
-            let receipts = group.propose(block, deadline).await.map_err(|error| {
+            let stored = match self.group(shard) {
+                Some(group) => group.propose(block, deadline).await,
+                None => self.propose_elsewhere(shard, block, deadline).await,
+            };
+            let receipts = stored.map_err(|error| {
                 tracing::debug!(%shard, %error, "block refused");
                 refused(&error)
             })?;
@@ -43,6 +46,28 @@ impl Cluster {
         self.replicas()
             .get(shard)
             .map(|replica| replica.group.clone())
+    }
+
+    /// Stores a block of a shard that is placed on other nodes, or is not open here yet.
+    async fn propose_elsewhere(
+        &self,
+        shard: ShardId,
+        block: Block,
+        deadline: Instant,
+    ) -> Result<Vec<Receipt>, ProposeError> {
+        let slot = self.inner.meta.state().slot(shard).cloned();
+        let slot =
+            slot.ok_or_else(|| ProposeError::Unavailable(format!("{shard} is not on the map")))?;
+        let members = self.replicas().members(&slot);
+        let known = self.inner.leaders.lock().get(&shard).copied();
+        let first = known.unwrap_or(slot.preferred_leader);
+        let context = &self.inner.context;
+        let stored = propose_from_outside(context, shard, &members, first, block, deadline).await;
+        let (receipts, leader) = stored?;
+        let mut leaders = self.inner.leaders.lock();
+        leaders.insert(shard, leader);
+        leaders.retain(|other, _| other.bucket + 1 >= shard.bucket);
+        Ok(receipts)
     }
 }
 

@@ -3,10 +3,12 @@
 //! A handle is a cheap clone. A group is open from `open` until `shutdown`; the registry knows it in
 //! between, so that messages of its peers find it.
 
+mod attempts;
 mod core;
 mod handover;
 mod intake;
 mod meta;
+mod outside;
 mod read;
 mod settings;
 mod shard;
@@ -37,6 +39,7 @@ use crate::{Error, ProposeError};
 pub use handover::{abdicate, hand_over};
 pub use intake::{Hold, Intake};
 pub use meta::MetaGroup;
+pub use outside::propose_from_outside;
 pub use read::read_barriers;
 pub(crate) use read::read_here;
 pub use settings::Settings;

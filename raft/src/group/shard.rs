@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::Status as Refused;
 
+use super::attempts::{Attempts, Verdict};
 use super::core::{Applying, Core};
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
@@ -109,42 +110,24 @@ impl ShardGroup {
         block: Block,
         deadline: Instant,
     ) -> Result<Vec<Receipt>, ProposeError> {
-        let keyed = is_keyed(&block);
-        let mut unknown = None;
-        let give_up = deadline.min(Instant::now() + self.core().patience());
+        let give_up = Instant::now() + self.core().patience();
+        let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
         loop {
-            let why = match self.attempt(&block, deadline).await {
-                Ok(receipts) => {
-                    self.core().set_stalled(false);
-                    return Ok(receipts);
+            match attempts.judge(self.attempt(&block, deadline).await) {
+                Verdict::Ended(end) => {
+                    if end.is_ok() {
+                        self.core().set_stalled(false);
+                    }
+                    return end;
                 }
-                // A closed shard has applied all that it will ever hold, so this is the truth even of
-                // what an earlier attempt proposed; other refusals speak of the last attempt alone.
-                Err(Attempt::Final(error)) => {
-                    return Err(match unknown {
-                        Some(why) if error != ProposeError::Closed => {
-                            ProposeError::OutcomeUnknown(why)
+                Verdict::Again(until, otherwise) => {
+                    if !self.core().pause(until).await {
+                        if matches!(otherwise, ProposeError::Unavailable(_)) {
+                            self.core().set_stalled(true);
                         }
-                        None | Some(_) => error,
-                    });
+                        return Err(otherwise);
+                    }
                 }
-                Err(Attempt::Retry(why)) => why,
-                Err(Attempt::Unknown(why)) if keyed => {
-                    // A repeat stores nothing twice, so it is safe to ask again.
-                    unknown = Some(why.clone());
-                    why
-                }
-                Err(Attempt::Unknown(why)) => return Err(ProposeError::OutcomeUnknown(why)),
-            };
-            match &unknown {
-                None if !self.core().pause(give_up).await => {
-                    self.core().set_stalled(true);
-                    return Err(ProposeError::Unavailable(why));
-                }
-                Some(why) if !self.core().pause(deadline).await => {
-                    return Err(ProposeError::OutcomeUnknown(why.clone()));
-                }
-                None | Some(_) => {}
             }
         }
     }
@@ -475,7 +458,7 @@ fn has_keys(block: &Block) -> bool {
 }
 
 /// Whether every row of the block is under a request key.
-fn is_keyed(block: &Block) -> bool {
+pub(super) fn is_keyed(block: &Block) -> bool {
     let header = block.header();
     let keyed = header.parts.iter().filter(|part| part.key.is_some());
     keyed

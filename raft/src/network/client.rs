@@ -243,11 +243,11 @@ where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
 {
     stream::unfold(
-        (input, envelope, flight),
+        (Some(input), envelope, flight),
         |(mut input, envelope, flight)| async move {
             let next = async {
                 flight.room.acquire().await.ok()?.forget();
-                input.next().await
+                input.as_mut()?.next().await
             };
             let request = tokio::select! {
                 biased;
@@ -256,9 +256,19 @@ where
             }?;
             flight.sent.lock().push_back(Instant::now());
             let message = append_to(envelope.clone(), &request);
+            if lacks_entries(&request) {
+                input = None;
+            }
             Some((message, (input, envelope, flight)))
         },
     )
+}
+
+/// Whether entries are committed behind this append's place and none of them comes along: they have
+/// been trimmed. The library would go on to send nothing from that place for as long as it is answered,
+/// past the snapshot that brings its peer further; when the stream ends, it looks for what is due.
+fn lacks_entries(request: &AppendEntriesRequest<TypeConfig>) -> bool {
+    request.entries.is_empty() && request.leader_commit > request.prev_log_id
 }
 
 struct Answers {

@@ -5,6 +5,7 @@ mod availability;
 mod blocks;
 mod leads;
 mod meta;
+mod outside;
 mod refusals;
 mod segments;
 

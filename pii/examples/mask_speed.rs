@@ -1,6 +1,6 @@
 //! How fast the masker is, in CPU time of one thread.
 //!
-//! `speed [FOLDER [KIND]]`: log lines are those of the files in FOLDER, or made up without it; KIND is
+//! `mask_speed [FOLDER [KIND]]`: log lines are those of the files in FOLDER, or made up without it; KIND is
 //! the first word of one of the lines printed.
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Measures decode and parse: `speed [LINES.log…]`; nanoseconds a record and MB/s on one core.
+//! Measures decode and parse: `ingest_speed [LINES.log…]`; nanoseconds a record and MB/s on one core.
 //!
 //! Without files only generated JSON is measured; every file is measured as plain lines.
 #![expect(

@@ -1,0 +1,86 @@
+//! Storing a block from a node that has no replica of its shard, or has not opened it yet.
+//!
+//! Such a node does not hear who leads: it asks the members in turn and remembers who answered last.
+//! A member that does not lead says so at once, so that this costs two short calls at most.
+
+use std::collections::BTreeMap;
+
+use hushlog_record::block::Block;
+use hushlog_record::{NodeId, ShardId};
+use tokio::time::{Instant, sleep_until};
+
+use super::attempts::{Attempts, Verdict};
+use super::shard::is_keyed;
+use super::{Attempt, Context, Receipt, pause};
+use crate::ProposeError;
+use crate::network::Remote;
+use crate::types::Peer;
+
+/// Stores a block of a shard through its members, of which `first` is asked first; gives the receipts
+/// and who has answered. Goes on here as soon as this node has opened a replica.
+///
+/// # Errors
+/// As [`ProposeError`] says.
+pub async fn propose_from_outside(
+    context: &Context,
+    shard: ShardId,
+    members: &BTreeMap<NodeId, Peer>,
+    first: NodeId,
+    block: Block,
+    deadline: Instant,
+) -> Result<(Vec<Receipt>, NodeId), ProposeError> {
+    let give_up = Instant::now() + context.settings.patience;
+    let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
+    let mut asked = first;
+    loop {
+        if let Some(group) = context.groups.shard(shard) {
+            let stored = group.propose(block, deadline).await;
+            return stored
+                .map(|receipts| (receipts, context.node))
+                .map_err(|error| attempts.ended_by(error));
+        }
+        let mut last = None;
+        for _ in 0..members.len() {
+            let outcome = ask(context, shard, members, asked, &block, deadline).await;
+            match attempts.judge(outcome) {
+                Verdict::Ended(end) => return end.map(|receipts| (receipts, asked)),
+                Verdict::Again(until, otherwise) => last = Some((until, otherwise)),
+            }
+            asked = after(members, asked);
+        }
+        let Some((until, otherwise)) = last else {
+            return Err(ProposeError::Unavailable(format!("{shard} has no members")));
+        };
+        sleep_until(until.min(Instant::now() + pause())).await;
+        if Instant::now() >= until {
+            return Err(otherwise);
+        }
+    }
+}
+
+async fn ask(
+    context: &Context,
+    shard: ShardId,
+    members: &BTreeMap<NodeId, Peer>,
+    asked: NodeId,
+    block: &Block,
+    deadline: Instant,
+) -> Result<Vec<Receipt>, Attempt> {
+    let Some(peer) = members.get(&asked).filter(|_| asked != context.node) else {
+        return Err(Attempt::Retry("no replica is open here".into()));
+    };
+    let remote = Remote::new(context, asked, peer);
+    // One that is silent is not waited for to the end: another may lead by now.
+    let patience = Instant::now() + context.settings.election_max * 2;
+    let bytes = block.bytes().clone();
+    remote
+        .propose_block(shard.group(), bytes, deadline.min(patience))
+        .await
+}
+
+/// The next member, the first one behind the last.
+fn after(members: &BTreeMap<NodeId, Peer>, node: NodeId) -> NodeId {
+    let next = members.range(node + 1..).next();
+    let next = next.or_else(|| members.first_key_value());
+    next.map_or(node, |(node, _)| *node)
+}
