@@ -460,7 +460,7 @@ impl Shared {
         let started = (self.mode == Mode::Threaded).then(now);
         *self.busy_since.lock() = started;
         let mut outcome = self.store.write(batch, durability);
-        if planted(Bug::RetriedSync) && outcome.is_err() {
+        if planted(Bug::RetriedSync) && outcome.is_err() && durability == Durability::Synced {
             outcome = self.store.write(Batch::new(), durability);
         }
         *self.busy_since.lock() = None;
