@@ -10,7 +10,7 @@ TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || e
 CHAOS = cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin chaos --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo demo-power bench test chaos chaos-sim soak verify fix clean-cache
+.PHONY: help setup build run demo demo-power bench test chaos chaos-sim museum soak verify fix clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,12 +46,18 @@ chaos-sim: setup ## simulate clusters under faults (SEEDS=1000 for more of them)
 chaos: build ## every scenario of real faults (root); ARGS='kill power-all --seed 7' for some
 	$(CHAOS) run $(or $(ARGS),all)
 
+# Never into target/release: what people run must not have these bugs.
+museum: setup ## plant classic bugs, one at a time, and show that each is caught (two of them: root)
+	cargo build --workspace --bins $(LOCKED) --features museum
+	target/debug/chaos museum $(ARGS)
+
 soak: build ## a random mix of all faults under load (root); ARGS='--minutes 60 --seed 7'
 	$(CHAOS) soak $(ARGS)
 
 verify: setup ## check formatting, lints and structure; writes nothing to the tree
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	cargo clippy --workspace $(LOCKED) --features museum -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; fi
 
 fix: setup ## format, and let clippy mend what it can

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod corpus;
 pub mod leaks;
 pub mod main_job;
+pub mod museum;
 pub mod oracle;
 pub mod real;
 pub mod sim;

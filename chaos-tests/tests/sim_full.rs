@@ -13,6 +13,7 @@ fn runs_repeat_themselves_and_keep_every_promise() {
     let lab = Lab {
         program: Path::new(env!("CARGO_BIN_EXE_sim")),
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")),
+        bug: None,
     };
     if let Err(error) = meta(Layer::Full, &[1, 2, 3], lab) {
         panic!("{error:#}");

@@ -235,6 +235,19 @@ fn only_the_masker_and_the_decoder_vouch_for_a_record() {
 }
 
 #[test]
+fn no_build_has_planted_bugs_unless_it_asks_for_them() {
+    let naming: Vec<_> = members()
+        .into_iter()
+        .filter(|folder| read(Path::new(folder).join("Cargo.toml")).contains("museum"))
+        .collect();
+    assert_eq!(naming, ["chaos-tests", "record"]);
+    for folder in naming {
+        let default = named(&folder, "features").contains("default");
+        assert!(!default, "{folder} has features that are on by default");
+    }
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let workspace = manifest("");
     let used: BTreeSet<String> = workspace["workspace"]["dependencies"]

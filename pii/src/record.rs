@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{Kind, Masked, Record, Value};
 
 use crate::masker::Fired;
@@ -38,7 +39,9 @@ impl Masker {
         }
         if let Some(exception) = &mut record.exception {
             self.mask_string(&mut exception.type_name, None, fired);
-            self.mask_string(&mut exception.message, None, fired);
+            if !planted(Bug::UnmaskedPath) {
+                self.mask_string(&mut exception.message, None, fired);
+            }
             self.mask_string(&mut exception.stack_trace, None, fired);
         }
     }

@@ -10,6 +10,7 @@ pub mod id;
 pub mod level;
 pub mod limits;
 pub mod masked;
+pub mod museum;
 pub mod record;
 pub mod time;
 pub mod value;

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use hushlog_chaos_tests::cluster::binary;
+use hushlog_chaos_tests::museum::Museum;
 use hushlog_chaos_tests::real::catalog::{self, Scenario};
 use hushlog_chaos_tests::real::ground::{self, Permission};
 use hushlog_chaos_tests::real::report::Report;
 use hushlog_chaos_tests::real::scenario;
 use hushlog_chaos_tests::real::schedule::Schedule;
+use hushlog_record::museum::{self, Bug};
 
 const USAGE: &str = "\
 chaos list                     the scenarios, and the rows of the fault matrix that each covers
@@ -20,6 +22,7 @@ chaos show NAME [--seed N]     the schedule of one, as the file that `replay` ta
 chaos replay FILE              a schedule from a file
 chaos soak [--minutes N]       a random mix of all faults under load
 chaos demo-power               the power of a live cluster fails; what was acknowledged is whole
+chaos museum [NAME…]           wakes planted bugs, all or these, until each is caught (`make museum`)
 chaos sweep                    takes away what killed runs left";
 
 #[expect(clippy::print_stdout, reason = "this is what a person watches")]
@@ -64,6 +67,7 @@ async fn act() -> Result<()> {
         }
         ["soak"] => finish(&[one(&catalog::soak(seed, minutes)).await?]),
         ["demo-power"] => demo_power(seed).await,
+        ["museum", ref names @ ..] => hunt(names),
         ["sweep"] => ground::sweep(),
         _ => bail!("{USAGE}"),
     }
@@ -137,6 +141,51 @@ async fn demo_power(seed: u64) -> Result<()> {
         report.faults.of("power cut"),
         report.acked
     ));
+    Ok(())
+}
+
+/// Wakes the named bugs, or all; every one must be caught.
+fn hunt(names: &[&str]) -> Result<()> {
+    ensure!(
+        museum::IS_OPEN,
+        "no bug is planted in this build: run `make museum`"
+    );
+    let find = |name: &&str| Bug::find(name).with_context(|| format!("no bug is called `{name}`"));
+    let bugs = match names {
+        [] => Bug::ALL.to_vec(),
+        names => names.iter().map(find).collect::<Result<_>>()?,
+    };
+    let program = std::env::current_exe()?;
+    let programs = program.parent().context("no parent folder")?;
+    let folder = std::env::temp_dir();
+    let mut museum = Museum::new(programs, &folder);
+    let mut missed = Vec::new();
+    let mut times = Vec::new();
+    for bug in bugs {
+        say(match museum.hunt(bug) {
+            Ok(Some(catch)) => {
+                times.push(catch.seconds);
+                format!(
+                    "{bug:24} caught by {} seed {} in {:.1} s: {}",
+                    catch.by, catch.seed, catch.seconds, catch.violation
+                )
+            }
+            Ok(None) => {
+                missed.push(bug.name());
+                format!("{bug:24} MISSED")
+            }
+            Err(error) => {
+                missed.push(bug.name());
+                format!("{bug:24} NOT RUN: {error:#}")
+            }
+        });
+    }
+    let mean = times.iter().fold(0.0, |sum, time| sum + time) / times.len().max(1) as f64;
+    say(format!(
+        "{} bugs caught, {mean:.1} s each in the mean",
+        times.len()
+    ));
+    ensure!(missed.is_empty(), "not caught: {}", missed.join(", "));
     Ok(())
 }
 

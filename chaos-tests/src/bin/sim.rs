@@ -10,6 +10,7 @@ use hushlog_chaos_tests::sim::batch::Lab;
 use hushlog_chaos_tests::sim::report::{self, Outcome, Report};
 use hushlog_chaos_tests::sim::schedule::{Layer, Schedule};
 use hushlog_chaos_tests::sim::shrink;
+use hushlog_record::museum;
 
 /// Deterministic simulation of a Hushlog cluster.
 #[derive(Parser)]
@@ -180,6 +181,7 @@ fn in_a_process(schedule: &Schedule) -> Result<Outcome> {
     let lab = Lab {
         program: &program,
         folder: &folder,
+        bug: museum::awake(),
     };
     lab.run(schedule)
 }

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use hushlog_record::museum::Bug;
 use parking_lot::Mutex;
 
 use super::report::{Outcome, Stats, replay};
 use super::schedule::{Layer, Schedule};
 use super::shrink;
+use crate::museum::wake;
 
 /// Simulated length of a run.
 pub const MILLIS: u64 = 60_000;
@@ -41,6 +43,8 @@ pub struct Lab<'a> {
     pub program: &'a Path,
     /// The folder.
     pub folder: &'a Path,
+    /// The planted bug that is awake, in a museum build.
+    pub bug: Option<Bug>,
 }
 
 impl Lab<'_> {
@@ -55,6 +59,7 @@ impl Lab<'_> {
         std::fs::write(file.path(), serde_json::to_vec(schedule)?)?;
         let mut command = Command::new(self.program);
         command.args(["replay", "--json"]).arg(file.path());
+        wake(&mut command, self.bug);
         let output = command.output()?;
         serde_json::from_slice(&output.stdout).with_context(|| {
             format!(

@@ -1,7 +1,7 @@
 //! What a run came to, and how panics of simulated tasks are noticed.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
 use serde::{Deserialize, Serialize};
@@ -144,9 +144,20 @@ fn notice_panics() {
                 }
                 None => false,
             });
-            if !noticed {
+            if noticed {
+                // One that comes while another unwinds ends the process, and with it the report.
+                tell(panic);
+            } else {
                 before(panic);
             }
         }));
     });
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what a process says before it is ended"
+)]
+fn tell(panic: &PanicHookInfo<'_>) {
+    eprintln!("{panic}");
 }

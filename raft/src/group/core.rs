@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{GroupId, NodeId};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{
@@ -200,6 +201,7 @@ impl Core {
         match timeout_at(deadline, self.raft.client_write(command)).await {
             Ok(Ok(response)) => Ok((response.log_id.index, response.data)),
             Ok(Err(error)) => Err(not_written(error)),
+            Err(_) if planted(Bug::UnknownCalledRefused) => Err(Attempt::Retry(LATE.into())),
             Err(_) => Err(Attempt::Unknown(LATE.into())),
         }
     }

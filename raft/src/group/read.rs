@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use futures_util::future::join_all;
+use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{GroupId, NodeId};
 use tokio::time::Instant;
 
@@ -75,6 +76,9 @@ async fn read_indexes(
     groups: &[GroupId],
     deadline: Instant,
 ) -> BTreeMap<GroupId, Result<u64, ReadError>> {
+    if planted(Bug::ReadWithoutLeader) {
+        return groups.iter().map(|group| (*group, Ok(0))).collect();
+    }
     let mut done = BTreeMap::new();
     let mut open: Vec<(GroupId, Group)> = Vec::new();
     for number in groups {

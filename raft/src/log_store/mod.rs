@@ -15,6 +15,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
+use hushlog_record::museum::{Bug, planted};
 use hushlog_storage::store::{Batch, Durability, Space, Store};
 use hushlog_storage::writer::WriterHandle;
 use openraft::OptionalSend;
@@ -124,6 +125,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        if planted(Bug::VoteNotSaved) {
+            self.log.state.lock().vote = Some(*vote);
+            return Ok(());
+        }
         let mut batch = Batch::new();
         batch.put(Space::State, keys::vote(self.log.group), encode_vote(vote));
         self.log
@@ -273,8 +278,12 @@ impl Log {
             }
             flushed.io_completed(result.map_err(other));
         };
-        self.writer
-            .submit(batch, Durability::Synced, Box::new(done));
+        let durability = if planted(Bug::AckBeforeSync) {
+            Durability::Buffered
+        } else {
+            Durability::Synced
+        };
+        self.writer.submit(batch, durability, Box::new(done));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts, Header, Part};
+use hushlog_record::museum::{Bug, planted};
 
 use super::producers::{Origin, Producers, TableEntry};
 use super::{PartAnswer, Positions, Record, Table, TailBlock, View};
@@ -62,7 +63,11 @@ impl State {
         Self {
             applied: record.last,
             membership: record.membership.clone(),
-            producers: Producers::restore(&record.table),
+            producers: if planted(Bug::DedupeLostAtRestart) {
+                Producers::new()
+            } else {
+                Producers::restore(&record.table)
+            },
             segmented_to: record.segmented_to,
             cut_to: record.segmented_to,
             closed: record.closed,
@@ -285,9 +290,8 @@ impl State {
             cut.range.end, record.segmented_to,
             "segments are reported in order"
         );
-        let keep = self
-            .tail
-            .partition_point(|block| block.seq < record.segmented_to);
+        let covered = record.segmented_to - u64::from(planted(Bug::CountedTwiceAtCut));
+        let keep = self.tail.partition_point(|block| block.seq < covered);
         self.tail = Arc::new(self.tail.get(keep..).unwrap_or_default().to_vec());
         self.segmented_to = record.segmented_to;
         self.manifest = record.manifest.clone();

@@ -4,6 +4,7 @@ use super::error::at_most;
 use super::wire::Reader;
 use super::{Codec, Error, MAGIC, VERSION};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX};
+use crate::museum::{Bug, planted};
 
 /// Length of the head.
 pub(super) const HEAD_BYTES: usize = 28;
@@ -123,7 +124,7 @@ fn length(found: usize, expected: usize) -> Error {
 
 fn check_sum(found: u32, checked: &[u8]) -> Result<(), Error> {
     let computed = crc32fast::hash(checked);
-    if found == computed {
+    if found == computed || planted(Bug::SkippedChecksum) {
         Ok(())
     } else {
         Err(Error::Checksum { found, computed })

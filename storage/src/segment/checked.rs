@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use hushlog_record::museum::{Bug, planted};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -236,7 +237,8 @@ impl CheckedFile {
     }
 
     fn verify(&self, piece: usize, content: &[u8]) -> io::Result<()> {
-        if crc32fast::hash(content) != self.0.pieces[piece] {
+        let same = crc32fast::hash(content) == self.0.pieces[piece];
+        if !same && !planted(Bug::SkippedChecksum) {
             let what = format!("the checksum of piece {piece} is wrong");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }

@@ -25,6 +25,8 @@ struct State {
     durable: Rows,
     /// Written and not yet synced, in order.
     pending: Vec<Batch>,
+    /// What a sync failed for, in order: readable still, and no later sync makes it durable.
+    failed: Vec<Batch>,
     faults: Faults,
     syncs: u64,
     writes: u64,
@@ -58,12 +60,12 @@ impl Mem {
     /// machine comes back), and the store goes on with what is durable.
     pub fn crash(&self, crash: Crash) {
         let mut state = self.state.lock();
-        let kept = match crash {
+        let mut pending = std::mem::take(&mut state.failed);
+        pending.append(&mut state.pending);
+        pending.truncate(match crash {
             Crash::DropUnsynced => 0,
-            Crash::TornAfter(batches) => batches.min(state.pending.len()),
-        };
-        let mut pending = std::mem::take(&mut state.pending);
-        pending.truncate(kept);
+            Crash::TornAfter(batches) => batches,
+        });
         for batch in &pending {
             apply(&mut state.durable, batch);
         }
@@ -76,7 +78,8 @@ impl Mem {
         self.state.lock().faults.fail_next_write = Some(reason.to_owned());
     }
 
-    /// The next sync fails: the batch is readable, yet not durable, as after a failed `fdatasync`.
+    /// The next sync fails, as `fdatasync` does: what it was for is readable, yet not durable, and the
+    /// next sync that succeeds says nothing about it.
     pub fn fail_next_sync(&self, reason: &str) {
         self.state.lock().faults.fail_next_sync = Some(reason.to_owned());
     }
@@ -130,7 +133,8 @@ impl Mem {
 
     /// Number of batches that a crash would drop now.
     pub fn unsynced(&self) -> usize {
-        self.state.lock().pending.len()
+        let state = self.state.lock();
+        state.failed.len() + state.pending.len()
     }
 }
 
@@ -155,6 +159,7 @@ impl State {
 
     fn sync(&mut self) -> Result<(), Error> {
         if let Some(reason) = self.faults.fail_next_sync.take() {
+            self.failed.append(&mut self.pending);
             return Err(Error::Write(reason));
         }
         for batch in std::mem::take(&mut self.pending) {

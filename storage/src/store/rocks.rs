@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use hushlog_record::museum::{Bug, planted};
 use parking_lot::Mutex;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
@@ -61,7 +62,7 @@ impl Rocks {
             .map_err(|error| open_error(path, &error))?;
         let watermark = Watermark::open(path)?;
         let (marked, found) = (watermark.sequence(), db.latest_sequence_number());
-        if found < marked {
+        if found < marked && !planted(Bug::WalDefaultRecovery) {
             let watermark = path.join(watermark::FILE_NAME);
             return Err(Error::Lost {
                 path: path.to_path_buf(),
@@ -115,8 +116,10 @@ fn database_options() -> Options {
     options.set_paranoid_checks(true);
     // The default mode opens with a silently shortened log after one flipped bit; this one drops
     // only a torn last record and refuses everything else.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    options.set_track_and_verify_wals_in_manifest(true);
+    if !planted(Bug::WalDefaultRecovery) {
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_track_and_verify_wals_in_manifest(true);
+    }
     options.set_max_total_wal_size(WAL_BYTES_MAX);
     options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
     options.set_max_open_files(OPEN_FILES_MAX);

@@ -142,12 +142,18 @@ impl Clients {
                     },
                 );
                 let address = format!("{CANARY}{number}x{sequence}@example.org");
-                json!({
+                let mut log = json!({
                     "service": format!("svc-{service}"),
                     "level": level,
                     "message": format!("{token} was sent by {address} today"),
-                    "fields": {"ticket": token, "mail": address},
-                })
+                    "fields": {"ticket": token, "mail": address, &address: "an address as a name"},
+                });
+                if level == "ERROR" {
+                    log["exception.type"] = json!("MailError");
+                    log["exception.message"] = json!(format!("no mailbox of {address}"));
+                    log["exception.stack_trace"] = json!(format!("at deliver({address})"));
+                }
+                log
             })
             .collect();
         Bytes::from(serde_json::to_vec(&rows).expect("it is JSON"))

@@ -40,9 +40,13 @@ fn block_holds(value: &bytes::Bytes) -> bool {
 }
 
 fn holds(record: &hushlog_record::Record) -> bool {
-    let fields = record.fields.iter().map(|(_, value)| value.text.as_str());
-    std::iter::once(record.message.as_str())
+    let fields = record.fields.iter();
+    let fields = fields.flat_map(|(name, value)| [name, &value.text]);
+    let exception = record.exception.iter();
+    let exception = exception.flat_map(|e| [&e.type_name, &e.message, &e.stack_trace]);
+    std::iter::once(&record.message)
         .chain(fields)
+        .chain(exception)
         .any(|text| text.contains(CANARY))
 }
 
