@@ -10,13 +10,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{MetaGroup, Positions, Table, meta};
+use hushlog_raft::{Connect, MetaGroup, Positions, Table, meta};
 use hushlog_record::ShardId;
 use tokio::time::Instant;
 
 use super::BuildSeconds;
 use super::cut::TailSize;
 use super::files::Fetcher;
+use super::inherit::Inheritance;
 use super::replica::{Error, Replica};
 use super::replicas::Replicas;
 use super::settings::ClusterSettings;
@@ -51,6 +52,7 @@ pub(crate) struct Keeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) builder: Offload,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) connect: Arc<dyn Connect>,
     pub(crate) settings: ClusterSettings,
     pub(crate) seconds: BuildSeconds,
 }
@@ -81,6 +83,7 @@ impl Keeper {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let started = Instant::now();
         let mut transferred = started;
+        let mut inheritance = Inheritance::default();
         let mut waiting = Waiting {
             retry_at: started,
             cut: None,
@@ -93,7 +96,7 @@ impl Keeper {
             }
             self.segments(&mut waiting).await;
             if self.replica.group.is_leader() {
-                self.lead(&mut transferred).await;
+                self.lead(&mut transferred, &mut inheritance).await;
             }
             // Waking up early or late is harmless: the loop looks at the state itself.
             let _timed_out = tokio::time::timeout(TICK, positions.changed()).await;
@@ -192,7 +195,7 @@ impl Keeper {
         self.meta.state().slot(self.replica.shard).cloned()
     }
 
-    async fn lead(&self, transferred: &mut Instant) {
+    async fn lead(&self, transferred: &mut Instant, inheritance: &mut Inheritance) {
         let shard = self.replica.shard;
         let state = self.meta.state();
         let Some(bucket) = state.buckets.get(&shard.bucket) else {
@@ -203,7 +206,7 @@ impl Keeper {
         let positions = self.replica.positions();
         // A shard that closed before it inherited would hand on less than it owes.
         let outcome = if !positions.inherited {
-            match self.predecessors(&state) {
+            match self.predecessors(&state, inheritance).await {
                 Some(table) => {
                     let deadline = Instant::now() + INHERIT_DEADLINE;
                     group.inherit(table, deadline).await.map(|()| "inherited")
@@ -224,21 +227,19 @@ impl Keeper {
         }
     }
 
-    /// The request keys of the bucket before, once all its shards are closed here.
-    fn predecessors(&self, state: &meta::State) -> Option<Table> {
-        let mut table = Table::default();
-        let Some(before) = state.buckets.get(&(self.replica.shard.bucket - 1)) else {
-            return Some(table);
+    /// The request keys of the bucket before, once all its shards are closed.
+    async fn predecessors(
+        &self,
+        state: &meta::State,
+        inheritance: &mut Inheritance,
+    ) -> Option<Table> {
+        let bucket = self.replica.shard.bucket;
+        let Some(before) = state.buckets.get(&(bucket - 1)) else {
+            return Some(Table::default());
         };
-        for (shard, _) in before.shards() {
-            let replica = self.replicas.get(shard)?;
-            let positions = replica.positions();
-            if !positions.closed || !positions.inherited {
-                return None;
-            }
-            table.merge(replica.group.producers());
-        }
-        Some(table)
+        inheritance
+            .gather(before, &self.replicas, &self.connect)
+            .await
     }
 
     fn cut_is_due(&self, positions: &Positions) -> bool {

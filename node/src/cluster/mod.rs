@@ -10,6 +10,7 @@ mod describe;
 pub(crate) mod execute;
 mod files;
 mod gauges;
+mod inherit;
 mod intake;
 pub mod join;
 mod keeper;
@@ -344,6 +345,7 @@ impl Cluster {
             clock: Arc::clone(&self.inner.clock),
             builder: self.inner.builder.clone(),
             fetcher: Arc::clone(&self.inner.fetcher),
+            connect: Arc::clone(&self.inner.connect),
             settings: self.inner.settings.clone(),
             seconds: self.inner.build_seconds.clone(),
             replica,

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::execute::Refusal;
-use super::files::{next_chunk, open_at};
+use super::files::{CHUNK_BYTES, next_chunk, open_at};
+use super::inherit;
 use super::question::{Question, Reply};
 use super::replica::decode_manifest;
 use super::secret::Secret;
@@ -119,6 +120,25 @@ impl Node for Service {
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
         }))
+    }
+
+    type RequestKeysStream = BoxStream<'static, Result<pb::FileChunk, Status>>;
+
+    async fn request_keys(
+        &self,
+        request: Request<pb::RequestKeysRequest>,
+    ) -> Result<Response<Self::RequestKeysStream>, Status> {
+        let replica = ShardId::from_group(request.into_inner().group)
+            .and_then(|shard| self.cluster.replicas().get(shard))
+            .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
+        let keys = inherit::of_closed(&replica)
+            .ok_or_else(|| Status::failed_precondition("the shard is not closed here yet"))?
+            .to_bytes();
+        let pieces = (0..keys.len()).step_by(CHUNK_BYTES).map(move |from| {
+            let data = keys.slice(from..keys.len().min(from + CHUNK_BYTES));
+            Ok(pb::FileChunk { data })
+        });
+        Ok(Response::new(stream::iter(pieces).boxed()))
     }
 
     type FetchFileStream = BoxStream<'static, Result<pb::FileChunk, Status>>;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use hushlog_record::block::PartKey;
 use hushlog_record::{ShardId, Timestamp};
 
@@ -56,6 +57,26 @@ impl Table {
     pub fn merge(&mut self, other: Self) {
         self.now = self.now.max(other.now);
         self.entries.extend(other.entries);
+    }
+
+    /// Most bytes of an encoded table.
+    pub const BYTES_MAX: usize = 16 + PRODUCER_KEYS_MAX * TABLE_ENTRY_BYTES;
+
+    /// For another node, which inherits it.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Encoder::default();
+        self.encode(&mut out);
+        out.finish().into()
+    }
+
+    /// What another node has sent.
+    ///
+    /// # Errors
+    /// When it is no table.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let mut input = Decoder::new("request keys", bytes);
+        let table = Self::decode(&mut input)?;
+        input.end().map(|()| table)
     }
 
     /// Each key once, oldest first, none that has expired, and no more than a shard remembers.

@@ -230,20 +230,22 @@ impl Clients {
     /// At the end, when nothing is sent any more: every node must know everything.
     async fn read_everything(&self) {
         sleep(Duration::from_millis(2_500)).await;
-        for node in 1..=self.base.nodes {
-            for service in 0..SERVICES {
-                let before = self.acked(service);
-                match query(node, service).await {
-                    Ok((StatusCode::OK, body)) => {
-                        let what = format!("the last query at node {node}");
-                        self.check_refused(&what, &body);
-                        self.check(&what, service, &before, Ok((StatusCode::OK, body)));
-                    }
-                    other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
+        join_all((1..=self.base.nodes).map(|node| self.read_everything_at(node))).await;
+        self.state.lock().read_everything = true;
+    }
+
+    async fn read_everything_at(&self, node: u64) {
+        for service in 0..SERVICES {
+            let before = self.acked(service);
+            match query(node, service).await {
+                Ok((StatusCode::OK, body)) => {
+                    let what = format!("the last query at node {node}");
+                    self.check_refused(&what, &body);
+                    self.check(&what, service, &before, Ok((StatusCode::OK, body)));
                 }
+                other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
             }
         }
-        self.state.lock().read_everything = true;
     }
 
     /// What every answer refused must not be there.
