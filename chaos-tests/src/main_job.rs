@@ -89,6 +89,7 @@ pub async fn run(settings: &Settings<'_>) -> Result<Report> {
     check.top_k(&oracle).await?;
     say("top-k equals the true counts".into());
     check.planted_data_is_in_no_answer().await?;
+    say(check.segments_were_shipped().await?);
     cluster.stop().await?;
     let scanned = leaks::scan(settings.data, &plan)?;
     say(format!("no planted personal data in {scanned}"));
@@ -485,6 +486,29 @@ impl<'a> Check<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Segments are built once and fetched elsewhere: some node must have fetched some.
+    async fn segments_were_shipped(&self) -> Result<String> {
+        let (mut built, mut fetched) = (0, 0);
+        for node in &self.nodes {
+            let reply = self.client.get(&format!("{node}/metrics")).await?;
+            let text = String::from_utf8_lossy(&reply.body).into_owned();
+            let count = |by: &str| -> Result<u64> {
+                let name = format!("hushlog_node_segments_total{{by=\"{by}\"}} ");
+                let mut lines = text.lines();
+                let value = lines.find_map(|line| line.strip_prefix(&name));
+                Ok(value
+                    .with_context(|| format!("{node} has no {name}"))?
+                    .parse()?)
+            };
+            built += count("built")?;
+            fetched += count("fetched")?;
+        }
+        ensure!(fetched > 0, "{built} segments were built, none was fetched");
+        Ok(format!(
+            "{built} segments built, {fetched} fetched, by the nodes as they run now"
+        ))
     }
 
     pub(crate) async fn planted_data_is_in_no_answer(&self) -> Result<()> {
