@@ -210,8 +210,16 @@ impl Masker {
         if bytes.len() < TEXT_BYTES_MIN {
             return found;
         }
+        // Signs inside a value that its name has given away begin no value of their own.
+        let mut keyed_to = 0;
         let seen = scan::scan(bytes, |event| {
+            if event.pos < keyed_to && detector::is_sign(bytes, event) {
+                return;
+            }
             if let Some(f) = detector::confirm(bytes, event) {
+                if matches!(f.detector, Detector::KvSecret | Detector::AuthHeader) {
+                    keyed_to = f.end;
+                }
                 self.accept(text, f, &mut found);
             }
         });

@@ -32,7 +32,7 @@ pub(crate) struct Event {
     pub(crate) pos: usize,
     /// The first digit of a number that is grouped or long enough to be a card, an SSN or a phone.
     pub(crate) number: bool,
-    /// The first of two digits or more, behind the two letters that begin a word.
+    /// The first of two digits or more, behind two letters.
     pub(crate) pair: bool,
     /// The first dot of four numbers joined by dots.
     pub(crate) dotted: bool,
@@ -198,12 +198,12 @@ fn numbers(digit: u64, prev: bool) -> u64 {
     long | ssn | phone | card
 }
 
-/// Digits that begin two or more of them behind the two letters that begin a word.
+/// Digits that begin two or more of them behind two letters.
 #[inline]
 fn pairs(this: Maps, prev: Maps, next: Maps) -> u64 {
     let behind = |map: fn(Maps) -> u64, n: u32| map(this) << n | map(prev) >> (64 - n);
     let letter = |maps: Maps| maps.word & !maps.digit;
-    let start = this.digit & behind(letter, 1) & behind(letter, 2) & !behind(|maps| maps.word, 3);
+    let start = this.digit & behind(letter, 1) & behind(letter, 2);
     start & (this.digit >> 1 | next.digit << (WORD - 1))
 }
 

@@ -453,6 +453,80 @@ fn tokens_and_keys_of_the_web_go_whole() {
 }
 
 #[test]
+fn a_secret_goes_to_its_end_whatever_is_in_it() {
+    let long = "x".repeat(6_000);
+    check(&[
+        (
+            &format!("Authorization: Negotiate {long} next"),
+            "Authorization: Negotiate [AUTH_HEADER] next",
+        ),
+        (&format!("password=\"{long}\""), "password=\"[KV_SECRET]\""),
+        (
+            "password=$2b$12$N9qo8uLOickgx2 ok",
+            "password=[KV_SECRET] ok",
+        ),
+        (
+            "{\"password\":\"$uper3ecret!\"}",
+            "{\"password\":\"[KV_SECRET]\"}",
+        ),
+        ("pwd=*Tr0ub4dor", "pwd=[KV_SECRET]"),
+        ("secret=%9aF", "secret=[KV_SECRET]"),
+        ("secret=k1:abcdef", "secret=[KV_SECRET]"),
+        (r#""token":"abc\/def+ghi""#, r#""token":"[KV_SECRET]""#),
+        (r#""password":"p\u0026ss""#, r#""password":"[KV_SECRET]""#),
+        (r#""password":"a\"bcdefg""#, r#""password":"[KV_SECRET]""#),
+        (
+            r#"{\"password\":\"abc def\",\"a\":1}"#,
+            r#"{\"password\":\"[KV_SECRET]\",\"a\":1}"#,
+        ),
+        ("password := \"hunter2\"", "password := \"[KV_SECRET]\""),
+        ("if token == \"abc123\"", "if token == \"[KV_SECRET]\""),
+        ("password=='x'", "password=='[KV_SECRET]'"),
+        ("password    =     hunter2", "password    =     [KV_SECRET]"),
+        (
+            "Authorization: Digest username=\"M\", response=\"6629\"",
+            "Authorization: [AUTH_HEADER]",
+        ),
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=AK/x, Signature=fe5f",
+            "Authorization: [AUTH_HEADER]",
+        ),
+        ("ref-DE75512108001245126199", "ref-******************6199"),
+    ]);
+    check_kept(&[
+        "password=${DB_PASSWORD}",
+        "password={{ vault.db }}",
+        "password=<redacted>",
+        "password=********",
+        "password=%s",
+    ]);
+}
+
+/// Texts that look like the beginning of something in every place: each must cost time in proportion to
+/// its length, and the test stands still where one does not.
+#[test]
+fn texts_full_of_beginnings_come_to_an_end() {
+    let masker = masker();
+    for piece in [
+        "-eyJ",
+        "eyJ.",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN ",
+        "pwd=",
+        "pwd: ",
+        "cookie:",
+        "cookie=",
+        "authorization: ",
+        "token:\"",
+        "ghp_",
+        "DE12",
+    ] {
+        let text = piece.repeat((1 << 20) / piece.len());
+        assert!(!masker.mask_text(&text).masked.is_empty());
+    }
+}
+
+#[test]
 fn what_the_name_of_a_secret_stands_before_goes_whole() {
     check(&[
         (

@@ -8,7 +8,7 @@ use std::ops::Range;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use memchr::memmem::Finder;
 
-use super::{Detector, Found, jwt, private_key, token};
+use super::{Detector, Found, VECTORS, jwt, private_key, token};
 use crate::bytes::slice;
 
 /// Most bytes from the start of a token to its first run (`hooks.slack.com/services/` and two ids).
@@ -23,7 +23,7 @@ enum Anchor {
 
 /// The prefixes, ready to be searched for.
 pub(crate) struct Anchors {
-    searcher: Option<Searcher>,
+    searcher: Searcher,
     anchors: Vec<Anchor>,
     private_key: Finder<'static>,
 }
@@ -39,7 +39,7 @@ impl Anchors {
             .builder();
         builder.extend(words.iter().map(|(word, _)| word));
         Self {
-            searcher: builder.build(),
+            searcher: builder.build().expect(VECTORS),
             anchors: words.into_iter().map(|(_, anchor)| anchor).collect(),
             private_key: Finder::new(private_key::BEGIN),
         }
@@ -50,8 +50,12 @@ impl Anchors {
     #[inline]
     pub(crate) fn find(&self, text: &[u8], runs: Range<usize>, mut visit: impl FnMut(Found)) {
         if text.len() >= private_key::BYTES_MIN {
+            let mut behind = 0;
             for start in self.private_key.find_iter(text) {
-                if let Some(range) = private_key::find(text, start) {
+                // What begins inside a key is part of it; looked at again, it would be read again.
+                let key = (start >= behind).then(|| private_key::find(text, start));
+                if let Some(range) = key.flatten() {
+                    behind = range.end;
                     visit(Found::new(Detector::PrivateKey, range));
                 }
             }
@@ -62,10 +66,10 @@ impl Anchors {
     }
 
     fn search(&self, text: &[u8], within: Range<usize>, mut visit: impl FnMut(Found)) {
-        let Some(searcher) = &self.searcher else {
-            return;
-        };
-        for hit in searcher.find_iter(slice(text, within.start, within.end)) {
+        for hit in self
+            .searcher
+            .find_iter(slice(text, within.start, within.end))
+        {
             let anchor = self.anchors.get(hit.pattern().as_usize());
             let start = within.start + hit.start();
             if let Some((detector, range)) = anchor.and_then(|a| a.confirm(text, start)) {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 
-use super::{Detector, Found, phone, ssn};
+use super::{Detector, Found, VECTORS, phone, ssn};
 use crate::bytes::{at, before, char_before, digits, slice};
 
 /// How far behind its word a number may begin, in bytes.
@@ -69,7 +69,7 @@ const TAILS: usize = 26;
 
 /// The words, ready to be searched for.
 pub(crate) struct Keywords {
-    searcher: Option<Searcher>,
+    searcher: Searcher,
 }
 
 impl Keywords {
@@ -77,7 +77,7 @@ impl Keywords {
         let mut builder = Config::new().match_kind(MatchKind::LeftmostFirst).builder();
         builder.extend(WORDS.iter().map(|(word, _)| word));
         Self {
-            searcher: builder.build(),
+            searcher: builder.build().expect(VECTORS),
         }
     }
 
@@ -90,11 +90,8 @@ impl Keywords {
     }
 
     fn search(&self, text: &[u8], head: &[u8], mut visit: impl FnMut(Found)) {
-        let Some(searcher) = &self.searcher else {
-            return;
-        };
         let mut done = 0;
-        for hit in searcher.find_iter(head) {
+        for hit in self.searcher.find_iter(head) {
             let word = hit.pattern().as_usize();
             let Some((_, meaning)) = WORDS.get(word) else {
                 continue;

@@ -11,12 +11,17 @@ const HEADER_MAX: usize = 1_024;
 const PART_MIN: usize = 10;
 
 /// The token that begins at `start`.
+///
+/// One behind a dash is none, so that no part is looked through from every place in it.
 pub(crate) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
+    if is_part(before(text, start, 1)) {
+        return None;
+    }
     let header = part(text, start);
     let payload = header + 1 + part(text, start + header + 1);
     let long = header >= RUN || payload - header > RUN;
     let signed = at(text, start + header) == b'.' && at(text, start + payload) == b'.';
-    if is_word(before(text, start, 1)) || !signed || !long || payload < header + 1 + PART_MIN {
+    if !signed || !long || payload < header + 1 + PART_MIN {
         return None;
     }
     // An unsigned token ends with the second dot.
@@ -31,5 +36,9 @@ pub(crate) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
 
 fn part(text: &[u8], start: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default().iter();
-    rest.take_while(|b| is_word(**b) || **b == b'-').count()
+    rest.take_while(|b| is_part(**b)).count()
+}
+
+fn is_part(byte: u8) -> bool {
+    is_word(byte) || byte == b'-'
 }

@@ -6,10 +6,14 @@
 use std::ops::Range;
 
 use super::{Detector, Found};
-use crate::bytes::{at, before, ends_with, slice, starts_with};
+use crate::bytes::{at, before, ends_with, is_word, slice, starts_with};
 
-/// Longest value, in bytes; what is longer is masked up to here and found again behind it.
-const VALUE_MAX: usize = 4_096;
+/// How far a line is looked at for a cookie's first `=`, in bytes.
+const COOKIE_NAME_MAX: usize = 256;
+/// Most spaces on either side of a sign: names and values are often aligned.
+const SPACES_MAX: usize = 32;
+/// Characters of a hash.
+const HASH_CHARACTERS: usize = 24;
 /// Shortest value behind a word that also stands in prose.
 const PROSE_VALUE_MIN: usize = 6;
 
@@ -99,9 +103,17 @@ pub(crate) fn find(text: &[u8], pos: usize) -> Option<Found> {
     match name {
         Name::Authorization => {
             let credentials = after_scheme_word(text, start);
-            let range = credentials..end(text, credentials, quote);
+            let word = credentials..end(text, credentials, quote);
+            let known = credentials > start;
+            // A scheme of several parameters, as Digest and AWS4-HMAC-SHA256 are.
+            let parameters = !known && quote == 0 && has_parameters(text, word.end);
+            let range = if parameters {
+                credentials..text_line_end(text, credentials)
+            } else {
+                word
+            };
             // Behind a scheme nothing but credentials stands, in prose too.
-            let sign = if credentials > start {
+            let sign = if known || parameters {
                 Sign::Plain
             } else {
                 sign
@@ -110,10 +122,10 @@ pub(crate) fn find(text: &[u8], pos: usize) -> Option<Found> {
                 .then(|| Found::new(Detector::AuthHeader, range))
         }
         Name::Cookie => {
-            let range = start..line_end(text, start, quote);
-            slice(text, range.start, range.end)
-                .contains(&b'=')
-                .then(|| Found::new(Detector::AuthHeader, range))
+            let head = slice(text, start, text.len().min(start + COOKIE_NAME_MAX));
+            let ends = |b: &u8| matches!(b, b'\n' | b'\r' | b'"');
+            let named = head.iter().take_while(|b| !ends(b)).any(|b| *b == b'=');
+            named.then(|| Found::new(Detector::AuthHeader, start..line_end(text, start, quote)))
         }
         Name::Secret | Name::Word => {
             let range = start..end(text, start, quote);
@@ -137,7 +149,9 @@ pub(crate) fn is_value(text: &[u8]) -> bool {
 
 /// End of the name before the sign at `pos`, past spaces and a quote; whether there was a quote.
 fn name_end(text: &[u8], pos: usize) -> (usize, bool) {
-    let spaces = usize::from(before(text, pos, 1) == b' ');
+    let spaces = (1..=SPACES_MAX)
+        .take_while(|back| matches!(before(text, pos, *back), b' ' | b'\t'))
+        .count();
     let end = pos - spaces;
     if !matches!(before(text, end, 1), b'"' | b'\'' | b'`') {
         return (end, false);
@@ -150,7 +164,8 @@ fn name_end(text: &[u8], pos: usize) -> (usize, bool) {
 fn value(text: &[u8], sign_at: usize, quoted_name: bool) -> (usize, u8, Sign) {
     let sign = at(text, sign_at);
     let mut pos = sign_at + 1;
-    if sign == b'=' && at(text, pos) == b'>' {
+    // `=>`, `==`, `===`, `=~`, `:=`.
+    while pos < sign_at + 3 && matches!(at(text, pos), b'=' | b'>' | b'~') {
         pos += 1;
     }
     let spaced = skip_spaces(text, &mut pos);
@@ -161,7 +176,7 @@ fn value(text: &[u8], sign_at: usize, quoted_name: bool) -> (usize, u8, Sign) {
 
 fn skip_spaces(text: &[u8], pos: &mut usize) -> bool {
     let start = *pos;
-    while matches!(at(text, *pos), b' ' | b'\t') && *pos < start + 4 {
+    while matches!(at(text, *pos), b' ' | b'\t') && *pos < start + SPACES_MAX {
         *pos += 1;
     }
     *pos > start
@@ -181,42 +196,62 @@ fn skip_quote(text: &[u8], pos: &mut usize) -> u8 {
 
 /// End of a value: its quote, else the first byte that ends a word in text, URLs or code.
 fn end(text: &[u8], start: usize, quote: u8) -> usize {
-    let rest = text.get(start..).unwrap_or_default().iter().take(VALUE_MAX);
+    let rest = text.get(start..).unwrap_or_default();
     let length = if quote == 0 {
-        let ends = |b: &u8| {
-            b.is_ascii_whitespace()
-                || matches!(
-                    b,
-                    b'&' | b','
-                        | b';'
-                        | b'"'
-                        | b'\''
-                        | b'`'
-                        | b')'
-                        | b'}'
-                        | b']'
-                        | b'<'
-                        | b'>'
-                        | b'|'
-                        | b'\\'
-                )
-        };
-        rest.take_while(|b| !ends(b)).count()
+        unquoted(rest)
     } else {
-        rest.take_while(|b| **b != quote && **b != b'\\' && **b != b'\n')
-            .count()
+        // A quote that was escaped itself ends at the next escaped one.
+        quoted(rest, quote, before(text, start, 2) == b'\\')
     };
     char_boundary(text, start + length)
 }
 
+fn unquoted(rest: &[u8]) -> usize {
+    let ends = |(i, b): (usize, &u8)| match b {
+        b'&' | b',' | b';' | b'"' | b'\'' | b'`' | b')' | b'}' | b']' | b'<' | b'>' | b'|' => true,
+        // An escaped end of the line or of a text in quotes.
+        b'\\' => matches!(at(rest, i + 1), b'n' | b'r' | b't' | b'"' | b'\'' | 0),
+        other => other.is_ascii_whitespace(),
+    };
+    let end = rest.iter().enumerate().position(|byte| ends(byte));
+    end.unwrap_or(rest.len())
+}
+
+fn quoted(rest: &[u8], quote: u8, escaped: bool) -> usize {
+    let mut pos = 0;
+    while pos < rest.len() {
+        match at(rest, pos) {
+            b'\n' => return pos,
+            b'\\' if escaped && at(rest, pos + 1) == quote => return pos,
+            b'\\' => pos += 2,
+            byte if byte == quote => return pos,
+            _ => pos += 1,
+        }
+    }
+    rest.len()
+}
+
 fn line_end(text: &[u8], start: usize, quote: u8) -> usize {
-    let rest = text.get(start..).unwrap_or_default().iter().take(VALUE_MAX);
+    let rest = text.get(start..).unwrap_or_default().iter();
     let length = rest
         .take_while(|b| {
             !matches!(**b, b'\n' | b'\r' | b'\\' | b'"') && (quote == 0 || **b != quote)
         })
         .count();
     char_boundary(text, start + length)
+}
+
+/// Whether `name=` stands behind the word that ends here.
+fn has_parameters(text: &[u8], end: usize) -> bool {
+    let name = end + 1..end + 1 + PLACE_MAX;
+    let name = name.take_while(|i| is_word(at(text, *i)) || at(text, *i) == b'-');
+    let length = name.count();
+    at(text, end) == b' ' && length > 0 && at(text, end + 1 + length) == b'='
+}
+
+fn text_line_end(text: &[u8], start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    start + memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len())
 }
 
 /// The end of the character that `end` may cut.
@@ -229,34 +264,72 @@ fn char_boundary(text: &[u8], mut end: usize) -> usize {
 
 /// Start of the credentials behind the word of a scheme, if there is one.
 fn after_scheme_word(text: &[u8], start: usize) -> usize {
-    let schemes: [&[u8]; 6] = [
-        b"bearer ",
-        b"basic ",
-        b"token ",
-        b"digest ",
-        b"apikey ",
-        b"negotiate ",
-    ];
+    let schemes: [&[u8]; 5] = [b"bearer ", b"basic ", b"token ", b"apikey ", b"negotiate "];
     let scheme = schemes.iter().find(|word| starts_with(text, start, word));
     start + scheme.map_or(0, |word| word.len())
 }
 
-/// Whether what stands here was written by a mask, or is a place to be filled.
+/// Whether what stands here was written by a mask, or is a place to be filled: as a whole, since secrets
+/// begin with any mark.
 fn is_mask(text: &[u8], start: usize) -> bool {
     let first = at(text, start);
-    let ours = Detector::ALL.iter().any(|detector| {
-        let name = detector.name().as_bytes();
-        starts_with(text, start, name) && is_hash(text, start + name.len() + 1)
-    });
-    matches!(first, b'[' | b'*' | b'<' | b'{' | b'$' | b'%' | b'(') || is_hash(text, start) || ours
+    let run = |is: fn(u8) -> bool| {
+        let rest = text.get(start + 1..).unwrap_or_default().iter();
+        start + 1 + rest.take_while(|b| is(**b)).take(PLACE_MAX).count()
+    };
+    let closed = |end: usize, by: u8| end > start + 1 && at(text, end) == by;
+    match first {
+        b'[' => closed(
+            run(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
+            b']',
+        ),
+        b'<' => closed(run(is_place), b'>'),
+        b'(' => closed(run(is_place), b')') || closed(run(|b| b == b'*'), b')'),
+        b'{' => closed(run(|b| is_place(b) || b == b'{'), b'}'),
+        b'$' => at(text, start + 1) == b'{' && closed(run(|b| is_place(b) || b == b'{'), b'}'),
+        b'%' => {
+            matches!(at(text, start + 1), b's' | b'd' | b'v' | b'@')
+                && !is_word(at(text, start + 2))
+        }
+        b'*' => is_end(at(text, run(|b| b == b'*'))),
+        _ => is_hash(text, start) || is_named_hash(text, start),
+    }
 }
 
-/// Whether the key of a hash stands here: `k`, its number, a colon.
+/// Longest name of a place to be filled, in bytes.
+const PLACE_MAX: usize = 64;
+
+/// Letters only: what stands in a place must be nothing that another detector masks.
+fn is_place(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ')
+}
+
+/// Whether this byte is no part of an unquoted value.
+fn is_end(byte: u8) -> bool {
+    byte == 0 || byte == b'\\' || unquoted(&[byte]) == 0
+}
+
+fn is_named_hash(text: &[u8], start: usize) -> bool {
+    Detector::ALL.iter().any(|detector| {
+        let name = detector.name().as_bytes();
+        starts_with(text, start, name) && is_hash(text, start + name.len() + 1)
+    })
+}
+
+/// Whether a hash stands here, without the name of what was hashed: `k`, the key's number, a colon, and
+/// its characters.
 fn is_hash(text: &[u8], start: usize) -> bool {
     let digits = (start + 1..start + 6)
         .take_while(|i| at(text, *i).is_ascii_digit())
         .count();
-    at(text, start) == b'k' && digits > 0 && at(text, start + 1 + digits) == b':'
+    let hash = start + digits + 2;
+    at(text, start) == b'k'
+        && digits > 0
+        && at(text, hash - 1) == b':'
+        && slice(text, hash, hash + HASH_CHARACTERS).len() == HASH_CHARACTERS
+        && slice(text, hash, hash + HASH_CHARACTERS)
+            .iter()
+            .all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
 }
 
 /// Whether the key of a hash stands here, behind the name of what was hashed.

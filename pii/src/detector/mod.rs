@@ -169,6 +169,9 @@ impl fmt::Display for Detector {
     }
 }
 
+/// Without them words and beginnings cannot be searched for, and nothing may pass unmasked for that.
+const VECTORS: &str = "masking needs a processor with SSSE3 or NEON";
+
 /// What a detector found, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -198,6 +201,12 @@ impl Found {
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
+}
+
+/// Whether an event is nothing but a sign behind which a value could stand.
+pub(crate) fn is_sign(text: &[u8], event: Event) -> bool {
+    let colon = event.sign && !event.colons;
+    colon || event.mark && at(text, event.pos) == b'='
 }
 
 /// What begins, or is marked, at this event.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::packed::Searcher;
+use memchr::memmem;
 
 use crate::bytes::{slice, starts_with};
 
@@ -22,8 +22,8 @@ pub(crate) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
     let body =
         (label..label + LABEL_MAX).find(|at| starts_with(text, *at, LABEL_END))? + LABEL_END.len();
     let rest = slice(text, body, text.len());
-    let end = Searcher::new([KEY_END]).and_then(|searcher| searcher.find(rest));
-    let Some(last) = end.map(|hit| body + hit.end()) else {
+    let end = memmem::find(rest, KEY_END);
+    let Some(last) = end.map(|found| body + found + KEY_END.len()) else {
         return Some(start..text.len());
     };
     let end = (last..last + LABEL_MAX)
