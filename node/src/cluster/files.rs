@@ -134,8 +134,12 @@ impl Fetcher {
     ) -> Result<(), String> {
         let partial = folder.join(format!("{}.{PARTIAL}", segment.folder_name()));
         let text = |error: hushlog_storage::Error| error.to_string();
-        files::remove_folder(&partial).map_err(text)?;
-        files::create_folder(&partial).map_err(text)?;
+        let fresh = partial.clone();
+        let made = self.on_disk(move || {
+            let removed = files::remove_folder(&fresh);
+            Ok(removed.and_then(|()| files::create_folder(&fresh)))
+        });
+        made.await?.map_err(text)?;
         for file in &segment.files {
             self.fetch_file(node, addr, shard, segment, file, &partial)
                 .await?;
@@ -143,10 +147,15 @@ impl Fetcher {
             let verified = self.on_disk(move || Ok(wanted.verify(&fetched))).await?;
             verified.map_err(|error| error.to_string())?;
         }
-        let target = folder.join(segment.folder_name());
-        files::remove_folder(&target).map_err(text)?;
-        std::fs::rename(&partial, &target).map_err(|error| error.to_string())?;
-        files::sync_folder(folder).map_err(text)
+        let (folder, target) = (folder.to_path_buf(), folder.join(segment.folder_name()));
+        let placed = self.on_disk(move || {
+            if let Err(error) = files::remove_folder(&target) {
+                return Ok(Err(error));
+            }
+            std::fs::rename(&partial, &target)?;
+            Ok(files::sync_folder(&folder))
+        });
+        placed.await?.map_err(text)
     }
 
     #[expect(clippy::too_many_arguments, reason = "a file is named by all of these")]

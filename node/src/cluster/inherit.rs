@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hushlog_proto::hushlog::internal::v1::RequestKeysRequest;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
-use hushlog_raft::{Connect, Lane, Table, meta};
+use hushlog_raft::{Connect, Lane, Peer, Table, meta};
 use hushlog_record::{NodeId, ShardId};
+use tokio::time::Instant;
 
 use super::replica::Replica;
 use super::replicas::Replicas;
@@ -18,10 +20,16 @@ use super::replicas::Replicas;
 /// How long another node may take to hand out the keys of one shard.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a node may take to begin: one that is silent must not keep the others from being asked.
+const FIRST_DEADLINE: Duration = Duration::from_secs(2);
+/// Pause before the keys are asked for, or stored, again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What has been gathered so far.
 #[derive(Default)]
 pub(crate) struct Inheritance {
     tables: BTreeMap<ShardId, Table>,
+    again_at: Option<Instant>,
 }
 
 /// The keys of a shard, once it is closed here and has what it inherited itself.
@@ -39,23 +47,36 @@ impl Inheritance {
         replicas: &Replicas,
         connect: &Arc<dyn Connect>,
     ) -> Option<Table> {
-        for (shard, slot) in before.shards() {
-            if self.tables.contains_key(&shard) {
-                continue;
-            }
-            let found = match replicas.get(shard) {
-                Some(replica) => of_closed(&replica),
-                None => {
-                    let members = replicas.members(slot);
-                    let members = members.into_iter().map(|(node, peer)| (node, peer.addr));
-                    fetch(shard, members, connect).await
-                }
+        if self.again_at.is_some_and(|at| Instant::now() < at) {
+            return None;
+        }
+        self.again_at = Some(Instant::now() + PAUSE);
+        let missing = before
+            .shards()
+            .filter(|(shard, _)| !self.tables.contains_key(shard));
+        let found = missing.map(|(shard, slot)| async move {
+            let here = replicas.get(shard).and_then(|replica| of_closed(&replica));
+            let table = match here {
+                Some(table) => Some(table),
+                // It may be closed elsewhere long before a replica that lags has closed here.
+                None => fetch(shard, replicas.members(slot), replicas.node(), connect).await,
             };
-            self.tables.insert(shard, found?);
+            (shard, table)
+        });
+        for (shard, table) in join_all(found).await {
+            if let Some(table) = table {
+                self.tables.insert(shard, table);
+            }
+        }
+        if before
+            .shards()
+            .any(|(shard, _)| !self.tables.contains_key(&shard))
+        {
+            return None;
         }
         let mut all = Table::default();
-        for (_, table) in std::mem::take(&mut self.tables) {
-            all.merge(table);
+        for table in self.tables.values() {
+            all.merge(table.clone());
         }
         Some(all)
     }
@@ -64,11 +85,13 @@ impl Inheritance {
 /// The keys of a shard from the first of its members on which it is closed.
 async fn fetch(
     shard: ShardId,
-    members: impl Iterator<Item = (NodeId, String)>,
+    members: BTreeMap<NodeId, Peer>,
+    own: NodeId,
     connect: &Arc<dyn Connect>,
 ) -> Option<Table> {
-    for (node, addr) in members {
-        let answer = tokio::time::timeout(DEADLINE, fetch_from(shard, node, &addr, connect));
+    for (node, peer) in members.into_iter().filter(|(node, _)| *node != own) {
+        let answer = fetch_from(shard, node, &peer.addr, connect);
+        let answer = tokio::time::timeout(DEADLINE, answer);
         match answer.await {
             Ok(Ok(table)) => return Some(table),
             Ok(Err(reason)) => tracing::debug!(%shard, node, reason, "no request keys yet"),
@@ -87,8 +110,10 @@ async fn fetch_from(
     let channel = connect.channel(node, addr, Lane::Bulk);
     let mut client = NodeClient::new(channel.map_err(|status| status.to_string())?);
     let group = shard.group();
-    let answer = client.request_keys(RequestKeysRequest { group }).await;
+    let answer = client.request_keys(RequestKeysRequest { group });
+    let answer = tokio::time::timeout(FIRST_DEADLINE, answer).await;
     let mut pieces = answer
+        .map_err(|_| "no answer in time".to_owned())?
         .map_err(|status| status.message().to_owned())?
         .into_inner();
     let mut bytes = Vec::new();

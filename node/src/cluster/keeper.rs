@@ -38,6 +38,8 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 const INHERIT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a follower waits for its leader's segment before it builds its own.
 const SEGMENT_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause before the leader is asked again for a segment that could not be taken.
+const ASK_PAUSE: Duration = Duration::from_secs(5);
 /// Pause before a segment that could not be built is tried again.
 const BUILD_PAUSE: Duration = Duration::from_secs(10);
 /// How far the preferred leader may be behind when the lead is handed to it, entries.
@@ -61,6 +63,8 @@ pub(crate) struct Keeper {
 struct Waiting {
     /// When a segment that could not be built is tried again.
     retry_at: Instant,
+    /// When the leader is asked again for a segment that could not be taken.
+    ask_at: Instant,
     /// The cut whose segment the leader should have, and since when it is waited for.
     cut: Option<(u64, Instant)>,
 }
@@ -86,6 +90,7 @@ impl Keeper {
         let mut inheritance = Inheritance::default();
         let mut waiting = Waiting {
             retry_at: started,
+            ask_at: started,
             cut: None,
         };
         let mut positions = self.replica.group.watch();
@@ -131,16 +136,20 @@ impl Keeper {
     ) -> Result<bool, Error> {
         if rows > 0 && !self.replica.group.is_leader() {
             let patience = waiting.patience(cut.start);
-            match self.leaders(&cut, rows).await {
-                Ok(true) => return Ok(true),
-                Ok(false) if !patience.is_zero() => return Ok(false),
-                Ok(false) => {
-                    tracing::info!(shard = %self.replica.shard, "the leader's segment is late");
-                }
-                Err(reason) => {
-                    tracing::info!(shard = %self.replica.shard, reason, "the leader's segment was not taken");
+            if Instant::now() >= waiting.ask_at {
+                match self.leaders(&cut, rows).await {
+                    Ok(true) => return Ok(true),
+                    Ok(false) => {}
+                    Err(reason) => {
+                        tracing::info!(shard = %self.replica.shard, reason, "the leader's segment was not taken");
+                        waiting.ask_at = Instant::now() + ASK_PAUSE;
+                    }
                 }
             }
+            if !patience.is_zero() {
+                return Ok(false);
+            }
+            tracing::info!(shard = %self.replica.shard, "the leader's segment is late");
         }
         if let Some(times) = self.replica.build_cut(cut, &self.builder).await? {
             self.seconds.add(times);
@@ -204,6 +213,10 @@ impl Keeper {
         let deadline = Instant::now() + COMMAND_DEADLINE;
         let group = &self.replica.group;
         let positions = self.replica.positions();
+        if positions.inherited {
+            // What was gathered for it is not needed any more.
+            *inheritance = Inheritance::default();
+        }
         // A shard that closed before it inherited would hand on less than it owes.
         let outcome = if !positions.inherited {
             match self.predecessors(&state, inheritance).await {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_query::{SegmentView, View};
 use hushlog_raft::{Positions, ShardGroup};
@@ -17,6 +18,9 @@ use super::build::{self, BuildTimes};
 use super::files::Fetcher;
 use super::tail::Tail;
 use crate::offload::{self, Offload};
+
+/// How long a segment may take from another node: meanwhile the replica's keeper does nothing else.
+const FETCH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A view or a segment could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +188,9 @@ impl Replica {
                 .fetch_segment(self.shard, sources, &folder, &meta)
                 .await
         };
-        fetched.await.map_err(Error::Fetch)?;
+        let fetched = tokio::time::timeout(FETCH_DEADLINE, fetched).await;
+        let fetched = fetched.unwrap_or_else(|_| Err("the segment did not come in time".into()));
+        fetched.map_err(Error::Fetch)?;
         let opening = meta.clone();
         let opened = fetcher.disk.run(move || build::open(&folder, &opening));
         let view = Arc::new(opened.await??);

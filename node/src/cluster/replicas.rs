@@ -85,6 +85,11 @@ impl Replicas {
         Ok(opened)
     }
 
+    /// This node.
+    pub(crate) fn node(&self) -> NodeId {
+        self.inner.settings.node
+    }
+
     /// The members of a slot's group.
     pub(crate) fn members(&self, slot: &meta::Slot) -> BTreeMap<NodeId, Peer> {
         let mut members = self.all_members();

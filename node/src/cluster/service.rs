@@ -131,9 +131,12 @@ impl Node for Service {
         let replica = ShardId::from_group(request.into_inner().group)
             .and_then(|shard| self.cluster.replicas().get(shard))
             .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
-        let keys = inherit::of_closed(&replica)
-            .ok_or_else(|| Status::failed_precondition("the shard is not closed here yet"))?
-            .to_bytes();
+        let encode = move || {
+            inherit::of_closed(&replica)
+                .map(|keys| keys.to_bytes())
+                .ok_or_else(|| Status::failed_precondition("the shard is not closed here yet"))
+        };
+        let keys = on_disk(self.cluster.builder(), encode).await?;
         let pieces = (0..keys.len()).step_by(CHUNK_BYTES).map(move |from| {
             let data = keys.slice(from..keys.len().min(from + CHUNK_BYTES));
             Ok(pb::FileChunk { data })

@@ -62,12 +62,12 @@ impl Cluster {
         let known = self.inner.leaders.lock().get(&shard).copied();
         let first = known.unwrap_or(slot.preferred_leader);
         let context = &self.inner.context;
-        let stored = propose_from_outside(context, shard, &members, first, block, deadline).await;
-        let (receipts, leader) = stored?;
+        let (stored, next) =
+            propose_from_outside(context, shard, &members, first, block, deadline).await;
         let mut leaders = self.inner.leaders.lock();
-        leaders.insert(shard, leader);
+        leaders.insert(shard, next);
         leaders.retain(|other, _| other.bucket + 1 >= shard.bucket);
-        Ok(receipts)
+        stored
     }
 }
 

@@ -4,6 +4,7 @@
 //! A member that does not lead says so at once, so that this costs two short calls at most.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hushlog_record::block::Block;
 use hushlog_record::{NodeId, ShardId};
@@ -16,8 +17,9 @@ use crate::ProposeError;
 use crate::network::Remote;
 use crate::types::Peer;
 
-/// Stores a block of a shard through its members, of which `first` is asked first; gives the receipts
-/// and who has answered. Goes on here as soon as this node has opened a replica.
+/// Stores a block of a shard through its members, of which `first` is asked first; gives the outcome
+/// and whom to ask first the next time: never one that has just been silent. Goes on here as soon as
+/// this node has opened a replica.
 ///
 /// # Errors
 /// As [`ProposeError`] says.
@@ -28,32 +30,44 @@ pub async fn propose_from_outside(
     first: NodeId,
     block: Block,
     deadline: Instant,
-) -> Result<(Vec<Receipt>, NodeId), ProposeError> {
+) -> (Result<Vec<Receipt>, ProposeError>, NodeId) {
     let give_up = Instant::now() + context.settings.patience;
-    let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
+    let keyed = is_keyed(&block);
+    let mut attempts = Attempts::new(keyed, give_up, deadline);
+    // One that is silent is not waited for to the end, where asking another stores nothing twice.
+    let patience = if keyed {
+        context.settings.election_max * 2
+    } else {
+        Duration::MAX
+    };
     let mut asked = first;
     loop {
         if let Some(group) = context.groups.shard(shard) {
             let stored = group.propose(block, deadline).await;
-            return stored
-                .map(|receipts| (receipts, context.node))
-                .map_err(|error| attempts.ended_by(error));
+            return (stored.map_err(|error| attempts.ended_by(error)), asked);
         }
         let mut last = None;
         for _ in 0..members.len() {
-            let outcome = ask(context, shard, members, asked, &block, deadline).await;
+            let late = Instant::now().checked_add(patience);
+            let answer_by = late.map_or(deadline, |late| late.min(deadline));
+            let outcome = ask(context, shard, members, asked, &block, answer_by).await;
+            let next = match outcome {
+                Ok(_) => asked,
+                Err(_) => after(members, asked),
+            };
             match attempts.judge(outcome) {
-                Verdict::Ended(end) => return end.map(|receipts| (receipts, asked)),
+                Verdict::Ended(end) => return (end, next),
                 Verdict::Again(until, otherwise) => last = Some((until, otherwise)),
             }
-            asked = after(members, asked);
+            asked = next;
         }
         let Some((until, otherwise)) = last else {
-            return Err(ProposeError::Unavailable(format!("{shard} has no members")));
+            let why = format!("{shard} has no members");
+            return (Err(ProposeError::Unavailable(why)), asked);
         };
         sleep_until(until.min(Instant::now() + pause())).await;
         if Instant::now() >= until {
-            return Err(otherwise);
+            return (Err(otherwise), asked);
         }
     }
 }
@@ -70,12 +84,8 @@ async fn ask(
         return Err(Attempt::Retry("no replica is open here".into()));
     };
     let remote = Remote::new(context, asked, peer);
-    // One that is silent is not waited for to the end: another may lead by now.
-    let patience = Instant::now() + context.settings.election_max * 2;
     let bytes = block.bytes().clone();
-    remote
-        .propose_block(shard.group(), bytes, deadline.min(patience))
-        .await
+    remote.propose_block(shard.group(), bytes, deadline).await
 }
 
 /// The next member, the first one behind the last.
