@@ -213,7 +213,7 @@ fn unquoted(rest: &[u8]) -> usize {
         b'\\' => matches!(at(rest, i + 1), b'n' | b'r' | b't' | b'"' | b'\'' | 0),
         other => other.is_ascii_whitespace(),
     };
-    let end = rest.iter().enumerate().position(|byte| ends(byte));
+    let end = rest.iter().enumerate().position(ends);
     end.unwrap_or(rest.len())
 }
 
