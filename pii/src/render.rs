@@ -12,8 +12,8 @@ use crate::{Key, Strategy, detector};
 
 /// Bytes of a hash that are kept: 120 bits, 24 characters.
 const HASH_BYTES: usize = 15;
-/// Digits of a card that PARTIAL leaves.
-const CARD_DIGITS_KEPT: usize = 4;
+/// Characters of a card or an account that PARTIAL leaves.
+const LAST_KEPT: usize = 4;
 
 /// What is done with a finding under its rule.
 pub(crate) fn strategy(rule: &Rule, found: &Found) -> Strategy {
@@ -37,11 +37,11 @@ fn partial(detector: Detector, replacement: &str, span: &str, out: &mut String) 
     match detector {
         Detector::Email => email(span, out),
         Detector::Phone => detector::phone_partial(span, out),
-        Detector::CreditCard => last_digits(span, CARD_DIGITS_KEPT, out),
+        Detector::CreditCard => last_four(span, |b| b.is_ascii_digit(), out),
         Detector::Ipv4 => detector::ipv4_partial(span, out),
         Detector::Ipv6 => detector::ipv6_partial(span, out),
         Detector::Mac => mac(span, out),
-        Detector::Iban => last_characters(span, CARD_DIGITS_KEPT, out),
+        Detector::Iban => last_four(span, |b| b.is_ascii_alphanumeric(), out),
         Detector::Ssn
         | Detector::Itin
         | Detector::UrlCredentials
@@ -61,29 +61,14 @@ fn email(span: &str, out: &mut String) {
     out.push_str(part(span, mark, span.len()));
 }
 
-/// `**** **** **** 4242`
-fn last_digits(span: &str, keep: usize, out: &mut String) {
-    let total = span.bytes().filter(u8::is_ascii_digit).count();
+/// `**** **** **** 4242`, `**** **** **** **** **30 00`: stars for all that counts but the last four.
+fn last_four(span: &str, counts: impl Fn(u8) -> bool, out: &mut String) {
+    let total = span.bytes().filter(|b| counts(*b)).count();
     let mut seen = 0;
     for c in span.chars() {
-        let digit = c.is_ascii_digit();
-        seen += usize::from(digit);
-        out.push(if digit && seen + keep <= total {
-            '*'
-        } else {
-            c
-        });
-    }
-}
-
-/// `**** **** **** **** **30 00`
-fn last_characters(span: &str, keep: usize, out: &mut String) {
-    let total = span.bytes().filter(u8::is_ascii_alphanumeric).count();
-    let mut seen = 0;
-    for c in span.chars() {
-        let counted = c.is_ascii_alphanumeric();
+        let counted = u8::try_from(c).is_ok_and(&counts);
         seen += usize::from(counted);
-        out.push(if counted && seen + keep <= total {
+        out.push(if counted && seen + LAST_KEPT <= total {
             '*'
         } else {
             c

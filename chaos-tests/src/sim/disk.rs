@@ -34,8 +34,8 @@ impl Disk {
 
     /// Power loss, the first `kept` unsynced writes having reached the disk by themselves.
     pub fn crash(&self, kept: usize) {
+        self.ledger.lock().forget(self.node, &self.mem);
         self.mem.crash(Crash::TornAfter(kept));
-        self.ledger.lock().forget(self.node);
         self.reload();
     }
 

@@ -16,7 +16,7 @@ use hushlog_raft::inspect::{self, Fact};
 use hushlog_raft::{Role, Status};
 use hushlog_record::GroupId;
 use hushlog_record::id::META_GROUP;
-use hushlog_storage::store::{Change, Space};
+use hushlog_storage::store::{Change, Mem, Space};
 
 use super::disk::Disk;
 use super::trace::Trace;
@@ -113,14 +113,21 @@ impl Ledger {
         self.violations.push(what);
     }
 
-    /// A node's memory is gone; its disk is shown anew. What it voted binds it as far as the disk kept
-    /// it: nobody was told of a vote that was not synced.
-    pub fn forget(&mut self, node: Node) {
+    /// A node is about to lose its memory and what its disk has not synced; the disk is shown anew then.
+    /// What it voted binds it as far as it was synced: nobody was told of another vote.
+    pub fn forget(&mut self, node: Node, mem: &Mem) {
         self.late.retain(|(of, _, _), _| *of != node);
-        for ((of, _), replica) in &mut self.replicas {
+        for ((of, group), replica) in &mut self.replicas {
             if *of == node {
                 replica.log.clear();
-                replica.vote = (0, 0);
+                let key = inspect::vote_key(*group);
+                let vote = mem
+                    .durable(Space::State, &key)
+                    .and_then(|row| inspect::row(Space::State, &key, &row).ok()?);
+                replica.vote = match vote {
+                    Some((_, Fact::Vote { term, node, .. })) => (term, node),
+                    Some(_) | None => (0, 0),
+                };
                 replica.committed_to = 0;
                 replica.applied_to = 0;
                 replica.snapshot_to = 0;
@@ -191,6 +198,9 @@ impl Ledger {
                 }
                 // Following the leader that a majority has elected is no second vote.
                 let binding = new && !granted;
+                if !new {
+                    self.on_vote_found(node, group, term);
+                }
                 self.on_vote(node, group, term, whom, binding);
             }
             Fact::Snapshot(to) => {
@@ -198,6 +208,33 @@ impl Ledger {
                 replica.snapshot_to = replica.snapshot_to.max(to);
             }
             Fact::Committed(_) | Fact::Purged(_) => {}
+        }
+    }
+
+    /// A restarted node's disk must have no older vote than had been synced.
+    fn on_vote_found(&mut self, node: Node, group: GroupId, term: u64) {
+        let synced = self.replicas.get(&(node, group)).map_or(0, |r| r.vote.0);
+        if term < synced && !self.damaged.contains(&node) {
+            self.violate(format!(
+                "node {node} group {group}: a synced vote of term {synced} was lost, term {term} is left"
+            ));
+        }
+    }
+
+    /// What must not be left at the end of a run: an older entry where a node has long known another one
+    /// to be committed.
+    pub fn check_the_end(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        for ((node, group, index), known) in late {
+            let Some(replica) = self.replicas.get(&(node, group)) else {
+                continue;
+            };
+            let old = replica.log.get(&index).filter(|entry| **entry != known);
+            if let Some(old) = old.copied().filter(|_| index >= replica.snapshot_to) {
+                self.violate(format!(
+                    "node {node} group {group} committed {known:?} at {index} and still has {old:?}"
+                ));
+            }
         }
     }
 

@@ -228,6 +228,9 @@ impl<'a, S: Scene> Stage<'a, S> {
         }
         if self.violations.is_empty() {
             self.violations = self.scene.at_the_end();
+            let mut ledger = self.base.ledger.lock();
+            ledger.check_the_end();
+            self.violations.extend(ledger.take_violations());
         }
         let mut stats = *self.base.stats.lock();
         let ledger = self.base.ledger.lock();

@@ -1,6 +1,7 @@
 //! What this node does for the others: runs plans on its replicas, hands out files of segments and
 //! the cluster's secret.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use futures_util::stream::{self, BoxStream};
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
-use hushlog_record::ShardId;
-use hushlog_storage::manifest::{FileMeta, Manifest};
+use hushlog_record::{GroupId, ShardId};
+use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -19,7 +20,7 @@ use super::execute::Refusal;
 use super::files::{CHUNK_BYTES, next_chunk, open_at};
 use super::inherit;
 use super::question::{Question, Reply};
-use super::replica::decode_manifest;
+use super::replica::{Replica, decode_manifest};
 use super::secret::Secret;
 use super::{Cluster, MESSAGE_BYTES_MAX};
 use crate::offload::Offload;
@@ -46,7 +47,21 @@ async fn on_disk<R: Send + 'static>(
     done.unwrap_or_else(|error| Err(Status::unavailable(error.to_string())))
 }
 
+/// The segment of this range, if the manifest here lists it.
+fn segment_of(replica: &Replica, range: Range<u64>) -> Result<Option<SegmentMeta>, Status> {
+    let manifest = decode_manifest(&replica.group.view().manifest)
+        .map_err(|error| Status::data_loss(error.to_string()))?;
+    let mut segments = manifest.segments.into_iter();
+    Ok(segments.find(|segment| (segment.from..segment.to) == range))
+}
+
 impl Service {
+    fn replica(&self, group: GroupId) -> Result<Arc<Replica>, Status> {
+        ShardId::from_group(group)
+            .and_then(|shard| self.cluster.replicas().get(shard))
+            .ok_or_else(|| Status::not_found("the shard is not on this node"))
+    }
+
     async fn answer_committed(
         &self,
         shard: ShardId,
@@ -109,13 +124,8 @@ impl Node for Service {
         request: Request<pb::SegmentOfRequest>,
     ) -> Result<Response<pb::SegmentOfResponse>, Status> {
         let request = request.into_inner();
-        let replica = ShardId::from_group(request.group)
-            .and_then(|shard| self.cluster.replicas().get(shard))
-            .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
-        let manifest = decode_manifest(&replica.group.view().manifest)
-            .map_err(|error| Status::data_loss(error.to_string()))?;
-        let mut segments = manifest.segments.into_iter();
-        let segment = segments.find(|one| one.from == request.from && one.to == request.to);
+        let replica = self.replica(request.group)?;
+        let segment = segment_of(&replica, request.from..request.to)?;
         let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
@@ -128,9 +138,7 @@ impl Node for Service {
         &self,
         request: Request<pb::RequestKeysRequest>,
     ) -> Result<Response<Self::RequestKeysStream>, Status> {
-        let replica = ShardId::from_group(request.into_inner().group)
-            .and_then(|shard| self.cluster.replicas().get(shard))
-            .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
+        let replica = self.replica(request.into_inner().group)?;
         let encode = move || {
             inherit::of_closed(&replica)
                 .map(|keys| keys.to_bytes())
@@ -151,15 +159,8 @@ impl Node for Service {
         request: Request<pb::FetchFileRequest>,
     ) -> Result<Response<Self::FetchFileStream>, Status> {
         let request = request.into_inner();
-        let replica = ShardId::from_group(request.group)
-            .and_then(|shard| self.cluster.replicas().get(shard))
-            .ok_or_else(|| Status::not_found("the shard is not on this node"))?;
-        let manifest = decode_manifest(&replica.group.view().manifest)
-            .map_err(|error| Status::data_loss(error.to_string()))?;
-        let segment = manifest
-            .segments
-            .iter()
-            .find(|segment| segment.from == request.from && segment.to == request.to)
+        let replica = self.replica(request.group)?;
+        let segment = segment_of(&replica, request.from..request.to)?
             .ok_or_else(|| Status::not_found("the segment is not on this node"))?;
         // The name comes from the manifest, never from the request: no path can be smuggled in.
         let file: &FileMeta = segment

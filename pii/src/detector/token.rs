@@ -13,6 +13,9 @@ const DIFFERENT_MIN: u32 = 8;
 /// Longest token that is looked at.
 const BYTES_MAX: usize = 512;
 
+/// What stands in tokens of examples, long enough that hardly one in a million drawn ones has it.
+const PLACEHOLDERS: [&[u8]; 5] = [b"EXAMPLE", b"xxxxxx", b"XXXXXX", b"00000000", b"1234567890"];
+
 /// What the tokens of one issuer look like.
 pub(crate) struct Shape {
     /// What they begin with.
@@ -125,7 +128,7 @@ fn is_random(token: &[u8]) -> bool {
     let seen = token
         .iter()
         .fold(0u128, |seen, byte| seen | 1 << (byte & 127));
-    let placeholder = [&b"EXAMPLE"[..], b"xxxx", b"XXXX", b"0000", b"1234567890"]
+    let placeholder = PLACEHOLDERS
         .iter()
         .any(|word| token.windows(word.len()).any(|w| w == *word));
     seen.count_ones() >= DIFFERENT_MIN && !placeholder
