@@ -284,7 +284,8 @@ impl ShardGroup {
     }
 
     /// Makes these nodes the voters, at the leader. New ones follow until they have caught up; the
-    /// others leave. A change that was interrupted is finished by the next.
+    /// others leave. A change that was interrupted is finished by the next. A leader that is to leave
+    /// hands its lead to a voter that stays and refuses; that one is to be asked then.
     ///
     /// # Errors
     /// As [`cut`](Self::cut); [`ProposeError::OutcomeUnknown`] also when a new voter does not catch up
@@ -294,6 +295,9 @@ impl ShardGroup {
         voters: &BTreeMap<NodeId, Peer>,
         deadline: Instant,
     ) -> Result<(), ProposeError> {
+        if !voters.contains_key(&self.core().context.node) {
+            return Err(self.step_aside(voters).await);
+        }
         loop {
             match self.core().change_voters(voters, deadline).await {
                 // The change before this one is not committed yet: a fresh group's first members.
@@ -302,6 +306,22 @@ impl ShardGroup {
                 change => return change.map_err(Attempt::into_error),
             }
         }
+    }
+
+    /// Hands the lead to the voter that follows most closely of those that stay: a leader that is no
+    /// voter any more could not be made one again before its own removal is committed.
+    async fn step_aside(&self, staying: &BTreeMap<NodeId, Peer>) -> ProposeError {
+        let members = self.status().members.into_iter();
+        let heirs = members.filter(|member| member.voter && staying.contains_key(&member.node));
+        let heir = heirs.min_by_key(|member| member.lag.unwrap_or(u64::MAX));
+        let why = match heir {
+            Some(heir) => match self.core().transfer_leader(heir.node).await {
+                Ok(()) => format!("this node is to leave; node {} shall lead", heir.node),
+                Err(error) => format!("this node is to leave and cannot hand over: {error}"),
+            },
+            None => "this node is to leave and no other voter stays".into(),
+        };
+        ProposeError::Unavailable(why)
     }
 
     async fn command(&self, command: Command, deadline: Instant) -> Result<Applied, ProposeError> {

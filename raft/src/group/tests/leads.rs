@@ -58,6 +58,37 @@ async fn a_leader_that_falls_silent_is_replaced_and_speaks_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_to_leave_hands_over_first() {
+    let cluster = Cluster::on_mem().await;
+    let leader = cluster.leader().await;
+    let mut two = cluster.peers.clone();
+    two.remove(&leader);
+    let refused = cluster.shard(leader).change_voters(&two, soon()).await;
+    assert!(
+        matches!(refused, Err(crate::ProposeError::Unavailable(_))),
+        "{refused:?}"
+    );
+    let heir = must("another one leads", async {
+        loop {
+            let now = cluster.leader().await;
+            if now != leader {
+                return now;
+            }
+        }
+    })
+    .await;
+    cluster
+        .shard(heir)
+        .change_voters(&two, soon())
+        .await
+        .unwrap();
+    let members = cluster.shard(heir).status().members;
+    let voters = members.iter().filter(|member| member.voter);
+    assert!(voters.map(|member| member.node).eq(two.keys().copied()));
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_voter_leaves_and_comes_back_with_everything() {
     let cluster = Cluster::on_mem().await;
     let leader = cluster.leader().await;
