@@ -491,6 +491,15 @@ fn a_secret_goes_to_its_end_whatever_is_in_it() {
             "Authorization: AWS4-HMAC-SHA256 Credential=AK/x, Signature=fe5f",
             "Authorization: [AUTH_HEADER]",
         ),
+        (
+            "Cookie: theme=\"dark\"; sid=31d4d96e407aad42",
+            "Cookie: [AUTH_HEADER]",
+        ),
+        (
+            "curl -H \"Cookie: sid=31d4d96e\" http://shop/",
+            "curl -H \"Cookie: [AUTH_HEADER]\" http://shop/",
+        ),
+        ("token=[ABC123XYZ]", "token=[KV_SECRET]]"),
         ("ref-DE75512108001245126199", "ref-******************6199"),
     ]);
     check_kept(&[

@@ -53,7 +53,6 @@ impl Installer for Fetcher {
         Box::pin(async move {
             let manifest = decode_manifest(&manifest).map_err(|error| error.to_string())?;
             let folder = self.folder.join(shard.to_string());
-            files::create_folder(&folder).map_err(|error| error.to_string())?;
             for segment in &manifest.segments {
                 if !self.is_whole(&folder, segment).await? {
                     self.fetch_segment(shard, sources, &folder, segment).await?;
@@ -134,10 +133,12 @@ impl Fetcher {
     ) -> Result<(), String> {
         let partial = folder.join(format!("{}.{PARTIAL}", segment.folder_name()));
         let text = |error: hushlog_storage::Error| error.to_string();
-        let fresh = partial.clone();
+        let (all, fresh) = (folder.to_path_buf(), partial.clone());
         let made = self.on_disk(move || {
-            let removed = files::remove_folder(&fresh);
-            Ok(removed.and_then(|()| files::create_folder(&fresh)))
+            let made = files::create_folder(&all)
+                .and_then(|()| files::remove_folder(&fresh))
+                .and_then(|()| files::create_folder(&fresh));
+            Ok(made)
         });
         made.await?.map_err(text)?;
         for file in &segment.files {

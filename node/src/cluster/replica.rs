@@ -182,12 +182,7 @@ impl Replica {
         let sources = std::slice::from_ref(source);
         let replica = Arc::clone(self);
         let folder = replica.folder.clone();
-        let fetched = async {
-            hushlog_storage::files::create_folder(&folder).map_err(|error| error.to_string())?;
-            fetcher
-                .fetch_segment(self.shard, sources, &folder, &meta)
-                .await
-        };
+        let fetched = fetcher.fetch_segment(self.shard, sources, &folder, &meta);
         let fetched = tokio::time::timeout(FETCH_DEADLINE, fetched).await;
         let fetched = fetched.unwrap_or_else(|_| Err("the segment did not come in time".into()));
         fetched.map_err(Error::Fetch)?;

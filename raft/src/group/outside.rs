@@ -1,6 +1,6 @@
 //! Storing a block from a node that has no replica of its shard, or has not opened it yet.
 //!
-//! Such a node does not hear who leads: it asks the members in turn and remembers who answered last.
+//! Such a node does not hear who leads: it asks the members in turn and tells its caller whom to ask first the next time.
 //! A member that does not lead says so at once, so that this costs two short calls at most.
 
 use std::collections::BTreeMap;
