@@ -57,7 +57,7 @@ fn main() -> Result<()> {
 
 fn cases(masker: &Masker, path: &Path, verbose: bool, out: &mut impl Write) -> Result<()> {
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-    let mut elsewhere: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut elsewhere: BTreeMap<String, usize> = BTreeMap::new();
     for line in std::fs::read_to_string(path)?.lines() {
         let case: Value = serde_json::from_str(line)?;
         let text = case["text"].as_str().unwrap_or_default();
@@ -65,7 +65,7 @@ fn cases(masker: &Masker, path: &Path, verbose: bool, out: &mut impl Write) -> R
         let findings = masker.mask_text(text);
         let Some((name, detectors)) = ENTITIES.iter().find(|(name, _)| *name == entity) else {
             for span in &findings.spans {
-                *elsewhere.entry(span.detector).or_default() += 1;
+                *elsewhere.entry(span.detector.to_string()).or_default() += 1;
                 if verbose {
                     writeln!(
                         out,
@@ -80,7 +80,7 @@ fn cases(masker: &Masker, path: &Path, verbose: bool, out: &mut impl Write) -> R
         let found: Vec<(usize, usize)> = findings
             .spans
             .iter()
-            .filter(|span| detectors.contains(&span.detector))
+            .filter(|span| detectors.contains(&span.detector.as_ref()))
             .map(|span| (span.start, span.end))
             .collect();
         let tally = tallies.entry(name).or_default();
@@ -145,7 +145,7 @@ fn traps(masker: &Masker, path: &Path, verbose: bool, out: &mut impl Write) -> R
         let hit = masker.mask_text(text).spans.iter().any(|span| {
             let named = ENTITIES
                 .iter()
-                .any(|(name, d)| forbidden.contains(name) && d.contains(&span.detector));
+                .any(|(name, d)| forbidden.contains(name) && d.contains(&span.detector.as_ref()));
             named && span.start < end && start < span.end
         });
         total += 1;
@@ -165,7 +165,7 @@ fn corpus(masker: &Masker, folder: &Path, verbose: bool, out: &mut impl Write) -
         for line in String::from_utf8_lossy(&bytes).lines() {
             lines += 1;
             for span in masker.mask_text(line).spans {
-                *findings.entry(span.detector).or_insert(0usize) += 1;
+                *findings.entry(span.detector.to_string()).or_insert(0usize) += 1;
                 if !span.detector.starts_with("ipv") {
                     false_findings += 1;
                     if verbose {

@@ -9,22 +9,32 @@ use std::fmt::Write;
 
 use crate::Masker;
 use crate::bytes::{at, part};
-use crate::masker::Fired;
+use crate::finder::Fired;
+use crate::pattern::Place;
 
-/// The masked text; `None` when nothing was found. `name` is the field's.
-pub(crate) fn mask(masker: &Masker, text: &str, name: &str, fired: &mut Fired) -> Option<String> {
+/// The masked text; `None` when nothing was found. `place` is that of the field.
+pub(crate) fn mask(
+    masker: &Masker,
+    text: &str,
+    place: Place<'_>,
+    fired: &mut Fired,
+) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = String::new();
     let mut copied = 0;
     let mut pos = 0;
-    let mut key = name.to_owned();
+    let mut key = place.name.unwrap_or_default().to_owned();
     while pos < bytes.len() {
         let (end, masked) = match at(bytes, pos) {
             b'"' => {
                 let end = string_end(bytes, pos);
                 let is_key = next_mark(bytes, end) == b':';
-                let (plain, masked) =
-                    mask_literal(masker, part(text, pos, end), is_key, &key, fired);
+                let place = Place {
+                    name: (!is_key).then_some(&key),
+                    path: if is_key { "" } else { place.path },
+                    ..place
+                };
+                let (plain, masked) = mask_literal(masker, part(text, pos, end), place, fired);
                 if is_key {
                     key = plain;
                 }
@@ -32,7 +42,14 @@ pub(crate) fn mask(masker: &Masker, text: &str, name: &str, fired: &mut Fired) -
             }
             b'-' | b'0'..=b'9' => {
                 let end = number_end(bytes, pos);
-                let masked = masker.mask_number(part(text, pos, end), &key, fired);
+                let masked = masker.mask_number(
+                    part(text, pos, end),
+                    Place {
+                        name: Some(&key),
+                        ..place
+                    },
+                    fired,
+                );
                 (end, masked.map(|text| quoted(&text)))
             }
             _ => (pos + 1, None),
@@ -55,17 +72,12 @@ pub(crate) fn mask(masker: &Masker, text: &str, name: &str, fired: &mut Fired) -
 fn mask_literal(
     masker: &Masker,
     literal: &str,
-    is_key: bool,
-    key: &str,
+    place: Place<'_>,
     fired: &mut Fired,
 ) -> (String, Option<String>) {
-    let mut plain = decoded(literal);
-    let name = if is_key { None } else { Some(key) };
-    let decoded_key = if is_key { plain.clone() } else { String::new() };
-    let masked = masker
-        .mask_string(&mut plain, name, fired)
-        .then(|| quoted(&plain));
-    (decoded_key, masked)
+    let plain = decoded(literal);
+    let masked = masker.masked(&plain, place, fired);
+    (plain, masked.map(|text| quoted(&text)))
 }
 
 fn string_end(bytes: &[u8], start: usize) -> usize {

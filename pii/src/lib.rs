@@ -11,19 +11,26 @@
 #![cfg_attr(test, expect(clippy::indexing_slicing, reason = "a test may panic"))]
 
 mod bytes;
+mod count;
 mod detector;
+mod finder;
 mod fold;
 mod json;
 mod key;
 mod masker;
+mod pattern;
 mod policy;
 mod record;
 mod render;
 mod scan;
 mod settle;
+mod stored;
 mod validators;
 
-pub use detector::Detector;
+pub use count::Count;
+pub use detector::{Detector, Pack};
 pub use key::Key;
 pub use masker::{Findings, Masker, Span};
-pub use policy::{Policy, Strategy};
+pub use pattern::limits;
+pub use pattern::{AllowList, Cause, Mode, Pattern, Refusal, Scope, Words};
+pub use policy::{Policy, Rule, Strategy};

@@ -4,9 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::bytes::part;
+use crate::count::{Count, Counters};
 use crate::detector::{self, Anchors, Detector, Found, Keywords};
+use crate::finder::{Finder, Fired};
 use crate::fold::Folded;
+use crate::pattern::{Mode, Place};
 use crate::policy::Rule;
+use crate::render::Named;
 use crate::{Key, Policy, Strategy, render, scan, settle};
 
 /// What was found in one text; few texts hold more than four.
@@ -18,14 +22,14 @@ const TEXT_BYTES_MIN: usize = 6;
 const ROUNDS_MAX: usize = 8;
 
 /// Where something was found in a text, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// First byte.
     pub start: usize,
     /// Behind the last byte.
     pub end: usize,
-    /// Name of the detector.
-    pub detector: &'static str,
+    /// Name of the detector or pattern.
+    pub detector: Cow<'static, str>,
     /// What was done.
     pub strategy: Strategy,
 }
@@ -37,12 +41,15 @@ pub struct Findings<'a> {
     pub masked: Cow<'a, str>,
     /// Spans of the original text, ascending, never overlapping.
     pub spans: Vec<Span>,
+    /// What rules that only observe have found, in no order, and left.
+    pub observed: Vec<Span>,
 }
 
 impl fmt::Debug for Findings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Findings")
             .field("spans", &self.spans)
+            .field("observed", &self.observed)
             .finish_non_exhaustive()
     }
 }
@@ -53,37 +60,29 @@ pub struct Masker {
     key: Key,
     keywords: Keywords,
     anchors: Anchors,
+    /// Whether a masked text is always looked at again.
+    is_custom: bool,
+    /// Whether a detector is on.
+    has_detectors: bool,
+    counters: Counters,
 }
 
-/// Detectors that fired, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fired(u32);
-
-impl Fired {
-    pub(crate) fn add(&mut self, detector: Detector) {
-        self.0 |= 1 << detector as u32;
-    }
-
-    pub(crate) fn add_all(&mut self, others: Self) {
-        self.0 |= others.0;
-    }
-
-    pub(crate) fn any(self) -> bool {
-        self.0 != 0
-    }
-
-    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
-        Detector::ALL
-            .into_iter()
-            .filter(move |d| self.0 & 1 << *d as u32 != 0)
-            .map(Detector::name)
-    }
+/// What is noted of a text besides the findings.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// Who found what others swallowed.
+    pub(crate) swallowed: Fired,
+    /// Findings of rules that only observe.
+    pub(crate) observed: FoundList,
 }
 
 impl Masker {
     /// Compiles a policy.
     pub fn new(policy: Policy, key: Key) -> Self {
         Self {
+            is_custom: policy.is_custom(),
+            has_detectors: Detector::ALL.iter().any(|d| policy.rule(*d).is_some()),
+            counters: Counters::new(policy.patterns().len()),
             policy,
             key,
             keywords: Keywords::new(),
@@ -101,115 +100,209 @@ impl Masker {
         &self.policy
     }
 
-    /// Masks one text and says what was found where.
+    /// Masks one text and says what was found where; counts nothing. The text stands for a message of no
+    /// service.
     pub fn mask_text<'a>(&self, text: &'a str) -> Findings<'a> {
-        let found = self.find(text, None);
-        if found.is_empty() {
-            return Findings {
-                masked: Cow::Borrowed(text),
-                spans: Vec::new(),
-            };
+        self.mask_text_in(text, "", "message")
+    }
+
+    /// As [`Masker::mask_text`], for a text of this service at this path.
+    pub fn mask_text_in<'a>(&self, text: &'a str, service: &str, path: &str) -> Findings<'a> {
+        let place = Place {
+            name: None,
+            service,
+            path,
+        };
+        let mut notes = Notes::default();
+        let found = self.find(text, place, &mut notes);
+        let masked = if found.is_empty() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(self.replaced(text, &found))
+        };
+        Findings {
+            masked,
+            spans: self.spans(&found),
+            observed: self.spans(&notes.observed),
         }
-        let mut spans = Vec::with_capacity(found.len());
-        for f in &found {
-            if let Some(rule) = self.rule(f) {
-                let (detector, strategy) = (f.detector.name(), render::strategy(rule, f));
-                spans.push(Span {
-                    start: f.start,
-                    end: f.end,
-                    detector,
-                    strategy,
-                });
+    }
+
+    fn spans(&self, found: &[Found]) -> Vec<Span> {
+        let span = |f: &Found| {
+            let strategy = render::strategy(self.named(f)?.rule, f);
+            Some(Span {
+                start: f.start,
+                end: f.end,
+                detector: self.name(f.by),
+                strategy,
+            })
+        };
+        found.iter().filter_map(span).collect()
+    }
+
+    /// The name of a detector or a pattern.
+    pub(crate) fn name(&self, finder: Finder) -> Cow<'static, str> {
+        match finder {
+            Finder::BuiltIn(detector) => detector.name().into(),
+            Finder::Pattern(_) => {
+                let name = self.policy.named(finder).map(|named| named.name.to_owned());
+                name.unwrap_or_default().into()
             }
         }
-        Findings {
-            masked: Cow::Owned(self.replaced(text, &found)),
-            spans,
-        }
+    }
+
+    /// The name of who finds something in a text, if anybody does.
+    pub(crate) fn finder_in(&self, text: &str) -> Option<String> {
+        let mut notes = Notes::default();
+        let found = self.find_once(text, Place::default(), &mut notes);
+        let first = found.first().or_else(|| notes.observed.first())?;
+        Some(self.name(first.by).into_owned())
+    }
+
+    /// What was found in records since the masker was made, by rule.
+    pub fn counts(&self) -> Vec<Count> {
+        self.counters.counts(&self.policy)
     }
 
     /// What HASH writes for this value: what a search for equal values looks for.
     pub fn hash_value(&self, detector: Detector, text: &str) -> String {
         let mut out = String::new();
-        render::hash(&self.key, detector, text, &mut out);
+        render::hash(&self.key, detector.into(), detector.name(), text, &mut out);
         out
     }
 
-    /// Masks a string in place; costs no allocation when nothing is found. `name` is the field's.
-    pub(crate) fn mask_string(
-        &self,
-        text: &mut String,
-        name: Option<&str>,
-        fired: &mut Fired,
-    ) -> bool {
-        let found = self.find(text, name);
-        if found.is_empty() {
-            return false;
-        }
-        for f in &found {
-            fired.add(f.detector);
-            fired.add_all(f.swallowed);
-        }
-        *text = self.replaced(text, &found);
-        true
-    }
-
-    /// Masks the literal of a JSON number; `None` when it may stay.
-    /// `name` is the field's.
-    pub(crate) fn mask_number(
-        &self,
-        literal: &str,
-        name: &str,
-        fired: &mut Fired,
-    ) -> Option<String> {
-        let bytes = literal.as_bytes();
-        let card = || {
-            detector::number_is_card(bytes)
-                .then(|| Found::new(Detector::CreditCard, 0..literal.len()))
+    /// As [`Masker::hash_value`], for the detector or pattern of this name; `None` if there is none.
+    pub fn hash_named(&self, name: &str, text: &str) -> Option<String> {
+        let pattern = || {
+            let place = self.policy.patterns().iter().position(|p| p.name == name);
+            u8::try_from(place?).ok().map(Finder::Pattern)
         };
-        let found = detector::secret_field(name, bytes).or_else(card)?;
-        let rule = self.policy.rule(found.detector)?;
-        fired.add(found.detector);
+        let by = Detector::from_name(name)
+            .map(Finder::from)
+            .or_else(pattern)?;
         let mut out = String::new();
-        render::render(&self.key, rule, &found, literal, &mut out);
+        render::hash(&self.key, by, name, text, &mut out);
         Some(out)
     }
 
+    /// Masks a string in place; costs no allocation when nothing is found.
+    pub(crate) fn mask_string(&self, text: &mut String, place: Place<'_>, fired: &mut Fired) {
+        if let Some(masked) = self.masked(text, place, fired) {
+            *text = masked;
+        }
+    }
+
+    /// The masked text, counted; `None` when nothing was found.
+    pub(crate) fn masked(&self, text: &str, place: Place<'_>, fired: &mut Fired) -> Option<String> {
+        let mut notes = Notes::default();
+        let found = self.find(text, place, &mut notes);
+        self.note(&found, &notes, fired);
+        (!found.is_empty()).then(|| self.replaced(text, &found))
+    }
+
+    /// Counts findings, and adds who made them.
+    fn note(&self, found: &[Found], notes: &Notes, fired: &mut Fired) {
+        for f in &notes.observed {
+            self.counters.observed(f.by);
+        }
+        if found.is_empty() {
+            return;
+        }
+        for f in found {
+            fired.add(f.by);
+            self.counters.masked(f.by);
+        }
+        for by in notes.swallowed.iter() {
+            fired.add(by);
+        }
+    }
+
+    /// Masks the literal of a JSON number; `None` when it may stay.
+    pub(crate) fn mask_number(
+        &self,
+        literal: &str,
+        place: Place<'_>,
+        fired: &mut Fired,
+    ) -> Option<String> {
+        let bytes = literal.as_bytes();
+        let mut found = FoundList::new();
+        let mut notes = Notes::default();
+        if let Some(secret) = place
+            .name
+            .and_then(|name| detector::secret_field(name, bytes))
+        {
+            self.accept(literal, secret, &mut found, &mut notes);
+        }
+        if detector::number_is_card(bytes) {
+            let card = Found::new(Detector::CreditCard, 0..literal.len());
+            self.accept(literal, card, &mut found, &mut notes);
+        }
+        if self.policy.engine().names(place.path) {
+            self.policy.engine().find(literal, place, |f| {
+                if self.policy.engine().is_named(&f, place.path) {
+                    self.accept(literal, f, &mut found, &mut notes);
+                }
+            });
+        }
+        settle::apart(bytes, &mut found);
+        self.note(&found, &notes, fired);
+        (!found.is_empty()).then(|| self.replaced(literal, &found))
+    }
+
     /// What is to be masked, ascending, without overlaps.
-    pub(crate) fn find(&self, text: &str, name: Option<&str>) -> FoundList {
+    pub(crate) fn find(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
         let Some(folded) = Folded::of(text) else {
-            return self.find_folded(text, name);
+            return self.find_folded(text, place, notes);
         };
-        let mut found = self.find_folded(&folded.text, name);
-        for f in &mut found {
+        let mut found = self.find_folded(&folded.text, place, notes);
+        for f in found.iter_mut().chain(&mut notes.observed) {
             (f.start, f.end) = (folded.original(f.start), folded.original(f.end));
         }
         found
     }
 
-    fn find_folded(&self, text: &str, name: Option<&str>) -> FoundList {
-        let mut found = self.find_once(text, name);
+    fn find_folded(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
+        let mut found = self.find_once(text, place, notes);
         if found.is_empty() {
             return found;
         }
         for _ in 0..ROUNDS_MAX {
-            if !settle::is_open(text, &found) || !self.find_again(text, name, &mut found) {
-                break;
+            let is_open = self.is_custom || settle::is_open(text, &found);
+            if !is_open || !self.find_again(text, place, &mut found, notes) {
+                return found;
             }
         }
+        self.whole_if_unsettled(text, place, found, notes)
+    }
+
+    fn find_once(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
+        let bytes = text.as_bytes();
+        let mut found = FoundList::new();
+        let secret = place
+            .name
+            .and_then(|name| detector::secret_field(name, bytes));
+        if let Some(secret) = secret {
+            self.accept(text, secret, &mut found, notes);
+        }
+        if self.has_detectors && bytes.len() >= TEXT_BYTES_MIN {
+            self.find_built_in(text, place, &mut found, notes);
+        }
+        if !self.policy.engine().is_idle() {
+            let accept = |f| self.accept(text, f, &mut found, notes);
+            self.policy.engine().find(text, place, accept);
+        }
+        settle::apart(bytes, &mut found);
         found
     }
 
-    fn find_once(&self, text: &str, name: Option<&str>) -> FoundList {
+    fn find_built_in(
+        &self,
+        text: &str,
+        place: Place<'_>,
+        found: &mut FoundList,
+        notes: &mut Notes,
+    ) {
         let bytes = text.as_bytes();
-        let mut found = FoundList::new();
-        let secret = name.and_then(|name| detector::secret_field(name, bytes));
-        if let Some(secret) = secret {
-            self.accept(text, secret, &mut found);
-        }
-        if bytes.len() < TEXT_BYTES_MIN {
-            return found;
-        }
         // Signs inside a value that its name has given away begin no value of their own.
         let mut keyed_to = 0;
         let seen = scan::scan(bytes, |event| {
@@ -217,65 +310,113 @@ impl Masker {
                 return;
             }
             if let Some(f) = detector::confirm(bytes, event) {
-                if matches!(f.detector, Detector::KvSecret | Detector::AuthHeader) {
+                if f.is(Detector::KvSecret) || f.is(Detector::AuthHeader) {
                     keyed_to = f.end;
                 }
-                self.accept(text, f, &mut found);
+                self.accept(text, f, found, notes);
             }
         });
-        self.keywords
-            .find(bytes, seen.dense_to, |f| self.accept(text, f, &mut found));
-        self.anchors
-            .find(bytes, seen.runs, |f| self.accept(text, f, &mut found));
-        if let Some(f) = detector::whole(name, bytes) {
-            self.accept(text, f, &mut found);
+        self.keywords.find(bytes, seen.dense_to, |f| {
+            self.accept(text, f, found, notes);
+        });
+        self.anchors.find(bytes, seen.runs, |f| {
+            self.accept(text, f, found, notes);
+        });
+        if let Some(f) = detector::whole(place.name, bytes) {
+            self.accept(text, f, found, notes);
         }
-        settle::apart(bytes, &mut found);
-        found
     }
 
-    /// Looks into the masked text and adds what appears only there; whether there was anything.
-    fn find_again(&self, text: &str, name: Option<&str>, found: &mut FoundList) -> bool {
+    /// Looks into the masked text and adds what appears only there; whether that changes anything.
+    fn find_again(
+        &self,
+        text: &str,
+        place: Place<'_>,
+        found: &mut FoundList,
+        notes: &mut Notes,
+    ) -> bool {
         let masked = self.replaced(text, found);
-        let again = self.find_once(&masked, name);
+        let again = self.find_once(&masked, place, &mut Notes::default());
+        if again.is_empty() || self.replaced(&masked, &again) == masked {
+            return false;
+        }
         let lengths: Vec<usize> = found.iter().map(|f| self.rendered_len(text, f)).collect();
         let added = settle::original(&again, found, &lengths);
-        settle::merge(found, &added);
-        !again.is_empty()
+        settle::merge(found, &added, &mut notes.swallowed);
+        true
+    }
+
+    /// What masks and patterns turn into findings again and again is hidden whole.
+    #[cold]
+    fn whole_if_unsettled(
+        &self,
+        text: &str,
+        place: Place<'_>,
+        mut found: FoundList,
+        notes: &mut Notes,
+    ) -> FoundList {
+        if !self.find_again(text, place, &mut found, notes) {
+            return found;
+        }
+        let mut whole = FoundList::new();
+        for f in &found {
+            notes.swallowed.add(f.by);
+        }
+        whole.extend(found.last().map(|last| Found {
+            start: 0,
+            end: text.len(),
+            merged: true,
+            ..*last
+        }));
+        whole
     }
 
     fn rendered_len(&self, text: &str, found: &Found) -> usize {
         let mut out = String::new();
-        if let Some(rule) = self.rule(found) {
+        if let Some(named) = self.named(found) {
             let span = part(text, found.start, found.end);
-            render::render(&self.key, rule, found, span, &mut out);
+            render::render(&self.key, named, found, span, &mut out);
         }
         out.len()
     }
 
     /// Adds a finding unless the policy is against it.
-    fn accept(&self, text: &str, new: Found, found: &mut FoundList) {
-        if self.policy.rule(new.detector).is_some() && !self.is_kept(text, new) {
-            found.push(new);
+    fn accept(&self, text: &str, new: Found, found: &mut FoundList, notes: &mut Notes) {
+        let Some(Named { rule, .. }) = self.named(&new) else {
+            return;
+        };
+        if self.is_kept(text, rule, new) {
+            return;
+        }
+        match rule.mode {
+            Mode::Mask => found.push(new),
+            Mode::Observe => notes.observed.push(new),
         }
     }
 
-    /// Addresses that name no one.
-    fn is_kept(&self, text: &str, found: Found) -> bool {
+    /// Values that the policy leaves, and addresses that name no one.
+    fn is_kept(&self, text: &str, rule: &Rule, found: Found) -> bool {
         let span = part(text, found.start, found.end);
-        let (loopback, private) = match found.detector {
-            Detector::Ipv4 => detector::ipv4_address(span).map_or((false, false), |a| {
-                (
-                    a.is_loopback() || a.is_unspecified() || a.is_broadcast(),
-                    a.is_private() || a.is_link_local(),
-                )
-            }),
-            Detector::Ipv6 => detector::ipv6_address(span).map_or((false, false), |a| {
-                (
-                    a.is_loopback() || a.is_unspecified(),
-                    a.is_unique_local() || a.is_unicast_link_local(),
-                )
-            }),
+        if !rule.allow.is_empty() && rule.allow.has(span) {
+            return true;
+        }
+        let (loopback, private) = match found.by {
+            Finder::BuiltIn(Detector::Ipv4) => {
+                detector::ipv4_address(span).map_or((false, false), |a| {
+                    (
+                        a.is_loopback() || a.is_unspecified() || a.is_broadcast(),
+                        a.is_private() || a.is_link_local(),
+                    )
+                })
+            }
+            Finder::BuiltIn(Detector::Ipv6) => {
+                detector::ipv6_address(span).map_or((false, false), |a| {
+                    (
+                        a.is_loopback() || a.is_unspecified(),
+                        a.is_unique_local() || a.is_unicast_link_local(),
+                    )
+                })
+            }
             _ => (false, false),
         };
         loopback && self.policy.keep_loopback || private && self.policy.keep_private
@@ -285,17 +426,17 @@ impl Masker {
         let mut out = String::with_capacity(text.len() + 16 * found.len());
         let mut copied = 0;
         for f in found {
-            let Some(rule) = self.rule(f) else { continue };
+            let Some(named) = self.named(f) else { continue };
             out.push_str(part(text, copied, f.start));
-            render::render(&self.key, rule, f, part(text, f.start, f.end), &mut out);
+            render::render(&self.key, named, f, part(text, f.start, f.end), &mut out);
             copied = f.end;
         }
         out.push_str(part(text, copied, text.len()));
         out
     }
 
-    fn rule(&self, found: &Found) -> Option<&Rule> {
-        self.policy.rule(found.detector)
+    fn named(&self, found: &Found) -> Option<Named<'_>> {
+        self.policy.named(found.by)
     }
 }
 

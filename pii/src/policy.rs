@@ -1,8 +1,14 @@
-//! What is masked, and how.
+//! What is masked, and how: detectors that are on, and patterns.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::Detector;
+use crate::detector::{Detector, Pack};
+use crate::finder::Finder;
+use crate::pattern::limits::REPLACEMENT_BYTES_MAX;
+use crate::pattern::{AllowList, Cause, Engine, Mode, Pattern, Refusal};
+use crate::render::Named;
+use crate::{Key, Masker};
 
 /// How a finding is hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -33,17 +39,44 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// One detector's part of a policy.
+/// What one detector or pattern does with what it finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rule {
-    pub(crate) strategy: Strategy,
-    pub(crate) replacement: String,
+pub struct Rule {
+    /// How findings are hidden.
+    pub strategy: Strategy,
+    /// What REDACT writes.
+    pub replacement: String,
+    /// Whether findings are hidden or only counted.
+    pub mode: Mode,
+    /// Values that are left as they are.
+    pub allow: AllowList,
 }
 
-/// Which detectors are on, and what becomes of what they find.
+impl Rule {
+    /// What a detector does unless a policy says otherwise.
+    pub fn of(detector: Detector) -> Self {
+        Self {
+            strategy: detector.default_strategy(),
+            replacement: detector.replacement().to_owned(),
+            mode: Mode::Mask,
+            allow: AllowList::default(),
+        }
+    }
+
+    pub(crate) fn check_replacement(&self) -> Result<(), Cause> {
+        let fits = (1..=REPLACEMENT_BYTES_MAX).contains(&self.replacement.len());
+        if !fits || self.replacement.chars().any(char::is_control) {
+            return Err(Cause::BadReplacement);
+        }
+        Ok(())
+    }
+}
+
+/// Which detectors are on, what becomes of what they find, and the patterns that are added to them.
 ///
-/// The default is the pack of this release: every built-in detector with its default strategy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The default is the pack of this release: every detector of [`Pack::Default`] as its row says. Cheap to
+/// clone: the compiled patterns are shared.
+#[derive(Clone)]
 pub struct Policy {
     /// Version of the policy; blocks carry it.
     pub epoch: u64,
@@ -52,6 +85,8 @@ pub struct Policy {
     /// Leave RFC 1918, link-local and unique local addresses as they are. Default: no.
     pub keep_private: bool,
     rules: [Option<Rule>; Detector::ALL.len()],
+    patterns: Arc<[Pattern]>,
+    engine: Arc<Engine>,
 }
 
 impl Policy {
@@ -63,35 +98,31 @@ impl Policy {
             keep_loopback: true,
             keep_private: false,
             rules,
+            patterns: Arc::default(),
+            engine: Arc::default(),
         }
     }
 
     /// This policy with the detector on.
     #[must_use]
     pub fn with(mut self, detector: Detector, strategy: Strategy) -> Self {
-        let replacement = detector.replacement().to_owned();
-        self.put(
-            detector,
-            Some(Rule {
-                strategy,
-                replacement,
-            }),
-        );
+        let rule = Rule::of(detector);
+        self.put(detector, Some(Rule { strategy, ..rule }));
         self
     }
 
     /// This policy with the detector on and this text in place of what it finds.
     ///
-    /// The text should be one that no detector finds, or masking twice masks it again.
+    /// The text should be one that no detector finds, or masking twice masks it again:
+    /// [`Policy::with_rule`] refuses such a text.
     #[must_use]
     pub fn with_replacement(mut self, detector: Detector, text: impl Into<String>) -> Self {
-        self.put(
-            detector,
-            Some(Rule {
-                strategy: Strategy::Redact,
-                replacement: text.into(),
-            }),
-        );
+        let rule = Rule {
+            strategy: Strategy::Redact,
+            replacement: text.into(),
+            ..Rule::of(detector)
+        };
+        self.put(detector, Some(rule));
         self
     }
 
@@ -102,19 +133,130 @@ impl Policy {
         self
     }
 
+    /// This policy with a detector's rule, or with the detector off.
+    ///
+    /// # Errors
+    /// Refuses a replacement or a list that is too long, and a replacement that would be masked itself.
+    pub fn with_rule(mut self, detector: Detector, rule: Option<Rule>) -> Result<Self, Refusal> {
+        if let Some(rule) = &rule {
+            let checked = rule.check_replacement().and_then(|()| rule.allow.check());
+            checked.map_err(|cause| cause.of(detector.name()))?;
+        }
+        self.put(detector, rule);
+        self.check_replacements()?;
+        Ok(self)
+    }
+
+    /// This policy with these patterns in place of those it had.
+    ///
+    /// # Errors
+    /// Says which pattern cannot be taken, and why.
+    pub fn with_patterns(mut self, mut patterns: Vec<Pattern>) -> Result<Self, Refusal> {
+        patterns.sort_by(|a, b| a.id.cmp(&b.id));
+        self.engine = Arc::new(Engine::new(&patterns)?);
+        self.patterns = patterns.into();
+        self.check_replacements()?;
+        Ok(self)
+    }
+
+    /// The patterns, by id.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
     /// The detector's strategy; `None` when it is off.
     pub fn strategy(&self, detector: Detector) -> Option<Strategy> {
         self.rule(detector).map(|rule| rule.strategy)
     }
 
-    pub(crate) fn rule(&self, detector: Detector) -> Option<&Rule> {
+    /// The detector's rule; `None` when it is off.
+    pub fn rule(&self, detector: Detector) -> Option<&Rule> {
         self.rules.get(detector as usize).and_then(Option::as_ref)
+    }
+
+    /// The rule of a detector or a pattern, with its name.
+    pub(crate) fn named(&self, finder: Finder) -> Option<Named<'_>> {
+        match finder {
+            Finder::BuiltIn(detector) => self.rule(detector).map(|rule| Named {
+                rule,
+                name: detector.name(),
+            }),
+            Finder::Pattern(pattern) => {
+                let (rule, name) = self.engine.rule(pattern)?;
+                Some(Named { rule, name })
+            }
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether what stands in a finding's place, or around it, can matter to rules that nobody has tried
+    /// together.
+    pub(crate) fn is_custom(&self) -> bool {
+        let allows = |rule: &Rule| !rule.allow.is_empty();
+        !self.engine.is_idle() || self.rules.iter().flatten().any(allows)
     }
 
     fn put(&mut self, detector: Detector, rule: Option<Rule>) {
         if let Some(slot) = self.rules.get_mut(detector as usize) {
             *slot = rule;
         }
+    }
+
+    /// Nothing finds anything in a text that somebody has chosen to stand in a finding's place.
+    fn check_replacements(&self) -> Result<(), Refusal> {
+        let built_in = Detector::ALL.into_iter().filter_map(|detector| {
+            let text = &self.rule(detector)?.replacement;
+            (text != detector.replacement()).then(|| (detector.name(), text.as_str()))
+        });
+        let chosen = self
+            .patterns
+            .iter()
+            .filter_map(|pattern| Some((pattern.name.as_str(), pattern.replacement.as_deref()?)));
+        let chosen: Vec<_> = built_in.chain(chosen).collect();
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let masker = Masker::new(self.clone(), Key::new([0; 32]));
+        for (rule, text) in chosen {
+            if let Some(finder) = masker.finder_in(text) {
+                return Err(Cause::ReplacementFound(finder).of(rule));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Equal policies mask alike.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            epoch,
+            keep_loopback,
+            keep_private,
+            rules,
+            patterns,
+            engine: _,
+        } = self;
+        *epoch == other.epoch
+            && *keep_loopback == other.keep_loopback
+            && *keep_private == other.keep_private
+            && *rules == other.rules
+            && *patterns == other.patterns
+    }
+}
+
+impl Eq for Policy {}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("epoch", &self.epoch)
+            .field("rules", &self.rules)
+            .field("patterns", &self.patterns)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,6 +268,7 @@ impl Default for Policy {
         };
         Detector::ALL
             .into_iter()
+            .filter(|detector| detector.pack() == Pack::Default)
             .fold(policy, |p, d| p.with(d, d.default_strategy()))
     }
 }

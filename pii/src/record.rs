@@ -5,75 +5,105 @@ use std::collections::BTreeSet;
 use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{Kind, Masked, Record, Value};
 
-use crate::masker::Fired;
+use crate::finder::Fired;
+use crate::pattern::Place;
 use crate::{Masker, detector, json};
 
 impl Masker {
     /// Masks every text of a record, at any depth, and adds the detectors that fired to `pii`.
     pub fn mask(&self, mut record: Record) -> Masked<Record> {
         let mut fired = Fired::default();
-        self.mask_texts(&mut record, &mut fired);
-        self.mask_fields(&mut record.fields, &mut fired);
+        // Scopes go by the masked name of the service: that is what a second masking sees.
+        let mut service = std::mem::take(&mut record.service_name);
+        self.mask_string(&mut service, at("", "service"), &mut fired);
+        self.mask_texts(&mut record, &service, &mut fired);
+        self.mask_fields(&mut record.fields, &service, &mut fired);
+        record.service_name = service;
         if fired.any() {
-            record.pii.extend(fired.names().map(str::to_owned));
+            let names = fired.iter().map(|by| self.name(by).into_owned());
+            record.pii.extend(names);
             record.pii.sort_unstable();
             record.pii.dedup();
         }
         Masked::vouch(record)
     }
 
-    fn mask_texts(&self, record: &mut Record, fired: &mut Fired) {
-        self.mask_string(&mut record.message, None, fired);
-        for text in [
-            &mut record.service_name,
-            &mut record.host,
-            &mut record.environment,
-            &mut record.region,
+    fn mask_texts(&self, record: &mut Record, service: &str, fired: &mut Fired) {
+        for (text, path) in [
+            (&mut record.message, "message"),
+            (&mut record.host, "host"),
+            (&mut record.environment, "environment"),
+            (&mut record.region, "region"),
         ] {
-            self.mask_string(text, None, fired);
+            self.mask_string(text, at(service, path), fired);
         }
-        for id in [&mut record.trace_id, &mut record.span_id] {
+        for (id, path) in [
+            (&mut record.trace_id, "trace_id"),
+            (&mut record.span_id, "span_id"),
+        ] {
             if !is_trace_id(id) {
-                self.mask_string(id, None, fired);
+                self.mask_string(id, at(service, path), fired);
             }
         }
         if let Some(exception) = &mut record.exception {
-            self.mask_string(&mut exception.type_name, None, fired);
-            if !planted(Bug::UnmaskedPath) {
-                self.mask_string(&mut exception.message, None, fired);
+            for (text, path) in [
+                (&mut exception.type_name, "exception.type"),
+                (&mut exception.message, "exception.message"),
+                (&mut exception.stack_trace, "exception.stack_trace"),
+            ] {
+                if path != "exception.message" || !planted(Bug::UnmaskedPath) {
+                    self.mask_string(text, at(service, path), fired);
+                }
             }
-            self.mask_string(&mut exception.stack_trace, None, fired);
         }
     }
 
-    fn mask_fields(&self, fields: &mut [(String, Value)], fired: &mut Fired) {
+    fn mask_fields(&self, fields: &mut [(String, Value)], service: &str, fired: &mut Fired) {
         let mut renamed = false;
         for (name, value) in fields.iter_mut() {
-            self.mask_value(name, value, fired);
-            renamed |= self.mask_string(name, None, fired);
+            let masked = self.masked(name, at(service, ""), fired);
+            let place = Place {
+                name: Some(name),
+                service,
+                path: masked.as_deref().unwrap_or(name),
+            };
+            self.mask_value(place, value, fired);
+            if let Some(masked) = masked {
+                *name = masked;
+                renamed = true;
+            }
         }
         if renamed {
             restore_order(fields);
         }
     }
 
-    fn mask_value(&self, name: &str, value: &mut Value, fired: &mut Fired) {
+    fn mask_value(&self, place: Place<'_>, value: &mut Value, fired: &mut Fired) {
         match value.kind {
             Kind::Bool => {}
             Kind::String => {
-                self.mask_string(&mut value.text, Some(name), fired);
+                self.mask_string(&mut value.text, place, fired);
             }
             Kind::Number => {
-                if let Some(masked) = self.mask_number(&value.text, name, fired) {
+                if let Some(masked) = self.mask_number(&value.text, place, fired) {
                     *value = Value::string(masked);
                 }
             }
             Kind::Json => {
-                if let Some(masked) = json::mask(self, &value.text, name, fired) {
+                if let Some(masked) = json::mask(self, &value.text, place, fired) {
                     value.text = masked;
                 }
             }
         }
+    }
+}
+
+/// A text of a record that has no field's name.
+fn at<'a>(service: &'a str, path: &'a str) -> Place<'a> {
+    Place {
+        name: None,
+        service,
+        path,
     }
 }
 

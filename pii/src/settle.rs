@@ -16,6 +16,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::detector::{Detector, Found};
+use crate::finder::Fired;
 use crate::masker::FoundList;
 
 /// How far from a finding its mask can matter to another, in bytes.
@@ -30,7 +31,7 @@ pub(crate) fn apart(text: &[u8], found: &mut FoundList) {
     if found.is_sorted_by(|a, b| a.end <= b.start) {
         return;
     }
-    found.sort_by_key(|f| (f.start, Reverse(f.end)));
+    found.sort_by_key(|f| (f.start, Reverse(f.end), f.rank));
     found.dedup_by(|f, longer| {
         let is_inside = f.end <= longer.end;
         longer.contested |= is_inside && f.len() < longer.len();
@@ -48,7 +49,7 @@ pub(crate) fn apart(text: &[u8], found: &mut FoundList) {
 
 /// Those of the findings that, side by side, are all that there is: the others are made of their pieces.
 fn tiles(text: &[u8], cluster: &[Found]) -> Option<FoundList> {
-    let is_number = |f: &Found| matches!(f.detector, Detector::Phone | Detector::CreditCard);
+    let is_number = |f: &Found| f.is(Detector::Phone) || f.is(Detector::CreditCard);
     let mut tiles = FoundList::new();
     let mut covered = None;
     for f in cluster {
@@ -78,7 +79,7 @@ fn parts(cluster: &[Found]) -> FoundList {
             ..*f
         };
         match parts.last_mut() {
-            Some(last) if last.detector == f.detector => last.end = f.end,
+            Some(last) if last.by == f.by => last.end = f.end,
             Some(Found { end, .. }) => {
                 let start = *end;
                 parts.push(Found { start, ..whole });
@@ -190,7 +191,7 @@ pub(crate) fn original(again: &[Found], found: &[Found], lengths: &[usize]) -> F
 }
 
 /// Adds findings; one that overlaps older ones swallows them, and no part of it is left readable.
-pub(crate) fn merge(found: &mut FoundList, added: &[Found]) {
+pub(crate) fn merge(found: &mut FoundList, added: &[Found], swallowed: &mut Fired) {
     for new in added {
         let mut whole = *new;
         let overlap = overlap(found, new);
@@ -198,8 +199,7 @@ pub(crate) fn merge(found: &mut FoundList, added: &[Found]) {
             whole.start = whole.start.min(old.start);
             whole.end = whole.end.max(old.end);
             whole.merged = true;
-            whole.swallowed.add_all(old.swallowed);
-            whole.swallowed.add(old.detector);
+            swallowed.add(old.by);
         }
         replace(found, overlap, whole);
     }

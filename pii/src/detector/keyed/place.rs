@@ -3,9 +3,7 @@
 use super::value::unquoted;
 use crate::bytes::{at, before, ends_with, is_word, slice, starts_with};
 use crate::detector::Detector;
-
-/// Characters of a hash.
-const HASH_CHARACTERS: usize = 24;
+use crate::render::HASH_CHARACTERS;
 
 /// Values that say that there is none.
 const NOTHING: [&[u8]; 8] = [

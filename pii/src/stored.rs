@@ -1,0 +1,97 @@
+//! A policy as bytes: what a cluster keeps and hands to its nodes.
+//!
+//! JSON with a version first; equal policies are equal bytes. A detector that is off is left out, so that
+//! a release that brings new ones masks as the policy says. What the reader does not know is refused:
+//! a rule that is not understood would not be kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::detector::Detector;
+use crate::pattern::{AllowList, Cause, Mode, Pattern, Refusal};
+use crate::policy::{Policy, Rule, Strategy};
+
+/// Version of the stored form.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u32,
+    epoch: u64,
+    keep_loopback: bool,
+    keep_private: bool,
+    detectors: BTreeMap<String, StoredRule>,
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRule {
+    strategy: Strategy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replacement: Option<String>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    allow: AllowList,
+}
+
+impl Policy {
+    /// The policy as bytes, epoch and patterns included.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let rules = Detector::ALL.into_iter().filter_map(|detector| {
+            let rule = self.rule(detector)?;
+            let chosen = rule.replacement != detector.replacement();
+            let stored = StoredRule {
+                strategy: rule.strategy,
+                replacement: chosen.then(|| rule.replacement.clone()),
+                mode: rule.mode,
+                allow: rule.allow.clone(),
+            };
+            Some((detector.name().to_owned(), stored))
+        });
+        let stored = Stored {
+            version: VERSION,
+            epoch: self.epoch,
+            keep_loopback: self.keep_loopback,
+            keep_private: self.keep_private,
+            detectors: rules.collect(),
+            patterns: self.patterns().to_vec(),
+        };
+        serde_json::to_vec(&stored).expect("text, numbers and lists are always JSON")
+    }
+
+    /// The policy of these bytes, compiled.
+    ///
+    /// # Errors
+    /// Refuses bytes of another version, detectors that this release does not have, and what
+    /// [`Policy::with_rule`] and [`Policy::with_patterns`] refuse.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+        let unreadable = |why: String| Cause::Unreadable(why).of("policy");
+        let stored: Stored =
+            serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
+        if stored.version != VERSION {
+            return Err(unreadable(format!("its version is {}", stored.version)));
+        }
+        let mut policy = Self::empty();
+        policy.epoch = stored.epoch;
+        policy.keep_loopback = stored.keep_loopback;
+        policy.keep_private = stored.keep_private;
+        for (name, rule) in stored.detectors {
+            let unknown = || Cause::UnknownDetector.of(&name);
+            let detector = Detector::from_name(&name).ok_or_else(unknown)?;
+            let rule = Rule {
+                strategy: rule.strategy,
+                mode: rule.mode,
+                allow: rule.allow,
+                replacement: rule
+                    .replacement
+                    .unwrap_or_else(|| detector.replacement().to_owned()),
+            };
+            policy = policy.with_rule(detector, Some(rule))?;
+        }
+        policy.with_patterns(stored.patterns)
+    }
+}
