@@ -11,6 +11,7 @@ pub mod limits;
 pub mod multiline;
 pub mod parse;
 pub mod raw;
+pub mod syslog;
 
 pub use parse::Context;
 pub use raw::RawRecord;

@@ -87,6 +87,11 @@ fn other_runtimes_are_understood() {
         "Object reference not set",
     );
     check(
+        "System.InvalidOperationException: outer\n ---> System.IO.IOException: inner\n   at A.B()",
+        "System.InvalidOperationException",
+        "outer",
+    );
+    check(
         "TypeError: x is undefined\n    at f (a.js:1:2)",
         "TypeError",
         "x is undefined",

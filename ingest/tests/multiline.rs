@@ -1,6 +1,6 @@
 //! Lines in, events out.
 
-use hushlog_ingest::limits::{JOIN_BYTES_MAX, JOIN_LINES_MAX};
+use hushlog_ingest::limits::{JOIN_AGE_NANOS_MAX, JOIN_BYTES_MAX, JOIN_LINES_MAX};
 use hushlog_ingest::multiline::Joiner;
 use hushlog_record::Timestamp;
 
@@ -8,7 +8,7 @@ fn join(text: &str) -> Vec<String> {
     let mut joiner = Joiner::default();
     let mut events: Vec<_> = text
         .lines()
-        .filter_map(|line| joiner.push(line.as_bytes().to_vec(), Timestamp::from_nanos(0)))
+        .flat_map(|line| joiner.push(line.as_bytes().to_vec(), Timestamp::from_nanos(0)))
         .collect();
     events.extend(joiner.finish());
     events
@@ -102,11 +102,91 @@ fn a_long_trace_is_cut_and_nothing_is_lost() {
 #[test]
 fn a_held_event_is_given_after_the_wait_that_the_caller_chose() {
     let mut joiner = Joiner::default();
-    assert_eq!(joiner.push(b"a".to_vec(), Timestamp::from_nanos(100)), None);
-    assert_eq!(joiner.expire(Timestamp::from_nanos(109), 10), None);
+    let none: Vec<Vec<u8>> = Vec::new();
+    assert_eq!(joiner.push(b"a".to_vec(), Timestamp::from_nanos(100)), none);
+    assert_eq!(joiner.expire(Timestamp::from_nanos(109), 10), none);
     assert_eq!(
         joiner.expire(Timestamp::from_nanos(110), 10),
-        Some(b"a".to_vec())
+        [b"a".to_vec()]
     );
-    assert_eq!(joiner.expire(Timestamp::from_nanos(999), 10), None);
+    assert_eq!(joiner.expire(Timestamp::from_nanos(999), 10), none);
+}
+
+#[test]
+fn an_event_does_not_grow_old() {
+    let mut joiner = Joiner::default();
+    let mut ended = joiner.push(b"a.BException: x".to_vec(), Timestamp::from_nanos(0));
+    for second in 1..=25 {
+        let now = Timestamp::from_nanos(second * 1_000_000_000);
+        ended.extend(joiner.push(b"\tat a.B.c(B.java:1)".to_vec(), now));
+    }
+    ended.extend(joiner.finish());
+    assert_eq!(ended.len(), 3);
+    let lines: usize = ended
+        .iter()
+        .map(|event| event.split(|byte| *byte == b'\n').count())
+        .sum();
+    assert_eq!(lines, 26);
+    let mut joiner = Joiner::default();
+    joiner.push(b"a".to_vec(), Timestamp::from_nanos(0));
+    joiner.push(
+        b" b".to_vec(),
+        Timestamp::from_nanos(JOIN_AGE_NANOS_MAX - 1),
+    );
+    let ended = joiner.expire(Timestamp::from_nanos(JOIN_AGE_NANOS_MAX), i64::MAX);
+    assert_eq!(ended, [b"a\n b".to_vec()]);
+}
+
+#[test]
+fn a_message_of_several_lines_belongs_to_its_report() {
+    stays_whole(
+        "java.lang.RuntimeException: primary\nsecond line\n\nfourth\n\tat a.B.c(B.java:1)\n\t... 1 more",
+    );
+    stays_whole("2026-01-02 03:04:05 ERROR x: a.BException: one\ntwo\n\tat a.B.c(B.java:1)");
+    // Without a frame below they are lines like others.
+    assert_eq!(
+        join("a.BException: x\nsecond\nthird\nINFO after"),
+        ["a.BException: x", "second", "third", "INFO after"]
+    );
+    assert_eq!(
+        join("a.BException: x\nsecond\n2026-01-02 03:04:05 INFO c\n\tat a.B.c(B.java:1)"),
+        [
+            "a.BException: x",
+            "second",
+            "2026-01-02 03:04:05 INFO c\n\tat a.B.c(B.java:1)"
+        ]
+    );
+    let many = format!("a.BException: x\n{}\tat a.B.c(B.java:1)", "y\n".repeat(20));
+    assert_eq!(join(&many).len(), 21);
+    assert_eq!(
+        join("the Error is: gone\nwell\n"),
+        ["the Error is: gone", "well"]
+    );
+}
+
+#[test]
+fn traces_of_other_languages_stay_whole() {
+    for event in [
+        "Unhandled exception:\nBad state: oops\n#0      main (file:///a.dart:1:2)\n<asynchronous suspension>\n#1      f (dart:x)",
+        "Error: x\nfoo@http://h.example/file.js:41:13\nbar@http://h.example/file.js:1:1",
+        "/srv/app.js:12\n    throw new Error(\"x\");\n    ^\n\nError: x\n    at f (/srv/app.js:12:9)",
+        "PHP Fatal error:  Uncaught A: x in /a.php:1\nStack trace:\n#0 {main}\n\nNext B: y in /a.php:2\nStack trace:\n#0 {main}\n  thrown in /a.php on line 2",
+        "Jan 02, 2026 3:04:05 PM c.f.Pay charge\nSEVERE: it failed\nc.f.DeclinedException: x\n\tat c.f.Pay.charge(Pay.java:1)",
+        "ActiveRecord::RecordNotFound (no):\napp/pay.rb:3:in 'charge'\napp/pay.rb:9:in 'run'",
+        "GenServer Pay terminating\n** (Pay.Declined) no\n    (shop 0.1.0) lib/pay.ex:5: Shop.Pay.charge/1\nLast message: :go",
+        "terminate called after throwing an instance of 'my_err'\n  what():  custom",
+        "lua: a.lua:1: no\nstack traceback:\n\ta.lua:1: in main chunk",
+        "no at pay.pl line 3.\n\tmain::charge(7) called at pay.pl line 12",
+    ] {
+        stays_whole(event);
+    }
+    // What only resembles them.
+    for line in [
+        "see https://h.example/a@http://x",
+        "/srv/app.js:12 is broken",
+        "#channel",
+        "Jan 02, 2026 3:04:05 PM is when",
+    ] {
+        assert_eq!(join(&format!("a\n{line}\nb")), ["a", line, "b"]);
+    }
 }

@@ -59,6 +59,11 @@ pub(crate) fn starts_line(line: &str) -> bool {
     has_suffix(&line[token.clone()]) && message(line, token.end, line.len()).is_some()
 }
 
+/// Whether the line reports an exception by itself.
+pub(crate) fn reports(line: &str) -> bool {
+    starts_line(line) || find(line, 0..line.len(), Trust::Alone).is_some()
+}
+
 /// A name at the start of the line that a message or nothing follows, whatever it looks like.
 pub(super) fn any_name(text: &str, line: Range<usize>) -> Option<Header> {
     let type_name = token(text, line.start, line.end);

@@ -5,12 +5,23 @@
 //! `panic`. A literal gate keeps the cost off ordinary lines, and a line that merely contains the
 //! word Exception reports none.
 
+mod cause;
+mod frames;
 mod header;
+mod in_app;
+mod normalise;
+mod parameterise;
 mod python;
 mod runtime;
+mod signature;
 mod trace;
 
-pub(crate) use header::starts_line as header_starts_line;
+pub use cause::root_cause;
+pub use frames::{Frame, frames};
+pub use parameterise::parameterise;
+pub use signature::{Basis, Signature, signature};
+
+pub(crate) use header::{reports, starts_line as header_starts_line};
 
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -217,6 +217,16 @@ fn ruby(text: &str) -> Option<Found> {
     raised(text, at, line.clone()).or_else(|| rails(text, line.start))
 }
 
+/// The type that a line of this form reports.
+pub(super) fn raised_in(text: &str, line: Range<usize>) -> Option<Range<usize>> {
+    let part = &text[line.clone()];
+    let at = part.find(":in `").or_else(|| part.find(":in '"))?;
+    match raised(text, line.start + at, line)?.type_name {
+        TypeName::Written(range) => Some(range),
+        TypeName::Fixed(_) => None,
+    }
+}
+
 fn raised(text: &str, at: usize, line: Range<usize>) -> Option<Found> {
     let message_start = at + text[at..line.end].find("': ")? + 3;
     let open = message_start + text[message_start..line.end].rfind(" (")?;

@@ -59,7 +59,9 @@ fn with_stack(text: &str, header: Header, frames: usize) -> Found {
     let Header { type_name, message } = header;
     let rest_of_line = text[message.end..].lines().next().unwrap_or_default();
     let message = if rest_of_line.trim().is_empty() && frames > message.end {
-        trimmed(text, message.start..frames)
+        let inner = text[message.start..frames].find("\n ---> ");
+        let end = inner.map_or(frames, |length| message.start + length);
+        trimmed(text, message.start..end)
     } else {
         message
     };

@@ -1,7 +1,7 @@
 //! Severities: words, numbers, and what the start of a message says.
 //!
 //! A number in a level field is a syslog severity from 0 to 7 (also what GELF calls `level`) and
-//! pino's, bunyan's or Python's from 10 to 60; only others from 1 to 24 are OpenTelemetry's. A field named
+//! pino's, bunyan's or Python's from 10 to 60, or Monolog's from 100 to 600; only others from 1 to 24 are OpenTelemetry's. A field named
 //! after OpenTelemetry's severity number holds nothing else.
 
 use hushlog_record::Level;
@@ -20,15 +20,25 @@ pub(crate) fn otel(number: i32) -> Option<Level> {
     }
 }
 
+/// Syslog severity (RFC 5424, table 2).
+pub(crate) fn syslog(severity: usize) -> Option<Level> {
+    number(&severity.to_string())
+}
+
 /// OpenTelemetry severity number as text.
 pub(crate) fn otel_text(text: &str) -> Option<Level> {
     otel(text.parse().ok()?)
 }
 
-/// What a level field says.
+/// What a level field says. Go's `slog` writes levels between the named ones as `INFO+2`.
 pub(crate) fn value(text: &str) -> Option<Level> {
     let word = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let word = match word.rsplit_once(['+', '-']) {
+        Some((name, step)) if step.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => word,
+    };
     Level::from_word(word)
+        .or_else(|| word.eq_ignore_ascii_case("dpanic").then_some(Level::Fatal))
         .or_else(|| number(word))
         .or(match word {
             "T" | "t" | "D" | "d" => Some(Level::Debug),
@@ -41,7 +51,7 @@ pub(crate) fn value(text: &str) -> Option<Level> {
 }
 
 fn number(word: &str) -> Option<Level> {
-    match word.parse::<u8>().ok()? {
+    match word.parse::<u16>().ok()? {
         0..=2 => Some(Level::Fatal),
         3 => Some(Level::Error),
         4 => Some(Level::Warn),
@@ -51,6 +61,11 @@ fn number(word: &str) -> Option<Level> {
         40 => Some(Level::Warn),
         50 => Some(Level::Error),
         60 => Some(Level::Fatal),
+        100 => Some(Level::Debug),
+        200 | 250 => Some(Level::Info),
+        300 => Some(Level::Warn),
+        400 => Some(Level::Error),
+        500 | 550 | 600 => Some(Level::Fatal),
         other => otel(i32::from(other)),
     }
 }
@@ -111,6 +126,11 @@ fn word(bytes: &[u8], start: usize, end: usize) -> Option<Level> {
     (bracketed || first || capitals).then_some(level)
 }
 
+/// A level written in capitals where a header has its level.
+pub(crate) fn capitals(word: &str) -> Option<Level> {
+    Level::from_word(word).filter(|_| !is_prose(word))
+}
+
 /// Words that are levels only where brackets or a key say so.
 fn is_prose(word: &str) -> bool {
     matches!(word, "LOG" | "CONFIG" | "FINE" | "INF" | "ALERT" | "PANIC")
@@ -129,12 +149,19 @@ fn keyed(before: &[u8]) -> bool {
     .any(|key| before.ends_with(key))
 }
 
-/// `E0102 15:04:05.678901`
-fn klog(head: &[u8]) -> Option<Level> {
-    let [letter, a, b, c, d, b' ', ..] = head else {
+/// `E0102 15:04:05.678901`; glog since 0.6 writes the year too, `E20260102 15:04:05.678901`.
+pub(crate) fn klog(head: &[u8]) -> Option<Level> {
+    let letter = head.first()?;
+    let digits = head[1..]
+        .iter()
+        .take(9)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if !matches!(digits, 4 | 8) || head.get(digits + 1) != Some(&b' ') {
         return None;
-    };
-    if ![a, b, c, d].iter().all(|digit| digit.is_ascii_digit()) {
+    }
+    // A clock follows: `A1234 of the series` is no log header.
+    if head.get(digits + 4) != Some(&b':') {
         return None;
     }
     match letter {

@@ -42,6 +42,20 @@ pub(crate) fn fields_in(message: &str) -> Option<RawRecord> {
     Some(raw)
 }
 
+/// The pairs after a quoted message, as klog writes them: `"Pod updated" pod="a/b" ready=true`. `None`
+/// when anything but pairs follows it.
+pub(crate) fn after_quoted(text: &str) -> Option<RawRecord> {
+    let (_, rest) = unquoted(text.strip_prefix('"')?)?;
+    let mut rest = rest.trim_ascii_start();
+    let mut raw = RawRecord::default();
+    while !rest.is_empty() {
+        let (name, value, after) = pair(rest)?;
+        raw.field(name, value);
+        rest = after.trim_ascii_start();
+    }
+    Some(raw)
+}
+
 /// Length of the key that `text` starts with, if an equals sign follows it.
 fn key_end(text: &str) -> Option<usize> {
     let end = text

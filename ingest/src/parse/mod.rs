@@ -6,23 +6,30 @@
 
 mod fields;
 pub(crate) mod level;
+pub(crate) mod line;
 mod logfmt;
-mod time;
+mod message;
+mod sources;
+pub(crate) mod time;
 
 use std::fmt;
 
 use hushlog_record::limits::RECORD_BYTES_MAX;
 use hushlog_record::{Exception, Kind, Level, LogId, Record, Timestamp, Value};
 
+use crate::exception::{self, Found};
 use crate::limits::NAME_BYTES_MAX;
 use crate::raw::{RawRecord, SEVERITY_NUMBERS, Slot, cut};
-use crate::{exception, json};
+use line::Hints;
 
 /// The name of a service that nobody named.
 pub const UNKNOWN_SERVICE: &str = "unknown";
 
 /// The type of a given stack trace that names none.
 const UNKNOWN_TYPE: &str = "unknown";
+
+/// The field with the type of the exception that began a chain of several.
+pub const ROOT_CAUSE: &str = "exception.root_cause";
 
 /// What the surroundings of a record say.
 pub struct Context<'a> {
@@ -52,12 +59,19 @@ pub fn line(bytes: &[u8], context: &mut Context<'_>) -> Record {
 /// Makes the record. Its text is at most the raw record's plus what copies of parts of the message
 /// add, and those are made only while the whole stays under the limit of a record.
 pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
-    let message = expanded_message(&mut raw);
+    let mut hints = Hints::default();
+    sources::adapt(&mut raw, &mut hints);
+    let message = message::take(&mut raw, context.received, &mut hints);
     let log_id = log_id(&mut raw, context);
-    let timestamp = timestamp(&mut raw, &message, context.received);
-    let level = level(&mut raw, &message);
-    let exception = exception(&mut raw, &message);
-    let service = name(raw.take(Slot::Service), context.service);
+    let timestamp = timestamp(&mut raw, hints.time, context.received);
+    let level = level(&mut raw, hints.level, &message);
+    let exception = exception(&mut raw, &hints, &message);
+    let guessed = if context.service.trim_ascii().is_empty() {
+        &hints.service
+    } else {
+        context.service
+    };
+    let service = name(raw.take(Slot::Service), guessed);
     let trace_id = id(
         &mut raw,
         Slot::TraceId,
@@ -76,7 +90,7 @@ pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
         level,
         message,
         exception,
-        host: name(raw.take(Slot::Host), ""),
+        host: name(raw.take(Slot::Host), &hints.host),
         environment: name(raw.take(Slot::Environment), context.environment),
         region: name(raw.take(Slot::Region), ""),
         trace_id,
@@ -87,27 +101,8 @@ pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
 }
 
 /// Whether copies of parts of the message still fit into a record: fields, exception, stack trace.
-fn may_copy(raw: &RawRecord, message: &str) -> bool {
+pub(crate) fn may_copy(raw: &RawRecord, message: &str) -> bool {
     raw.text_bytes() + 3 * message.len() <= RECORD_BYTES_MAX
-}
-
-/// Takes the message; one that is JSON or logfmt gives its fields to the record.
-fn expanded_message(raw: &mut RawRecord) -> String {
-    let Some(message) = raw.take(Slot::Message) else {
-        return String::new();
-    };
-    let text = message.text;
-    if message.kind != Kind::String || !may_copy(raw, &text) {
-        return text;
-    }
-    let inner = if text.trim_ascii_start().starts_with('{') {
-        json::object_in(&text)
-    } else {
-        logfmt::fields_in(&text)
-    };
-    let Some(inner) = inner else { return text };
-    raw.absorb(inner);
-    raw.take(Slot::Message).map_or(text, |own| own.text)
 }
 
 fn log_id(raw: &mut RawRecord, context: &mut Context<'_>) -> LogId {
@@ -120,7 +115,8 @@ fn log_id(raw: &mut RawRecord, context: &mut Context<'_>) -> LogId {
     LogId::v7(context.received, (context.random)())
 }
 
-fn timestamp(raw: &mut RawRecord, message: &str, received: Timestamp) -> Timestamp {
+/// The time that a field gives, else that of the line, else the receive time.
+fn timestamp(raw: &mut RawRecord, written: Option<Timestamp>, received: Timestamp) -> Timestamp {
     let value = raw.take(Slot::Timestamp);
     if let Some(timestamp) = raw.timestamp {
         if let Some(value) = value {
@@ -129,23 +125,19 @@ fn timestamp(raw: &mut RawRecord, message: &str, received: Timestamp) -> Timesta
         return timestamp;
     }
     let Some(value) = value else {
-        let written = if raw.plain {
-            time::prefix(message, received)
-        } else {
-            None
-        };
         return written.unwrap_or(received);
     };
-    match time::value(&value.text) {
+    match time::value(&value.text, received) {
         Some(timestamp) => timestamp,
         None => {
             raw.field("timestamp_raw", value);
-            received
+            written.unwrap_or(received)
         }
     }
 }
 
-fn level(raw: &mut RawRecord, message: &str) -> Level {
+/// The level that a field gives, else that of the line's header, else what its text says.
+fn level(raw: &mut RawRecord, written: Option<Level>, message: &str) -> Level {
     let given = raw.take_named(Slot::Level);
     if let Some(level) = raw.severity_number.and_then(level::otel) {
         return level;
@@ -160,20 +152,27 @@ fn level(raw: &mut RawRecord, message: &str) -> Level {
                 Level::Info
             })
         }
-        _ => level::in_message(message).unwrap_or(Level::Info),
+        _ => written
+            .or_else(|| level::in_message(message))
+            .unwrap_or(Level::Info),
     }
 }
 
-fn exception(raw: &mut RawRecord, message: &str) -> Option<Exception> {
+fn exception(raw: &mut RawRecord, hints: &Hints, message: &str) -> Option<Exception> {
     let type_name = raw
         .take(Slot::ExceptionType)
         .map(|value| value.text)
         .unwrap_or_default();
     let given_message = raw.take_named(Slot::ExceptionMessage);
-    let stack = raw
-        .take(Slot::ExceptionStack)
-        .map(|value| value.text)
-        .unwrap_or_default();
+    let stack = stack(raw);
+    if !stack.is_empty()
+        && let Some(found) = exception::find(&stack)
+    {
+        root_cause(
+            raw,
+            exception::root_cause(&stack, &found).map(str::to_owned),
+        );
+    }
     if !type_name.trim_ascii().is_empty() {
         return Some(Exception {
             type_name: cut(type_name.trim_ascii(), NAME_BYTES_MAX).to_owned(),
@@ -193,7 +192,38 @@ fn exception(raw: &mut RawRecord, message: &str) -> Option<Exception> {
     if !may_copy(raw, message) {
         return None;
     }
-    exception::find(message).map(|found| found.to_exception(message))
+    let (found, root) = match sources::exception(raw, hints) {
+        Some((found, text)) => described(&found, text),
+        None => described(&exception::find(message)?, message),
+    };
+    root_cause(raw, root);
+    Some(found)
+}
+
+/// An exception and the type of its root cause, copied out of the text.
+fn described(found: &Found, text: &str) -> (Exception, Option<String>) {
+    let root = exception::root_cause(text, found).map(str::to_owned);
+    (found.to_exception(text), root)
+}
+
+/// Keeps the type of the root cause, which a record has no place for, in a field.
+fn root_cause(raw: &mut RawRecord, type_name: Option<String>) {
+    if let Some(type_name) = type_name {
+        raw.field_before(ROOT_CAUSE.to_owned(), Value::string(type_name));
+    }
+}
+
+/// The stack trace that was given. Some loggers write a number or a truth value under its name; that
+/// is a field.
+fn stack(raw: &mut RawRecord) -> String {
+    match raw.take_named(Slot::ExceptionStack) {
+        Some((_, value)) if matches!(value.kind, Kind::String | Kind::Json) => value.text,
+        Some((name, value)) => {
+            raw.field(name, value);
+            String::new()
+        }
+        None => String::new(),
+    }
 }
 
 /// The exception of a stack trace that came without a type.

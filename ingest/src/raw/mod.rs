@@ -4,131 +4,23 @@
 //! the record. Known names (`@timestamp`, `log.level`, `service.name`…) go to their slot at once,
 //! everything else becomes a field. Never decides what a value means.
 
+mod alias;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use hushlog_record::limits::{FIELD_NAME_BYTES_MAX, RECORD_BYTES_MAX};
-use hushlog_record::{Timestamp, Value};
+use hushlog_record::{Kind, Timestamp, Value};
 
 use crate::json::text::push_member;
 use crate::limits::FIELDS_HELD_MAX;
 use crate::parse::level;
+pub(crate) use alias::SEVERITY_NUMBERS;
+pub use alias::Slot;
+use alias::{ALIASES, SLOTS};
 
-/// The parts of a record that have a name of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slot {
-    /// Event time.
-    Timestamp,
-    /// Severity.
-    Level,
-    /// Text.
-    Message,
-    /// Service.
-    Service,
-    /// Host.
-    Host,
-    /// Deployment environment.
-    Environment,
-    /// Region.
-    Region,
-    /// Trace id.
-    TraceId,
-    /// Span id.
-    SpanId,
-    /// The client's own record id.
-    LogId,
-    /// Exception type.
-    ExceptionType,
-    /// Exception message.
-    ExceptionMessage,
-    /// Stack trace.
-    ExceptionStack,
-}
-
-const SLOTS: usize = 13;
 /// Room for fields that is made at once.
 const FIELDS_USUAL: usize = 8;
-
-/// Names of OpenTelemetry's severity number.
-pub(crate) const SEVERITY_NUMBERS: [&str; 2] = ["severity_number", "severityNumber"];
-
-/// Known names; among several for one slot the one that stands first here wins and the others are
-/// kept as fields.
-const ALIASES: [(&str, Slot); 51] = [
-    ("timestamp", Slot::Timestamp),
-    ("@timestamp", Slot::Timestamp),
-    ("time", Slot::Timestamp),
-    ("ts", Slot::Timestamp),
-    ("level", Slot::Level),
-    ("severity", Slot::Level),
-    ("log.level", Slot::Level),
-    (SEVERITY_NUMBERS[0], Slot::Level),
-    (SEVERITY_NUMBERS[1], Slot::Level),
-    ("severity_text", Slot::Level),
-    ("levelname", Slot::Level),
-    ("loglevel", Slot::Level),
-    ("log_level", Slot::Level),
-    ("lvl", Slot::Level),
-    ("message", Slot::Message),
-    ("msg", Slot::Message),
-    ("log", Slot::Message),
-    ("body", Slot::Message),
-    ("service_name", Slot::Service),
-    ("service", Slot::Service),
-    ("service.name", Slot::Service),
-    ("metadata.host", Slot::Host),
-    ("host", Slot::Host),
-    ("host.name", Slot::Host),
-    ("host.hostname", Slot::Host),
-    ("hostname", Slot::Host),
-    ("metadata.environment", Slot::Environment),
-    ("environment", Slot::Environment),
-    ("deployment.environment.name", Slot::Environment),
-    ("deployment.environment", Slot::Environment),
-    ("service.environment", Slot::Environment),
-    ("metadata.region", Slot::Region),
-    ("region", Slot::Region),
-    ("cloud.region", Slot::Region),
-    ("trace_id", Slot::TraceId),
-    ("trace.id", Slot::TraceId),
-    ("traceId", Slot::TraceId),
-    ("span_id", Slot::SpanId),
-    ("span.id", Slot::SpanId),
-    ("spanId", Slot::SpanId),
-    ("log_id", Slot::LogId),
-    ("exception.type", Slot::ExceptionType),
-    ("error.type", Slot::ExceptionType),
-    ("exception.message", Slot::ExceptionMessage),
-    ("error.message", Slot::ExceptionMessage),
-    ("exception.stack_trace", Slot::ExceptionStack),
-    ("exception.stacktrace", Slot::ExceptionStack),
-    ("error.stack_trace", Slot::ExceptionStack),
-    ("exception", Slot::ExceptionStack),
-    ("stack_trace", Slot::ExceptionStack),
-    ("exc_info", Slot::ExceptionStack),
-];
-
-/// Index of the last alias with that length; most names are refused by their length alone.
-const LENGTHS: u64 = {
-    let mut mask = 0u64;
-    let mut i = 0;
-    while i < ALIASES.len() {
-        mask |= 1 << ALIASES[i].0.len();
-        i += 1;
-    }
-    mask
-};
-
-fn alias(name: &str) -> Option<u8> {
-    if name.len() >= 64 || LENGTHS >> name.len() & 1 == 0 {
-        return None;
-    }
-    let first = name.as_bytes().first()?;
-    let place = ALIASES.iter().position(|(known, _)| {
-        known.len() == name.len() && known.as_bytes().first() == Some(first) && *known == name
-    })?;
-    u8::try_from(place).ok()
-}
 
 /// Whether this is a severity number that says nothing, such as 0: it must not hide a text.
 fn is_unspecified(name: &str, value: &Value) -> bool {
@@ -148,6 +40,8 @@ pub struct RawRecord {
     fields: Vec<(String, Value)>,
     folded: String,
     bytes: usize,
+    /// Whether a field has come that may say something about a slot, see [`Slot::Hint`].
+    hinted: bool,
 }
 
 impl RawRecord {
@@ -184,13 +78,15 @@ impl RawRecord {
     /// are given flattened, with dots. A later value of the same name wins.
     pub fn put<'a>(&mut self, name: impl Into<Cow<'a, str>>, value: Value) {
         let name = name.into();
-        if let Some(alias) = alias(&name).filter(|_| !is_unspecified(&name, &value)) {
-            self.hold(alias, value);
-        } else {
-            match name.strip_prefix("fields.") {
-                Some(rest) if !rest.is_empty() => self.field(rest, value),
-                _ => self.field(name, value),
+        if let Some(alias) = alias::find(&name).filter(|_| !is_unspecified(&name, &value)) {
+            if ALIASES[usize::from(alias)].1 != Slot::Hint {
+                return self.hold(alias, value);
             }
+            self.hinted = true;
+        }
+        match name.strip_prefix("fields.") {
+            Some(rest) if !rest.is_empty() => self.field(rest, value),
+            _ => self.field(name, value),
         }
     }
 
@@ -276,6 +172,18 @@ impl RawRecord {
             .map(|(alias, value)| (ALIASES[usize::from(alias)].0, value))
     }
 
+    /// Whether a field has come that may say something about a slot; asks once.
+    pub(crate) fn take_hinted(&mut self) -> bool {
+        std::mem::take(&mut self.hinted)
+    }
+
+    /// Whether the slot holds a number.
+    pub(crate) fn holds_number(&self, slot: Slot) -> bool {
+        self.held[slot as usize]
+            .as_ref()
+            .is_some_and(|(_, value)| value.kind == Kind::Number)
+    }
+
     pub(crate) fn field_text(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -299,11 +207,15 @@ impl RawRecord {
         for (name, value) in inner.fields {
             self.field_before(name, value);
         }
+        if !self.folded.is_empty() && !inner.folded.is_empty() {
+            self.folded.push(',');
+        }
         self.folded.push_str(&inner.folded);
+        self.hinted |= inner.hinted;
     }
 
     /// Adds a field unless there is one of this name.
-    fn field_before(&mut self, name: String, value: Value) {
+    pub(crate) fn field_before(&mut self, name: String, value: Value) {
         if self.field_text(&name).is_none() {
             self.field(name, value);
         }

@@ -1,0 +1,223 @@
+//! What a line begins and what it continues, by its shape alone.
+
+use memchr::memmem;
+
+use crate::exception::header_starts_line;
+
+/// What the lines so far have begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// An ordinary line, or a trace of the Java and .NET kind: what belongs to it is indented or
+    /// starts with a known word.
+    #[default]
+    Plain,
+    /// A line that reports an exception, without frames yet: its message may go on.
+    Report,
+    /// Frames of a Python traceback: the first line that is not indented ends them.
+    Frames,
+    /// After a traceback's last line, or in a trace of PHP: another of its chain may follow, after a
+    /// blank line.
+    Chain,
+    /// Stacks of Go, separated by blank lines; a function's name is not indented.
+    Go,
+    /// A panic of Rust or a fatal exception of Dart: the message stands on the next line.
+    Panic,
+    /// Node.js shows the line of the source first; the report follows after a blank line.
+    Source,
+    /// `java.util.logging` writes the level and the message on a second line.
+    Jul,
+}
+
+/// Starts of lines that continue a trace without being indented.
+const CONTINUING: [&str; 21] = [
+    "Caused by:",
+    "Suppressed:",
+    "Wrapped by:",
+    "... ",
+    "--- End of ",
+    "Stack trace:",
+    "stack backtrace:",
+    "stack traceback:",
+    "Traceback (most recent call last):",
+    "During handling of the above exception",
+    "The above exception was the direct cause",
+    "<asynchronous suspension>",
+    "note: ",
+    "goroutine ",
+    "created by ",
+    "[signal ",
+    "from /",
+    "Next ",
+    "** (",
+    "Last message: ",
+    "Last message (",
+];
+
+/// Levels that `java.util.logging` writes.
+const JUL_LEVELS: [&str; 7] = [
+    "SEVERE: ",
+    "WARNING: ",
+    "INFO: ",
+    "CONFIG: ",
+    "FINE: ",
+    "FINER: ",
+    "FINEST: ",
+];
+
+/// What a line begins.
+pub(super) fn begins(line: &[u8]) -> State {
+    let line = line.trim_ascii_start();
+    match line.first() {
+        Some(b'T') if line.starts_with(b"Traceback (most recent call last):") => {
+            return State::Frames;
+        }
+        Some(b'p') if line.starts_with(b"panic: ") => return State::Go,
+        Some(b'f') if line.starts_with(b"fatal error: ") => return State::Go,
+        Some(b'g') if line.starts_with(b"goroutine ") => return State::Go,
+        Some(b'S') if line.starts_with(b"Stack trace:") => return State::Chain,
+        Some(b'U') if line.trim_ascii_end() == b"Unhandled exception:" => return State::Panic,
+        Some(b'/' | b'f') if is_source(line) => return State::Source,
+        Some(b'A'..=b'Z') if is_jul(line) => return State::Jul,
+        _ => {}
+    }
+    let contains = |word: &str| memmem::find(line, word.as_bytes()).is_some();
+    if contains("panic") {
+        if contains("http: panic serving") {
+            return State::Go;
+        }
+        if contains("thread '") && contains(" panicked at ") {
+            return State::Panic;
+        }
+    }
+    if reports(line) {
+        State::Report
+    } else {
+        State::Plain
+    }
+}
+
+/// Whether the line ends with the report of an exception, so that its message may go on below.
+fn reports(line: &[u8]) -> bool {
+    let named = |word: &str| memmem::find(line, word.as_bytes()).is_some();
+    (named("Exception") || named("Error") || named("Throwable"))
+        && std::str::from_utf8(line).is_ok_and(crate::exception::reports)
+}
+
+/// Whether the line continues what stands above it, whatever that is.
+pub(super) fn continues(line: &[u8]) -> bool {
+    is_indented(line)
+        || CONTINUING
+            .iter()
+            .any(|start| line.starts_with(start.as_bytes()))
+        || is_numbered_frame(line)
+        || is_header(line)
+        || is_script_frame(line)
+}
+
+pub(super) fn is_indented(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
+}
+
+/// `\tat a.B.c(B.java:1)`: the end of a message of several lines.
+pub(super) fn is_frame(line: &[u8]) -> bool {
+    is_indented(line) && line.trim_ascii_start().starts_with(b"at ")
+}
+
+/// Whether the line is the start of a record in a form of its own, and so no part of a message.
+pub(super) fn starts_record(line: &[u8]) -> bool {
+    let word = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase())
+        .count();
+    let leveled = word > 2
+        && matches!(line.get(word), Some(b' ' | b':'))
+        && std::str::from_utf8(&line[..word])
+            .is_ok_and(|word| hushlog_record::Level::from_word(word).is_some());
+    leveled || matches!(line.first(), Some(b'0'..=b'9' | b'[' | b'{' | b'<'))
+}
+
+/// A line of a goroutine's stack that is not indented.
+pub(super) fn is_go(line: &[u8]) -> bool {
+    is_indented(line)
+        || line.ends_with(b")")
+        || [
+            "goroutine ",
+            "created by ",
+            "[signal ",
+            "exit status ",
+            "runtime stack:",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start.as_bytes()))
+}
+
+/// `SEVERE: message`
+pub(super) fn is_jul_message(line: &[u8]) -> bool {
+    JUL_LEVELS
+        .iter()
+        .any(|level| line.starts_with(level.as_bytes()))
+}
+
+/// `Jan 02, 2026 3:04:05 PM c.f.Pay charge`: a month, half a day, a class with dots and a method.
+fn is_jul(line: &[u8]) -> bool {
+    let half = memmem::find(&line[..line.len().min(40)], b":").is_some_and(|at| {
+        line[at..]
+            .windows(4)
+            .take(12)
+            .any(|part| matches!(part, b" AM " | b" PM "))
+    });
+    let mut words = line.rsplit(|byte| *byte == b' ');
+    half && words
+        .next()
+        .is_some_and(|method| !method.is_empty() && !method.contains(&b'.'))
+        && words
+            .next()
+            .is_some_and(|class| class.contains(&b'.') && !class.ends_with(b"."))
+}
+
+/// `/srv/app.js:12`
+fn is_source(line: &[u8]) -> bool {
+    let digits = line
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let path = &line[..line.len() - digits];
+    digits > 0
+        && [&b".js:"[..], b".cjs:", b".mjs:", b".ts:"]
+            .iter()
+            .any(|end| path.ends_with(end))
+        && !path.contains(&b' ')
+}
+
+/// `#0 /srv/app.php(5): f()`, and `#0      main (file:///a.dart:1:2)`
+fn is_numbered_frame(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"#") else {
+        return false;
+    };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && rest.get(digits) == Some(&b' ')
+}
+
+/// Firefox's `name@https://host/a.js:1:2`, and Rails' `app/pay.rb:3:in 'charge'`.
+fn is_script_frame(line: &[u8]) -> bool {
+    let first = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let place = memchr::memchr(b'@', first).map(|at| &first[at + 1..]);
+    place.is_some_and(|place| {
+        first.len() == line.len()
+            && (place.starts_with(b"http://") || place.starts_with(b"https://"))
+    }) || memmem::find(first, b".rb:")
+        .is_some_and(|at| memmem::find(&first[at..], b":in").is_some())
+}
+
+/// `java.lang.IllegalStateException: no` at the start of a line: what the line before it was about.
+fn is_header(line: &[u8]) -> bool {
+    let end = memchr::memchr(b':', line).unwrap_or(line.len());
+    line[..end].contains(&b'.')
+        && std::str::from_utf8(&line[..line.len().min(end + 2)]).is_ok_and(header_starts_line)
+}
+
+/// `TypeError: x` at the start of a line, qualified or not.
+pub(super) fn is_any_header(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(header_starts_line)
+}

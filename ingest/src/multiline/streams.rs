@@ -1,0 +1,114 @@
+//! The streams of one source, each with a joiner of its own.
+
+use std::collections::BTreeMap;
+
+use hushlog_record::Timestamp;
+
+use super::envelope::{Envelope, split};
+use super::joiner::Joiner;
+use crate::limits::{JOIN_BYTES_MAX, JOIN_HELD_BYTES_MAX, JOIN_STREAMS_MAX};
+
+/// Joins the lines of one source: a file, a connection, a container's log.
+#[derive(Default)]
+pub struct Streams {
+    streams: BTreeMap<Vec<u8>, Stream>,
+    held_bytes: usize,
+}
+
+#[derive(Default)]
+struct Stream {
+    joiner: Joiner,
+    /// The parts of a line that is not complete, as container runtimes split long ones.
+    partial: Option<(Envelope, Vec<u8>)>,
+}
+
+impl Stream {
+    fn held_bytes(&self) -> usize {
+        let partial = self.partial.as_ref().map_or(0, |(_, part)| part.len());
+        self.joiner.held_bytes() + partial
+    }
+
+    fn end(&mut self, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
+        if let Some((envelope, line)) = self.partial.take() {
+            self.joiner.take(envelope, line, now, out);
+        }
+        self.joiner.end(out);
+    }
+}
+
+impl Streams {
+    /// Takes a line without its end, at the time given; hands over the events that it ended.
+    pub fn push(&mut self, line: Vec<u8>, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
+        let parts = split(line, now);
+        if !self.streams.contains_key(&parts.stream) && self.streams.len() >= JOIN_STREAMS_MAX {
+            self.end_oldest(now, out);
+        }
+        let stream = self.streams.entry(parts.stream).or_default();
+        let before = stream.held_bytes();
+        let (envelope, content) = match stream.partial.take() {
+            Some((envelope, mut line)) => {
+                line.extend_from_slice(&parts.content);
+                (envelope, line)
+            }
+            None => (parts.envelope, parts.content),
+        };
+        if parts.partial && content.len() < JOIN_BYTES_MAX {
+            stream.partial = Some((envelope, content));
+        } else {
+            stream.joiner.take(envelope, content, now, out);
+        }
+        self.held_bytes = self.held_bytes - before + stream.held_bytes();
+        while self.held_bytes > JOIN_HELD_BYTES_MAX {
+            self.end_oldest(now, out);
+        }
+    }
+
+    /// Hands over the events of streams in which no line has come for `wait` nanoseconds, and those
+    /// that are as old as an event may become.
+    pub fn expire(&mut self, now: Timestamp, wait: i64, out: &mut dyn FnMut(Vec<u8>)) {
+        self.streams.retain(|_, stream| {
+            let expired = stream.joiner.end_if_expired(now, wait, out);
+            if expired {
+                stream.end(now, out);
+            }
+            !expired
+        });
+        self.held_bytes = self.streams.values().map(Stream::held_bytes).sum();
+    }
+
+    /// Hands over everything that is held.
+    pub fn finish(&mut self, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
+        for stream in self.streams.values_mut() {
+            stream.end(now, out);
+        }
+        *self = Self::default();
+    }
+
+    /// Bytes of text that it holds.
+    pub const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    fn end_oldest(&mut self, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
+        let oldest = self
+            .streams
+            .iter()
+            .min_by_key(|(_, stream)| stream.joiner.last())
+            .map(|(name, _)| name.clone());
+        let Some(mut stream) = oldest.and_then(|name| self.streams.remove(&name)) else {
+            return;
+        };
+        self.held_bytes -= stream.held_bytes();
+        stream.end(now, out);
+    }
+}
+
+/// Prints no text: it is not masked.
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streams")
+            .field("streams", &self.streams.len())
+            .field("held_bytes", &self.held_bytes)
+            .finish()
+    }
+}

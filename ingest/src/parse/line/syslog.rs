@@ -1,0 +1,219 @@
+//! Syslog: RFC 5424 and RFC 3164 as they come over the wire, and the lines of its files.
+//!
+//! On the wire the header is an envelope: it becomes time, level, service, host and fields, and the
+//! message is what it carries. In a file there is no priority; there the line stays as it is written.
+//! Lenient as RFC 3164, section 4.3.3, wants it: after a valid priority anything is a message.
+
+use hushlog_record::{Level, Timestamp, Value};
+
+use crate::parse::{level, time};
+use crate::raw::{RawRecord, Slot};
+
+use super::{Hints, digits_field, structured_data, text_field};
+
+/// Facilities by number (RFC 5424, table 1; the names of 13 to 15 differ between systems).
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "security", "console", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+];
+/// Longest host name or tag that is taken for one, in bytes (RFC 5424 allows 255 and 48).
+const NAME_BYTES_MAX: usize = 255;
+
+/// Reads the header of a line from the wire; gives where its message starts.
+pub(super) fn envelope(
+    text: &str,
+    received: Timestamp,
+    raw: &mut RawRecord,
+    hints: &mut Hints,
+) -> Option<usize> {
+    let (priority, start) = priority(text)?;
+    digits_field(raw, "log.syslog.priority", &text[1..start - 1]);
+    text_field(raw, "log.syslog.facility.name", FACILITIES[priority >> 3]);
+    hints.level = hints.level.or_else(|| level::syslog(priority & 7));
+    let rest = &text[start..];
+    let length = rest
+        .strip_prefix("1 ")
+        .and_then(|rest| Some(2 + new_header(rest, received, raw, hints)?))
+        .unwrap_or_else(|| old_header(rest, received, raw, hints));
+    Some(start + length)
+}
+
+/// Splits a line from the wire: the name of its stream (host, program and process), and where its
+/// message starts.
+pub(crate) fn split(text: &str, received: Timestamp) -> Option<(String, usize)> {
+    let mut raw = RawRecord::default();
+    let start = envelope(text, received, &mut raw, &mut Hints::default())?;
+    let process = raw.field_text("process.pid").unwrap_or_default().to_owned();
+    let mut name = |slot| raw.take(slot).map(|value| value.text).unwrap_or_default();
+    let (host, service) = (name(Slot::Host), name(Slot::Service));
+    Some((format!("{host} {service} {process}"), start))
+}
+
+/// `<34>`: facility and severity in one number up to 191, and its length.
+fn priority(text: &str) -> Option<(usize, usize)> {
+    let end = text.bytes().take(5).position(|byte| byte == b'>')?;
+    let digits = text.get(1..end)?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain || (digits.len() > 1 && digits.starts_with('0')) {
+        return None;
+    }
+    let number: usize = digits.parse().ok()?;
+    (number < FACILITIES.len() * 8).then_some((number, end + 1))
+}
+
+/// RFC 5424, after the version: `TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG`. Nothing
+/// is taken from a header that is not complete.
+fn new_header(
+    rest: &str,
+    received: Timestamp,
+    raw: &mut RawRecord,
+    hints: &mut Hints,
+) -> Option<usize> {
+    let mut words = rest.splitn(6, ' ');
+    let [written, host, app, process, message_id] =
+        std::array::from_fn(|_| words.next().unwrap_or_default());
+    let after = words.next()?;
+    let time = match written {
+        "-" => None,
+        _ => Some(time::value(written, received)?),
+    };
+    let names = [host, app, process, message_id];
+    if names
+        .iter()
+        .any(|name| name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\n'))
+    {
+        return None;
+    }
+    let length = structured_data::read(after, raw)?;
+    let tail = &after[length..];
+    if !tail.is_empty() && !tail.starts_with(' ') {
+        return None;
+    }
+    hints.time = hints.time.or(time);
+    put(raw, Slot::Host, "host", host);
+    put(raw, Slot::Service, "service", app);
+    digits_field(raw, "process.pid", process);
+    text_field(raw, "log.syslog.msgid", message_id);
+    let message = tail.strip_prefix(' ').unwrap_or(tail);
+    // A byte order mark says that the message is UTF-8, as everything here is.
+    let message = message.strip_prefix('\u{feff}').unwrap_or(message);
+    Some(rest.len() - message.len())
+}
+
+/// RFC 3164: a time, a host and a tag, of which each may be missing.
+fn old_header(rest: &str, received: Timestamp, raw: &mut RawRecord, hints: &mut Hints) -> usize {
+    let Some((time, end)) = time::at_start(rest, received) else {
+        let Some(tag) = tag(rest) else { return 0 };
+        tag.put(raw);
+        return tag.length;
+    };
+    hints.time = hints.time.or(Some(time));
+    let Some(after) = rest[end..].strip_prefix([' ', ':']) else {
+        return end;
+    };
+    let after = after.trim_start_matches(' ');
+    let start = rest.len() - after.len();
+    // `glibc` sends no host to the local socket.
+    if let Some(tag) = tag(after) {
+        tag.put(raw);
+        return start + tag.length;
+    }
+    let host = first_word(after);
+    if host.is_empty() || host.len() == after.len() {
+        return start;
+    }
+    put(raw, Slot::Host, "host", host);
+    let after = &after[host.len() + 1..];
+    let start = rest.len() - after.len();
+    match tag(after) {
+        Some(tag) => {
+            tag.put(raw);
+            start + tag.length
+        }
+        None => start,
+    }
+}
+
+/// A line of a syslog file, whose time ends at `end`: host and tag. A time of ISO form is also that of
+/// other logs; there the tag must carry a process id.
+pub(super) fn in_file(
+    line: &str,
+    end: usize,
+    raw: &mut RawRecord,
+    hints: &mut Hints,
+) -> Option<Option<Level>> {
+    let classic = match line.as_bytes().first()? {
+        b'A'..=b'Z' => true,
+        b'0'..=b'9' => false,
+        _ => return None,
+    };
+    let after = line.get(end..)?.strip_prefix(' ')?;
+    let host = first_word(after);
+    let named = host.bytes().all(|byte| byte.is_ascii_graphic())
+        && !host.ends_with(':')
+        && !host.starts_with('[')
+        && Level::from_word(host).is_none();
+    let tag = tag(after.get(host.len() + 1..)?).filter(|tag| classic || !tag.process.is_empty())?;
+    if host.is_empty() || !named {
+        return None;
+    }
+    host.clone_into(&mut hints.host);
+    tag.name.clone_into(&mut hints.service);
+    digits_field(raw, "process.pid", tag.process);
+    Some(None)
+}
+
+struct Tag<'a> {
+    name: &'a str,
+    process: &'a str,
+    length: usize,
+}
+
+impl Tag<'_> {
+    fn put(&self, raw: &mut RawRecord) {
+        put(raw, Slot::Service, "service", self.name);
+        digits_field(raw, "process.pid", self.process);
+    }
+}
+
+/// `su:`, `sshd[24200]:`, `sshd(pam_unix)[19939]:`, with the space after it.
+fn tag(text: &str) -> Option<Tag<'_>> {
+    let word = first_word(text);
+    let name = word.strip_suffix(':')?;
+    let (name, process) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        Some((name, process)) => (name, process),
+        None => (name, ""),
+    };
+    let plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'(' | b')' | b'@')
+    };
+    // A number before a colon is a sequence number, as routers send it.
+    let sound = name.bytes().all(plain)
+        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && process.bytes().all(|byte| byte.is_ascii_graphic());
+    let space = usize::from(text.as_bytes().get(word.len()) == Some(&b' '));
+    sound.then_some(Tag {
+        name,
+        process,
+        length: word.len() + space,
+    })
+}
+
+/// The word up to the first space; empty when it is longer than a name.
+fn first_word(text: &str) -> &str {
+    let head = &text.as_bytes()[..text.len().min(NAME_BYTES_MAX + 1)];
+    match memchr::memchr2(b' ', b'\n', head) {
+        Some(end) => &text[..end],
+        None if text.len() <= NAME_BYTES_MAX => text,
+        None => "",
+    }
+}
+
+/// Gives a slot its value, unless the record has one.
+fn put(raw: &mut RawRecord, slot: Slot, name: &'static str, value: &str) {
+    if value != "-" && !value.is_empty() && raw.lacks(slot) {
+        raw.put(name, Value::string(value));
+    }
+}

@@ -1,0 +1,75 @@
+//! What the tests of lines and sources share.
+#![allow(dead_code, reason = "every test uses a part of it")]
+
+use std::fmt::Write;
+
+use hushlog_ingest::json::{self, Declared};
+use hushlog_ingest::{Context, RawRecord, parse};
+use hushlog_record::{Record, Timestamp};
+
+/// The receive time of every test.
+pub(crate) fn received() -> Timestamp {
+    "2026-03-04T05:06:07Z".parse().expect("a valid time")
+}
+
+pub(crate) fn with_context<T>(service: &str, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    let mut random = || [7; 10];
+    f(&mut Context {
+        received: received(),
+        service,
+        environment: "",
+        random: &mut random,
+    })
+}
+
+/// The record of a line of text.
+pub(crate) fn line(text: &str) -> Record {
+    with_context("", |context| parse::line(text.as_bytes(), context))
+}
+
+/// The record of a raw one.
+pub(crate) fn record(raw: RawRecord) -> Record {
+    with_context("", |context| parse::record(raw, context))
+}
+
+/// The only record of a JSON body.
+pub(crate) fn object(text: &str) -> Record {
+    let mut records = Vec::new();
+    let shape = with_context("", |context| {
+        json::read(text.as_bytes(), Declared::Json, &mut |raw| {
+            records.push(parse::record(raw.expect("it is small"), context))
+        })
+    });
+    assert!(shape.is_ok(), "{text}");
+    assert_eq!(records.len(), 1);
+    records.remove(0)
+}
+
+/// A record on one line: level, time if it has one of its own, what has a name, message, fields.
+pub(crate) fn show(record: &Record) -> String {
+    let mut out = record.level.to_string();
+    if record.timestamp != record.created_at {
+        write!(out, " @{}", record.timestamp).expect("a string takes all");
+    }
+    for (name, text) in [
+        ("service", record.service_name.as_str()),
+        ("host", &record.host),
+        ("environment", &record.environment),
+        ("region", &record.region),
+        ("trace", &record.trace_id),
+        ("span", &record.span_id),
+    ] {
+        if !text.is_empty() && text != "unknown" {
+            write!(out, " {name}={text}").expect("a string takes all");
+        }
+    }
+    write!(out, " | {}", record.message).expect("a string takes all");
+    for (name, value) in &record.fields {
+        write!(out, " | {name}={}", value.text).expect("a string takes all");
+    }
+    if let Some(exception) = &record.exception {
+        write!(out, " | !{}: {}", exception.type_name, exception.message)
+            .expect("a string takes all");
+    }
+    out
+}
