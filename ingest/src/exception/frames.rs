@@ -42,7 +42,7 @@ pub fn frames(stack: &str) -> Vec<Frame> {
     }
     let mut frames = Vec::new();
     for line in lines(stack) {
-        let line = stack[line].trim();
+        let line = stack[line].trim().trim_start_matches("! ");
         if !frames.is_empty() && ENDS.iter().any(|end| line.starts_with(end)) {
             break;
         }
@@ -64,6 +64,12 @@ fn push(frames: &mut Vec<Frame>, frame: Frame) {
     if frames.last() != Some(&frame) {
         frames.push(frame);
     }
+}
+
+/// Whether a line is a frame of a form that is known, beyond the word `at`.
+pub(super) fn is_known_frame(line: &str) -> bool {
+    line.len() <= FRAME_LINE_BYTES_MAX
+        && (line.starts_with("... ") || frame(line.trim_start_matches("! ")).is_some())
 }
 
 fn frame(line: &str) -> Option<Frame> {
@@ -92,11 +98,16 @@ fn at(rest: &str) -> Option<Frame> {
     let Some((name, inner)) = called(rest) else {
         return at_place(rest);
     };
-    if name.ends_with(' ') || is_position(inner) && !is_java(inner) {
-        return Some(javascript(name.trim_end(), inner));
-    }
     if is_java(inner) {
         return java(name);
+    }
+    if is_position(inner) {
+        return Some(javascript(name.trim_end(), inner));
+    }
+    // Mono writes a space before the arguments.
+    let name = name.strip_suffix(' ').unwrap_or(name);
+    if name.contains(' ') {
+        return None;
     }
     let (module, method) = name.rsplit_once('.')?;
     // A constructor or a nested method is written with two points.

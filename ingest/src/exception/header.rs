@@ -13,6 +13,8 @@ pub(super) struct Header {
 /// How much is asked of a name before it is taken for a type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
+    /// The line right above the first frame: whatever stands before the name.
+    AboveFrames,
     /// Stack frames follow: any name that ends in `Exception` or `Error`.
     Frames,
     /// A line by itself: a qualified name, or one of several words.
@@ -31,8 +33,8 @@ pub(super) fn find(text: &str, line: Range<usize>, trust: Trust) -> Option<Heade
         at = token.end;
         let name = &text[token.clone()];
         if !has_suffix(name)
-            || !(trust == Trust::Frames || is_telling(name))
-            || !opens(&text[line.start..token.start])
+            || !(trust != Trust::Alone || is_telling(name))
+            || !opens(&text[line.start..token.start], trust)
         {
             continue;
         }
@@ -79,7 +81,7 @@ pub(super) fn any_name(text: &str, line: Range<usize>) -> Option<Header> {
 fn inner(text: &str, outer: &Header, trust: Trust) -> Option<Header> {
     let type_name = token(text, outer.message.start, outer.message.end);
     let name = &text[type_name.clone()];
-    if !has_suffix(name) || !(trust == Trust::Frames || is_telling(name)) {
+    if !has_suffix(name) || !(trust != Trust::Alone || is_telling(name)) {
         return None;
     }
     let message = message(text, type_name.end, outer.message.end)?;
@@ -139,7 +141,7 @@ fn is_telling(name: &str) -> bool {
 }
 
 /// Whether a logger could have put `before` in front of an exception.
-fn opens(before: &str) -> bool {
+fn opens(before: &str, trust: Trust) -> bool {
     let trimmed = before.trim_end();
     if trimmed.is_empty() {
         return true;
@@ -147,9 +149,12 @@ fn opens(before: &str) -> bool {
     if trimmed.len() == before.len() {
         return false;
     }
+    if trust == Trust::AboveFrames {
+        return true;
+    }
     if trimmed.ends_with([':', ']', '|', '"', '\'', ')', '>'])
         || trimmed.ends_with(" -")
-        || trimmed == "-"
+        || matches!(trimmed, "-" | "!")
     {
         return true;
     }
@@ -160,9 +165,23 @@ fn opens(before: &str) -> bool {
     ) || trimmed.ends_with("nhandled exception.")
 }
 
+/// Length of the code that Node.js writes behind a type: ` [ERR_HTTP_HEADERS_SENT]`.
+fn code(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix(" [")?;
+    let length = inner
+        .bytes()
+        .take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+        .count();
+    inner[length..].starts_with("]:").then_some(length + 3)
+}
+
 /// The message after a type that ends at `at`; `None` when what follows is not that of a report.
 fn message(text: &str, at: usize, end: usize) -> Option<Range<usize>> {
     let rest = &text[at..end];
+    let (at, rest) = match code(rest) {
+        Some(length) => (at + length, &rest[length..]),
+        None => (at, rest),
+    };
     // From the front: a long blank end must not be walked again for every name of the line.
     if rest.trim_start().is_empty() {
         return Some(end..end);

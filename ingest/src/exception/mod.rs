@@ -33,7 +33,7 @@ use crate::limits::NAME_BYTES_MAX;
 use crate::raw::cut;
 
 /// Without one of these a text reports no exception.
-const LITERALS: [&str; 14] = [
+const LITERALS: [&str; 16] = [
     "Exception",
     "Error",
     "Throwable",
@@ -48,6 +48,8 @@ const LITERALS: [&str; 14] = [
     ":in `",
     ":in '",
     "\tat ",
+    "  at ",
+    "libc++abi",
 ];
 
 /// The gate.

@@ -61,7 +61,10 @@ fn named(text: &str, line: Range<usize>, stack_start: usize) -> Option<Found> {
     let part = &text[line.clone()];
     let end = part.find(':').unwrap_or(part.len());
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
-    if end == 0 || !part[..end].chars().all(is_name) {
+    // `a.rb:2:in 'g'` is Ruby's: it heads its traces with the same words.
+    let separated =
+        part[end..].is_empty() || part[end..].starts_with(": ") || end + 1 == part.len();
+    if end == 0 || !separated || !part[..end].chars().all(is_name) {
         return None;
     }
     let message = trimmed(text, (line.start + end + 1).min(line.end)..line.end);

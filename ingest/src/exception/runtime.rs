@@ -129,7 +129,9 @@ fn elixir(text: &str) -> Option<Found> {
 
 /// `terminate called after throwing an instance of 'std::runtime_error'`
 fn cpp(text: &str) -> Option<Found> {
-    let called = position(text, "terminate called ")?;
+    let Some(called) = position(text, "terminate called ") else {
+        return libcxx(text);
+    };
     let stack = stack_from(text, start_of_line(text, called));
     let Some(rest) =
         text[called..].strip_prefix("terminate called after throwing an instance of '")
@@ -151,6 +153,21 @@ fn cpp(text: &str) -> Option<Found> {
         type_name: TypeName::Written(start..end),
         message,
         stack,
+    })
+}
+
+/// `libc++abi: terminating due to uncaught exception of type std::runtime_error: no`
+fn libcxx(text: &str) -> Option<Found> {
+    let at = position(text, "libc++abi")?;
+    let line = at..end_of_line(text, at);
+    let start = at + text[line.clone()].find("uncaught exception of type ")? + 27;
+    let part = &text[start..line.end];
+    let length = part.find(": ").unwrap_or(part.trim_end().len());
+    let message = trimmed(text, (start + length + 1).min(line.end)..line.end);
+    Some(Found {
+        type_name: TypeName::Written(start..start + length),
+        message,
+        stack: stack_from(text, at),
     })
 }
 
@@ -200,6 +217,15 @@ fn go(text: &str) -> Option<Found> {
     if !goroutine {
         return None;
     }
+    if text.starts_with("SIG")
+        && let Some(length) = text[..end_of_line(text, 0)].find(": ")
+    {
+        return Some(Found {
+            type_name: TypeName::Written(0..length),
+            message: trimmed(text, length + 1..end_of_line(text, 0)),
+            stack: stack_from(text, 0),
+        });
+    }
     let at = position(text, "panic")?;
     let message = trimmed(text, at..end_of_line(text, at));
     Some(Found {
@@ -209,19 +235,26 @@ fn go(text: &str) -> Option<Found> {
     })
 }
 
-/// `app.rb:6:in 'f': divided by 0 (ZeroDivisionError)`, and Rails' `NoMethodError (message):` above its
-/// frames.
+/// `app.rb:6:in 'f': divided by 0 (ZeroDivisionError)`, first or, before Ruby 3, below its frames; and
+/// Rails' `NoMethodError (message):` above them.
 fn ruby(text: &str) -> Option<Found> {
     let at = position(text, ":in `").or_else(|| position(text, ":in '"))?;
-    let line = start_of_line(text, at)..end_of_line(text, at);
-    raised(text, at, line.clone()).or_else(|| rails(text, line.start))
+    let first = start_of_line(text, at);
+    lines(&text[first..])
+        .map(|line| first + line.start..first + line.end)
+        .find_map(|line| raised_at(text, line))
+        .or_else(|| rails(text, first))
+}
+
+fn raised_at(text: &str, line: Range<usize>) -> Option<Found> {
+    let part = &text[line.clone()];
+    let at = part.find(":in `").or_else(|| part.find(":in '"))?;
+    raised(text, line.start + at, line)
 }
 
 /// The type that a line of this form reports.
 pub(super) fn raised_in(text: &str, line: Range<usize>) -> Option<Range<usize>> {
-    let part = &text[line.clone()];
-    let at = part.find(":in `").or_else(|| part.find(":in '"))?;
-    match raised(text, line.start + at, line)?.type_name {
+    match raised_at(text, line)?.type_name {
         TypeName::Written(range) => Some(range),
         TypeName::Fixed(_) => None,
     }
@@ -247,6 +280,9 @@ fn rails(text: &str, frames: usize) -> Option<Found> {
         let line = trimmed(text, line);
         let type_name = class_with_colons(text, line.start)?;
         let rest = text.get(type_name.end..line.end)?.strip_prefix(" (")?;
+        if &text[type_name.clone()] == "Traceback" {
+            return None;
+        }
         let length = rest
             .strip_suffix("):")
             .or_else(|| rest.strip_suffix(')'))?
@@ -285,10 +321,22 @@ fn dart(text: &str) -> Option<Found> {
         .unwrap_or_else(|| part.trim_end_matches('.').len());
     let message = trimmed(text, (line.start + end + 1).min(line.end)..line.end);
     Some(Found {
-        type_name: TypeName::Written(line.start..line.start + end),
+        type_name: TypeName::Written(dart_type(text, line.start..line.start + end)?),
         message,
         stack: stack_from(text, start),
     })
+}
+
+/// `RangeError` of `RangeError (index)`, `Pay` of `Instance of 'Pay'`; a place is no type.
+fn dart_type(text: &str, written: Range<usize>) -> Option<Range<usize>> {
+    let part = &text[written.clone()];
+    if let Some(name) = part.strip_prefix("Instance of '") {
+        let length = name.find('\'')?;
+        return Some(written.start + 13..written.start + 13 + length);
+    }
+    let length = part.find(" (").unwrap_or(part.len());
+    part.starts_with(char::is_alphabetic)
+        .then_some(written.start..written.start + length)
 }
 
 fn lua(text: &str) -> Option<Found> {

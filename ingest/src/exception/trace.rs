@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::frames::is_known_frame;
 use super::header::{self, Header, Trust};
 use super::{Found, TypeName, lines, trimmed};
 
@@ -50,8 +51,20 @@ fn above_frames(text: &str, before: &[Range<usize>], frames: usize) -> Option<Fo
     let header = before
         .iter()
         .find_map(|line| header::find(text, line.clone(), Trust::Frames))
-        .or_else(|| header::any_name(text, before.last()?.clone()))?;
+        .or_else(|| header::find(text, before.last()?.clone(), Trust::AboveFrames))
+        .or_else(|| named(text, before.last()?.clone(), frames))?;
     Some(with_stack(text, header, frames))
+}
+
+/// A name of any kind, above what certainly is a frame: `Exception in thread "main" oops.Kaboom: x`.
+fn named(text: &str, line: Range<usize>, frames: usize) -> Option<Header> {
+    let first = text[frames..].lines().next()?.trim();
+    is_known_frame(first).then_some(())?;
+    let part = &text[line.clone()];
+    let skip = part
+        .strip_prefix("Exception in thread \"")
+        .and_then(|rest| Some(part.len() - rest.len() + rest.find("\" ")? + 2));
+    header::any_name(text, line.start + skip.unwrap_or(0)..line.end)
 }
 
 /// The message goes on up to the first frame, unless .NET names an inner exception.
@@ -75,8 +88,9 @@ fn with_stack(text: &str, header: Header, frames: usize) -> Found {
 
 /// `at x.Y(Z.java:1)`, `... 12 more`, Firefox's `name@http://…`
 fn is_frame(line: &str) -> bool {
-    let indented = line.starts_with([' ', '\t']);
-    let part = line.trim_start();
+    // Dropwizard writes `! ` in front of every line of a trace.
+    let indented = line.starts_with([' ', '\t']) || line.starts_with("! at ");
+    let part = line.trim_start_matches("! ").trim_start();
     if indented
         && (part.starts_with("at ")
             || (part.starts_with("... ") && part.trim_end().ends_with(" more")))

@@ -161,14 +161,28 @@ impl Joiner {
         self.lines > 0 && self.first.saturating_add(JOIN_AGE_NANOS_MAX) <= now
     }
 
-    /// Whether the line may be a part of the message of the report above it.
+    /// Whether the line may be a part of the message of the report above it, or the blank line before
+    /// a report.
     fn may_belong(&self, line: &[u8]) -> bool {
-        self.state == State::Report
+        let blank = self.ahead.is_empty() && line.trim_ascii().is_empty();
+        (self.state == State::Report || blank)
             && self.ahead.len() < JOIN_AHEAD_LINES_MAX
             && self.lines + self.ahead.len() < JOIN_LINES_MAX
             && self.held_bytes() + line.len() < JOIN_BYTES_MAX
             && !shape::starts_record(line)
             && begins(line) == State::Plain
+    }
+
+    /// The state after the line, if it shows that the lines ahead and itself belong to the event.
+    fn continued_after_ahead(&self, line: &[u8]) -> Option<State> {
+        if self.state == State::Report && shape::proves(line) {
+            return Some(State::Plain);
+        }
+        let blank = self
+            .ahead
+            .iter()
+            .all(|(_, line)| line.trim_ascii().is_empty());
+        (blank && shape::continues_after_blank(line)).then(|| begins(line))
     }
 
     /// The state after the line, if it belongs to the held event.
@@ -181,11 +195,10 @@ impl Joiner {
             return open.then_some(self.state);
         }
         if !self.ahead.is_empty() {
-            // Only a frame shows that the lines between belong to the report.
-            return shape::is_frame(line).then_some(State::Plain);
+            return self.continued_after_ahead(line);
         }
         if self.state == State::Panic {
-            return Some(State::Plain);
+            return Some(State::Report);
         }
         if self.state == State::Go && shape::is_go(line) {
             return Some(State::Go);

@@ -29,7 +29,7 @@ pub(super) enum State {
 }
 
 /// Starts of lines that continue a trace without being indented.
-const CONTINUING: [&str; 21] = [
+const CONTINUING: [&str; 25] = [
     "Caused by:",
     "Suppressed:",
     "Wrapped by:",
@@ -51,6 +51,10 @@ const CONTINUING: [&str; 21] = [
     "** (",
     "Last message: ",
     "Last message (",
+    "[stacktrace]",
+    "\"}",
+    "! ",
+    "Node.js v",
 ];
 
 /// Levels that `java.util.logging` writes.
@@ -75,9 +79,12 @@ pub(super) fn begins(line: &[u8]) -> State {
         Some(b'f') if line.starts_with(b"fatal error: ") => return State::Go,
         Some(b'g') if line.starts_with(b"goroutine ") => return State::Go,
         Some(b'S') if line.starts_with(b"Stack trace:") => return State::Chain,
+        Some(b'*') if line.starts_with(b"** (") => return State::Chain,
         Some(b'U') if line.trim_ascii_end() == b"Unhandled exception:" => return State::Panic,
         Some(b'/' | b'f') if is_source(line) => return State::Source,
+        Some(b'S') if line.starts_with(b"SIG") && contains_violation(line) => return State::Go,
         Some(b'A'..=b'Z') if is_jul(line) => return State::Jul,
+        Some(b'A'..=b'Z') if is_rails(line) => return State::Chain,
         _ => {}
     }
     let contains = |word: &str| memmem::find(line, word.as_bytes()).is_some();
@@ -112,6 +119,7 @@ pub(super) fn continues(line: &[u8]) -> bool {
         || is_numbered_frame(line)
         || is_header(line)
         || is_script_frame(line)
+        || is_rails(line)
 }
 
 pub(super) fn is_indented(line: &[u8]) -> bool {
@@ -121,6 +129,19 @@ pub(super) fn is_indented(line: &[u8]) -> bool {
 /// `\tat a.B.c(B.java:1)`: the end of a message of several lines.
 pub(super) fn is_frame(line: &[u8]) -> bool {
     is_indented(line) && line.trim_ascii_start().starts_with(b"at ")
+}
+
+/// Whether the line shows that lines before it are the message of the report above them.
+pub(super) fn proves(line: &[u8]) -> bool {
+    is_frame(line)
+        || is_numbered_frame(line)
+        || line.starts_with(b"stack backtrace:")
+        || line.starts_with(b"note: run with")
+}
+
+/// Whether the line belongs to what stands above it even after a blank line.
+pub(super) fn continues_after_blank(line: &[u8]) -> bool {
+    is_header(line) || is_script_frame(line) || is_rails(line) || line.starts_with(b"Node.js v")
 }
 
 /// Whether the line is the start of a record in a form of its own, and so no part of a message.
@@ -146,6 +167,7 @@ pub(super) fn is_go(line: &[u8]) -> bool {
             "[signal ",
             "exit status ",
             "runtime stack:",
+            "PC=0x",
         ]
         .iter()
         .any(|start| line.starts_with(start.as_bytes()))
@@ -175,6 +197,20 @@ fn is_jul(line: &[u8]) -> bool {
             .is_some_and(|class| class.contains(&b'.') && !class.ends_with(b"."))
 }
 
+/// `SIGSEGV: segmentation violation`, how Go reports a signal outside of its own code.
+fn contains_violation(line: &[u8]) -> bool {
+    line.ends_with(b": segmentation violation") || line.ends_with(b": bus error")
+}
+
+/// `ActiveRecord::RecordNotFound (Couldn't find User):`
+fn is_rails(line: &[u8]) -> bool {
+    let name = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_'))
+        .count();
+    name > 0 && line.ends_with(b"):") && line[name..].starts_with(b" (")
+}
+
 /// `/srv/app.js:12`
 fn is_source(line: &[u8]) -> bool {
     let digits = line
@@ -201,6 +237,10 @@ fn is_numbered_frame(line: &[u8]) -> bool {
 
 /// Firefox's `name@https://host/a.js:1:2`, and Rails' `app/pay.rb:3:in 'charge'`.
 fn is_script_frame(line: &[u8]) -> bool {
+    let line = [&b"global code"[..], b"module code", b"eval code"]
+        .iter()
+        .find_map(|code| line.strip_prefix(*code))
+        .unwrap_or(line);
     let first = line.split(|byte| *byte == b' ').next().unwrap_or_default();
     let place = memchr::memchr(b'@', first).map(|at| &first[at + 1..]);
     place.is_some_and(|place| {
