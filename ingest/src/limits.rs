@@ -1,4 +1,15 @@
-//! Every limit of this crate, by name. Limits on a record or a block are in `hushlog_record::limits`.
+//! Every limit of this crate, by name.
+//!
+//! What bounds one record is in [`hushlog_record::limits`]; what happens beyond:
+//!
+//! | limit | beyond it |
+//! |---|---|
+//! | [`RECORD_BYTES_MAX`](hushlog_record::limits::RECORD_BYTES_MAX), also of one value | the record is rejected, alone |
+//! | [`RECORD_FIELDS_MAX`](hushlog_record::limits::RECORD_FIELDS_MAX) | the last in order of names are members of one field `_other`, a JSON object |
+//! | [`FIELD_NAME_BYTES_MAX`](hushlog_record::limits::FIELD_NAME_BYTES_MAX) | the name is cut and ends in `~` and a hash of all of it: two long names stay two |
+//! | [`FIELD_DEPTH_MAX`](hushlog_record::limits::FIELD_DEPTH_MAX) | the value is kept as JSON text; as a string where it is twice as deep |
+//!
+//! Nothing else is refused or dropped by a limit: what is over is kept in a plainer form.
 
 /// Default largest request body after decoding, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
@@ -11,6 +22,9 @@ pub const FIELDS_HELD_MAX: usize = 4_000;
 /// Longest service, host, environment, region, trace id, span id or exception type, in bytes; a
 /// longer one is cut at a character border.
 pub const NAME_BYTES_MAX: usize = 256;
+/// Most text that the events of one CloudWatch batch share, in bytes: it is copied to each of them. A
+/// batch with more is one record.
+pub const CLOUDWATCH_SHARED_BYTES_MAX: usize = 2_048;
 /// Most layers that are taken off a message, one in the other (a container's line that carries syslog
 /// that carries JSON); what is in the last of them stays as text.
 pub const MESSAGE_LAYERS_MAX: usize = 3;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{line, object, show};
+use common::{line, object, objects, show};
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
@@ -88,6 +88,41 @@ fn cloudwatch_and_lambda() {
         r#"{"@timestamp":"2026-01-02 03:04:05.123","@message":"ERROR x","@log":"123:/aws/lambda/pay"}"#,
         "ERROR @2026-01-02T03:04:05.123Z service=pay | ERROR x | @log=123:/aws/lambda/pay",
     );
+}
+
+#[test]
+fn a_batch_of_cloudwatch_is_as_many_records_as_it_has_events() {
+    let batch = |kind: &str, events: &str| {
+        format!(
+            r#"{{"messageType":"{kind}","owner":"123","logGroup":"/aws/lambda/pay","logStream":"s","logEvents":[{events}]}}"#
+        )
+    };
+    let events = r#"{"id":"1","timestamp":1767323045123,"message":"ERROR x"},{"id":"2","timestamp":1767323045124,"message":"{\"level\":\"warn\",\"msg\":\"y\"}"}"#;
+    let two = objects(&batch("DATA_MESSAGE", events));
+    let rest = "logGroup=/aws/lambda/pay | logStream=s | messageType=DATA_MESSAGE | owner=123";
+    assert_eq!(
+        two.iter().map(show).collect::<Vec<_>>(),
+        [
+            format!("ERROR @2026-01-02T03:04:05.123Z service=pay | ERROR x | id=1 | {rest}"),
+            format!("WARN @2026-01-02T03:04:05.124Z service=pay | y | id=2 | {rest}"),
+        ]
+    );
+    // A large batch is as many small records.
+    let many =
+        vec![r#"{"id":"1","timestamp":1767323045123,"message":"0123456789"}"#; 20_000].join(",");
+    assert_eq!(objects(&batch("DATA_MESSAGE", &many)).len(), 20_000);
+    // Not a batch: the array is a field.
+    for (kind, events) in [
+        ("OTHER", events),
+        ("DATA_MESSAGE", "1"),
+        ("DATA_MESSAGE", r#"{"id":"1"}"#),
+        ("DATA_MESSAGE", ""),
+    ] {
+        let one = objects(&batch(kind, events));
+        assert_eq!(one.len(), 1);
+        let kept = one[0].fields.iter().find(|(name, _)| name == "logEvents");
+        assert!(kept.is_some(), "{kind} {events}");
+    }
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn libcxx(text: &str) -> Option<Found> {
     let line = at..end_of_line(text, at);
     let start = at + text[line.clone()].find("uncaught exception of type ")? + 27;
     let part = &text[start..line.end];
-    let length = part.find(": ").unwrap_or(part.trim_end().len());
+    let length = part.find(": ").unwrap_or_else(|| part.trim_end().len());
     let message = trimmed(text, (start + length + 1).min(line.end)..line.end);
     Some(Found {
         type_name: TypeName::Written(start..start + length),

@@ -5,6 +5,7 @@
 //! size limit is rejected, alone, and a body that is no JSON at all, as a whole. Reasons and errors
 //! never quote the body.
 
+mod cloudwatch;
 mod object;
 pub(crate) mod scan;
 pub mod text;
@@ -169,23 +170,36 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn read_lines(body: &[u8], each: Each<'_>) -> Shape {
     for (index, line) in lines(body).enumerate() {
-        let raw = match std::str::from_utf8(line) {
-            Ok(text) => read_line(text),
+        match std::str::from_utf8(line) {
+            Ok(text) => hand_over(read_line(text), index, each),
             Err(error) => {
-                let mut raw = read_line(&String::from_utf8_lossy(line));
-                raw.utf8_error(error.valid_up_to());
-                raw
+                let text = String::from_utf8_lossy(line);
+                let mut element = read_line(&text);
+                element.raw.utf8_error(error.valid_up_to());
+                hand_over(element, index, each);
             }
-        };
-        hand_over(raw, index, each);
+        }
     }
     Shape::Lines
 }
 
-fn read_line(text: &str) -> RawRecord {
+/// What stands in one place of a request.
+struct Element<'a> {
+    raw: RawRecord,
+    /// The array of a batch of events.
+    events: Option<&'a str>,
+}
+
+impl From<RawRecord> for Element<'_> {
+    fn from(raw: RawRecord) -> Self {
+        Self { raw, events: None }
+    }
+}
+
+fn read_line(text: &str) -> Element<'_> {
     let mut cursor = Cursor::new(text);
     let failure = match element(&mut cursor) {
-        Ok(raw) if cursor.peek().is_none() => return raw,
+        Ok(element) if cursor.peek().is_none() => return element,
         Ok(_) => Syntax {
             offset: cursor.at(),
             expected: "the end of the line",
@@ -199,25 +213,28 @@ fn read_line(text: &str) -> RawRecord {
         "parse_error",
         Value::string(format!("expected {expected} at byte {offset}")),
     );
-    raw
+    raw.into()
 }
 
 /// One element: an object, a text, or anything else kept as text.
-fn element(cursor: &mut Cursor<'_>) -> Result<RawRecord, Syntax> {
+fn element<'a>(cursor: &mut Cursor<'a>) -> Result<Element<'a>, Syntax> {
     match cursor.peek() {
-        Some(b'{') => object::read(cursor),
+        Some(b'{') => {
+            let (raw, events) = object::read_with_events(cursor)?;
+            Ok(Element { raw, events })
+        }
         Some(b'"') => match cursor.scalar()? {
             Scalar::Text(text) => {
                 let mut raw = RawRecord::text(text);
                 raw.plain = true;
-                Ok(raw)
+                Ok(raw.into())
             }
             _ => cursor.fail("a string"),
         },
         _ => {
             let mut raw = RawRecord::text(text::plain(cursor.skip()?.text));
             raw.field("parse_error", Value::string("expected an object"));
-            Ok(raw)
+            Ok(raw.into())
         }
     }
 }
@@ -252,12 +269,12 @@ fn read_document(body: &[u8], first: u8, each: Each<'_>) -> Result<Shape, Error>
 }
 
 fn read_one(cursor: &mut Cursor<'_>, replaced: bool, each: Each<'_>) -> Result<usize, Syntax> {
-    let raw = noted(cursor, replaced)?;
+    let element = noted(cursor, replaced)?;
     // A single object is handed over only when it is the whole body.
     if cursor.peek().is_some() {
         return cursor.fail("the end of the body");
     }
-    hand_over(raw, 0, each);
+    hand_over(element, 0, each);
     Ok(1)
 }
 
@@ -270,8 +287,8 @@ fn read_array(cursor: &mut Cursor<'_>, replaced: bool, each: Each<'_>) -> Result
     }
     let mut count = 0;
     loop {
-        let raw = noted(cursor, replaced)?;
-        hand_over(raw, count, each);
+        let element = noted(cursor, replaced)?;
+        hand_over(element, count, each);
         count += 1;
         match cursor.peek() {
             Some(b',') => cursor.bump(),
@@ -285,14 +302,14 @@ fn read_array(cursor: &mut Cursor<'_>, replaced: bool, each: Each<'_>) -> Result
 }
 
 /// Reads an element; in a body that was not UTF-8, one with a replacement character is marked.
-fn noted(cursor: &mut Cursor<'_>, replaced: bool) -> Result<RawRecord, Syntax> {
+fn noted<'a>(cursor: &mut Cursor<'a>, replaced: bool) -> Result<Element<'a>, Syntax> {
     cursor.peek();
     let start = cursor.at();
-    let mut raw = element(cursor)?;
+    let mut element = element(cursor)?;
     if replaced && let Some(at) = memmem::find(cursor.since(start).as_bytes(), b"\xef\xbf\xbd") {
-        raw.utf8_error(at);
+        element.raw.utf8_error(at);
     }
-    Ok(raw)
+    Ok(element)
 }
 
 /// The offset in the body as sent of an offset in the body with replacement characters.
@@ -309,7 +326,16 @@ fn sent_offset(body: &[u8], offset: usize) -> usize {
     sent
 }
 
-fn hand_over(raw: RawRecord, index: usize, each: Each<'_>) {
+/// Hands a record over, or those of a batch, which share its place.
+fn hand_over(element: Element<'_>, index: usize, each: Each<'_>) {
+    let Element { mut raw, events } = element;
+    if let Some(events) = events {
+        let mut take = |raw: RawRecord| hand_over(raw.into(), index, each);
+        if cloudwatch::each(&raw, events, &mut take) {
+            return;
+        }
+        cloudwatch::put_back(&mut raw, events);
+    }
     if raw.is_oversize() {
         each(Err(Rejected {
             index,

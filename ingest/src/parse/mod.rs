@@ -66,12 +66,8 @@ pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
     let timestamp = timestamp(&mut raw, hints.time, context.received);
     let level = level(&mut raw, hints.level, &message);
     let exception = exception(&mut raw, &hints, &message);
-    let guessed = if context.service.trim_ascii().is_empty() {
-        &hints.service
-    } else {
-        context.service
-    };
-    let service = name(raw.take(Slot::Service), guessed);
+    let service = name(raw.take(Slot::Service), context.service);
+    let service = guessed(service, hints.service);
     let trace_id = id(
         &mut raw,
         Slot::TraceId,
@@ -90,7 +86,7 @@ pub fn record(mut raw: RawRecord, context: &mut Context<'_>) -> Record {
         level,
         message,
         exception,
-        host: name(raw.take(Slot::Host), &hints.host),
+        host: guessed(name(raw.take(Slot::Host), ""), hints.host),
         environment: name(raw.take(Slot::Environment), context.environment),
         region: name(raw.take(Slot::Region), ""),
         trace_id,
@@ -257,6 +253,15 @@ fn name(value: Option<Value>, default: &str) -> String {
         return text;
     }
     cut(chosen, NAME_BYTES_MAX).to_owned()
+}
+
+/// The name that was given, else the one that the line or its fields suggest.
+fn guessed(given: String, mut guess: String) -> String {
+    if !given.is_empty() {
+        return given;
+    }
+    guess.truncate(cut(&guess, NAME_BYTES_MAX).len());
+    guess
 }
 
 /// A trace or span id from its slot, or copied from the fields; hex digits in lower case.

@@ -9,6 +9,7 @@ mod alias;
 use std::borrow::Cow;
 use std::fmt;
 
+use hushlog_record::id::stable_hash;
 use hushlog_record::limits::{FIELD_NAME_BYTES_MAX, RECORD_BYTES_MAX};
 use hushlog_record::{Kind, Timestamp, Value};
 
@@ -129,7 +130,7 @@ impl RawRecord {
         }
         let name = match name {
             _ if name.is_empty() => "_".to_owned(),
-            _ if name.len() > FIELD_NAME_BYTES_MAX => cut(&name, FIELD_NAME_BYTES_MAX).to_owned(),
+            _ if name.len() > FIELD_NAME_BYTES_MAX => short_name(&name).into_owned(),
             Cow::Borrowed(name) => name.to_owned(),
             Cow::Owned(name) => name,
         };
@@ -245,6 +246,16 @@ impl RawRecord {
             _ => *place = Some((alias, value)),
         }
     }
+}
+
+/// The name, or what stands for one over [`FIELD_NAME_BYTES_MAX`]: its start and a hash of all of it,
+/// so that two long names stay two.
+pub(crate) fn short_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= FIELD_NAME_BYTES_MAX {
+        return Cow::Borrowed(name);
+    }
+    let start = cut(name, FIELD_NAME_BYTES_MAX - 17);
+    Cow::Owned(format!("{start}~{:016x}", stable_hash(&[name.as_bytes()])))
 }
 
 /// The longest prefix of at most `max` bytes that ends at a character border.

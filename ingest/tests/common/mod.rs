@@ -34,6 +34,13 @@ pub(crate) fn record(raw: RawRecord) -> Record {
 
 /// The only record of a JSON body.
 pub(crate) fn object(text: &str) -> Record {
+    let mut records = objects(text);
+    assert_eq!(records.len(), 1);
+    records.remove(0)
+}
+
+/// The records of a JSON body.
+pub(crate) fn objects(text: &str) -> Vec<Record> {
     let mut records = Vec::new();
     let shape = with_context("", |context| {
         json::read(text.as_bytes(), Declared::Json, &mut |raw| {
@@ -41,8 +48,7 @@ pub(crate) fn object(text: &str) -> Record {
         })
     });
     assert!(shape.is_ok(), "{text}");
-    assert_eq!(records.len(), 1);
-    records.remove(0)
+    records
 }
 
 /// A record on one line: level, time if it has one of its own, what has a name, message, fields.

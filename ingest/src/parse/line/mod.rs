@@ -52,7 +52,8 @@ pub(crate) fn read(
         hints.time = hints.time.or(Some(time));
     }
     let end = head.map_or(0, |(_, end)| end);
-    let first = text.lines().next().unwrap_or_default();
+    let first = &text[..memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len())];
+    let first = first.strip_suffix('\r').unwrap_or(first);
     let end = end.min(first.len());
     let level = klog::read(first, end, raw)
         .or_else(|| access::read(first, end, raw))

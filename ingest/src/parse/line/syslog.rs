@@ -150,11 +150,11 @@ pub(super) fn in_file(
     };
     let after = line.get(end..)?.strip_prefix(' ')?;
     let host = first_word(after);
+    let tag = tag(after.get(host.len() + 1..)?).filter(|tag| classic || !tag.process.is_empty())?;
     let named = host.bytes().all(|byte| byte.is_ascii_graphic())
         && !host.ends_with(':')
         && !host.starts_with('[')
         && Level::from_word(host).is_none();
-    let tag = tag(after.get(host.len() + 1..)?).filter(|tag| classic || !tag.process.is_empty())?;
     if host.is_empty() || !named {
         return None;
     }
