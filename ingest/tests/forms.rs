@@ -147,6 +147,7 @@ fn container_lines_are_envelopes() {
         "{\"log\":\"{\\\"severity\\\":\\\"ERROR\\\",\\\"message\\\":\\\"in\\\"}\\n\",\"stream\":\"stderr\",\"time\":\"2026-03-04T05:06:06Z\"}",
         "ERROR @2026-03-04T05:06:06Z | in | stream=stderr",
     );
+    plain("x[10/Oct/2000:13:55:36 -0700] stdout F y");
     plain("2026-03-04T05:06:06Z stdout was closed");
     plain("2026-03-04T05:06:06Z stdoutF x");
     plain("2026-03-04T05:06:06Z stdout Fatal x");

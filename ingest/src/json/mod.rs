@@ -171,7 +171,9 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn read_lines(body: &[u8], each: Each<'_>) -> Shape {
     for (index, line) in lines(body).enumerate() {
         match std::str::from_utf8(line) {
-            Ok(text) => hand_over(read_line(text), index, each),
+            Ok(text) => {
+                hand_over(read_line(text), index, each);
+            }
             Err(error) => {
                 let text = String::from_utf8_lossy(line);
                 let mut element = read_line(&text);
@@ -255,8 +257,9 @@ fn read_document(body: &[u8], first: u8, each: Each<'_>) -> Result<Shape, Error>
     });
     match result {
         Ok(0) => Err(Error::Empty),
-        Ok(_) if first == b'[' => Ok(Shape::Array),
-        Ok(_) => Ok(Shape::One),
+        Ok(1) if first != b'[' => Ok(Shape::One),
+        // Also one object that is a batch.
+        Ok(_) => Ok(Shape::Array),
         Err(Syntax { offset, expected }) => {
             let offset = if replaced {
                 sent_offset(body, offset)
@@ -274,8 +277,7 @@ fn read_one(cursor: &mut Cursor<'_>, replaced: bool, each: Each<'_>) -> Result<u
     if cursor.peek().is_some() {
         return cursor.fail("the end of the body");
     }
-    hand_over(element, 0, each);
-    Ok(1)
+    Ok(hand_over(element, 0, each))
 }
 
 /// Gives the number of elements.
@@ -326,13 +328,14 @@ fn sent_offset(body: &[u8], offset: usize) -> usize {
     sent
 }
 
-/// Hands a record over, or those of a batch, which share its place.
-fn hand_over(element: Element<'_>, index: usize, each: Each<'_>) {
+/// Hands a record over, or those of a batch, which share its place; gives their number.
+fn hand_over(element: Element<'_>, index: usize, each: Each<'_>) -> usize {
     let Element { mut raw, events } = element;
     if let Some(events) = events {
-        let mut take = |raw: RawRecord| hand_over(raw.into(), index, each);
+        let mut count = 0;
+        let mut take = |raw: RawRecord| count += hand_over(raw.into(), index, each);
         if cloudwatch::each(&raw, events, &mut take) {
-            return;
+            return count;
         }
         cloudwatch::put_back(&mut raw, events);
     }
@@ -344,6 +347,7 @@ fn hand_over(element: Element<'_>, index: usize, each: Each<'_>) {
     } else {
         each(Ok(raw));
     }
+    1
 }
 
 /// The fields of a message that is itself a JSON object; `None` when it is not one.

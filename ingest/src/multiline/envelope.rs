@@ -93,7 +93,7 @@ fn of_cri(text: &str, now: Timestamp) -> Option<Parts> {
     // Cheaper than reading the time: only ISO times with a zone stand before a stream's name.
     let space = memchr::memchr(b' ', &text.as_bytes()[..text.len().min(48)])?;
     text[space..].starts_with(" std").then_some(())?;
-    let (_, end) = time::prefix(text, now)?;
+    let (_, end) = time::at_start(text, now)?;
     let parts = cri::parts(text, end)?;
     Some(Parts::Inside(
         parts.content,

@@ -1,6 +1,9 @@
 //! Lines of container runtimes in the format of Kubernetes' CRI: `TIME STREAM TAGS CONTENT`, with
 //! `P` (part of a line) or `F` (its end) as the first tag.
 
+use hushlog_record::Timestamp;
+
+use crate::parse::time;
 use crate::raw::RawRecord;
 
 use super::text_field;
@@ -42,8 +45,15 @@ pub(crate) fn parts(text: &str, end: usize) -> Option<Parts<'_>> {
 }
 
 /// Where the content starts, if this is a CRI line.
-pub(super) fn envelope(text: &str, end: usize, raw: &mut RawRecord) -> Option<usize> {
+pub(super) fn envelope(
+    text: &str,
+    end: usize,
+    received: Timestamp,
+    raw: &mut RawRecord,
+) -> Option<usize> {
     let parts = parts(text, end)?;
+    // A time further in would leave what stands before it to be lost.
+    time::at_start(text, received).filter(|(_, length)| *length == end)?;
     text_field(raw, "stream", parts.stream);
     Some(parts.content)
 }

@@ -45,7 +45,7 @@ pub(crate) fn read(
     }
     let head = time::prefix(text, received);
     if let Some((time, end)) = head {
-        if let Some(start) = cri::envelope(text, end, raw) {
+        if let Some(start) = cri::envelope(text, end, received, raw) {
             hints.time = hints.time.or(Some(time));
             return start;
         }
