@@ -1,6 +1,7 @@
 //! Measures decode and parse: `ingest_speed [LINES.log…]`; nanoseconds a record and MB/s on one core.
 //!
-//! Without files only generated JSON is measured; every file is measured as plain lines.
+//! Without files only generated records are measured: JSON, and lines of several forms, parsed and
+//! joined; every file is measured as plain lines.
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -10,6 +11,8 @@
 use std::time::Instant;
 
 use hushlog_ingest::json::{self, Declared};
+use hushlog_ingest::multiline::Streams;
+use hushlog_ingest::syslog::Decoder;
 use hushlog_ingest::{Context, exception, parse};
 use hushlog_record::Timestamp;
 
@@ -39,6 +42,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     measure("logfmt lines", RECORDS, bytes, || {
         parse_lines(logfmt.iter().map(String::as_bytes))
     });
+    for (name, form) in FORMS {
+        let lines: Vec<String> = (0..RECORDS).map(form).collect();
+        let bytes = lines.iter().map(String::len).sum();
+        measure(name, RECORDS, bytes, || {
+            parse_lines(lines.iter().map(String::as_bytes))
+        });
+        measure("  joined by stream", RECORDS, bytes, || joined(&lines));
+    }
+    let frames: String = (0..RECORDS).map(syslog).map(|line| line + "\n").collect();
+    measure("syslog frames", RECORDS, frames.len(), || {
+        let mut count = 0;
+        Decoder::default().push(frames.as_bytes(), &mut |_| count += 1);
+        count
+    });
+    let exception = trace(0);
+    measure("find and sign an exception", 1, exception.len(), || {
+        let found = exception::find(&exception).expect("it reports one");
+        exception::signature(&found.to_exception(&exception))
+            .parts
+            .len()
+    });
     for path in std::env::args().skip(1) {
         let file = std::fs::read(&path)?;
         let lines: Vec<&[u8]> = file.split(|byte| *byte == b'\n').collect();
@@ -57,6 +81,79 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
     }
     Ok(())
+}
+
+/// Makes the line with this number.
+type Form = fn(usize) -> String;
+
+/// Forms of lines with an example each.
+const FORMS: [(&str, Form); 6] = [
+    ("plain lines", |i| {
+        format!(
+            "connection {i} to the primary was closed by the peer after {} ms of silence",
+            i % 1000
+        )
+    }),
+    ("syslog RFC 5424 lines", syslog),
+    ("CRI lines of JSON", |i| {
+        format!(
+            "2026-01-02T03:04:05.{:09}Z stdout F {}",
+            i * 7919,
+            object(i)
+        )
+    }),
+    ("access log lines", |i| {
+        format!(
+            "203.0.113.{} - - [02/Jan/2026:03:04:05 +0000] \"GET /api/v1/orders/{} HTTP/1.1\" 200 {} \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\"",
+            i % 256,
+            i * 31,
+            i % 5000
+        )
+    }),
+    ("Logback lines", |i| {
+        format!(
+            "2026-01-02 03:04:05.{:03} INFO  [http-nio-8080-exec-{}] com.example.shop.OrderService - Order {} was shipped to the customer",
+            i % 1000,
+            i % 50,
+            i * 31
+        )
+    }),
+    ("stack traces", trace),
+];
+
+fn syslog(i: usize) -> String {
+    format!(
+        "<165>1 2026-01-02T03:04:05.{:03}Z web-{:02} payment {} ID47 [meta@32473 sequenceId=\"{i}\"] Request to /api/v1/orders/{} was served",
+        i % 1000,
+        i % 20,
+        i % 30_000,
+        i * 31
+    )
+}
+
+fn trace(i: usize) -> String {
+    let frames: String = (0..30)
+        .map(|frame| {
+            format!(
+                "\n\tat com.example.shop.Service{frame}.call(Service.java:{})",
+                i + frame
+            )
+        })
+        .collect();
+    format!(
+        "2026-01-02 03:04:05 ERROR [main] c.e.shop.Orders - order {i} failed\njava.lang.IllegalStateException: order {i}{frames}"
+    )
+}
+
+fn joined(lines: &[String]) -> usize {
+    let now = Timestamp::from_nanos(1_767_323_045_000_000_000);
+    let mut streams = Streams::default();
+    let mut count = 0;
+    for line in lines.iter().flat_map(|event| event.lines()) {
+        streams.push(line.as_bytes().to_vec(), now, &mut |_| count += 1);
+    }
+    streams.finish(now, &mut |_| count += 1);
+    count
 }
 
 fn measure(name: &str, records: usize, bytes: usize, mut work: impl FnMut() -> usize) {

@@ -82,10 +82,11 @@ impl Joiner {
         out: &mut dyn FnMut(Vec<u8>),
     ) {
         self.last = now;
+        let begun = begins(&line);
         if self.lines == 0 {
-            return self.start(envelope, line, now);
+            return self.start(envelope, line, begun, now);
         }
-        if let Some(state) = self.continued(&line) {
+        if let Some(state) = self.continued(&line, begun) {
             self.adopt();
             if self.has_room(&line, now) {
                 self.append(&line);
@@ -94,17 +95,17 @@ impl Joiner {
             }
             // Cut by a limit: the rest of the trace goes on as an event of its own.
             self.end(out);
-            self.start(envelope, line, now);
+            self.start(envelope, line, begun, now);
             self.state = state;
             return;
         }
-        if self.may_belong(&line) {
+        if self.may_belong(&line, begun) {
             self.ahead_bytes += line.len() + 1;
             self.ahead.push((envelope, line));
             return;
         }
         self.end(out);
-        self.start(envelope, line, now);
+        self.start(envelope, line, begun, now);
     }
 
     /// Ends the held event, and the lines ahead as events of their own.
@@ -126,11 +127,11 @@ impl Joiner {
     }
 
     /// A blank line starts nothing.
-    fn start(&mut self, envelope: Envelope, line: Vec<u8>, now: Timestamp) {
+    fn start(&mut self, envelope: Envelope, line: Vec<u8>, begun: State, now: Timestamp) {
         if line.trim_ascii().is_empty() {
             return;
         }
-        self.state = begins(&line);
+        self.state = begun;
         self.envelope = envelope;
         self.event = line;
         self.lines = 1;
@@ -163,18 +164,18 @@ impl Joiner {
 
     /// Whether the line may be a part of the message of the report above it, or the blank line before
     /// a report.
-    fn may_belong(&self, line: &[u8]) -> bool {
+    fn may_belong(&self, line: &[u8], begun: State) -> bool {
         let blank = self.ahead.is_empty() && line.trim_ascii().is_empty();
         (self.state == State::Report || blank)
             && self.ahead.len() < JOIN_AHEAD_LINES_MAX
             && self.lines + self.ahead.len() < JOIN_LINES_MAX
             && self.held_bytes() + line.len() < JOIN_BYTES_MAX
             && !shape::starts_record(line)
-            && begins(line) == State::Plain
+            && begun == State::Plain
     }
 
     /// The state after the line, if it shows that the lines ahead and itself belong to the event.
-    fn continued_after_ahead(&self, line: &[u8]) -> Option<State> {
+    fn continued_after_ahead(&self, line: &[u8], begun: State) -> Option<State> {
         if self.state == State::Report && shape::proves(line) {
             return Some(State::Plain);
         }
@@ -182,11 +183,11 @@ impl Joiner {
             .ahead
             .iter()
             .all(|(_, line)| line.trim_ascii().is_empty());
-        (blank && shape::continues_after_blank(line)).then(|| begins(line))
+        (blank && shape::continues_after_blank(line)).then_some(begun)
     }
 
     /// The state after the line, if it belongs to the held event.
-    fn continued(&self, line: &[u8]) -> Option<State> {
+    fn continued(&self, line: &[u8], begun: State) -> Option<State> {
         if line.trim_ascii().is_empty() {
             let open = matches!(
                 self.state,
@@ -195,7 +196,7 @@ impl Joiner {
             return open.then_some(self.state);
         }
         if !self.ahead.is_empty() {
-            return self.continued_after_ahead(line);
+            return self.continued_after_ahead(line, begun);
         }
         if self.state == State::Panic {
             return Some(State::Report);
@@ -204,7 +205,7 @@ impl Joiner {
             return Some(State::Go);
         }
         if self.state == State::Jul && shape::is_jul_message(line) {
-            return Some(begins(line));
+            return Some(begun);
         }
         if self.state == State::Source {
             return match shape::is_indented(line) {
@@ -212,7 +213,6 @@ impl Joiner {
                 false => shape::is_any_header(line).then_some(State::Report),
             };
         }
-        let begun = begins(line);
         let ordinary = matches!(begun, State::Plain | State::Report);
         if self.state == State::Frames && ordinary {
             return Some(if shape::is_indented(line) {

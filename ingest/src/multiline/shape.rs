@@ -1,5 +1,8 @@
 //! What a line begins and what it continues, by its shape alone.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem;
 
 use crate::exception::header_starts_line;
@@ -68,6 +71,15 @@ const JUL_LEVELS: [&str; 7] = [
     "FINEST: ",
 ];
 
+/// Without one of these a line reports no exception and no panic: one search for all of them, since every
+/// line is searched.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(["panic", "Exception", "Error", "Throwable"])
+        .expect("four short words always make an automaton")
+});
+
 /// What a line begins.
 pub(super) fn begins(line: &[u8]) -> State {
     let line = line.trim_ascii_start();
@@ -87,35 +99,30 @@ pub(super) fn begins(line: &[u8]) -> State {
         Some(b'A'..=b'Z') if is_rails(line) => return State::Chain,
         _ => {}
     }
+    let Some(word) = WORDS.find(line) else {
+        return State::Plain;
+    };
     let contains = |word: &str| memmem::find(line, word.as_bytes()).is_some();
-    if contains("panic") {
-        if contains("http: panic serving") {
-            return State::Go;
-        }
-        if contains("thread '") && contains(" panicked at ") {
-            return State::Panic;
-        }
+    let named = word.pattern().as_usize() > 0 || contains("Exception") || contains("Error");
+    if named && std::str::from_utf8(line).is_ok_and(crate::exception::reports) {
+        return State::Report;
     }
-    if reports(line) {
-        State::Report
+    if contains("http: panic serving") {
+        State::Go
+    } else if contains("thread '") && contains(" panicked at ") {
+        State::Panic
     } else {
         State::Plain
     }
 }
 
-/// Whether the line ends with the report of an exception, so that its message may go on below.
-fn reports(line: &[u8]) -> bool {
-    let named = |word: &str| memmem::find(line, word.as_bytes()).is_some();
-    (named("Exception") || named("Error") || named("Throwable"))
-        && std::str::from_utf8(line).is_ok_and(crate::exception::reports)
-}
-
 /// Whether the line continues what stands above it, whatever that is.
 pub(super) fn continues(line: &[u8]) -> bool {
+    let first = line.first().copied();
     is_indented(line)
-        || CONTINUING
-            .iter()
-            .any(|start| line.starts_with(start.as_bytes()))
+        || CONTINUING.iter().any(|start| {
+            start.as_bytes().first().copied() == first && line.starts_with(start.as_bytes())
+        })
         || is_numbered_frame(line)
         || is_header(line)
         || is_script_frame(line)

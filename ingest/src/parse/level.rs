@@ -115,15 +115,19 @@ fn word(bytes: &[u8], start: usize, end: usize) -> Option<Level> {
     if !opens || !closes {
         return None;
     }
-    let word = std::str::from_utf8(&bytes[start..end]).ok()?;
-    let level = Level::from_word(word)?;
     let bracketed = matches!(
         (before, after),
         (Some(b'['), Some(b']')) | (Some(b'<'), Some(b'>'))
     );
     let first = (before.is_none() && after == Some(b':')) || keyed(&bytes[..start]);
-    let capitals = word.bytes().all(|byte| byte.is_ascii_uppercase()) && !is_prose(word);
-    (bracketed || first || capitals).then_some(level)
+    let capitals = bytes[start..end].iter().all(u8::is_ascii_uppercase);
+    // The names of levels are looked at last: nearly no word of a text comes so far.
+    if !bracketed && !first && !capitals {
+        return None;
+    }
+    let word = std::str::from_utf8(&bytes[start..end]).ok()?;
+    let level = Level::from_word(word)?;
+    (bracketed || first || !is_prose(word)).then_some(level)
 }
 
 /// A level written in capitals where a header has its level.
@@ -137,6 +141,9 @@ fn is_prose(word: &str) -> bool {
 }
 
 fn keyed(before: &[u8]) -> bool {
+    if !matches!(before.last(), Some(b'=' | b':' | b'"')) {
+        return false;
+    }
     let before = before.strip_suffix(b"\"").unwrap_or(before);
     [
         &b"level="[..],

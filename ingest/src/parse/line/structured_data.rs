@@ -2,26 +2,26 @@
 
 use hushlog_record::Value;
 
-use crate::raw::RawRecord;
+/// Takes the name of a field and its value; each is made only if it is asked for.
+type Take<'a> = &'a mut dyn FnMut(&dyn Fn() -> String, &dyn Fn() -> Value);
 
 /// What the names of its fields start with.
 const PREFIX: &str = "log.syslog.structured_data";
 
-/// Reads the structured data that `text` starts with into fields and gives its length; `None` when it
-/// is malformed. The fields that were read until then stay: they were in the line.
-pub(super) fn read(text: &str, raw: &mut RawRecord) -> Option<usize> {
+/// Reads the structured data that `text` starts with and gives its length; `None` when it is malformed.
+pub(super) fn read(text: &str, take: Take<'_>) -> Option<usize> {
     if text.starts_with('-') {
         return Some(1);
     }
     let mut at = 0;
     while text[at..].starts_with('[') {
-        at = element(text, at + 1, raw)?;
+        at = element(text, at + 1, take)?;
     }
     (at > 0).then_some(at)
 }
 
 /// Reads an element after its opening bracket; gives where it ends.
-fn element(text: &str, start: usize, raw: &mut RawRecord) -> Option<usize> {
+fn element(text: &str, start: usize, take: Take<'_>) -> Option<usize> {
     let mut at = start + name(&text[start..])?;
     let id = &text[start..at];
     loop {
@@ -32,9 +32,11 @@ fn element(text: &str, start: usize, raw: &mut RawRecord) -> Option<usize> {
                 let length = name(&text[at..])?;
                 let key = &text[at..at + length];
                 let rest = text[at + length..].strip_prefix("=\"")?;
-                let (value, length) = value(rest)?;
-                at = text.len() - rest.len() + length;
-                raw.field(format!("{PREFIX}.{id}.{key}"), Value::string(value));
+                let length = value_end(rest)?;
+                take(&|| format!("{PREFIX}.{id}.{key}"), &|| {
+                    Value::string(unescaped(&rest[..length]))
+                });
+                at = text.len() - rest.len() + length + 1;
             }
         }
     }
@@ -49,24 +51,37 @@ fn name(text: &str) -> Option<usize> {
     (length > 0).then_some(length)
 }
 
-/// A value after its opening quote, and its length with the closing one; `\"`, `\\` and `\]` are
-/// escapes, another backslash is itself (section 6.3.3).
-fn value(text: &str) -> Option<(String, usize)> {
+/// Where the closing quote of a value stands. `\"`, `\\` and `\]` are escapes, another backslash is
+/// itself (section 6.3.3).
+fn value_end(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let mut out = String::new();
-    let mut from = 0;
     let mut at = 0;
     loop {
         at += memchr::memchr2(b'"', b'\\', &bytes[at..])?;
         if bytes[at] == b'"' {
-            out.push_str(&text[from..at]);
-            return Some((out, at + 1));
+            return Some(at);
         }
-        if matches!(bytes.get(at + 1), Some(b'"' | b'\\' | b']')) {
-            out.push_str(&text[from..at]);
-            from = at + 1;
-            at += 1;
-        }
-        at += 1;
+        at += 1 + usize::from(is_escaped(bytes.get(at + 1)));
     }
+}
+
+fn is_escaped(byte: Option<&u8>) -> bool {
+    matches!(byte, Some(b'"' | b'\\' | b']'))
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let escaped = is_escaped(rest.as_bytes().first());
+        out.push(match rest.chars().next() {
+            Some(c) if escaped => c,
+            _ => '\\',
+        });
+        rest = &rest[usize::from(escaped)..];
+    }
+    out.push_str(rest);
+    out
 }

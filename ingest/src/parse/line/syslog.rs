@@ -20,6 +20,19 @@ const FACILITIES: [&str; 24] = [
 /// Longest host name or tag that is taken for one, in bytes (RFC 5424 allows 255 and 48).
 const NAME_BYTES_MAX: usize = 255;
 
+/// A header from the wire, taken apart; what is missing is empty or `-`.
+#[derive(Default)]
+struct Header<'a> {
+    time: Option<Timestamp>,
+    host: &'a str,
+    program: &'a str,
+    process: &'a str,
+    message_id: &'a str,
+    data: &'a str,
+    /// Where the message starts, counted from where the header does.
+    length: usize,
+}
+
 /// Reads the header of a line from the wire; gives where its message starts.
 pub(super) fn envelope(
     text: &str,
@@ -28,26 +41,42 @@ pub(super) fn envelope(
     hints: &mut Hints,
 ) -> Option<usize> {
     let (priority, start) = priority(text)?;
+    let header = header(&text[start..], received);
     digits_field(raw, "log.syslog.priority", &text[1..start - 1]);
     text_field(raw, "log.syslog.facility.name", FACILITIES[priority >> 3]);
     hints.level = hints.level.or_else(|| level::syslog(priority & 7));
-    let rest = &text[start..];
-    let length = rest
-        .strip_prefix("1 ")
-        .and_then(|rest| Some(2 + new_header(rest, received, raw, hints)?))
-        .unwrap_or_else(|| old_header(rest, received, raw, hints));
-    Some(start + length)
+    hints.time = hints.time.or(header.time);
+    put(raw, Slot::Host, "host", header.host);
+    put(raw, Slot::Service, "service", header.program);
+    digits_field(raw, "process.pid", header.process);
+    text_field(raw, "log.syslog.msgid", header.message_id);
+    structured_data::read(header.data, &mut |name, value| raw.field(name(), value()));
+    Some(start + header.length)
 }
 
 /// Splits a line from the wire: the name of its stream (host, program and process), and where its
 /// message starts.
 pub(crate) fn split(text: &str, received: Timestamp) -> Option<(String, usize)> {
-    let mut raw = RawRecord::default();
-    let start = envelope(text, received, &mut raw, &mut Hints::default())?;
-    let process = raw.field_text("process.pid").unwrap_or_default().to_owned();
-    let mut name = |slot| raw.take(slot).map(|value| value.text).unwrap_or_default();
-    let (host, service) = (name(Slot::Host), name(Slot::Service));
-    Some((format!("{host} {service} {process}"), start))
+    let (_, start) = priority(text)?;
+    let header = header(&text[start..], received);
+    let Header {
+        host,
+        program,
+        process,
+        length,
+        ..
+    } = header;
+    Some((format!("{host} {program} {process}"), start + length))
+}
+
+fn header(rest: &str, received: Timestamp) -> Header<'_> {
+    rest.strip_prefix("1 ")
+        .and_then(|rest| new_header(rest, received))
+        .map(|header| Header {
+            length: header.length + 2,
+            ..header
+        })
+        .unwrap_or_else(|| old_header(rest, received))
 }
 
 /// `<34>`: facility and severity in one number up to 191, and its length.
@@ -64,74 +93,75 @@ fn priority(text: &str) -> Option<(usize, usize)> {
 
 /// RFC 5424, after the version: `TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG`. Nothing
 /// is taken from a header that is not complete.
-fn new_header(
-    rest: &str,
-    received: Timestamp,
-    raw: &mut RawRecord,
-    hints: &mut Hints,
-) -> Option<usize> {
+fn new_header(rest: &str, received: Timestamp) -> Option<Header<'_>> {
     let mut words = rest.splitn(6, ' ');
-    let [written, host, app, process, message_id] =
+    let [written, host, program, process, message_id] =
         std::array::from_fn(|_| words.next().unwrap_or_default());
     let after = words.next()?;
     let time = match written {
         "-" => None,
         _ => Some(time::value(written, received)?),
     };
-    let names = [host, app, process, message_id];
+    let names = [host, program, process, message_id];
     if names
         .iter()
         .any(|name| name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\n'))
     {
         return None;
     }
-    let length = structured_data::read(after, raw)?;
-    let tail = &after[length..];
+    let (data, tail) = after.split_at(structured_data::read(after, &mut |_, _| ())?);
     if !tail.is_empty() && !tail.starts_with(' ') {
         return None;
     }
-    hints.time = hints.time.or(time);
-    put(raw, Slot::Host, "host", host);
-    put(raw, Slot::Service, "service", app);
-    digits_field(raw, "process.pid", process);
-    text_field(raw, "log.syslog.msgid", message_id);
     let message = tail.strip_prefix(' ').unwrap_or(tail);
     // A byte order mark says that the message is UTF-8, as everything here is.
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
-    Some(rest.len() - message.len())
+    Some(Header {
+        time,
+        host,
+        program,
+        process,
+        message_id,
+        data,
+        length: rest.len() - message.len(),
+    })
 }
 
 /// RFC 3164: a time, a host and a tag, of which each may be missing.
-fn old_header(rest: &str, received: Timestamp, raw: &mut RawRecord, hints: &mut Hints) -> usize {
+fn old_header(rest: &str, received: Timestamp) -> Header<'_> {
     let Some((time, end)) = time::at_start(rest, received) else {
-        let Some(tag) = tag(rest) else { return 0 };
-        tag.put(raw);
-        return tag.length;
+        return tagged(rest, 0, Header::default());
     };
-    hints.time = hints.time.or(Some(time));
+    let header = Header {
+        time: Some(time),
+        length: end,
+        ..Header::default()
+    };
     let Some(after) = rest[end..].strip_prefix([' ', ':']) else {
-        return end;
+        return header;
     };
-    let after = after.trim_start_matches(' ');
-    let start = rest.len() - after.len();
+    let start = rest.len() - after.trim_start_matches(' ').len();
+    let host = first_word(&rest[start..]);
     // `glibc` sends no host to the local socket.
-    if let Some(tag) = tag(after) {
-        tag.put(raw);
-        return start + tag.length;
+    if tag(&rest[start..]).is_some() || host.is_empty() || start + host.len() == rest.len() {
+        return tagged(rest, start, header);
     }
-    let host = first_word(after);
-    if host.is_empty() || host.len() == after.len() {
-        return start;
-    }
-    put(raw, Slot::Host, "host", host);
-    let after = &after[host.len() + 1..];
-    let start = rest.len() - after.len();
-    match tag(after) {
-        Some(tag) => {
-            tag.put(raw);
-            start + tag.length
-        }
-        None => start,
+    tagged(rest, start + host.len() + 1, Header { host, ..header })
+}
+
+/// The header with the tag that stands at `start`, if one does.
+fn tagged<'a>(rest: &'a str, start: usize, header: Header<'a>) -> Header<'a> {
+    let Some(tag) = tag(&rest[start..]) else {
+        return Header {
+            length: start,
+            ..header
+        };
+    };
+    Header {
+        program: tag.name,
+        process: tag.process,
+        length: start + tag.length,
+        ..header
     }
 }
 
@@ -168,13 +198,6 @@ struct Tag<'a> {
     name: &'a str,
     process: &'a str,
     length: usize,
-}
-
-impl Tag<'_> {
-    fn put(&self, raw: &mut RawRecord) {
-        put(raw, Slot::Service, "service", self.name);
-        digits_field(raw, "process.pid", self.process);
-    }
 }
 
 /// `su:`, `sshd[24200]:`, `sshd(pam_unix)[19939]:`, with the space after it.
