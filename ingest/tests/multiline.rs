@@ -170,6 +170,8 @@ fn traces_of_other_languages_stay_whole() {
         "Unhandled exception:\nBad state: oops\n#0      main (file:///a.dart:1:2)\n<asynchronous suspension>\n#1      f (dart:x)",
         "Error: x\nfoo@http://h.example/file.js:41:13\nbar@http://h.example/file.js:1:1",
         "/srv/app.js:12\n    throw new Error(\"x\");\n    ^\n\nError: x\n    at f (/srv/app.js:12:9)",
+        "/srv/app.js:3\nthrow new PaymentDeclined();\n^\n\nPaymentDeclined: no\n    at go (/srv/app.js:3:1) {\n  code: 5,\n  [cause]: TypeError: y\n      at f (/srv/app.js:9:1)\n}\n\nNode.js v20.1.0",
+        "node:internal/process/promises:394\n      triggerUncaughtException(err, true);\n      ^\n\nRangeError: r\n    at go (/srv/app.js:3:1)",
         "PHP Fatal error:  Uncaught A: x in /a.php:1\nStack trace:\n#0 {main}\n\nNext B: y in /a.php:2\nStack trace:\n#0 {main}\n  thrown in /a.php on line 2",
         "Jan 02, 2026 3:04:05 PM c.f.Pay charge\nSEVERE: it failed\nc.f.DeclinedException: x\n\tat c.f.Pay.charge(Pay.java:1)",
         "ActiveRecord::RecordNotFound (no):\napp/pay.rb:3:in 'charge'\napp/pay.rb:9:in 'run'",

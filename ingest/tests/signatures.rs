@@ -83,12 +83,13 @@ fn frames_of_every_language_are_read() {
             &["App\\Pay.charge", "(X\\Y.go)", "(App.{closure})"],
         ),
         (
-            "thread 'main' panicked at src/main.rs:3:9:\nno\nstack backtrace:\n   0: core::panicking::panic_fmt\n             at /rustc/59807616e/library/core/src/panicking.rs:80:14\n   1: shop::pay::charge::h0123456789abcdef\n             at ./src/pay.rs:3:120\n   2: shop::main::{{closure}}\n   3: <T as core::ops::FnOnce>::call_once",
+            "thread 'main' panicked at src/main.rs:3:9:\nno\nstack backtrace:\n   0: core::panicking::panic_fmt\n             at /rustc/59807616e/library/core/src/panicking.rs:80:14\n   1: shop::pay::charge::h0123456789abcdef\n             at ./src/pay.rs:3:120\n   2: shop::main::{{closure}}\n   3: <alloc::vec::Vec<T,A> as core::ops::index::Index<I>>::index\n   4: <shop::Pay as shop::Charge>::go",
             &[
                 "(core::panicking.panic_fmt)",
                 "shop::pay.charge",
                 "shop::main.{{closure}}",
-                "(<T as core::ops::FnOnce>.call_once)",
+                "(<alloc::vec::Vec<T,A> as core::ops::index::Index<I>>.index)",
+                "<shop::Pay as shop::Charge>.go",
             ],
         ),
         (

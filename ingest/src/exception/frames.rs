@@ -21,13 +21,14 @@ pub struct Frame {
 }
 
 /// Starts of lines that end the trace of the reported exception: what follows is another's.
-const ENDS: [&str; 6] = [
+const ENDS: [&str; 7] = [
     "Caused by: ",
     "Suppressed: ",
     "Wrapped by: ",
     "During handling of the above exception",
     "The above exception was the direct cause",
     "[cause]: ",
+    "[errors]: ",
 ];
 
 /// The frames of the reported exception, innermost first.

@@ -57,7 +57,7 @@ const DOTNET: [&str; 6] = [
     "Mono.",
     "Npgsql.",
 ];
-const NATIVE: [&str; 16] = [
+const NATIVE: [&str; 15] = [
     "std::",
     "core::",
     "alloc::",
@@ -73,8 +73,9 @@ const NATIVE: [&str; 16] = [
     "anyhow::",
     "backtrace::",
     "boost::",
-    "<T as core::",
 ];
+/// What the standard library's own implementations of traits, as Rust writes them, hold.
+const IMPLEMENTED: [&str; 3] = [" as core::", " as std::", " as alloc::"];
 /// Parts of paths under which libraries lie.
 const FOLDERS: [&str; 15] = [
     "node_modules/",
@@ -182,7 +183,7 @@ pub(super) fn is(language: Language, module: &str, place: &str) -> bool {
         Language::Java => starts(&JAVA),
         Language::DotNet => starts(&DOTNET),
         // A function without a module is the program's, or the C library's.
-        Language::Native => starts(&NATIVE),
+        Language::Native => starts(&NATIVE) || implemented(module),
         Language::Go => GO.contains(&module.split(['/', '.']).next().unwrap_or(module)),
         Language::Elixir => BEAM.iter().any(|start| place.starts_with(start)),
         Language::JavaScript
@@ -196,4 +197,9 @@ pub(super) fn is(language: Language, module: &str, place: &str) -> bool {
     !outside
         && !FOLDERS.iter().any(|folder| place.contains(folder))
         && !RUNTIMES.iter().any(|start| place.starts_with(start))
+}
+
+/// `<alloc::vec::Vec<T,A> as core::ops::index::Index<I>>`
+fn implemented(module: &str) -> bool {
+    module.starts_with('<') && IMPLEMENTED.iter().any(|part| module.contains(part))
 }

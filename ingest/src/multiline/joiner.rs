@@ -208,10 +208,12 @@ impl Joiner {
             return Some(begun);
         }
         if self.state == State::Source {
-            return match shape::is_indented(line) {
-                true => Some(State::Source),
-                false => shape::is_any_header(line).then_some(State::Report),
-            };
+            // The line of the source, whatever it is; the marks below it; after a blank line the report.
+            if self.event.ends_with(b"\n") {
+                return Some(State::Report);
+            }
+            let belongs = self.lines == 1 || shape::is_indented(line) || shape::is_mark(line);
+            return belongs.then_some(State::Source);
         }
         let ordinary = matches!(begun, State::Plain | State::Report);
         if self.state == State::Frames && ordinary {

@@ -93,7 +93,7 @@ pub(super) fn begins(line: &[u8]) -> State {
         Some(b'S') if line.starts_with(b"Stack trace:") => return State::Chain,
         Some(b'*') if line.starts_with(b"** (") => return State::Chain,
         Some(b'U') if line.trim_ascii_end() == b"Unhandled exception:" => return State::Panic,
-        Some(b'/' | b'f') if is_source(line) => return State::Source,
+        Some(b'/' | b'f' | b'n') if is_source(line) => return State::Source,
         Some(b'S') if line.starts_with(b"SIG") && contains_violation(line) => return State::Go,
         Some(b'A'..=b'Z') if is_jul(line) => return State::Jul,
         Some(b'A'..=b'Z') if is_rails(line) => return State::Chain,
@@ -127,6 +127,8 @@ pub(super) fn continues(line: &[u8]) -> bool {
         || is_header(line)
         || is_script_frame(line)
         || is_rails(line)
+        // The end of the properties that Node.js prints below a trace.
+        || line == b"}"
 }
 
 pub(super) fn is_indented(line: &[u8]) -> bool {
@@ -218,7 +220,7 @@ fn is_rails(line: &[u8]) -> bool {
     name > 0 && line.ends_with(b"):") && line[name..].starts_with(b" (")
 }
 
-/// `/srv/app.js:12`
+/// `/srv/app.js:12`, `node:internal/process/promises:394`
 fn is_source(line: &[u8]) -> bool {
     let digits = line
         .iter()
@@ -226,11 +228,11 @@ fn is_source(line: &[u8]) -> bool {
         .take_while(|byte| byte.is_ascii_digit())
         .count();
     let path = &line[..line.len() - digits];
-    digits > 0
-        && [&b".js:"[..], b".cjs:", b".mjs:", b".ts:"]
-            .iter()
-            .any(|end| path.ends_with(end))
-        && !path.contains(&b' ')
+    let script = [&b".js:"[..], b".cjs:", b".mjs:", b".ts:"]
+        .iter()
+        .any(|end| path.ends_with(end));
+    let runtime = line.starts_with(b"node:") && path.ends_with(b":");
+    digits > 0 && (script || runtime) && !path.contains(&b' ')
 }
 
 /// `#0 /srv/app.php(5): f()`, and `#0      main (file:///a.dart:1:2)`
@@ -240,6 +242,11 @@ fn is_numbered_frame(line: &[u8]) -> bool {
     };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && rest.get(digits) == Some(&b' ')
+}
+
+/// `^^^^`, below the part of a source line that is meant.
+pub(super) fn is_mark(line: &[u8]) -> bool {
+    line.iter().all(|byte| *byte == b'^')
 }
 
 /// Firefox's `name@https://host/a.js:1:2`, and Rails' `app/pay.rb:3:in 'charge'`.
@@ -262,9 +269,4 @@ fn is_header(line: &[u8]) -> bool {
     let end = memchr::memchr(b':', line).unwrap_or(line.len());
     line[..end].contains(&b'.')
         && std::str::from_utf8(&line[..line.len().min(end + 2)]).is_ok_and(header_starts_line)
-}
-
-/// `TypeError: x` at the start of a line, qualified or not.
-pub(super) fn is_any_header(line: &[u8]) -> bool {
-    std::str::from_utf8(line).is_ok_and(header_starts_line)
 }
