@@ -74,6 +74,8 @@ pub(crate) struct Notes {
     pub(crate) swallowed: Fired,
     /// Findings of rules that only observe.
     pub(crate) observed: FoundList,
+    /// Whether a word announces a number: what masks leave between may let it reach farther.
+    pub(crate) announced: bool,
 }
 
 impl Masker {
@@ -83,9 +85,9 @@ impl Masker {
             is_custom: policy.is_custom(),
             has_detectors: Detector::ALL.iter().any(|d| policy.rule(*d).is_some()),
             counters: Counters::new(policy.patterns().len()),
+            keywords: Keywords::new(|detector| policy.rule(detector).is_some()),
             policy,
             key,
-            keywords: Keywords::new(),
             anchors: Anchors::new(),
         }
     }
@@ -237,6 +239,9 @@ impl Masker {
             let card = Found::new(Detector::CreditCard, 0..literal.len());
             self.accept(literal, card, &mut found, &mut notes);
         }
+        if let Some(f) = self.keywords.number(place.name, bytes) {
+            self.accept(literal, f, &mut found, &mut notes);
+        }
         if self.policy.engine().names(place.path) {
             self.policy.engine().find(literal, place, |f| {
                 if self.policy.engine().is_named(&f, place.path) {
@@ -267,7 +272,7 @@ impl Masker {
             return found;
         }
         for _ in 0..ROUNDS_MAX {
-            let is_open = self.is_custom || settle::is_open(text, &found);
+            let is_open = self.is_custom || notes.announced || settle::is_open(text, &found);
             if !is_open || !self.find_again(text, place, &mut found, notes) {
                 return found;
             }
@@ -278,11 +283,11 @@ impl Masker {
     fn find_once(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
         let bytes = text.as_bytes();
         let mut found = FoundList::new();
-        let secret = place
+        if let Some(f) = place
             .name
-            .and_then(|name| detector::secret_field(name, bytes));
-        if let Some(secret) = secret {
-            self.accept(text, secret, &mut found, notes);
+            .and_then(|name| detector::named_field(name, bytes))
+        {
+            self.accept(text, f, &mut found, notes);
         }
         if self.has_detectors && bytes.len() >= TEXT_BYTES_MIN {
             self.find_built_in(text, place, &mut found, notes);
@@ -316,13 +321,15 @@ impl Masker {
                 self.accept(text, f, found, notes);
             }
         });
-        self.keywords.find(bytes, seen.dense_to, |f| {
-            self.accept(text, f, found, notes);
-        });
+        let accept = |f| self.accept(text, f, found, notes);
+        let announced = self.keywords.find(bytes, seen.dense, accept);
+        notes.announced |= announced;
         self.anchors.find(bytes, seen.runs, |f| {
             self.accept(text, f, found, notes);
         });
-        if let Some(f) = detector::whole(place.name, bytes) {
+        let by_name = self.keywords.whole(place.name, bytes);
+        let bare = detector::whole(place.name, bytes);
+        for f in by_name.into_iter().chain(bare) {
             self.accept(text, f, found, notes);
         }
     }

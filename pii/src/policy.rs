@@ -126,6 +126,16 @@ impl Policy {
         self
     }
 
+    /// This policy with the numbers of a country on (its code in ISO 3166, such as `DE`); unchanged where
+    /// there are none.
+    #[must_use]
+    pub fn with_country(self, code: &str) -> Self {
+        Detector::ALL
+            .into_iter()
+            .filter(|detector| detector.countries().contains(&code))
+            .fold(self, |policy, d| policy.with(d, d.default_strategy()))
+    }
+
     /// This policy with the detector off.
     #[must_use]
     pub fn without(mut self, detector: Detector) -> Self {

@@ -50,7 +50,9 @@ fn partial(by: Finder, replacement: &str, span: &str, out: &mut String) {
     match detector {
         Detector::Email => email(span, out),
         Detector::Phone => detector::phone_partial(span, out),
-        Detector::CreditCard => last(LAST_KEPT, span, |b| b.is_ascii_digit(), out),
+        Detector::CreditCard | Detector::BankAccount | Detector::Imei => {
+            last(LAST_KEPT, span, |b| b.is_ascii_digit(), out)
+        }
         Detector::Ipv4 => detector::ipv4_partial(span, out),
         Detector::Ipv6 => detector::ipv6_partial(span, out),
         Detector::Mac => mac(span, out),
@@ -152,7 +154,8 @@ fn normalised(by: Finder, span: &str) -> String {
         | Detector::Jwt
         | Detector::PrivateKey
         | Detector::AuthHeader
-        | Detector::KvSecret => span.to_owned(),
+        | Detector::KvSecret
+        | Detector::Username => span.to_owned(),
         // Numbers with letters, written with and without spaces and hyphens.
         _ => span
             .chars()

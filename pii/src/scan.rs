@@ -15,6 +15,8 @@ const WORD: usize = 64;
 const HALF: usize = WORD / 2;
 /// Fewest digits of a number without structure of its own (an SSN).
 const DIGITS_MIN: u8 = 9;
+/// Fewest digits around a number that a word announces, its own among them.
+const ANNOUNCED_MIN: u8 = 5;
 /// Length of a run of letters, digits, `_` and `-` that may be of a token, in bytes.
 pub(crate) const RUN: usize = 20;
 /// Bytes of a time that texts often begin with.
@@ -245,8 +247,9 @@ fn low(bits: u128) -> u64 {
 
 /// What a text has as a whole.
 pub(crate) struct Seen {
-    /// Where the last dense digits end: a word behind this has too few digits to announce a number.
-    pub(crate) dense_to: usize,
+    /// From the first to the last dense digits: a word far before them, or behind them, has too few digits
+    /// to announce a number. Empty if there are none.
+    pub(crate) dense: Range<usize>,
     /// From the first to the last run of bytes that could be of a token; empty if there is none.
     pub(crate) runs: Range<usize>,
 }
@@ -254,7 +257,7 @@ pub(crate) struct Seen {
 /// Calls `visit` for every position where something may begin, in ascending order.
 #[inline]
 pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> Seen {
-    let mut dense_to = 0;
+    let mut dense = 0..0;
     let mut all_runs = 0..0;
     let mut before = Maps::default();
     let mut this = maps(text, 0);
@@ -280,8 +283,11 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> Seen {
         if this.digit >> HALF != 0 && sums[7] - sums[3] + next_sums[3] >= DIGITS_MIN {
             numbers |= self::numbers(middle, this.digit >> (HALF - 1) & 1 != 0) << HALF;
         }
-        if let Some(end) = dense(announced, next_sums) {
-            dense_to = start + end;
+        if let Some(end) = self::dense(announced, next_sums) {
+            if dense.is_empty() {
+                dense.start = start;
+            }
+            dense.end = start + end;
         }
         let dotted = if this.dot == 0 {
             0
@@ -329,7 +335,7 @@ pub(crate) fn scan(text: &[u8], mut visit: impl FnMut(Event)) -> Seen {
         start += WORD;
     }
     Seen {
-        dense_to,
+        dense,
         runs: all_runs,
     }
 }
@@ -355,8 +361,8 @@ fn cumulative(word: u64) -> [u8; 8] {
     bytes.wrapping_mul(0x0101_0101_0101_0101).to_le_bytes()
 }
 
-/// End of the last stretch of 48 bytes with enough digits, of those that begin in the first of two
-/// words, every 16 bytes. Any 32 bytes in a row are in one of them.
+/// End of the last stretch of 48 bytes with enough digits to be announced, of those that begin in the
+/// first of two words, every 16 bytes. Any 32 bytes in a row are in one of them.
 #[inline]
 fn dense(this: [u8; 8], next: [u8; 8]) -> Option<usize> {
     let stretches = [
@@ -367,6 +373,6 @@ fn dense(this: [u8; 8], next: [u8; 8]) -> Option<usize> {
     ];
     stretches
         .into_iter()
-        .find(|(_, digits)| *digits >= DIGITS_MIN)
+        .find(|(_, digits)| *digits >= ANNOUNCED_MIN)
         .map(|(end, _)| end)
 }

@@ -275,6 +275,13 @@ fn of_findings_that_overlap_the_longer_counts_and_nothing_is_left_readable() {
 
 #[test]
 fn masks_are_not_masked_by_patterns_that_match_them() {
+    check(
+        Pattern::new("caps", "[A-Z]{3,}"),
+        &[
+            ("219-09-9999 ABC", "[SSN] [CAPS]"),
+            ("[EMAIL]S", "[EMAIL]S"),
+        ],
+    );
     for regex in [r"\w+", r"[A-Z]+", r"\S+@\S+|\*+", r"[a-z0-9:]{10,}", r".+"] {
         for strategy in [Hiding::Redact, Hiding::Hash, Hiding::PartialMask] {
             let greedy = Pattern {

@@ -1,11 +1,48 @@
 //! What holds for every text: no panic, no change outside the spans, none when masked again.
 
+use std::sync::LazyLock;
+
 use hushlog_pii::{Detector, Key, Masker, Policy, Strategy as Hiding};
 use hushlog_record::{LogId, Record, Timestamp, Value as FieldValue};
 use proptest::prelude::*;
 
 /// Pieces that detectors care about, to be thrown together.
-const PIECES: [&str; 85] = [
+const PIECES: [&str; 120] = [
+    "passport ",
+    "A12803456",
+    "driver's license ",
+    "D1234567",
+    "bank account number ",
+    "000123456789",
+    "routing ",
+    "021000021",
+    "EIN ",
+    "12-3456789",
+    "NPI ",
+    "1003000126",
+    "MBI ",
+    "1EG4-TE5-MK73",
+    "DEA ",
+    "AB1234563",
+    "dob ",
+    "1972-11-22",
+    "imei ",
+    "490154203237518",
+    "VIN ",
+    "1HGCM82633A004352",
+    "user=",
+    "kim",
+    "cpf ",
+    "111.444.777-35",
+    "nino ",
+    "AB 12 34 56 C",
+    "hetu ",
+    "131052-308T",
+    "dni ",
+    "12345678Z",
+    "tax id ",
+    "36574261809",
+    "npi:k1:",
     "ana@example.org",
     "a@b.co",
     "%40",
@@ -104,20 +141,23 @@ fn names() -> impl Strategy<Value = std::collections::BTreeSet<String>> {
     prop::collection::btree_set(prop_oneof![3 => alike, 1 => soup()], 0..12)
 }
 
-fn maskers() -> Vec<Masker> {
-    let all = |strategy| {
-        Detector::ALL
-            .into_iter()
-            .fold(Policy::default(), |p, d| p.with(d, strategy))
-    };
-    [
-        Policy::default(),
-        all(Hiding::Redact),
-        all(Hiding::Hash),
-        all(Hiding::PartialMask),
-    ]
-    .map(|policy| Masker::new(policy, Key::new([3; 32])))
-    .into()
+/// The default policy, and every detector on with each strategy.
+fn maskers() -> &'static [Masker] {
+    static MASKERS: LazyLock<[Masker; 4]> = LazyLock::new(|| {
+        let all = |strategy| {
+            Detector::ALL
+                .into_iter()
+                .fold(Policy::default(), |p, d| p.with(d, strategy))
+        };
+        [
+            Policy::default(),
+            all(Hiding::Redact),
+            all(Hiding::Hash),
+            all(Hiding::PartialMask),
+        ]
+        .map(|policy| Masker::new(policy, Key::new([3; 32])))
+    });
+    &*MASKERS
 }
 
 /// Spans ascend, cut no character, and what is between them is kept.
@@ -152,14 +192,14 @@ proptest! {
     #[test]
     fn any_text_keeps_the_bytes_outside_its_spans(text in "\\PC*") {
         for masker in maskers() {
-            check_outside(&text, &masker)?;
+            check_outside(&text, masker)?;
         }
     }
 
     #[test]
     fn mixed_personal_data_keeps_the_bytes_outside_its_spans(text in soup()) {
         for masker in maskers() {
-            check_outside(&text, &masker)?;
+            check_outside(&text, masker)?;
         }
     }
 

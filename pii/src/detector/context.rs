@@ -1,23 +1,27 @@
 //! Numbers that only the words before them give away.
 //!
 //! `033316005` is a counter until somebody writes `phone:` in front of it. The words are searched first,
-//! all at once, and only the first number behind one is looked at.
+//! all at once, and only what stands behind one is looked at.
 
 use std::ops::Range;
 
+use aho_corasick::AhoCorasick;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 
+use super::announced::{self, Row, announced as numbers_of, rows};
 use super::{Detector, Found, VECTORS, phone, ssn};
-use crate::bytes::{at, before, char_before, digits, slice};
+use crate::bytes::{at, before, char_before, digits, ends_with, slice, starts_with};
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
+/// Longest word, in bytes, with what may stand beside it.
+const WORD_BYTES_MAX: usize = 34;
 /// Most letters that may follow a word that can only mean a phone.
 const LETTERS_MAX: usize = 6;
 /// Most numbers that one word announces (`call 1… or 2…`).
 const LIST_MAX: usize = 8;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Meaning {
     /// Can mean nothing but a phone.
     Phone,
@@ -25,10 +29,12 @@ enum Meaning {
     Call,
     /// Social security number.
     Ssn,
+    /// A number of this row; in the text the word has this letter before it, in lower case.
+    Row(&'static Row, u8),
 }
 
-/// Words as they are often written, and what they announce. No more than 32, which the searcher
-/// finds in one step; longer words that begin with one (`telephone`) count as it.
+/// Words as they are often written, and what they announce. With [`ROW_WORDS`] no more than 64, which the
+/// searcher finds in one step; longer words that begin with one (`telephone`) count as it.
 const WORDS: [(&str, Meaning); 31] = [
     ("phone", Meaning::Phone),
     ("Phone", Meaning::Phone),
@@ -67,40 +73,227 @@ const WORDS: [(&str, Meaning); 31] = [
 /// The first of the words without their first letter.
 const TAILS: usize = 26;
 
+/// Words of the rows that are on unless a policy says otherwise, in the same way. Those with a letter are
+/// without it, since it is written both ways.
+const ROW_WORDS: [(&str, u8, Detector); 31] = [
+    ("assport", b'p', Detector::UsPassport),
+    ("ASSPORT", b'p', Detector::UsPassport),
+    ("icense", b'l', Detector::UsDriverLicense),
+    ("icence", b'l', Detector::UsDriverLicense),
+    ("ICENSE", b'l', Detector::UsDriverLicense),
+    ("ccount", b'a', Detector::BankAccount),
+    ("CCOUNT", b'a', Detector::BankAccount),
+    ("cct", b'a', Detector::BankAccount),
+    ("outing", b'r', Detector::AbaRouting),
+    ("OUTING", b'r', Detector::AbaRouting),
+    ("ABA", 0, Detector::AbaRouting),
+    ("EIN", 0, Detector::UsEin),
+    ("mployer", b'e', Detector::UsEin),
+    ("NPI", 0, Detector::UsNpi),
+    ("npi", 0, Detector::UsNpi),
+    ("rovider id", b'p', Detector::UsNpi),
+    ("MBI", 0, Detector::UsMbi),
+    ("mbi", 0, Detector::UsMbi),
+    ("edicare", b'm', Detector::UsMbi),
+    ("DEA", 0, Detector::UsDea),
+    ("dea ", 0, Detector::UsDea),
+    ("DOB", 0, Detector::DateOfBirth),
+    ("dob", 0, Detector::DateOfBirth),
+    ("Dob", 0, Detector::DateOfBirth),
+    ("irth", b'b', Detector::DateOfBirth),
+    ("IRTH", b'b', Detector::DateOfBirth),
+    ("IMEI", 0, Detector::Imei),
+    ("imei", 0, Detector::Imei),
+    ("VIN", 0, Detector::Vin),
+    ("vin", 0, Detector::Vin),
+    ("ehicle ident", b'v', Detector::Vin),
+];
+
 /// The words, ready to be searched for.
 pub(crate) struct Keywords {
     searcher: Searcher,
+    meanings: Vec<Meaning>,
+    /// The words of countries, and the rows that they are of.
+    national: Option<(AhoCorasick, Vec<&'static Row>)>,
+    /// The rows that are on.
+    rows: Vec<&'static Row>,
+    /// Those of them that are a country's.
+    of_countries: Vec<&'static Row>,
+    /// Those of them that need no word.
+    alone: Vec<&'static Row>,
 }
 
 impl Keywords {
-    pub(crate) fn new() -> Self {
+    /// Those of the detectors that are on.
+    pub(crate) fn new(is_on: impl Fn(Detector) -> bool) -> Self {
+        let rows: Vec<_> = rows().filter(|row| is_on(row.detector)).collect();
+        let mut words: Vec<_> = WORDS.to_vec();
+        for (word, letter, detector) in ROW_WORDS {
+            let row = rows.iter().find(|row| row.detector == detector);
+            words.extend(row.map(|row| (word, Meaning::Row(row, letter))));
+        }
         let mut builder = Config::new().match_kind(MatchKind::LeftmostFirst).builder();
-        builder.extend(WORDS.iter().map(|(word, _)| word));
+        builder.extend(words.iter().map(|(word, _)| word));
+        let alone = rows.iter().copied().filter(|row| !row.alone.is_empty());
         Self {
             searcher: builder.build().expect(VECTORS),
+            meanings: words.iter().map(|(_, meaning)| *meaning).collect(),
+            national: national(&rows),
+            of_countries: rows
+                .iter()
+                .copied()
+                .filter(|row| !row.countries.is_empty())
+                .collect(),
+            alone: alone.collect(),
+            rows,
         }
     }
 
-    /// Calls `visit` for what words announce; no number begins behind `dense_to`.
+    /// Calls `visit` for what words announce; all numbers are in `dense`. Whether there was a word of a row.
     #[inline]
-    pub(crate) fn find(&self, text: &[u8], dense_to: usize, visit: impl FnMut(Found)) {
-        if dense_to > 0 {
-            self.search(text, slice(text, 0, dense_to.min(text.len())), visit);
+    pub(crate) fn find(
+        &self,
+        text: &[u8],
+        dense: Range<usize>,
+        mut visit: impl FnMut(Found),
+    ) -> bool {
+        let mut any = false;
+        if !dense.is_empty() {
+            any = self.search(text, dense, &mut visit);
         }
+        if self.national.is_some() {
+            any |= self.search_national(text, &mut visit);
+        }
+        any
     }
 
-    fn search(&self, text: &[u8], head: &[u8], mut visit: impl FnMut(Found)) {
+    fn search(&self, text: &[u8], dense: Range<usize>, visit: &mut impl FnMut(Found)) -> bool {
+        let from = dense.start.saturating_sub(REACH + WORD_BYTES_MAX);
+        let near = slice(text, from, dense.end.min(text.len()));
         let mut done = 0;
-        for hit in self.searcher.find_iter(head) {
+        let mut any = false;
+        for hit in self.searcher.find_iter(near) {
             let word = hit.pattern().as_usize();
-            let Some((_, meaning)) = WORDS.get(word) else {
+            let Some(meaning) = self.meanings.get(word) else {
                 continue;
             };
-            let begins = word >= TAILS || begins_word(text, hit.start());
-            if hit.start() >= done && begins && ends_word(text, hit.end(), *meaning) {
-                done = announced(text, hit.end(), *meaning, &mut visit);
+            let (start, end) = (from + hit.start(), from + hit.end());
+            let is_word = match meaning {
+                Meaning::Row(row, letter) => is_row_word(text, start, end, row, *letter),
+                meaning => {
+                    let begins = word >= TAILS || begins_word(text, start);
+                    begins && ends_word(text, end, *meaning)
+                }
+            };
+            // Several kinds may share a stretch: a bank's routing number and its account.
+            let is_new = start >= done || matches!(meaning, Meaning::Row(..));
+            if is_word && is_new {
+                any |= matches!(meaning, Meaning::Row(..));
+                done = announced(text, end, *meaning, visit);
             }
         }
+        any
+    }
+
+    #[cold]
+    fn search_national(&self, text: &[u8], visit: &mut impl FnMut(Found)) -> bool {
+        announced::alone(&self.alone, text, &mut *visit);
+        let mut any = !self.alone.is_empty();
+        if let Some((search, owners)) = &self.national {
+            for hit in search.find_overlapping_iter(text) {
+                let next = at(text, hit.end());
+                let ends = !next.is_ascii_alphabetic() || !before(text, hit.end(), 1).is_ascii();
+                let Some(row) = owners.get(hit.pattern().as_usize()) else {
+                    continue;
+                };
+                if ends && begins_word(text, hit.start()) {
+                    any = true;
+                    numbers_of(row, text, hit.end(), visit);
+                }
+            }
+        }
+        any
+    }
+
+    /// What the name of a field makes of the number that is its whole value, or a whole text of itself.
+    pub(crate) fn whole(&self, name: Option<&str>, text: &[u8]) -> Option<Found> {
+        match name {
+            Some(name) => hinted(name, text).or_else(|| announced::named(&self.rows, name, text)),
+            None => announced::bare(&self.of_countries, text),
+        }
+    }
+
+    /// What the name of a field makes of the literal of a JSON number.
+    pub(crate) fn number(&self, name: Option<&str>, literal: &[u8]) -> Option<Found> {
+        name.and_then(|name| announced::named(&self.rows, name, literal))
+    }
+}
+
+/// A searcher for the words of countries, if there are any. It knows both cases of ASCII letters only:
+/// words with others are given to it in both.
+fn national(rows: &[&'static Row]) -> Option<(AhoCorasick, Vec<&'static Row>)> {
+    let mut words = Vec::new();
+    let mut owners = Vec::new();
+    for row in rows.iter().filter(|row| !row.countries.is_empty()) {
+        for word in row.words {
+            words.push((*word).to_owned());
+            owners.push(*row);
+            if !word.is_ascii() {
+                words.push(word.to_uppercase());
+                owners.push(*row);
+            }
+        }
+    }
+    if words.is_empty() {
+        return None;
+    }
+    let search = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(words);
+    Some((search.expect("a few hundred short words"), owners))
+}
+
+/// Whether a word of a row stands here, and what must stand beside it.
+fn is_row_word(text: &[u8], start: usize, end: usize, row: &Row, letter: u8) -> bool {
+    let first = if letter == 0 {
+        start
+    } else {
+        start.saturating_sub(1)
+    };
+    let rest = text.get(end..).unwrap_or_default().iter();
+    let letters = rest
+        .take(12)
+        .take_while(|b| b.is_ascii_alphabetic())
+        .count();
+    let has_letter = letter == 0 || before(text, start, 1) | 0x20 == letter;
+    // `passports`, `birthdate`, `identification`; of abbreviations only their plural.
+    let ends = match (letter, before(text, end, 1)) {
+        (_, b' ') => true,
+        (0, _) => letters <= 1,
+        (..) => letters <= 4 || matches!(row.detector, Detector::Vin | Detector::UsNpi),
+    };
+    has_letter && ends && begins_word(text, first) && is_qualified(text, first, end, row.detector)
+}
+
+/// Words that mean many things: an account is a bank's only where it says so or has a number, a licence is
+/// one to drive only behind a driver.
+fn is_qualified(text: &[u8], first: usize, end: usize, detector: Detector) -> bool {
+    let behind = |words: &[&[u8]]| {
+        words.iter().any(|word| {
+            ends_with(text, first, word)
+                && !before(text, first, word.len() + 1).is_ascii_alphabetic()
+        })
+    };
+    match detector {
+        Detector::UsDriverLicense => behind(&[b"driver ", b"driver's ", b"drivers ", b"driving "]),
+        Detector::BankAccount => {
+            let pos = end + usize::from(matches!(at(text, end), b' ' | b'_' | b'-'));
+            let has_number = [b"number".as_slice(), b"num", b"no", b"nr", b"#"];
+            behind(&[b"bank ", b"bank_", b"checking ", b"savings "])
+                || before(text, end, 1) | 0x20 == b't' && end - first == 4
+                || has_number.iter().any(|word| starts_with(text, pos, word))
+        }
+        _ => true,
     }
 }
 
@@ -118,7 +311,7 @@ fn ends_word(text: &[u8], end: usize, meaning: Meaning) -> bool {
         .take(LETTERS_MAX + 1)
         .take_while(|b| b.is_ascii_alphabetic())
         .count();
-    letters <= 1 || meaning == Meaning::Phone && letters <= LETTERS_MAX
+    letters <= 1 || matches!(meaning, Meaning::Phone) && letters <= LETTERS_MAX
 }
 
 /// Visits the numbers that start within reach behind a word; returns how far they go.
@@ -128,6 +321,9 @@ fn announced(
     meaning: Meaning,
     visit: &mut impl FnMut(Found),
 ) -> usize {
+    if let Meaning::Row(row, _) = meaning {
+        return numbers_of(row, text, word_end, visit);
+    }
     let mut from = word_end;
     for _ in 0..LIST_MAX {
         let Some(found) = first_number(text, from).and_then(|start| take(text, start, meaning))
@@ -163,11 +359,12 @@ fn take(text: &[u8], start: usize, meaning: Meaning) -> Option<Found> {
         Meaning::Phone => phone::announced(text, start, true).map(found(Detector::Phone)),
         Meaning::Call => phone::announced(text, start, false).map(found(Detector::Phone)),
         Meaning::Ssn => ssn::find_in_context(text, start).map(found(Detector::Ssn)),
+        Meaning::Row(..) => None,
     }
 }
 
 /// What the name of a field makes of the number that is its whole value.
-pub(crate) fn hinted(name: &str, text: &[u8]) -> Option<Found> {
+fn hinted(name: &str, text: &[u8]) -> Option<Found> {
     let start = text.iter().take_while(|b| **b == b' ').count();
     if !matches!(at(text, start), b'0'..=b'9' | b'(' | b'+') || digits(text, start) > 15 {
         return None;

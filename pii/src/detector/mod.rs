@@ -5,6 +5,7 @@
 //! what the masker writes: that is what makes masking twice the same as masking once.
 
 mod anchor;
+mod announced;
 mod catalog;
 mod context;
 mod credit_card;
@@ -25,6 +26,7 @@ mod url_credentials;
 use std::ops::Range;
 
 pub(crate) use anchor::Anchors;
+pub(crate) use announced::{Row, rows};
 pub use catalog::{Detector, Pack};
 pub(crate) use context::Keywords;
 pub(crate) use ipv4::{address as ipv4_address, partial as ipv4_partial};
@@ -138,14 +140,19 @@ pub(crate) fn secret_field(name: &str, text: &[u8]) -> Option<Found> {
         .then(|| Found::new(Detector::KvSecret, 0..text.len()))
 }
 
-/// What the whole text is: in a field the name tells, and nine digits that are a message by themselves
-/// are a social security number.
+/// What a text without a name is as a whole: nine digits that are a message by themselves are a social
+/// security number.
 pub(crate) fn whole(name: Option<&str>, text: &[u8]) -> Option<Found> {
-    match name {
-        Some(name) => context::hinted(name, text),
-        None if text.len() == ssn::BARE_DIGITS => {
-            ssn::find_in_context(text, 0).map(|range| Found::new(Detector::Ssn, range))
-        }
-        None => None,
-    }
+    let is_bare = name.is_none() && text.len() == ssn::BARE_DIGITS;
+    let range = is_bare.then(|| ssn::find_in_context(text, 0)).flatten();
+    range.map(|range| Found::new(Detector::Ssn, range))
+}
+
+/// The whole value of a field whose name says that it is a secret, or a user's name.
+pub(crate) fn named_field(name: &str, text: &[u8]) -> Option<Found> {
+    let user = || {
+        (keyed::is_user_name(name) && keyed::is_user(text) && keyed::is_value(text))
+            .then(|| Found::new(Detector::Username, 0..text.len()))
+    };
+    secret_field(name, text).or_else(user)
 }

@@ -12,6 +12,7 @@ use regex_automata::{Input, MatchKind, PatternID, PatternSet, Span};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
+use super::check::{self, Check};
 use super::limits::{
     COMPILED_BYTES_MAX, COMPILED_BYTES_TOTAL_MAX, MATCH_BYTES_MAX, NAME_BYTES_MAX, NEST_MAX,
     PATTERNS_MAX, SOURCE_BYTES_MAX,
@@ -23,7 +24,6 @@ use crate::bytes::part;
 use crate::detector::{Detector, Found};
 use crate::finder::{Finder, Patterns};
 use crate::policy::Rule;
-use crate::validators::{self, Check};
 
 /// Memory that a pattern's automaton may use while it runs, in bytes.
 const CACHE_BYTES: usize = 256 << 10;
@@ -226,10 +226,10 @@ impl Compiled {
         spec.suppress.check()?;
         let check = spec.validator.as_deref().map(|name| {
             let unknown = || {
-                let known: Vec<_> = validators::names().collect();
+                let known: Vec<_> = check::names().collect();
                 Cause::UnknownValidator(name.to_owned(), known.join(", "))
             };
-            validators::by_name(name).ok_or_else(unknown)
+            Check::by_name(name).ok_or_else(unknown)
         });
         let check = check.transpose()?;
         let rule = Rule {
@@ -275,7 +275,7 @@ impl Compiled {
             let words = &self.spec.keywords;
             let value = part(text, span.start, span.end);
             if words.allow(text.as_bytes(), span.start, span.end, path)
-                && self.check.is_none_or(|check| check(value))
+                && self.check.is_none_or(|check| check.passes(value))
             {
                 visit(span);
             }

@@ -4,6 +4,7 @@
 //! Here is what a pattern says; `engine` finds what patterns match. A pattern that could be slow, mask
 //! the empty text or mask what a mask has written is refused with the reason.
 
+mod check;
 mod engine;
 pub mod limits;
 mod list;
@@ -118,7 +119,7 @@ impl Pattern {
 
     /// The names of the checks that a pattern may ask for.
     pub fn validators() -> impl Iterator<Item = &'static str> {
-        crate::validators::names()
+        check::names()
     }
 
     /// What REDACT writes.

@@ -16,7 +16,8 @@ mod name;
 mod place;
 mod value;
 
-pub(crate) use name::is_secret_name;
+pub(crate) use name::{is_secret_name, is_user_name};
+pub(crate) use place::is_user;
 
 /// How far a line is looked at for a cookie's first `=`, in bytes.
 const COOKIE_NAME_MAX: usize = 256;
@@ -61,6 +62,12 @@ pub(crate) fn find(text: &[u8], pos: usize) -> Option<Found> {
                 quote => end(text, start, quote),
             };
             named.then(|| Found::new(Detector::AuthHeader, start..end()))
+        }
+        Name::User => {
+            let range = start..end(text, start, quote);
+            let value = slice(text, range.start, range.end);
+            (sign == Sign::Plain && is_user(value) && tells(text, &range, sign))
+                .then(|| Found::new(Detector::Username, range))
         }
         Name::Secret | Name::Word => {
             let range = start..end(text, start, quote);

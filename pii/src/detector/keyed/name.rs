@@ -14,54 +14,72 @@ pub(super) enum Name {
     Authorization,
     /// Names and values to the end of the line.
     Cookie,
+    /// The name of a user.
+    User,
 }
 
-/// The ends of names, in lower case; names that end so in any case are meant.
-const NAMES: [(&[u8], Name); 20] = [
-    (b"password", Name::Secret),
-    (b"passwd", Name::Secret),
-    (b"passphrase", Name::Secret),
-    (b"secret", Name::Secret),
-    (b"token", Name::Secret),
-    (b"api_key", Name::Secret),
-    (b"api-key", Name::Secret),
-    (b"apikey", Name::Secret),
-    (b"access_key", Name::Secret),
-    (b"accesskey", Name::Secret),
-    (b"accountkey", Name::Secret),
-    (b"private_key", Name::Secret),
-    (b"credential", Name::Secret),
-    (b"credentials", Name::Secret),
-    (b"pwd", Name::Word),
-    (b"cvv", Name::Word),
-    (b"otp", Name::Word),
-    (b"session_id", Name::Word),
-    (b"authorization", Name::Authorization),
-    (b"cookie", Name::Cookie),
-];
+/// The ends of names that end in this letter, in lower case; names that end so in any case are meant.
+fn names(last: u8) -> &'static [(&'static [u8], Name)] {
+    match last {
+        b'd' => &[
+            (b"password", Name::Secret),
+            (b"passwd", Name::Secret),
+            (b"session_id", Name::Word),
+            (b"pwd", Name::Word),
+        ],
+        b'e' => &[
+            (b"passphrase", Name::Secret),
+            (b"cookie", Name::Cookie),
+            (b"username", Name::User),
+            (b"user_name", Name::User),
+        ],
+        b't' => &[(b"secret", Name::Secret)],
+        b'n' => &[
+            (b"token", Name::Secret),
+            (b"authorization", Name::Authorization),
+            (b"login", Name::User),
+        ],
+        b'y' => &[
+            (b"api_key", Name::Secret),
+            (b"api-key", Name::Secret),
+            (b"apikey", Name::Secret),
+            (b"access_key", Name::Secret),
+            (b"accesskey", Name::Secret),
+            (b"accountkey", Name::Secret),
+            (b"private_key", Name::Secret),
+        ],
+        b'l' => &[(b"credential", Name::Secret)],
+        b's' => &[(b"credentials", Name::Secret)],
+        b'v' => &[(b"cvv", Name::Word)],
+        b'p' => &[(b"otp", Name::Word)],
+        b'r' => &[(b"user", Name::User)],
+        _ => &[],
+    }
+}
 
 /// What the name that ends before `end` announces.
 pub(super) fn named(text: &[u8], end: usize) -> Option<Name> {
-    // The last letters of all of them: nearly every other name ends here.
     let last = before(text, end, 1) | 0x20;
-    if !matches!(
-        last,
-        b'd' | b'e' | b't' | b'n' | b'y' | b'l' | b's' | b'v' | b'p'
-    ) {
-        return None;
-    }
-    let (word, name) = NAMES
+    let (word, name) = names(last)
         .iter()
-        .find(|(word, _)| word.last() == Some(&last) && ends_with(text, end, word))?;
+        .find(|(word, _)| ends_with(text, end, word))?;
     let joined = before(text, end - word.len(), 1).is_ascii_alphanumeric();
-    (*name != Name::Word || !joined).then_some(*name)
+    (!matches!(name, Name::Word | Name::User) || !joined).then_some(*name)
 }
 
 /// Whether the whole value of a field of this name is a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.as_bytes();
     let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name);
-    named(last, last.len()).is_some() || last.eq_ignore_ascii_case(b"pin")
+    let announced = named(last, last.len());
+    announced.is_some_and(|name| name != Name::User) || last.eq_ignore_ascii_case(b"pin")
+}
+
+/// Whether the value of a field of this name is the name of a user.
+pub(crate) fn is_user_name(name: &str) -> bool {
+    let name = name.as_bytes();
+    let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name);
+    named(last, last.len()) == Some(Name::User)
 }
 
 /// End of the name before the sign at `pos`, past spaces and a quote; whether there was a quote.

@@ -99,3 +99,31 @@ pub(super) fn is_mask_hash(text: &[u8], pos: usize) -> bool {
 pub(super) fn is_nothing(value: &[u8]) -> bool {
     NOTHING.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
+
+/// Accounts that belong to no person.
+const SYSTEM_USERS: [&[u8]; 16] = [
+    b"root",
+    b"admin",
+    b"administrator",
+    b"nobody",
+    b"daemon",
+    b"system",
+    b"guest",
+    b"test",
+    b"anonymous",
+    b"unknown",
+    b"www-data",
+    b"postgres",
+    b"mysql",
+    b"oracle",
+    b"ubuntu",
+    b"default",
+];
+
+/// Whether this can be the name of a person's account: it has a letter, and is none of a system's.
+pub(crate) fn is_user(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_alphabetic)
+        && !SYSTEM_USERS
+            .iter()
+            .any(|user| value.eq_ignore_ascii_case(user))
+}

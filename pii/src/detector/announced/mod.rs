@@ -1,0 +1,217 @@
+//! Numbers that a word announces, or the name of their field: `NPI 1003000126`, `"passport": "…"`.
+//!
+//! Each kind has a row: words, shapes, and a check of what a shape has found. Those whose shape and check
+//! leave no doubt are found without a word too, where a policy has turned them on.
+
+mod national;
+mod shape;
+mod us;
+
+use std::ops::Range;
+
+use super::{Detector, Found, ssn};
+use crate::bytes::{at, before, is_word, slice};
+
+/// How far behind its word a number may begin, in bytes.
+const REACH: usize = 30;
+/// Most numbers that one word announces.
+const LIST_MAX: usize = 8;
+/// Longest number, in bytes as it is written.
+const NUMBER_BYTES_MAX: usize = 40;
+/// Fewest digits of a number.
+const DIGITS_MIN: usize = 5;
+/// Longest number, in letters and digits.
+const CHARACTERS_MAX: usize = 24;
+
+/// One kind of number.
+pub(crate) struct Row {
+    pub(crate) detector: Detector,
+    /// Codes of the countries (ISO 3166) that have it; none where it is no country's.
+    pub(crate) countries: &'static [&'static str],
+    /// Words one of which announces it, in lower case.
+    pub(crate) words: &'static [&'static str],
+    /// How it is written.
+    shapes: &'static [&'static str],
+    /// Whether upper-case letters and digits can be one.
+    check: fn(&[u8]) -> bool,
+    /// Shapes in which it is found without a word.
+    pub(crate) alone: &'static [&'static str],
+}
+
+/// All kinds.
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    us::ROWS.iter().chain(&national::ROWS)
+}
+
+/// The row of a detector that has one.
+pub(crate) fn row(detector: Detector) -> Option<&'static Row> {
+    rows().find(|row| row.detector == detector)
+}
+
+impl Row {
+    /// The number that starts at `start`.
+    fn find(&self, text: &[u8], start: usize) -> Option<Range<usize>> {
+        self.find_as(self.shapes, text, start)
+    }
+
+    fn find_as(&self, shapes: &[&str], text: &[u8], start: usize) -> Option<Range<usize>> {
+        shapes.iter().find_map(|shape| {
+            let end = shape::end(shape, text, start)?;
+            (is_free(text, start, end) && self.is_valid(slice(text, start, end)))
+                .then_some(start..end)
+        })
+    }
+
+    /// Whether a written number can be one.
+    pub(crate) fn is_valid(&self, written: &[u8]) -> bool {
+        let mut plain = [0u8; CHARACTERS_MAX];
+        let mut len = 0;
+        for byte in written.iter().filter(|b| b.is_ascii_alphanumeric()) {
+            let Some(place) = plain.get_mut(len) else {
+                return false;
+            };
+            *place = byte.to_ascii_uppercase();
+            len += 1;
+        }
+        plain.get(..len).is_some_and(self.check)
+    }
+
+    /// Whether a text has one of the shapes from end to end, and can be one.
+    pub(crate) fn is_whole(&self, text: &[u8]) -> bool {
+        self.shapes
+            .iter()
+            .any(|shape| shape::end(shape, text, 0) == Some(text.len()) && self.is_valid(text))
+    }
+
+    /// Whether the words of a field's name announce it.
+    fn is_named(&self, name: &str) -> bool {
+        self.words.iter().any(|word| {
+            name.match_indices(word).any(|(at, _)| {
+                let name = name.as_bytes();
+                !before(name, at, 1).is_ascii_alphanumeric()
+                    && !crate::bytes::at(name, at + word.len()).is_ascii_alphanumeric()
+            })
+        })
+    }
+}
+
+/// Whether neither side goes on.
+fn is_free(text: &[u8], start: usize, end: usize) -> bool {
+    let prev = before(text, start, 1);
+    prev != b'$' && prev < 0x80 && at(text, end) < 0x80 && ssn::free(text, start, end)
+}
+
+/// Visits the numbers of a kind within reach behind a word that ends at `from`. Stops at what a mask or
+/// another finding is made of.
+pub(crate) fn announced(
+    row: &Row,
+    text: &[u8],
+    from: usize,
+    visit: &mut impl FnMut(Found),
+) -> usize {
+    let mut from = from;
+    if is_hash(text, from) {
+        return from;
+    }
+    for _ in 0..LIST_MAX {
+        let Some(range) = next(row, text, from) else {
+            break;
+        };
+        from = range.end;
+        visit(Found::new(row.detector, range));
+    }
+    from
+}
+
+/// Whether a hash goes on here behind the name of what was hashed.
+fn is_hash(text: &[u8], pos: usize) -> bool {
+    at(text, pos) == b':' && at(text, pos + 1) == b'k' && at(text, pos + 2).is_ascii_digit()
+}
+
+fn next(row: &Row, text: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut pos = from;
+    while pos < from + REACH {
+        let byte = at(text, pos);
+        if matches!(byte, 0 | b'@' | b'*' | b'[' | b']' | b'\n' | b'%' | b'\\') {
+            return None;
+        }
+        if !byte.is_ascii_alphanumeric() {
+            pos += 1;
+            continue;
+        }
+        if let Some(range) = row.find(text, pos) {
+            return Some(range);
+        }
+        while is_word(at(text, pos)) {
+            pos += 1;
+        }
+    }
+    None
+}
+
+/// Visits numbers that need no word, of rows that the policy has on.
+pub(crate) fn alone(rows: &[&'static Row], text: &[u8], mut visit: impl FnMut(Found)) {
+    let mut pos = 0;
+    while pos < text.len() {
+        let is_start = at(text, pos).is_ascii_alphanumeric();
+        if !is_start {
+            pos += 1;
+            continue;
+        }
+        let found = rows.iter().find_map(|row| {
+            let range = row.find_as(row.alone, text, pos)?;
+            Some(Found::new(row.detector, range))
+        });
+        if let Some(found) = found {
+            pos = found.end;
+            visit(found);
+        }
+        while is_word(at(text, pos)) {
+            pos += 1;
+        }
+    }
+}
+
+/// What the name of a field makes of its value: a number from end to end. `rows` are those that the policy
+/// has on.
+pub(crate) fn named(rows: &[&'static Row], name: &str, text: &[u8]) -> Option<Found> {
+    if !could_be_whole(text) {
+        return None;
+    }
+    let mut words = None;
+    let row = rows.iter().find(|row| {
+        row.is_whole(text) && row.is_named(words.get_or_insert_with(|| spaced(name)))
+    })?;
+    Some(Found::new(row.detector, 0..text.len()))
+}
+
+/// A text that is a number from end to end, of a row whose numbers need no more than that.
+pub(crate) fn bare(rows: &[&'static Row], text: &[u8]) -> Option<Found> {
+    if rows.is_empty() || !could_be_whole(text) {
+        return None;
+    }
+    let row = rows.iter().find(|row| row.is_whole(text))?;
+    Some(Found::new(row.detector, 0..text.len()))
+}
+
+/// Whether a text is as short, and has as many digits, as a number.
+fn could_be_whole(text: &[u8]) -> bool {
+    text.len() <= NUMBER_BYTES_MAX
+        && text.iter().filter(|b| b.is_ascii_digit()).count() >= DIGITS_MIN
+        && text.is_ascii()
+}
+
+/// The words of a field's name, in lower case with spaces between: `userPassport_no` is `user passport no`.
+fn spaced(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut last = ' ';
+    for c in name.chars() {
+        if c.is_uppercase() && last.is_lowercase() {
+            words.push(' ');
+        }
+        let is_part = c.is_alphanumeric() || c == '\'';
+        words.extend(if is_part { c } else { ' ' }.to_lowercase());
+        last = c;
+    }
+    words
+}
