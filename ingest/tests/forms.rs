@@ -175,6 +175,14 @@ fn access_logs_become_fields_and_stay_as_they_are() {
              | url.original=/a?b=%20c | user.name=ann | user_agent.original=curl/8 (\\\"x\\\")"
         ),
     );
+    let text = "127.0.0.1 - - [10/Oct/2000 13:55:36] \"GET / HTTP/1.1\" 200 -";
+    check(
+        text,
+        &format!(
+            "INFO @2000-10-10T13:55:36Z | {text} | http.request.method=GET | http.response.status_code=200 \
+             | http.version=1.1 | source.address=127.0.0.1 | url.original=/"
+        ),
+    );
     let text = "::1 - - [10/Oct/2000:13:55:36 +0000] \"-\" 408 -";
     check(
         text,
@@ -301,6 +309,81 @@ fn python_headers_are_understood() {
     ] {
         check(text, &format!("{level}{time} | {text} | {fields}"));
     }
+}
+
+#[test]
+fn headers_of_other_loggers_are_understood() {
+    for (text, level, time, fields) in [
+        (
+            "[2026-01-02 03:04:05] production.ERROR: it failed {\"order\":7} []",
+            "ERROR",
+            "2026-01-02T03:04:05Z",
+            "log.logger=production",
+        ),
+        (
+            "2026-01-02T03:04:05.678+0100\terror\tpay/main.go:12\tit failed\t{\"order\": 7, \"a\": {\"b\": true}}",
+            "ERROR",
+            "2026-01-02T02:04:05.678Z",
+            "a.b=true | order=7",
+        ),
+        (
+            "2026-01-02T03:04:05.123456Z ERROR shop::pay: it failed order=7",
+            "ERROR",
+            "2026-01-02T03:04:05.123456Z",
+            "log.logger=shop::pay",
+        ),
+        (
+            "[2026-01-02T03:04:05Z WARN  shop::pay] slow",
+            "WARN",
+            "2026-01-02T03:04:05Z",
+            "log.logger=shop::pay",
+        ),
+        (
+            "[2026-01-02T03:04:05,678][INFO ][o.e.n.Node               ] [node-1] started",
+            "INFO",
+            "2026-01-02T03:04:05.678Z",
+            "log.logger=o.e.n.Node | process.thread.name=node-1",
+        ),
+        (
+            "2026-01-02 03:04:05,678 [WARN ] [c.f.Pay] (worker-1) slow",
+            "WARN",
+            "2026-01-02T03:04:05.678Z",
+            "log.logger=c.f.Pay",
+        ),
+        (
+            "2026-01-02 03:04:05,678 INFO [pool.one] c.f.Pay: x",
+            "INFO",
+            "2026-01-02T03:04:05.678Z",
+            "log.logger=c.f.Pay | process.thread.name=pool.one",
+        ),
+        (
+            "[INFO] 2026-01-02 03:04:05 c.f.Pay - it ran",
+            "INFO",
+            "2026-01-02T03:04:05Z",
+            "log.logger=c.f.Pay",
+        ),
+    ] {
+        check(text, &format!("{level} @{time} | {text} | {fields}"));
+    }
+    for (text, time) in [
+        (
+            "E, [2026-01-02T03:04:05.678901 #123] ERROR -- pay: it failed",
+            "2026-01-02T03:04:05.678901Z",
+        ),
+        (
+            "WARN 2026-01-02 03:04:05,678 django.request Not Found: /x",
+            "2026-01-02T03:04:05.678Z",
+        ),
+        (
+            "1:M 02 Jan 2026 03:04:05.678 * Ready",
+            "2026-01-02T03:04:05.678Z",
+        ),
+    ] {
+        assert_eq!(line(text).timestamp.to_string(), time, "{text}");
+        plain(text);
+    }
+    plain("2026-01-02 03:04:05 see a.b.ERROR: and go");
+    plain("2026-01-02 03:04:05 info: a\tb");
 }
 
 #[test]

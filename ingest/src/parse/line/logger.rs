@@ -23,6 +23,8 @@ struct Header<'a> {
     thread: Option<&'a str>,
     process: Option<&'a str>,
     request: Option<&'a str>,
+    /// A name with points in brackets: the logger, unless another follows.
+    bracketed: Option<&'a str>,
 }
 
 /// Reads a line whose time ends at `end`; 0 where it has none.
@@ -31,13 +33,13 @@ pub(super) fn read(line: &str, end: usize, raw: &mut RawRecord) -> Option<Option
     let header = if end == 0 {
         basic(rest).or_else(|| after_clock(rest))?
     } else {
-        Header::read(crate::raw::cut(rest, HEADER_BYTES_MAX), Header::default())
+        let header = Header {
+            level: before_time(line),
+            ..Header::default()
+        };
+        Header::read(crate::raw::cut(rest, HEADER_BYTES_MAX), header)
     };
-    // A header that began before the time: `[ERROR] 2026-01-02T03:04:05Z …`
-    let level = header.level.or_else(|| {
-        let before = line.get(..end)?.strip_prefix('[')?;
-        Level::from_word(before.split_once(']')?.0)
-    })?;
+    let level = header.level?;
     text_field(raw, "log.logger", header.logger.unwrap_or_default());
     if header.logger.is_some() {
         text_field(
@@ -51,6 +53,15 @@ pub(super) fn read(line: &str, end: usize, raw: &mut RawRecord) -> Option<Option
         raw.field_before("faas.execution".to_owned(), Value::string(request));
     }
     Some(Some(level))
+}
+
+/// The level of a header that began before the time: `[ERROR] 2026-01-02T03:04:05Z`, `WARN 2026-01-02 …`.
+fn before_time(line: &str) -> Option<Level> {
+    let word = line.split([' ', '\t']).next()?;
+    match word.strip_prefix('[') {
+        Some(inner) => Level::from_word(inner.strip_suffix(']')?),
+        None => level_word(word),
+    }
 }
 
 /// `ERROR:root:message`, what Python's `basicConfig` gives.
@@ -99,6 +110,11 @@ impl<'a> Header<'a> {
                 None => break,
             }
         }
+        if header.logger.is_none() {
+            header.logger = header.bracketed;
+        } else if header.thread.is_none() {
+            header.thread = header.bracketed;
+        }
         header
     }
 
@@ -121,6 +137,11 @@ impl<'a> Header<'a> {
             return None;
         } else if !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_digit()) {
             self.process = self.process.or(Some(inner));
+        } else if self.bracketed.is_none()
+            && inner.contains('.')
+            && identifier(inner) == inner.len()
+        {
+            self.bracketed = Some(inner);
         } else {
             // Of several the last is the thread: Spring Boot writes the application before it.
             self.thread = Some(inner);
@@ -137,7 +158,17 @@ impl<'a> Header<'a> {
         let word = &text[..length];
         let bare = word.strip_suffix(':').unwrap_or(word);
         if self.level.is_none()
-            && let Some(level) = level_word(bare)
+            && let Some((channel, level)) = channel_level(word)
+        {
+            self.logger = Some(channel);
+            self.level = Some(level);
+            return None;
+        }
+        // Between tabs a level is one in small letters too: zap's console form.
+        let tabbed = text[length..].starts_with('\t');
+        if self.level.is_none()
+            && let Some(level) =
+                level_word(bare).or_else(|| Level::from_word(word).filter(|_| tabbed))
         {
             self.level = Some(level);
             // `ERROR: message`
@@ -148,7 +179,7 @@ impl<'a> Header<'a> {
             self.process = self.process.or(Some(word));
             return first.then_some(length);
         }
-        if self.level.is_none() && is_request(word) {
+        if self.request.is_none() && is_request(word) {
             self.request = Some(word);
             return Some(length);
         }
@@ -157,8 +188,9 @@ impl<'a> Header<'a> {
 
     /// Takes a logger's name, if what follows it shows that it is one.
     fn logger(&mut self, text: &'a str, word: &'a str) -> Option<usize> {
-        let name = word.strip_suffix(':').unwrap_or(word);
-        if self.logger.is_some() || name.is_empty() || identifier(name) != name.len() {
+        // `[TIME ERROR app::pay] message`, that of Rust's `env_logger`.
+        let name = word.strip_suffix([':', ']']).unwrap_or(word);
+        if self.logger.is_some() || name.is_empty() || path(name) != name.len() {
             return None;
         }
         let after = text[word.len()..].trim_start_matches([' ', '\t']);
@@ -178,7 +210,7 @@ impl<'a> Header<'a> {
         if word == "in" && self.logger_in(after) {
             return None;
         }
-        let qualified = name.contains(['.', '$', '_']) || is_camel(name);
+        let qualified = name.contains(['.', '$', '_', ':']) || is_camel(name);
         let ends = if name.len() < word.len() {
             qualified
         } else {
@@ -221,6 +253,26 @@ fn identifier(text: &str) -> usize {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | b'-' | b'/')
         })
         .count()
+}
+
+/// Length of a path of names with two colons between them, Rust's and C++'s; of a single name too.
+fn path(text: &str) -> usize {
+    let mut length = identifier(text);
+    while let Some(rest) = text[length..].strip_prefix("::") {
+        let next = identifier(rest);
+        if next == 0 {
+            break;
+        }
+        length += 2 + next;
+    }
+    length
+}
+
+/// `production.ERROR:`, Monolog's channel and level.
+fn channel_level(word: &str) -> Option<(&str, Level)> {
+    let (channel, level) = word.strip_suffix(':')?.rsplit_once('.')?;
+    let sound = !channel.is_empty() && identifier(channel) == channel.len();
+    Some((channel, level_word(level).filter(|_| sound)?))
 }
 
 /// Of two words at least, each with a capital: `BlockManager`.

@@ -13,6 +13,7 @@ pub(crate) mod syslog;
 
 use hushlog_record::{Level, Timestamp, Value};
 
+use crate::json;
 use crate::parse::time;
 use crate::raw::RawRecord;
 
@@ -61,8 +62,20 @@ pub(crate) fn read(
         .or_else(|| logger::read(first, end, raw));
     if let Some(level) = level {
         hints.level = level.or(hints.level);
+        tail(text, raw);
     }
     0
+}
+
+/// The object that zap's console form has behind the message, after a tab.
+fn tail(text: &str, raw: &mut RawRecord) {
+    if !text.ends_with('}') {
+        return;
+    }
+    let start = memchr::memmem::find(text.as_bytes(), b"\t{");
+    if let Some(inner) = start.and_then(|start| json::object_in(&text[start + 1..])) {
+        raw.absorb(inner);
+    }
 }
 
 /// Adds a text field that the line gives, if there is something in it.

@@ -79,7 +79,7 @@ pub(crate) fn prefix(line: &str, received: Timestamp) -> Option<(Timestamp, usiz
         _ => None,
     }
     .or_else(|| common_log_in(bytes))
-    .or_else(|| second_word(bytes))
+    .or_else(|| second_word(bytes, received))
 }
 
 /// The time that a syslog message starts with: of RFC 3164, with a year or not, after Cisco's `*`, or
@@ -112,6 +112,10 @@ fn letters_first(bytes: &[u8], received: Timestamp) -> Option<(Timestamp, usize)
     if let Some(found) = numeric::klog(bytes, received) {
         return Some(found);
     }
+    // `E, [2026-01-02T03:04:05.678901 #123] ERROR -- pay: it failed`, Ruby's.
+    if let Some(rest) = bytes.get(1..).and_then(|rest| rest.strip_prefix(b", [")) {
+        return numeric::iso(rest).map(|(time, length)| (time, 4 + length));
+    }
     if digits::month(bytes).is_some() {
         return named::syslog(bytes, received).or_else(|| named::loose(bytes, received));
     }
@@ -138,10 +142,18 @@ fn bracketed(bytes: &[u8], received: Timestamp) -> Option<(Timestamp, usize)> {
 }
 
 /// A line whose first word is a file name or a process, as OpenStack's collected logs have.
-fn second_word(bytes: &[u8]) -> Option<(Timestamp, usize)> {
+fn second_word(bytes: &[u8], received: Timestamp) -> Option<(Timestamp, usize)> {
     let head = &bytes[..bytes.len().min(FIRST_WORD_BYTES)];
     let start = memchr::memchr2(b' ', b'\t', head)? + 1;
-    numeric::iso(&bytes[start..]).map(|(timestamp, length)| (timestamp, start + length))
+    let rest = &bytes[start..];
+    numeric::iso(rest)
+        // Redis: `1:M 02 Jan 2026 03:04:05.678 * Ready`
+        .or_else(|| {
+            digits::month(rest.get(3..)?)?;
+            digits::two(rest, 0)?;
+            named::loose(rest, received)
+        })
+        .map(|(timestamp, length)| (timestamp, start + length))
 }
 
 /// The bracketed time of an access log line.

@@ -52,7 +52,11 @@ pub(super) fn apache(bytes: &[u8]) -> Option<(Timestamp, usize)> {
 
 /// `10/Oct/2000:13:55:36 -0700`
 pub(super) fn common_log(bytes: &[u8]) -> Option<(Timestamp, usize)> {
-    if bytes.get(2) != Some(&b'/') || bytes.get(6) != Some(&b'/') || bytes.get(11) != Some(&b':') {
+    if bytes.get(2) != Some(&b'/') || bytes.get(6) != Some(&b'/') {
+        return None;
+    }
+    // Python's servers write a space for the colon.
+    if !matches!(bytes.get(11)?, b':' | b' ') {
         return None;
     }
     let (day, month, year) = (two(bytes, 0)?, month(&bytes[3..])?, four(bytes, 7)?);
