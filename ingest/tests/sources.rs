@@ -168,6 +168,14 @@ fn journald_gelf_and_collectors() {
         r#"{"date":1767323045.5,"log":"ERROR x\n","kubernetes":{"container_name":"pay","pod_name":"pay-1"}}"#,
         "ERROR @2026-01-02T03:04:05.5Z service=pay | ERROR x | kubernetes.container_name=pay | kubernetes.pod_name=pay-1",
     );
+    check(
+        r#"{"lvl":"eror","msg":"x","date":"2024-05-01"}"#,
+        "ERROR | x | date=2024-05-01",
+    );
+    check(
+        r#"{"msg":"x","date":"2026-01-02 03:04:05"}"#,
+        "INFO @2026-01-02T03:04:05Z | x",
+    );
 }
 
 #[test]

@@ -152,6 +152,53 @@ fn silent_streams_are_ended() {
     assert_eq!((events.len(), streams.held_bytes()), (2, 0));
 }
 
+/// Long lines, and many short ones, of what is looked for.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it measures how long joining takes"
+)]
+fn hostile_lines_take_time_that_grows_with_their_length() {
+    let heads = [
+        "",
+        "<13>",
+        "<13>1 - h a 1 - [",
+        "2026-03-04T05:06:06Z stdout P ",
+        "{\"log\":\"",
+    ];
+    let bodies = [
+        "a",
+        " ",
+        "[",
+        "\"",
+        "\\\"",
+        "Exception",
+        "a.Exception: ",
+        "Error ",
+        "panic",
+        "thread '",
+        ".rb:",
+        "@http://",
+        ":1",
+        "(",
+        ") ",
+        "/",
+        "^",
+        ".",
+    ];
+    for head in heads {
+        for body in bodies {
+            let long = format!("{head}{}", body.repeat(200_000 / body.len()));
+            let short = format!("{head}{body}");
+            let start = std::time::Instant::now();
+            join([&*long, &long]);
+            join(std::iter::repeat_n(&*short, 10_000));
+            let took = start.elapsed();
+            assert!(took.as_secs() < 2, "{head:?} and {body:?}: {took:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_word_of_a_stream_is_lost(lines in prop::collection::vec((prop::sample::select(vec![

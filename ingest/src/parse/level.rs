@@ -38,7 +38,13 @@ pub(crate) fn value(text: &str) -> Option<Level> {
         _ => word,
     };
     Level::from_word(word)
-        .or_else(|| word.eq_ignore_ascii_case("dpanic").then_some(Level::Fatal))
+        .or(match word {
+            "dpanic" | "DPANIC" => Some(Level::Fatal),
+            // log15 writes four letters.
+            "eror" => Some(Level::Error),
+            "dbug" => Some(Level::Debug),
+            _ => None,
+        })
         .or_else(|| number(word))
         .or(match word {
             "T" | "t" | "D" | "d" => Some(Level::Debug),

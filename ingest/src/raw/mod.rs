@@ -23,8 +23,12 @@ use alias::{ALIASES, SLOTS};
 /// Room for fields that is made at once.
 const FIELDS_USUAL: usize = 8;
 
-/// Whether this is a severity number that says nothing, such as 0: it must not hide a text.
+/// Whether this says nothing about its slot: a severity number such as 0, which must not hide a text;
+/// a day under the name `date`, which is that of an invoice as likely as that of the event.
 fn is_unspecified(name: &str, value: &Value) -> bool {
+    if name == "date" {
+        return value.kind != Kind::Number && !value.text.contains(':');
+    }
     SEVERITY_NUMBERS.contains(&name) && level::otel_text(&value.text).is_none()
 }
 
