@@ -179,7 +179,7 @@ const NATIONAL: &[(&str, &str, &[&str], &[&str])] = &[
         "GB",
         "[GB_NINO]",
         &["NI number AZ123456A"],
-        &["AZ 12 34 56 A"],
+        &["AZ 12 34 56 A", "AZ 123 456 A"],
     ),
     ("GB", "[GB_NHS]", &["NHS 943 476 5919"], &[]),
     ("GB", "[GB_UTR]", &["UTR 1955839661"], &[]),

@@ -14,6 +14,8 @@ use crate::bytes::{at, before, char_before, digits, ends_with, slice, starts_wit
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
+/// Shortest text with a word and what it announces, in bytes (`ABA021000021`, `acct 123456`).
+const TEXT_BYTES_MIN: usize = 11;
 /// Longest word, in bytes, with what may stand beside it.
 const WORD_BYTES_MAX: usize = 34;
 /// Most letters that may follow a word that can only mean a phone.
@@ -158,7 +160,7 @@ impl Keywords {
         mut visit: impl FnMut(Found),
     ) -> bool {
         let mut any = false;
-        if !dense.is_empty() {
+        if !dense.is_empty() && text.len() >= TEXT_BYTES_MIN {
             any = self.search(text, dense, &mut visit);
         }
         if self.national.is_some() {

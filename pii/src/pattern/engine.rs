@@ -109,7 +109,7 @@ impl Engine {
                 .build_many_from_hir(&hirs);
             engine.joined = Some((joined.map_err(|_| too_large())?, owners));
         }
-        engine.marks = Marks::new(patterns.iter().map(|pattern| pattern.name.as_str()));
+        engine.marks = Some(Marks::new(patterns.iter().map(|p| p.name.as_str())));
         Ok(engine)
     }
 

@@ -35,9 +35,9 @@ pub(super) static ROWS: [Row; 64] = [
             "ni no",
             "insurance number",
         ],
-        &["AA~99~99~99~A"],
+        &["AA~99~99~99~A", "AA~999~999~A"],
         british::gb_nino,
-        &["AA999999A", "AA 99 99 99 A"],
+        &["AA999999A", "AA 99 99 99 A", "AA 999999 A", "AA 999 999 A"],
     ),
     row(
         Detector::GbNhs,
@@ -426,6 +426,7 @@ pub(super) static ROWS: [Row; 64] = [
         &["TR"],
         &[
             "tckn",
+            "kimlik numarası",
             "tc kimlik",
             "kimlik no",
             "t.c. kimlik",

@@ -21,6 +21,8 @@ pub(crate) use place::is_user;
 
 /// How far a line is looked at for a cookie's first `=`, in bytes.
 const COOKIE_NAME_MAX: usize = 256;
+/// Longest name of a user, in bytes.
+const USER_BYTES_MAX: usize = 128;
 /// Shortest value behind a word that also stands in prose.
 const PROSE_VALUE_MIN: usize = 6;
 
@@ -64,10 +66,15 @@ pub(crate) fn find(text: &[u8], pos: usize) -> Option<Found> {
             named.then(|| Found::new(Detector::AuthHeader, start..end()))
         }
         Name::User => {
-            let range = start..end(text, start, quote);
+            // A longer value is none, and is not read to its end again and again.
+            let head = slice(text, 0, text.len().min(start + USER_BYTES_MAX + 1));
+            let range = start..end(head, start, quote);
             let value = slice(text, range.start, range.end);
-            (sign == Sign::Plain && is_user(value) && tells(text, &range, sign))
-                .then(|| Found::new(Detector::Username, range))
+            (sign == Sign::Plain
+                && range.len() <= USER_BYTES_MAX
+                && is_user(value)
+                && tells(text, &range, sign))
+            .then(|| Found::new(Detector::Username, range))
         }
         Name::Secret | Name::Word => {
             let range = start..end(text, start, quote);
