@@ -126,7 +126,7 @@ fn syslog(i: usize) -> String {
         "<165>1 2026-01-02T03:04:05.{:03}Z web-{:02} payment {} ID47 [meta@32473 sequenceId=\"{i}\"] Request to /api/v1/orders/{} was served",
         i % 1000,
         i % 20,
-        i % 30_000,
+        1_000 + i % 20,
         i * 31
     )
 }

@@ -40,7 +40,7 @@ impl Streams {
     /// Takes a line without its end, at the time given; hands over the events that it ended.
     pub fn push(&mut self, line: Vec<u8>, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
         let parts = split(line, now);
-        if !self.streams.contains_key(&parts.stream) && self.streams.len() >= JOIN_STREAMS_MAX {
+        if self.streams.len() >= JOIN_STREAMS_MAX && !self.streams.contains_key(&parts.stream) {
             self.end_oldest(now, out);
         }
         let stream = self.streams.entry(parts.stream).or_default();
