@@ -64,6 +64,11 @@ fn syslog_of_the_old_kind_is_an_envelope() {
         "<30>Mar  4 05:06:06 dockerd[7]: x",
         "INFO @2026-03-04T05:06:06Z service=dockerd | x | log.syslog.facility.name=daemon | log.syslog.priority=30 | process.pid=7",
     );
+    check(
+        "<38>Mar  4 05:06:06 web-1 sshd(pam_unix)[7]: x",
+        "INFO @2026-03-04T05:06:06Z service=sshd host=web-1 | x | log.syslog.appname=sshd(pam_unix) \
+         | log.syslog.facility.name=auth | log.syslog.priority=38 | process.pid=7",
+    );
     // rsyslog's forward format.
     check(
         "<27>2026-03-04T06:06:06.123456+01:00 db postgres[9]: down",
@@ -99,7 +104,7 @@ fn what_only_resembles_a_priority_is_text() {
 fn a_syslog_file_names_host_and_program_and_keeps_its_lines() {
     check(
         "Jun 14 15:16:01 combo sshd(pam_unix)[19939]: authentication failure",
-        "INFO @2025-06-14T15:16:01Z service=sshd(pam_unix) host=combo \
+        "INFO @2025-06-14T15:16:01Z service=sshd host=combo \
          | Jun 14 15:16:01 combo sshd(pam_unix)[19939]: authentication failure | process.pid=19939",
     );
     check(
@@ -418,6 +423,7 @@ fn sentences_are_left_alone() {
         "2026-03-04 05:00:00 WARN Timeout: 30s",
         "ERROR: in c.f.Pay - x",
         "NOTE:root:x",
+        "2026-03-04 05:00:00 - INFO  [main] - FOLLOWING - LEADER ELECTION TOOK - 221",
         "ERROR:a b:c",
         "05:00:00 [main] no level here",
         "12:30 [x] INFO c.f.App - x",

@@ -214,8 +214,9 @@ impl<'a> Header<'a> {
         let ends = if name.len() < word.len() {
             qualified
         } else {
-            after.starts_with("- ")
-                || after.starts_with(": ")
+            // A word in capitals is one of the message: `- FOLLOWING - LEADER ELECTION TOOK`.
+            let shouted = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+            (!shouted && (after.starts_with("- ") || after.starts_with(": ")))
                 || (qualified && after.starts_with('['))
         };
         if ends {

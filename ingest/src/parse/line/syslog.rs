@@ -47,7 +47,10 @@ pub(super) fn envelope(
     hints.level = hints.level.or_else(|| level::syslog(priority & 7));
     hints.time = hints.time.or(header.time);
     put(raw, Slot::Host, "host", header.host);
-    put(raw, Slot::Service, "service", header.program);
+    put(raw, Slot::Service, "service", service(header.program));
+    if service(header.program).len() < header.program.len() {
+        text_field(raw, "log.syslog.appname", header.program);
+    }
     digits_field(raw, "process.pid", header.process);
     text_field(raw, "log.syslog.msgid", header.message_id);
     structured_data::read(header.data, &mut |name, value| raw.field(name(), value()));
@@ -189,7 +192,7 @@ pub(super) fn in_file(
         return None;
     }
     host.clone_into(&mut hints.host);
-    tag.name.clone_into(&mut hints.service);
+    service(tag.name).clone_into(&mut hints.service);
     digits_field(raw, "process.pid", tag.process);
     Some(None)
 }
@@ -222,6 +225,14 @@ fn tag(text: &str) -> Option<Tag<'_>> {
         process,
         length: word.len() + space,
     })
+}
+
+/// The service of a program: `sshd` of `sshd(pam_unix)`.
+fn service(program: &str) -> &str {
+    match program.find('(') {
+        Some(at) if at > 0 => &program[..at],
+        _ => program,
+    }
 }
 
 /// The word up to the first space; empty when it is longer than a name.
