@@ -139,7 +139,9 @@ impl Masker {
                 strategy,
             })
         };
-        found.iter().filter_map(span).collect()
+        let mut spans = Vec::with_capacity(found.len());
+        spans.extend(found.iter().filter_map(span));
+        spans
     }
 
     /// The name of a detector or a pattern.

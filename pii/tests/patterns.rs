@@ -200,6 +200,24 @@ fn a_record_is_masked_by_patterns_and_says_so() {
 }
 
 #[test]
+fn numbers_are_left_by_patterns_that_do_not_name_their_field() {
+    let scope = Scope {
+        fields: words(&["badge"]),
+        ..Scope::default()
+    };
+    let named = Pattern {
+        scope,
+        ..Pattern::new("six", r"^\d{6}$")
+    };
+    let masker = masker(vec![named, Pattern::new("four", r"^\d{4}$")]);
+    for (number, expected) in [("123456", "[SIX]"), ("1234", "1234")] {
+        let fields = [("badge", Value::number(number))];
+        let masked = masker.mask(record("", &fields)).into_inner();
+        assert_eq!(masked.fields[0].1.text, expected);
+    }
+}
+
+#[test]
 fn a_pattern_cannot_take_away_what_a_name_says_of_a_value() {
     let masker = masker(vec![Pattern::new("word", "password")]);
     let once = masker

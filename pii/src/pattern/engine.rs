@@ -5,7 +5,6 @@
 //! could are run by themselves. Time grows with the text, whatever is in it: a match is sought in a
 //! window, so that no pattern reads to the end of the text again and again.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::meta::{BuildError, Regex};
 use regex_automata::util::captures::Captures;
 use regex_automata::{Input, MatchKind, PatternID, PatternSet, Span};
@@ -13,6 +12,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 use super::check::{self, Check};
+use super::gate::Gate;
 use super::limits::{
     COMPILED_BYTES_MAX, COMPILED_BYTES_TOTAL_MAX, MATCH_BYTES_MAX, NAME_BYTES_MAX, NEST_MAX,
     PATTERNS_MAX, SOURCE_BYTES_MAX,
@@ -47,8 +47,7 @@ pub(crate) struct Place<'a> {
 #[derive(Default)]
 pub(crate) struct Engine {
     patterns: Vec<Compiled>,
-    /// Literals, and the pattern that each is of.
-    gate: Option<(AhoCorasick, Vec<u8>)>,
+    gate: Option<Gate>,
     /// An automaton, and the pattern that each of its is.
     joined: Option<(Regex, Vec<u8>)>,
     marks: Option<Marks>,
@@ -91,12 +90,7 @@ impl Engine {
         }
         let too_large = || Cause::TotalTooLarge.of("policy");
         if !literals.is_empty() {
-            let (words, owners): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
-            let search = AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .kind(Some(AhoCorasickKind::DFA))
-                .build(words);
-            engine.gate = Some((search.map_err(|_| too_large())?, owners));
+            engine.gate = Some(Gate::new(literals).map_err(|_| too_large())?);
         }
         if !free.is_empty() {
             let (hirs, owners): (Vec<_>, Vec<_>) = free.into_iter().unzip();
@@ -173,12 +167,8 @@ impl Engine {
     /// The patterns that could match.
     fn wanted(&self, text: &[u8]) -> Patterns {
         let mut wanted = Patterns::default();
-        if let Some((search, owners)) = &self.gate {
-            for hit in search.find_overlapping_iter(text) {
-                if let Some(owner) = owners.get(hit.pattern().as_usize()) {
-                    wanted.add(*owner);
-                }
-            }
+        if let Some(gate) = &self.gate {
+            gate.find(text, |pattern| wanted.add(pattern));
         }
         if let Some((joined, owners)) = &self.joined
             && joined.is_match(text)

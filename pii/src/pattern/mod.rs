@@ -6,6 +6,7 @@
 
 mod check;
 mod engine;
+mod gate;
 pub mod limits;
 mod list;
 mod literal;
