@@ -4,6 +4,7 @@
 //! a running node comes out; the rules of records, blocks, groups and queries are other crates'.
 
 pub mod api;
+mod callers;
 pub mod clock;
 pub mod cluster;
 pub mod config;

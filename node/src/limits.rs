@@ -70,6 +70,12 @@ pub const BODY_BYTES_PER_SECOND_MIN: usize = 16 << 10;
 pub const HTTP2_STREAMS_MAX: u32 = 256;
 /// Pause after the operating system refused to accept a connection.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time in which a connection beyond `limits.connections` must prove to be a peer's.
+pub const STRANGER_PATIENCE: Duration = Duration::from_secs(2);
+/// Connections that may be at that at once; then the oldest gives way.
+pub const STRANGERS_MAX: usize = 256;
+/// Connections of peers, beside those of clients: three for each of many more nodes than there are.
+pub const PEER_CONNECTIONS_MAX: usize = 1_024;
 /// Most neighbours on either side that a context answer shows.
 pub const CONTEXT_ROWS_MAX: u32 = 1_000;
 /// Most exceptions of a top-k answer.

@@ -28,9 +28,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::Connected;
 use tower::util::MapResponseLayer;
 
+use crate::callers::{Asked, Callers};
 use crate::clock::Clock;
 use crate::limits::{
     ACCEPT_PAUSE, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX, HTTP2_STREAMS_MAX,
@@ -123,12 +123,6 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
-}
-
-impl Connected for Stream {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }
 
 /// TCP of this machine.
@@ -269,19 +263,25 @@ fn dated<B>(clock: Arc<dyn Clock>) -> impl Fn(Response<B>) -> Response<B> + Clon
 }
 
 /// Serves gRPC until `stop` is cancelled, then lets calls finish for at most `patience`.
+///
+/// `connections_max` bounds the connections of clients; those of peers come in beside them.
 pub async fn serve_grpc(
     listener: Box<dyn Listener>,
     routes: Routes,
+    connections_max: usize,
     stop: CancellationToken,
     patience: Duration,
     clock: Arc<dyn Clock>,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = Box::pin(stream::unfold(listener, |listener| async move {
+    let door = (listener, Callers::new(connections_max));
+    let incoming = Box::pin(stream::unfold(door, |(listener, callers)| async move {
         let stream = accept(&*listener).await;
-        Some((Ok::<_, io::Error>(stream), listener))
+        let connection = callers.admit(stream);
+        Some((Ok::<_, io::Error>(connection), (listener, callers)))
     }));
     let serving = crate::api::grpc::server()
         .layer(MapResponseLayer::new(dated(clock)))
+        .layer(Asked)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::select! {

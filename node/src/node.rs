@@ -241,6 +241,7 @@ impl Node {
         let serving = net::serve_grpc(
             grpc,
             routes.routes(),
+            config.limits.connections,
             self.accepting.clone(),
             GRPC_PATIENCE,
             Arc::clone(&clock),

@@ -137,7 +137,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.connections",
         "4096",
-        "Open connections of each interface.",
+        "Open connections of clients of each interface; peers come in beside them.",
     ),
     key(
         "limits.disk_reserve",

@@ -97,7 +97,7 @@ pub struct Limits {
     pub query_timeout: Duration,
     /// Bytes of decoded tail kept for queries.
     pub tail_memory: usize,
-    /// Open connections of each interface.
+    /// Open connections of clients of each interface.
     pub connections: usize,
     /// Free bytes of the disk below which no data is taken.
     pub disk_reserve: usize,

@@ -30,6 +30,7 @@ use crate::sim::stage::Wall;
 const CLUSTER: u128 = 42;
 const PORT: u16 = 7_000;
 const JOBS_MAX: usize = 1_024;
+const CONNECTIONS_MAX: usize = 1_024;
 
 /// Where the answer to a job appears.
 pub(super) type Slot<T> = Arc<Mutex<Option<T>>>;
@@ -123,6 +124,7 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
     tokio::spawn(serve_grpc(
         listener,
         routes.routes(),
+        CONNECTIONS_MAX,
         stop,
         Duration::ZERO,
         clock,
