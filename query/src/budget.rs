@@ -1,5 +1,6 @@
-//! What one query may use on this node, and whether anybody still waits for it.
+//! What one question may use on this node, and whether anybody still waits for it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,11 +15,92 @@ pub enum Stop {
     Cancelled,
 }
 
-/// Memory and time of one query, shared by all its shards on this node. Clones share it.
+/// Bytes that can be taken up to a limit and are never overdrawn.
+#[derive(Debug)]
+struct Purse {
+    bytes_max: usize,
+    bytes: AtomicUsize,
+}
+
+impl Purse {
+    fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            bytes_max,
+            bytes: AtomicUsize::new(0),
+        })
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = |used: usize| used.checked_add(bytes).filter(|all| *all <= self.bytes_max);
+        self.bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The memory of a node for all questions. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Purse>);
+
+impl Pool {
+    /// A pool of so many bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Purse::new(bytes_max))
+    }
+
+    /// Bytes that are taken now.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The memory of one more question: at most so many bytes of the pool.
+    pub fn question(&self, bytes_max: usize) -> Memory {
+        Memory {
+            pool: self.clone(),
+            own: Purse::new(bytes_max),
+        }
+    }
+}
+
+/// The memory of one question on this node, for all its shards and threads. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    pool: Pool,
+    own: Arc<Purse>,
+}
+
+impl Memory {
+    /// The memory of a question that is alone on its node: so many bytes.
+    pub fn alone(bytes_max: usize) -> Self {
+        Pool::new(bytes_max).question(bytes_max)
+    }
+
+    /// Takes from the question's own first: what it may not have in any case is its fault.
+    fn take(&self, bytes: usize) -> Result<(), Error> {
+        if !self.own.take(bytes) {
+            return Err(Error::Memory(self.own.bytes_max));
+        }
+        if !self.pool.0.take(bytes) {
+            self.own.give_back(bytes);
+            return Err(Error::Busy);
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.own.give_back(bytes);
+        self.pool.0.give_back(bytes);
+    }
+}
+
+/// Memory and time of one question, shared by all its shards on this node. Clones share it.
 #[derive(Clone)]
 pub struct Budget {
-    memory_bytes_max: usize,
-    memory_bytes: Arc<AtomicUsize>,
+    memory: Memory,
     stop: Arc<dyn Fn() -> Option<Stop> + Send + Sync>,
     /// Whether the index may leave out granules. Answers are the same without.
     pub use_index: bool,
@@ -28,14 +110,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of this much memory. `stop` is asked before each granule whether to go on.
-    pub fn new(
-        memory_bytes_max: usize,
-        stop: impl Fn() -> Option<Stop> + Send + Sync + 'static,
-    ) -> Self {
+    /// A budget of this memory. `stop` is asked before each granule whether to go on.
+    pub fn new(memory: Memory, stop: impl Fn() -> Option<Stop> + Send + Sync + 'static) -> Self {
         Self {
-            memory_bytes_max,
-            memory_bytes: Arc::default(),
+            memory,
             stop: Arc::new(stop),
             use_index: true,
             use_summaries: true,
@@ -54,42 +132,50 @@ impl Budget {
     /// Takes memory until the lease is dropped.
     pub(crate) fn lease(&self, bytes: usize) -> Result<Lease, Error> {
         let mut lease = Lease {
-            memory_bytes: self.memory_bytes.clone(),
+            memory: self.memory.clone(),
             bytes: 0,
         };
-        self.extend(&mut lease, bytes)?;
+        lease.extend(bytes)?;
         Ok(lease)
-    }
-
-    /// Lets a lease grow.
-    pub(crate) fn extend(&self, lease: &mut Lease, bytes: usize) -> Result<(), Error> {
-        lease.bytes += bytes;
-        let before = self.memory_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.memory_bytes_max {
-            return Err(Error::Memory(self.memory_bytes_max));
-        }
-        Ok(())
     }
 }
 
-impl std::fmt::Debug for Budget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Budget")
-            .field("memory_bytes_max", &self.memory_bytes_max)
-            .field("memory_bytes", &self.memory_bytes)
+            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }
 
 /// Memory taken from a budget, given back on drop.
 pub(crate) struct Lease {
-    memory_bytes: Arc<AtomicUsize>,
+    memory: Memory,
     bytes: usize,
+}
+
+impl Lease {
+    /// Takes so many bytes more.
+    pub(crate) fn extend(&mut self, bytes: usize) -> Result<(), Error> {
+        self.memory.take(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Makes it so many bytes in all.
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.bytes {
+            return self.extend(bytes - self.bytes);
+        }
+        self.memory.give_back(self.bytes - bytes);
+        self.bytes = bytes;
+        Ok(())
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.memory_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.give_back(self.bytes);
     }
 }
 
@@ -97,18 +183,40 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
+    fn budget(memory: &Memory) -> Budget {
+        Budget::new(memory.clone(), || None)
+    }
+
     #[test]
     fn memory_is_bounded_over_all_leases_and_comes_back() {
-        let budget = Budget::new(100, || None);
-        let first = budget.lease(60).unwrap();
+        let budget = budget(&Memory::alone(100));
+        let mut first = budget.lease(60).unwrap();
         assert!(matches!(budget.lease(60), Err(Error::Memory(100))));
-        drop(first);
+        first.resize(30).unwrap();
+        let second = budget.lease(60).unwrap();
+        assert!(matches!(first.resize(41), Err(Error::Memory(100))));
+        drop((first, second));
         assert!(budget.lease(100).is_ok());
     }
 
     #[test]
+    fn all_shards_of_a_question_share_its_memory_and_all_questions_the_pool() {
+        let pool = Pool::new(150);
+        let (one, other) = (pool.question(100), pool.question(100));
+        let first = budget(&one).lease(70).unwrap();
+        assert!(matches!(budget(&one).lease(31), Err(Error::Memory(100))));
+        assert!(matches!(budget(&other).lease(90), Err(Error::Busy)));
+        // What was refused is not held, by the question or the pool.
+        let second = budget(&other).lease(80).unwrap();
+        assert_eq!(pool.bytes(), 150);
+        drop((first, second));
+        assert_eq!(pool.bytes(), 0);
+        assert!(budget(&other).lease(100).is_ok());
+    }
+
+    #[test]
     fn a_query_that_must_stop_says_why() {
-        let check = |stop| Budget::new(1, move || stop).check();
+        let check = |stop| Budget::new(Memory::alone(1), move || stop).check();
         assert!(check(None).is_ok());
         assert!(matches!(check(Some(Stop::Timeout)), Err(Error::Timeout)));
         assert!(matches!(

@@ -22,6 +22,9 @@ pub enum Error {
         "the query needs more than {0} bytes of memory; ask for fewer logs or buckets, or filter more"
     )]
     Memory(usize),
+    /// Other queries use the node's memory.
+    #[error("the node's memory for queries is in use; try again in a moment")]
+    Busy,
     /// The time for the query is over.
     #[error("the query ran out of time; filter more or raise timeout_ms")]
     Timeout,
@@ -52,6 +55,7 @@ impl Error {
             Self::Request(_) => "bad_request",
             Self::Buckets(_) => "too_many_buckets",
             Self::Memory(_) => "query_too_large",
+            Self::Busy => "overloaded",
             Self::Timeout => "query_timeout",
             Self::Cancelled => "cancelled",
             Self::Damaged(_) | Self::Data(_) => "internal",

@@ -82,7 +82,7 @@ impl Fetch<'_> {
                 position, place, ..
             } = self.winners[winner];
             let record = record_of(&rows.get(place.index as usize))?;
-            self.budget.extend(&mut self.lease, record.text_bytes())?;
+            self.lease.extend(record.text_bytes())?;
             self.hits[winner] = Some(Hit { position, record });
         }
         Ok(())

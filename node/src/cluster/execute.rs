@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::try_join_all;
-use hushlog_query::{Budget, Error, Part, Stop, View};
+use hushlog_query::{Budget, Error, Memory, Part, Stop, View};
 use hushlog_record::ShardId;
 use tokio::time::Instant;
 
@@ -21,17 +21,33 @@ impl Drop for Abandon {
     }
 }
 
+/// A question as one node is asked it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The question.
+    pub(crate) question: &'a Arc<Question>,
+    /// Its memory on this node.
+    pub(crate) account: &'a Memory,
+    /// When its time is over.
+    pub(crate) deadline: Instant,
+}
+
+/// A budget for one question on this node: its memory, and its time.
+fn budget(memory: &Memory, deadline: Instant, abandoned: Arc<AtomicBool>) -> Budget {
+    let stop = move || {
+        if abandoned.load(Ordering::Relaxed) {
+            Some(Stop::Cancelled)
+        } else {
+            (Instant::now() >= deadline).then_some(Stop::Timeout)
+        }
+    };
+    Budget::new(memory.clone(), stop)
+}
+
 impl Cluster {
-    /// A budget for one question on this node: its share of memory, and its time.
-    pub(crate) fn budget(&self, deadline: Instant, abandoned: Arc<AtomicBool>) -> Budget {
-        let stop = move || {
-            if abandoned.load(Ordering::Relaxed) {
-                Some(Stop::Cancelled)
-            } else {
-                (Instant::now() >= deadline).then_some(Stop::Timeout)
-            }
-        };
-        Budget::new(self.inner.settings.query_memory, stop)
+    /// The account of a question on this node, to be held while it is asked.
+    pub(crate) fn account(&self, question_id: u64) -> Arc<Memory> {
+        self.inner.accounts.of(question_id)
     }
 
     /// Answers `question` from this node's replica of `shard`, as soon as it has applied everything
@@ -42,9 +58,8 @@ impl Cluster {
     pub(crate) async fn answer_here(
         &self,
         shard: ShardId,
-        question: &Arc<Question>,
+        asked: Asked<'_>,
         read_to: u64,
-        deadline: Instant,
     ) -> Result<Reply, Refusal> {
         let unavailable = |reason: &str| Refusal::Unavailable(reason.to_owned());
         let replica = self
@@ -53,15 +68,15 @@ impl Cluster {
             .ok_or_else(|| unavailable("the shard is not on this node"))?;
         let mut positions = replica.group.watch();
         let caught_up = positions.wait_for(|positions| positions.applied_to >= read_to);
-        match tokio::time::timeout_at(deadline, caught_up).await {
+        match tokio::time::timeout_at(asked.deadline, caught_up).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) => return Err(unavailable("the group has stopped")),
             Err(_) => return Err(unavailable("this replica did not catch up in time")),
         }
         let abandon = Abandon(Arc::default());
-        let budget = self.budget(deadline, Arc::clone(&abandon.0));
-        let work = self.work(replica, question, budget);
-        let outcome = tokio::time::timeout_at(deadline, work).await;
+        let budget = budget(asked.account, asked.deadline, Arc::clone(&abandon.0));
+        let work = self.work(replica, asked.question, budget);
+        let outcome = tokio::time::timeout_at(asked.deadline, work).await;
         drop(abandon);
         outcome.map_err(|_| unavailable("the shard did not answer in time"))?
     }
@@ -122,6 +137,9 @@ pub(crate) enum Refusal {
     /// This replica cannot; another one may.
     #[error("{0}")]
     Unavailable(String),
+    /// Other questions use this replica's memory; another one may have room.
+    #[error("{0}")]
+    Busy(String),
     /// The question asks for more than a limit allows; no replica can.
     #[error("{0}")]
     Request(String),
@@ -133,10 +151,10 @@ impl Refusal {
     }
 
     fn of(error: Error) -> Self {
-        if error.is_bad_request() {
-            Self::Request(error.to_string())
-        } else {
-            Self::unavailable(error)
+        match error {
+            Error::Busy => Self::Busy(error.to_string()),
+            _ if error.is_bad_request() => Self::Request(error.to_string()),
+            _ => Self::unavailable(error),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It decides where records go and who holds them; it never looks at a record.
 
+mod accounts;
 pub(crate) mod buckets;
 pub(crate) mod build;
 pub(crate) mod cpu;
@@ -49,6 +50,7 @@ use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::{Policy, Tasks};
 
+use accounts::Accounts;
 use buckets::BucketKeeper;
 use files::Fetcher;
 use keeper::Keeper;
@@ -108,6 +110,7 @@ struct Inner {
     connect: Arc<dyn Connect>,
     clock: Arc<dyn Clock>,
     offload: Offload,
+    accounts: Accounts,
     builder: Offload,
     fetcher: Arc<Fetcher>,
     tasks: Tasks,
@@ -196,6 +199,11 @@ impl Cluster {
             parts.segments,
             parts.settings.clone(),
         );
+        let accounts = Accounts::new(
+            parts.settings.query_memory,
+            parts.settings.query_memory_each,
+        );
+        accounts.register(&parts.registry);
         let cluster = Self {
             inner: Arc::new(Inner {
                 settings: parts.settings,
@@ -207,6 +215,7 @@ impl Cluster {
                 connect: parts.connect,
                 clock: parts.clock,
                 offload: parts.offload,
+                accounts,
                 builder: parts.builder,
                 fetcher,
                 tasks: parts.tasks,

@@ -16,7 +16,7 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::execute::Refusal;
+use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at};
 use super::inherit;
 use super::question::{Question, Reply};
@@ -62,18 +62,13 @@ impl Service {
             .ok_or_else(|| Status::not_found("the shard is not on this node"))
     }
 
-    async fn answer_committed(
-        &self,
-        shard: ShardId,
-        question: &Arc<Question>,
-        deadline: Instant,
-    ) -> Result<Reply, Refusal> {
+    async fn answer_committed(&self, shard: ShardId, asked: Asked<'_>) -> Result<Reply, Refusal> {
         let replica = self.cluster.replicas().get(shard);
         let replica =
             replica.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))?;
-        let barrier = replica.group.read_barrier(deadline).await;
+        let barrier = replica.group.read_barrier(asked.deadline).await;
         barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        self.cluster.answer_here(shard, question, 0, deadline).await
+        self.cluster.answer_here(shard, asked, 0).await
     }
 }
 
@@ -88,30 +83,30 @@ impl Node for Service {
             Arc::new(Question::decode(&request.question).map_err(Status::invalid_argument)?);
         let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.into());
         let committed = request.committed;
-        let shards = request.shards.into_iter().map(|position| {
-            let question = Arc::clone(&question);
-            async move {
-                let outcome = match ShardId::from_group(position.group) {
-                    None => Err(Refusal::Unavailable("not a shard".into())),
-                    Some(shard) if committed => {
-                        self.answer_committed(shard, &question, deadline).await
-                    }
-                    Some(shard) => {
-                        let read_to = position.applied_at_least;
-                        self.cluster
-                            .answer_here(shard, &question, read_to, deadline)
-                            .await
-                    }
-                };
-                let outcome = match outcome {
-                    Ok(reply) => Outcome::Reply(reply.encode().into()),
-                    Err(Refusal::Unavailable(reason)) => Outcome::Unavailable(reason),
-                    Err(Refusal::Request(reason)) => Outcome::Refused(reason),
-                };
-                pb::ShardResult {
-                    group: position.group,
-                    outcome: Some(outcome),
+        let account = self.cluster.account(request.question_id);
+        let asked = Asked {
+            question: &question,
+            account: &account,
+            deadline,
+        };
+        let shards = request.shards.into_iter().map(|position| async move {
+            let outcome = match ShardId::from_group(position.group) {
+                None => Err(Refusal::Unavailable("not a shard".into())),
+                Some(shard) if committed => self.answer_committed(shard, asked).await,
+                Some(shard) => {
+                    let read_to = position.applied_at_least;
+                    self.cluster.answer_here(shard, asked, read_to).await
                 }
+            };
+            let outcome = match outcome {
+                Ok(reply) => Outcome::Reply(reply.encode().into()),
+                Err(Refusal::Unavailable(reason)) => Outcome::Unavailable(reason),
+                Err(Refusal::Busy(reason)) => Outcome::Busy(reason),
+                Err(Refusal::Request(reason)) => Outcome::Refused(reason),
+            };
+            pb::ShardResult {
+                group: position.group,
+                outcome: Some(outcome),
             }
         });
         Ok(Response::new(pb::ShardSearchResponse {

@@ -28,8 +28,10 @@ pub struct ClusterSettings {
     pub cut: CutPolicy,
     /// Free bytes of the disk below which no data is taken.
     pub disk_reserve: u64,
-    /// Bytes of one query on this node.
+    /// Bytes of all queries on this node.
     pub query_memory: usize,
+    /// Bytes of one query on this node.
+    pub query_memory_each: usize,
     /// Bytes of decoded tail that one shard keeps for queries.
     pub tail_memory: usize,
 }
@@ -72,6 +74,7 @@ impl ClusterSettings {
             },
             disk_reserve: config.limits.disk_reserve as u64,
             query_memory: config.limits.query_memory,
+            query_memory_each: config.limits.query_memory_each,
             tail_memory: config.limits.tail_memory / usize::from(cluster.slots.max(1)),
         }
     }

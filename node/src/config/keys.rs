@@ -120,8 +120,13 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "limits.query_memory",
+        "512MiB",
+        "Bytes of all queries of this node together; beyond: 429.",
+    ),
+    key(
+        "limits.query_memory_each",
         "256MiB",
-        "Bytes of all queries of this node together.",
+        "Bytes of one query on this node, all its shards together; beyond: 400.",
     ),
     key("limits.queries", "64", "Queries at once; beyond: 429."),
     key(

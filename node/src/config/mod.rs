@@ -89,8 +89,10 @@ pub struct Limits {
     pub body: usize,
     /// Time from the head of an ingest request to its answer.
     pub ingest_timeout: Duration,
-    /// Bytes of all queries together.
+    /// Bytes of all queries of this node together.
     pub query_memory: usize,
+    /// Bytes of one query on this node.
+    pub query_memory_each: usize,
     /// Queries at once; the next one is refused.
     pub queries: usize,
     /// Time for a query that does not say.
@@ -142,6 +144,10 @@ impl Config {
         };
         if config.cut.backlog < config.cut.bytes {
             return Err(layers.invalid("cut.backlog", "at least as much as cut.bytes"));
+        }
+        if config.limits.query_memory < config.limits.query_memory_each {
+            let expected = "at least as much as limits.query_memory_each";
+            return Err(layers.invalid("limits.query_memory", expected));
         }
         if config.limits.ingest_memory < config.limits.body {
             return Err(layers.invalid("limits.ingest_memory", "at least as much as limits.body"));
@@ -244,6 +250,7 @@ fn read_limits(layers: &Layers) -> Result<Limits, Error> {
         body: layers.bytes("limits.body")?,
         ingest_timeout: layers.duration("limits.ingest_timeout")?,
         query_memory: layers.bytes("limits.query_memory")?,
+        query_memory_each: layers.bytes("limits.query_memory_each")?,
         queries: layers.number("limits.queries")?,
         query_timeout: layers.duration("limits.query_timeout")?,
         tail_memory: layers.bytes("limits.tail_memory")?,

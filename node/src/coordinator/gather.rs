@@ -7,16 +7,17 @@ use futures_util::future::join_all;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
-use hushlog_query::{ShardFailure, Shards};
+use hushlog_query::{Memory, ShardFailure, Shards};
 use hushlog_raft::Lane;
 use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{NodeId, ShardId};
 use tokio::time::Instant;
 
 use super::Gathered;
-use crate::cluster::execute::Refusal;
+use crate::cluster::execute::{Asked, Refusal};
 use crate::cluster::question::{Question, Reply};
 use crate::cluster::{Cluster, MESSAGE_BYTES_MAX};
+use crate::error::{Failure, Kind};
 
 /// What an answer of one shard must have seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,20 +63,52 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Round<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) question: &'a Arc<Question>,
+    /// The same on every node that is asked.
+    pub(super) question_id: u64,
+    /// The question's memory on this node.
+    pub(super) account: &'a Memory,
     pub(super) deadline: Instant,
+}
+
+/// Why the replicas of one shard did not answer.
+#[derive(Default)]
+struct Reasons {
+    texts: Vec<String>,
+    /// What the last one said whose memory was in use.
+    busy: Option<String>,
+}
+
+impl Reasons {
+    /// Notes why a replica cannot; what no replica can is an error.
+    fn note(&mut self, who: &str, refusal: Refusal) -> Result<(), Refusal> {
+        match refusal {
+            Refusal::Unavailable(reason) => self.texts.push(format!("{who}: {reason}")),
+            Refusal::Busy(reason) => self.busy = Some(reason),
+            Refusal::Request(_) => return Err(refusal),
+        }
+        Ok(())
+    }
+
+    fn settle(self) -> Refusal {
+        match self.busy {
+            Some(reason) => Refusal::Busy(reason),
+            None => Refusal::Unavailable(self.texts.join("; ")),
+        }
+    }
 }
 
 impl Round<'_> {
     /// Asks every shard.
     ///
     /// # Errors
-    /// When a shard says that the question itself is at fault.
+    /// When a shard says that the question itself is at fault, or all its replicas that other questions
+    /// use their memory: the question is then refused as a whole.
     pub(super) async fn gather(
         &self,
         needs: Vec<(ShardId, Need)>,
         map_is_current: bool,
         pruned: u64,
-    ) -> Result<Gathered, String> {
+    ) -> Result<Gathered, Failure> {
         let asked_of = needs.len() as u64;
         let asked = needs
             .into_iter()
@@ -92,7 +125,10 @@ impl Round<'_> {
                     replies.push(reply);
                     "no leader with a majority; answered from what one replica has".to_owned()
                 }
-                Err(Refusal::Request(reason)) => return Err(reason),
+                Err(Refusal::Request(reason)) => {
+                    return Err(Failure::new(Kind::InvalidArgument, reason));
+                }
+                Err(Refusal::Busy(reason)) => return Err(Failure::new(Kind::Overloaded, reason)),
                 Err(Refusal::Unavailable(reason)) => reason,
             };
             tracing::warn!(%shard, ?need, reason, "shard did not answer in full");
@@ -125,7 +161,7 @@ impl Round<'_> {
     }
 
     async fn ask(&self, shard: ShardId, need: Need) -> Result<Found, Refusal> {
-        let mut reasons = Vec::new();
+        let mut reasons = Reasons::default();
         if matches!(need, Need::Any | Need::Here(_) | Need::Complete) {
             match self.here(shard, 0, &mut reasons).await {
                 Ok(None) => {}
@@ -140,8 +176,8 @@ impl Round<'_> {
         };
         for (node, addr) in self.others(shard) {
             match self.ask_node(node, &addr, shard, need, deadline).await {
-                Err(Refusal::Unavailable(reason)) => reasons.push(format!("node {node}: {reason}")),
-                outcome => return outcome.map(Found::Whole),
+                Ok(reply) => return Ok(Found::Whole(reply)),
+                Err(refusal) => reasons.note(&format!("node {node}"), refusal)?,
             }
         }
         let found = match need {
@@ -152,7 +188,7 @@ impl Round<'_> {
             Need::Unknown => self.here(shard, 0, &mut reasons).await?.map(Found::Stale),
             _ => None,
         };
-        found.ok_or_else(|| Refusal::Unavailable(reasons.join("; ")))
+        found.ok_or_else(|| reasons.settle())
     }
 
     /// The answer of this node's replica; `None`, with the reason noted, when it cannot give one.
@@ -160,18 +196,16 @@ impl Round<'_> {
         &self,
         shard: ShardId,
         read_to: u64,
-        reasons: &mut Vec<String>,
+        reasons: &mut Reasons,
     ) -> Result<Option<Reply>, Refusal> {
-        let answer = self
-            .cluster
-            .answer_here(shard, self.question, read_to, self.deadline);
-        match answer.await {
+        let asked = Asked {
+            question: self.question,
+            account: self.account,
+            deadline: self.deadline,
+        };
+        match self.cluster.answer_here(shard, asked, read_to).await {
             Ok(reply) => Ok(Some(reply)),
-            Err(Refusal::Unavailable(reason)) => {
-                reasons.push(format!("here: {reason}"));
-                Ok(None)
-            }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => reasons.note("here", refusal).map(|()| None),
         }
     }
 
@@ -215,6 +249,7 @@ impl Round<'_> {
             }],
             timeout_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
             committed,
+            question_id: self.question_id,
         };
         let answer = tokio::time::timeout_at(deadline, client.search(request)).await;
         let answer = answer.map_err(|_| unavailable("no answer in time"))?;
@@ -232,8 +267,36 @@ impl Round<'_> {
                 .decode_reply(&bytes)
                 .map_err(Refusal::Unavailable),
             Some(Outcome::Unavailable(reason)) => Err(Refusal::Unavailable(reason)),
+            Some(Outcome::Busy(reason)) => Err(Refusal::Busy(reason)),
             Some(Outcome::Refused(reason)) => Err(Refusal::Request(reason)),
             None => Err(unavailable("the answer is empty")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_busy_when_a_replica_that_could_answer_had_no_room() {
+        let mut reasons = Reasons::default();
+        let unavailable = || Refusal::Unavailable("down".into());
+        reasons
+            .note("here", Refusal::Busy("in use".into()))
+            .expect("another may answer");
+        reasons
+            .note("node 2", unavailable())
+            .expect("another may answer");
+        assert_eq!(reasons.settle(), Refusal::Busy("in use".into()));
+
+        let mut reasons = Reasons::default();
+        reasons
+            .note("node 2", unavailable())
+            .expect("another may answer");
+        let too_large = Refusal::Request("too large".into());
+        assert_eq!(reasons.note("node 3", too_large.clone()), Err(too_large));
+        let all = Refusal::Unavailable("node 2: down".into());
+        assert_eq!(reasons.settle(), all);
     }
 }

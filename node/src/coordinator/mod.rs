@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::question::{Question, Reply};
 use crate::entropy::Stream;
+use crate::error::Failure;
 use crate::offload::Offload;
 
 use gather::{Need, Round};
@@ -70,8 +71,10 @@ impl Coordinator {
         question: Question,
         consistency: Consistency,
         deadline: Instant,
-    ) -> Result<(Gathered, Arc<Question>), String> {
+    ) -> Result<(Gathered, Arc<Question>), Failure> {
         let question = Arc::new(question);
+        let question_id = self.ids.lock().next_u64();
+        let account = self.cluster.account(question_id);
         // A fifth of the time is kept for the answer from what exists.
         let left = deadline.saturating_duration_since(Instant::now());
         let barrier = Instant::now() + BARRIER_PATIENCE.min(left * 4 / 5);
@@ -86,6 +89,8 @@ impl Coordinator {
         let round = Round {
             cluster: &self.cluster,
             question: &question,
+            question_id,
+            account: &account,
             deadline,
         };
         let gathered = round.gather(needs, map_is_current, pruned).await?;

@@ -20,6 +20,7 @@ use crate::error::{Failure, Kind};
 fn refused(error: &hushlog_query::Error) -> Failure {
     let kind = match error {
         hushlog_query::Error::Query(_) => Kind::InvalidQuery,
+        hushlog_query::Error::Busy => Kind::Overloaded,
         hushlog_query::Error::Timeout | hushlog_query::Error::Cancelled => Kind::DeadlineExceeded,
         hushlog_query::Error::Damaged(_) | hushlog_query::Error::Data(_) => Kind::Internal,
         _ => Kind::InvalidArgument,
@@ -29,10 +30,6 @@ fn refused(error: &hushlog_query::Error) -> Failure {
         hushlog_query::Error::Query(error) => failure.at(error.position),
         _ => failure,
     }
-}
-
-fn invalid(reason: String) -> Failure {
-    Failure::new(Kind::InvalidArgument, reason)
 }
 
 fn incomplete(shards: &Shards) -> Failure {
@@ -78,8 +75,7 @@ impl Coordinator {
     ) -> Result<Merged, Failure> {
         let (gathered, question) = self
             .gather(Question::Plan(plan), consistency, deadline)
-            .await
-            .map_err(invalid)?;
+            .await?;
         let shards = gathered.shards;
         let merged = self.offload.run(move || match &*question {
             Question::Plan(plan) => hushlog_query::merge(plan, partials(gathered.replies)),
@@ -126,7 +122,7 @@ impl Coordinator {
         let gathered = self
             .gather(question, Consistency::Committed, deadline)
             .await;
-        let (gathered, _) = gathered.map_err(invalid)?;
+        let (gathered, _) = gathered?;
         let hits = partials(gathered.replies)
             .into_iter()
             .flat_map(|partial| partial.hits);
@@ -222,7 +218,7 @@ impl Coordinator {
         let gathered = self
             .gather(question, Consistency::Committed, deadline)
             .await;
-        let (gathered, _) = gathered.map_err(invalid)?;
+        let (gathered, _) = gathered?;
         let shards = gathered.shards;
         let counts = counts(gathered.replies);
         let partial = shards.is_partial();

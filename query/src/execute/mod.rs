@@ -42,8 +42,8 @@ pub use part::{Part, unite};
 /// Answers the plan on one shard.
 ///
 /// # Errors
-/// [`Error::Data`] when the shard cannot be read, [`Error::Memory`], [`Error::Buckets`],
-/// [`Error::Timeout`] and [`Error::Cancelled`] when a limit was reached.
+/// [`Error::Data`] when the shard cannot be read, [`Error::Memory`], [`Error::Busy`],
+/// [`Error::Buckets`], [`Error::Timeout`] and [`Error::Cancelled`] when a limit was reached.
 pub fn execute(plan: &Plan, view: &View, budget: &Budget) -> Result<Partial, Error> {
     let part = Part::scan(plan, view.clone(), budget)?;
     unite(plan, vec![part], budget)
@@ -454,8 +454,7 @@ impl<'a> Run<'a> {
         if buckets > BUCKETS_COLLECTED_MAX {
             return Err(Error::Buckets(BUCKETS_COLLECTED_MAX));
         }
-        self.states_lease = self.budget.lease(bytes)?;
-        Ok(())
+        self.states_lease.resize(bytes)
     }
 }
 

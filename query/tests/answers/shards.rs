@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use hushlog_index::Index;
 use hushlog_query::{
-    Alphabets, Answer, Budget, Error, Part, Partial, Plan, SegmentView, TailBlock, View,
+    Alphabets, Answer, Budget, Error, Memory, Part, Partial, Plan, SegmentView, TailBlock, View,
 };
 use hushlog_query::{merge, unite};
 use hushlog_record::block::Counts;
@@ -126,7 +126,7 @@ fn summary(counts: &Counts) -> Summary {
 
 /// A budget that nothing exceeds.
 pub(crate) fn budget(use_index: bool, use_summaries: bool) -> Budget {
-    let mut budget = Budget::new(1 << 30, || None);
+    let mut budget = Budget::new(Memory::alone(1 << 30), || None);
     budget.use_index = use_index;
     budget.use_summaries = use_summaries;
     budget

@@ -232,17 +232,18 @@ fn a_record_is_found_by_its_id_and_an_unknown_id_is_not() {
 
 #[test]
 fn a_query_stops_when_it_must() {
-    use hushlog_query::{Budget, Error, Plan, Stop, execute};
+    use hushlog_query::{Budget, Error, Memory, Plan, Stop, execute};
     let folder = tempfile::tempdir().unwrap();
     let shard = ShardId { bucket: 1, slot: 0 };
     let view = shards::view(folder.path(), shard, &[Batch::of(records())], &[1]);
     let plan = |json: &str| Plan::new(json.as_bytes(), now()).unwrap();
     let all = plan(r#"{"query":"payment"}"#);
-    let stopped = execute(&all, &view, &Budget::new(1 << 30, || Some(Stop::Timeout)));
+    let stopping = |stop| Budget::new(Memory::alone(1 << 30), move || Some(stop));
+    let stopped = execute(&all, &view, &stopping(Stop::Timeout));
     assert!(matches!(stopped, Err(Error::Timeout)));
-    let stopped = execute(&all, &view, &Budget::new(1 << 30, || Some(Stop::Cancelled)));
+    let stopped = execute(&all, &view, &stopping(Stop::Cancelled));
     assert!(matches!(stopped, Err(Error::Cancelled)));
-    let large = execute(&all, &view, &Budget::new(64, || None));
+    let large = execute(&all, &view, &Budget::new(Memory::alone(64), || None));
     assert!(matches!(large, Err(Error::Memory(64))));
 }
 
