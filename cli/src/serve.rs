@@ -132,12 +132,16 @@ fn banner(config: &Config, node: &Node) {
     } else {
         format!(" --server http://{http}")
     };
+    let mut extra = String::new();
+    for (name, address) in node.extra() {
+        extra.push_str(&format!("  {name:<6} http://{address}\n"));
+    }
     notice(format_args!(
         "hushlog {version}
 
   http   http://{http:<22}  records, queries, OTLP/HTTP, /metrics
   grpc   {grpc:<29}  hushlog.v1, OTLP, health, reflection
-  data   {data}
+{extra}  data   {data}
   node   {id} of {nodes}
 
 Try, in another terminal:

@@ -16,6 +16,10 @@ pub const DECOMPRESSION_ESTIMATE: usize = 8;
 /// Longest form of one record on the wire, protobuf or JSON, that is decoded; a longer one is rejected
 /// alone. Above the limit of a record, for the form may be longer than the text.
 pub const ENCODED_RECORD_BYTES_MAX: usize = 2 << 20;
+/// Longest `_id` and `_index` of a bulk item in bytes, as in Elasticsearch.
+pub const BULK_NAME_BYTES_MAX: usize = 512;
+/// Memory that an item of a bulk request is taken to need for its answer, beyond its id.
+pub const BULK_ITEM_MEMORY_BYTES: usize = 64;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often rows are sealed again because their shard closed before a request gives up.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::Router;
 use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
 use hushlog_raft::Connect;
 use hushlog_storage::identity::{self, Identity};
@@ -29,7 +30,7 @@ use crate::entropy::{self, Entropy};
 use crate::gateway::{self, Gateway};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::metrics::Registry;
-use crate::net::{self, BindError, Listener};
+use crate::net::{self, BindError, Listener, Net};
 use crate::offload::Offload;
 use crate::peers::Peers;
 use crate::process;
@@ -74,6 +75,7 @@ pub enum Error {
 pub struct Node {
     http: SocketAddr,
     grpc: SocketAddr,
+    extra: Vec<(&'static str, SocketAddr)>,
     tasks: Tasks,
     cluster: Cluster,
     door: Arc<Door>,
@@ -82,6 +84,32 @@ pub struct Node {
     /// Waits for the writer's thread at the end.
     flush: Offload,
     writer: Writer,
+}
+
+/// Listeners of the interfaces that are off unless configured.
+struct Extra {
+    otlp: Option<Box<dyn Listener>>,
+    elasticsearch: Option<Box<dyn Listener>>,
+}
+
+impl Extra {
+    async fn bind(config: &Config, net: &dyn Net) -> Result<Self, BindError> {
+        let bind = async |address: Option<SocketAddr>| match address {
+            Some(address) => net.bind(address).await.map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            otlp: bind(config.listen.otlp).await?,
+            elasticsearch: bind(config.listen.elasticsearch).await?,
+        })
+    }
+
+    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        [("otlp", &self.otlp), ("es", &self.elasticsearch)]
+            .into_iter()
+            .filter_map(|(name, listener)| Some((name, listener.as_ref()?.address())))
+            .collect()
+    }
 }
 
 /// Says whether the node takes traffic.
@@ -154,6 +182,7 @@ impl Node {
         let machine = Machine::of(&config, &seams)?;
         let http = seams.net.bind(config.http).await?;
         let grpc = seams.net.bind(config.grpc).await?;
+        let extra = Extra::bind(&config, &*seams.net).await?;
         let connect: Arc<dyn Connect> = Arc::new(Peers::new(Arc::clone(&seams.net)));
         let settings = ClusterSettings::of(&config);
         let secret = own_folder(&config, &settings, &machine.entropy, &connect).await?;
@@ -183,6 +212,7 @@ impl Node {
         let mut node = Self {
             http: http.address(),
             grpc: grpc.address(),
+            extra: extra.addresses(),
             flush: machine.build.clone(),
             tasks: machine.tasks,
             cluster,
@@ -191,6 +221,7 @@ impl Node {
             servers: Tasks::new(),
             writer,
         };
+        node.serve_extra(&config, &api, extra);
         node.serve(&config, api, http, grpc).await?;
         node.cluster.run();
         Ok(node)
@@ -204,6 +235,11 @@ impl Node {
     /// Address of the gRPC interface.
     pub fn grpc(&self) -> SocketAddr {
         self.grpc
+    }
+
+    /// The interfaces that are off unless configured, by name.
+    pub fn extra(&self) -> &[(&'static str, SocketAddr)] {
+        &self.extra
     }
 
     /// Whether the node can take traffic, else the reason.
@@ -248,14 +284,41 @@ impl Node {
         );
         self.servers.spawn("grpc server", Policy::Isolated, serving);
         let router = api::http::router(api);
+        self.serve_http("http server", config, http, router, clock);
+        Ok(())
+    }
+
+    fn serve_extra(&self, config: &Config, api: &Api, extra: Extra) {
+        let routers: [(_, _, fn(Api) -> Router); 2] = [
+            ("otlp server", extra.otlp, api::http::otlp_router),
+            (
+                "elasticsearch server",
+                extra.elasticsearch,
+                api::http::elastic_router,
+            ),
+        ];
+        for (name, listener, router) in routers {
+            if let Some(listener) = listener {
+                let clock = Arc::clone(&api.clock);
+                self.serve_http(name, config, listener, router(api.clone()), clock);
+            }
+        }
+    }
+
+    fn serve_http(
+        &self,
+        name: &'static str,
+        config: &Config,
+        listener: Box<dyn Listener>,
+        router: Router,
+        clock: Arc<dyn Clock>,
+    ) {
         let connections = config.limits.connections;
         let (stop, tasks) = (self.accepting.clone(), self.servers.clone());
-        self.servers
-            .spawn("http server", Policy::Isolated, async move {
-                net::serve_http(http, router, connections, tasks, stop, clock).await;
-                Ok::<(), String>(())
-            });
-        Ok(())
+        self.servers.spawn(name, Policy::Isolated, async move {
+            net::serve_http(listener, router, connections, tasks, stop, clock).await;
+            Ok::<(), String>(())
+        });
     }
 
     /// Ends the node: unready, no new requests, those accepted finished, leads handed over,

@@ -198,6 +198,19 @@ impl From<RawRecord> for Element<'_> {
     }
 }
 
+/// One line of NDJSON as one record, whatever it holds: a batch of events stays together.
+pub fn line_of(line: &[u8]) -> RawRecord {
+    let text = lossy(line);
+    let Element { mut raw, events } = read_line(&text);
+    if let Some(events) = events {
+        cloudwatch::put_back(&mut raw, events);
+    }
+    if let Err(error) = std::str::from_utf8(line) {
+        raw.utf8_error(error.valid_up_to());
+    }
+    raw
+}
+
 fn read_line(text: &str) -> Element<'_> {
     let mut cursor = Cursor::new(text);
     let failure = match element(&mut cursor) {

@@ -2,8 +2,11 @@
 //!
 //! Handlers translate and nothing else: they decide no routing, no matching, no masking.
 
+mod arrays;
+mod bulk;
 pub mod grpc;
 pub mod http;
+mod loki;
 pub mod otlp;
 mod protobuf;
 mod reader;

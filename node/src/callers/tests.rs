@@ -138,7 +138,8 @@ async fn idle_connections_keep_no_peer_out_and_are_cut_off() {
     let mut ended = |index: usize, within: Duration| {
         let mut pipe = idle.remove(index);
         async move {
-            let read = pipe.read_to_end(&mut Vec::new());
+            let mut nothing = Vec::new();
+            let read = pipe.read_to_end(&mut nothing);
             tokio::time::timeout(within, read).await.is_ok()
         }
     };

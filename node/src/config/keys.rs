@@ -43,6 +43,16 @@ pub const KEYS: &[Key] = &[
         "Address of the gRPC interface, also for the other nodes.",
     ),
     key(
+        "listen.otlp",
+        "",
+        "Address for OTLP/HTTP alone, such as 127.0.0.1:4318; empty: off.",
+    ),
+    key(
+        "listen.elasticsearch",
+        "",
+        "Address for Elasticsearch's `_bulk` at the root, such as 127.0.0.1:9200; empty: off.",
+    ),
+    key(
         "threads",
         "0",
         "Threads for CPU work; 0 means one per core.",

@@ -173,6 +173,14 @@ impl Layers {
         self.parse(key, expected, |text| text.parse().ok())
     }
 
+    /// `None` when it is empty.
+    pub(super) fn optional_address(&self, key: &str) -> Result<Option<SocketAddr>, Error> {
+        match self.text(key) {
+            "" => Ok(None),
+            _ => self.address(key).map(Some),
+        }
+    }
+
     pub(super) fn duration(&self, key: &str) -> Result<Duration, Error> {
         self.parse(
             key,

@@ -25,6 +25,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Address of the gRPC interface, for producers and readers and for the other nodes.
     pub grpc: SocketAddr,
+    /// Interfaces that are off unless configured.
+    pub listen: Listen,
     /// Who this node is.
     pub node: Node,
     /// Whom it works with.
@@ -37,6 +39,15 @@ pub struct Config {
     pub threads: usize,
     /// Which log lines of the node itself are printed, in the syntax of `RUST_LOG`.
     pub log: String,
+}
+
+/// Addresses of the interfaces that are off unless configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listen {
+    /// OTLP/HTTP alone.
+    pub otlp: Option<SocketAddr>,
+    /// Elasticsearch's `_bulk` at the root.
+    pub elasticsearch: Option<SocketAddr>,
 }
 
 /// Who this node is.
@@ -131,6 +142,10 @@ impl Config {
             data: PathBuf::from(layers.text("data")),
             http: layers.address("http")?,
             grpc,
+            listen: Listen {
+                otlp: layers.optional_address("listen.otlp")?,
+                elasticsearch: layers.optional_address("listen.elasticsearch")?,
+            },
             node,
             cluster,
             limits: read_limits(layers)?,

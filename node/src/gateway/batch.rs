@@ -68,10 +68,20 @@ pub struct Room<'a> {
     pub(super) permit: &'a mut Permit,
 }
 
-impl Room<'_> {
+impl<'a> Room<'a> {
+    /// The room of this permit.
+    pub fn new(admission: &'a Admission, permit: &'a mut Permit) -> Self {
+        Self { admission, permit }
+    }
+
     /// Makes it room for this many bytes in all.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
         self.admission.grow(self.permit, bytes).map_err(|_| full())
+    }
+
+    /// Makes it room for so many bytes more.
+    pub fn add(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.grow(self.permit.bytes().saturating_add(bytes))
     }
 }
 

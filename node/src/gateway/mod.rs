@@ -149,10 +149,7 @@ impl Gateway {
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
         let work = move || {
-            let room = Room {
-                admission: &inner.admission,
-                permit: &mut permit,
-            };
+            let room = Room::new(&inner.admission, &mut permit);
             let bench = prepare::Bench {
                 masker: &inner.masker,
                 received: inner.clock.now(),

@@ -46,8 +46,8 @@ pub(super) async fn logs(
     let (body, permit) = read(body, &headers, limits).await?;
     let batch = Batch {
         source: source(body, encodings, form, api.body_bytes_max),
-        service: text(&headers, &SERVICE),
-        environment: text(&headers, &ENVIRONMENT),
+        service: service(&headers),
+        environment: environment(&headers),
         key,
     };
     let pushed = api.gateway.push(batch, permit).await?;
@@ -189,6 +189,16 @@ fn key(headers: &HeaderMap) -> Result<Option<Key>, Failure> {
         Failure::new(Kind::InvalidArgument, message)
     })?;
     Ok(Some(Key::of_header(text)))
+}
+
+/// Service of records that name none; empty when there is none.
+pub(super) fn service(headers: &HeaderMap) -> String {
+    text(headers, &SERVICE)
+}
+
+/// Environment of records that name none; empty when there is none.
+pub(super) fn environment(headers: &HeaderMap) -> String {
+    text(headers, &ENVIRONMENT)
 }
 
 /// A header as text; what is not UTF-8 in it is replaced.

@@ -1,9 +1,11 @@
 //! The HTTP interface: routes, request ids, error bodies, and a wall around every handler.
 
 mod body;
+mod elastic;
 pub(crate) mod exceptions;
 mod health;
 mod ingest;
+mod loki;
 pub(crate) mod otlp;
 mod pii;
 mod query;
@@ -28,13 +30,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route of the HTTP interface.
 pub fn router(api: Api) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/", get(root::index))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/api/v1/logs", post(ingest::logs))
         .route("/v1/logs", post(otlp::logs))
+        .route("/loki/api/v1/push", post(loki::push))
+        .route("/api/prom/push", post(loki::push))
+        .nest("/es", elastic::router())
+        .merge(elastic::slash("/es/"))
         .route("/api/v1/logs/query", post(query::search))
         .route("/api/v1/logs/{log_id}", get(query::by_id))
         .route("/api/v1/logs/{log_id}/context", get(query::context))
@@ -43,7 +49,27 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/cluster", get(health::cluster))
         .route("/api/v1/pii/test", post(pii::test))
         .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(wrong_method);
+    walled(routes, api)
+}
+
+/// OpenTelemetry over HTTP alone, for a port of its own.
+pub fn otlp_router(api: Api) -> Router {
+    let routes = Router::new()
+        .route("/v1/logs", post(otlp::logs))
+        .route("/healthz", get(health::healthz))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method);
+    walled(routes, api)
+}
+
+/// What shippers made for Elasticsearch call, at the root of a port of its own.
+pub fn elastic_router(api: Api) -> Router {
+    walled(elastic::router(), api)
+}
+
+fn walled(routes: Router<Api>, api: Api) -> Router {
+    routes
         .layer(from_fn_with_state(api.clone(), wall))
         .with_state(api)
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 13] = [
+const PATHS: [(&str, &str, &str); 15] = [
     (
         "POST",
         "/api/v1/logs",
@@ -14,6 +14,16 @@ const PATHS: [(&str, &str, &str); 13] = [
         "POST",
         "/v1/logs",
         "send records: OpenTelemetry, protobuf or JSON",
+    ),
+    (
+        "POST",
+        "/es/_bulk",
+        "send records: shippers made for Elasticsearch",
+    ),
+    (
+        "POST",
+        "/loki/api/v1/push",
+        "send records: shippers made for Loki",
     ),
     ("POST", "/api/v1/logs/query", "search and aggregate"),
     ("GET", "/api/v1/logs/{log_id}", "one record"),

@@ -1,8 +1,6 @@
 //! The JSON form of OpenTelemetry: lowerCamelCase names, hexadecimal ids, 64-bit numbers as text or
 //! number, unknown names ignored.
 
-use std::fmt;
-
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hushlog_ingest::json::{Each, Shape};
 use hushlog_proto::opentelemetry::proto::common::v1::any_value::Value as Any;
@@ -12,12 +10,12 @@ use hushlog_proto::opentelemetry::proto::common::v1::{
 use hushlog_proto::opentelemetry::proto::logs::v1::LogRecord;
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value as Json;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{Hand, raw};
+use crate::api::arrays;
 use crate::error::{Failure, Kind};
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
@@ -122,40 +120,7 @@ fn elements<'a>(
     each: &mut dyn FnMut(&'a RawValue) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let Some(array) = array else { return Ok(()) };
-    let mut failure = None;
-    let visitor = Elements {
-        each,
-        failure: &mut failure,
-    };
-    let read = serde_json::Deserializer::from_str(array.get()).deserialize_seq(visitor);
-    match (failure, read) {
-        (Some(failure), _) => Err(failure),
-        (None, Err(_)) => Err(wrong(&format!("an array in `{name}`"))),
-        (None, Ok(())) => Ok(()),
-    }
-}
-
-struct Elements<'f, 'a> {
-    each: &'f mut dyn FnMut(&'a RawValue) -> Result<(), Failure>,
-    failure: &'f mut Option<Failure>,
-}
-
-impl<'a> Visitor<'a> for Elements<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
-        while let Some(element) = array.next_element()? {
-            if let Err(failure) = (self.each)(element) {
-                *self.failure = Some(failure);
-                return Err(A::Error::custom("an element is not as it must be"));
-            }
-        }
-        Ok(())
-    }
+    arrays::elements(array, each, || wrong(&format!("an array in `{name}`")))
 }
 
 fn wrong(expected: &str) -> Failure {
@@ -200,11 +165,22 @@ fn key_value(json: &Json) -> Result<KeyValue, Failure> {
     })
 }
 
+/// What an `AnyValue` may be.
+const KINDS: [&str; 7] = [
+    "stringValue",
+    "boolValue",
+    "intValue",
+    "doubleValue",
+    "bytesValue",
+    "arrayValue",
+    "kvlistValue",
+];
+
 fn any_value(json: &Json) -> Result<AnyValue, Failure> {
     let first = json.as_object().and_then(|members| {
         members
             .iter()
-            .find(|(_, value)| !value.is_null())
+            .find(|(name, value)| KINDS.contains(&name.as_str()) && !value.is_null())
             .map(|(name, value)| (name.as_str(), value))
     });
     let Some((name, inner)) = first else {

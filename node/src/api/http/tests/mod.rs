@@ -32,6 +32,8 @@ pub(crate) struct Fake {
     incomplete: bool,
     unready: bool,
     panics: bool,
+    /// Service and message of every record that was stored.
+    stored: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Sink for Fake {
@@ -44,6 +46,11 @@ impl Sink for Fake {
             match self.refuse {
                 Some(why) => Err(why),
                 None => {
+                    let columns = block.columns().expect("readable");
+                    for record in columns.records() {
+                        let pair = (record.service_name.clone(), record.message.clone());
+                        self.stored.lock().push(pair);
+                    }
                     let rows = 0..block.header().rows;
                     Ok(vec![Placed {
                         rows,
@@ -130,6 +137,8 @@ impl Control for Fake {
         json!({ "nodes": [] })
     }
 }
+
+mod sources;
 
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 

@@ -1,0 +1,100 @@
+//! `POST /loki/api/v1/push`: Loki's clients, JSON or snappy protobuf.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hushlog_ingest::body::Encoding;
+
+use super::body::{Limits, read};
+use super::ingest::{content_type, decoded, encodings, service};
+use super::{Api, Failure, Kind, too_large};
+use crate::api::loki;
+use crate::gateway::{Batch, Room, Source};
+
+/// What a body is made of.
+enum Form {
+    /// Under these encodings.
+    Json(Vec<Encoding>),
+    /// One block of snappy, whatever the header says.
+    Protobuf,
+}
+
+/// Takes one push request. Entries that are rejected alone make it a 400, as in Loki: the others are
+/// stored, and nobody sends the request again.
+pub(super) async fn push(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let form = form(&headers)?;
+    let limits = Limits {
+        bytes_max: api.body_bytes_max,
+        compressed: !matches!(&form, Form::Json(encodings) if encodings.is_empty()),
+        admission: api.gateway.admission(),
+    };
+    let (body, permit) = read(body, &headers, limits).await?;
+    let batch = Batch {
+        source: source(form, body, api.body_bytes_max),
+        service: service(&headers),
+        environment: String::new(),
+        key: None,
+    };
+    let pushed = match api.gateway.push(batch, permit).await {
+        Ok(pushed) => pushed,
+        // A request without entries is no mistake in this protocol.
+        Err(failure) if failure.kind == Kind::EmptyBody => {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        Err(failure) => return Err(failure),
+    };
+    match pushed.rejections.first() {
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(first) => {
+            let (stored, rejected) = (pushed.accepted, pushed.rejected);
+            let reason = first.reason;
+            let message =
+                format!("{rejected} entries were rejected, {stored} are stored: {reason}");
+            Err(Failure::new(Kind::InvalidBody, message))
+        }
+    }
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Failure> {
+    match content_type(headers).as_str() {
+        "application/json" => Ok(Form::Json(encodings(headers)?)),
+        "" | "application/x-protobuf" => {
+            let encoding = headers.get(header::CONTENT_ENCODING);
+            match encoding.map(|encoding| encoding.as_bytes()) {
+                None | Some(b"" | b"snappy") => Ok(Form::Protobuf),
+                Some(_) => {
+                    let message = "protobuf comes as one block of snappy, not in other encodings";
+                    Err(Failure::new(Kind::UnsupportedMediaType, message))
+                }
+            }
+        }
+        _ => {
+            let message = "send Content-Type: application/json or application/x-protobuf";
+            Err(Failure::new(Kind::UnsupportedMediaType, message))
+        }
+    }
+}
+
+fn source(form: Form, body: Bytes, limit: usize) -> Source {
+    Box::new(move |room, each| match form {
+        Form::Json(encodings) => loki::read_json(&decoded(room, &body, &encodings, limit)?, each),
+        Form::Protobuf => loki::read_protobuf(&unpacked(room, &body, limit)?, each),
+    })
+}
+
+/// The block's content. Its length stands at its start; room is taken before it is filled.
+fn unpacked(room: &mut Room<'_>, block: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
+    let bad = |_| Failure::new(Kind::InvalidBody, "the body is not a block of snappy");
+    let len = snap::raw::decompress_len(block).map_err(bad)?;
+    if len > limit {
+        return Err(too_large(limit));
+    }
+    room.grow(len)?;
+    snap::raw::Decoder::new().decompress_vec(block).map_err(bad)
+}

@@ -1,0 +1,326 @@
+//! What clients made for other log stores send, and what they are answered.
+
+use axum::http::HeaderMap;
+
+use super::super::{elastic_router, otlp_router};
+use super::*;
+
+/// An answer of one of the foreign interfaces.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    fn is_elastic(&self) -> bool {
+        self.headers
+            .get("x-elastic-product")
+            .is_some_and(|name| name == "Elasticsearch")
+    }
+}
+
+type Routes = fn(Api) -> axum::Router;
+
+async fn ask(routes: Routes, fake: Fake, request: Request<Body>) -> Answer {
+    let response = routes(api(fake, 1 << 20))
+        .oneshot(request)
+        .await
+        .expect("infallible");
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        text: String::from_utf8(bytes.to_vec()).expect("text"),
+    }
+}
+
+/// What the sink has.
+fn stored(fake: &Arc<Mutex<Vec<(String, String)>>>) -> Vec<(String, String)> {
+    std::mem::take(&mut *fake.lock())
+}
+
+fn pair(service: &str, message: &str) -> (String, String) {
+    (service.into(), message.into())
+}
+
+const BULK: (&str, &str) = (
+    "content-type",
+    "application/vnd.elasticsearch+x-ndjson; compatible-with=8",
+);
+
+const TWO: &str = concat!(
+    "{\"create\":{\"_index\":\"logs\",\"_id\":\"a\"}}\n",
+    "{\"@timestamp\":\"2026-01-01T00:00:00Z\",\"message\":\"one\",\"service\":{\"name\":\"pay\"}}\n",
+    "{\"index\":{\"_index\":\"logs\"}}\n",
+    "{\"message\":\"two\"}\n",
+);
+
+#[tokio::test]
+async fn a_bulk_request_is_stored_and_answered_item_by_item() {
+    let cases: [(Routes, &str); 4] = [
+        (router, "/es/_bulk"),
+        (router, "/es/logs/_bulk?refresh=true&pipeline=p"),
+        (elastic_router, "/_bulk"),
+        (elastic_router, "/logs/_bulk"),
+    ];
+    for (routes, path) in cases {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let answer = ask(routes, fake, post(path, &[BULK], TWO)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(answer.is_elastic(), "{path}");
+        let body = answer.json();
+        assert_eq!(body["errors"], false);
+        assert_eq!(body["items"][0]["create"]["_id"], "a");
+        assert_eq!(body["items"][0]["create"]["status"], 201);
+        assert_eq!(body["items"][1]["index"]["_index"], "logs");
+        let id = body["items"][1]["index"]["_id"].as_str().expect("an id");
+        id.parse::<LogId>().expect("the record's own id");
+        assert_eq!(stored(&sink), [pair("pay", "one"), pair("unknown", "two")]);
+    }
+}
+
+#[tokio::test]
+async fn what_no_retry_changes_is_refused_by_itself() {
+    let body = format!("{{\"delete\":{{\"_id\":\"x\"}}}}\n{TWO}");
+    let fake = Fake::default();
+    let sink = Arc::clone(&fake.stored);
+    let path = "/es/_bulk?filter_path=errors,items.*.status";
+    let answer = ask(router, fake, post(path, &[BULK], body)).await;
+    let expected = json!({"errors": true, "items": [
+        {"delete": {"status": 400}}, {"create": {"status": 201}}, {"index": {"status": 201}},
+    ]});
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    assert_eq!(stored(&sink).len(), 2);
+}
+
+#[tokio::test]
+async fn a_bulk_request_that_cannot_be_stored_is_refused_whole() {
+    for (why, status, kind) in [
+        (Refused::Backlog, 429, "es_rejected_execution_exception"),
+        (Refused::Unavailable, 503, "unavailable_shards_exception"),
+        (Refused::OutcomeUnknown, 504, "outcome_unknown"),
+    ] {
+        let fake = Fake {
+            refuse: Some(why),
+            ..Fake::default()
+        };
+        let answer = ask(router, fake, post("/es/_bulk", &[BULK], TWO)).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers.contains_key("retry-after"), status != 504);
+        assert!(answer.is_elastic());
+        let body = answer.json();
+        assert_eq!(body["status"], status);
+        assert_eq!(body["error"]["type"], kind);
+    }
+    // No room in memory: nothing of it is read, and nothing proposed.
+    let fake = Fake::default();
+    let sink = Arc::clone(&fake.stored);
+    let request = post("/es/_bulk", &[BULK, ("content-length", "4096")], TWO);
+    let response = router(api(fake, 1 << 10))
+        .oneshot(request)
+        .await
+        .expect("infallible");
+    assert_eq!(response.status(), 429);
+    assert!(stored(&sink).is_empty());
+}
+
+#[tokio::test]
+async fn a_malformed_bulk_request_stores_nothing() {
+    let half = format!("{TWO}{{\"index\":{{}}}}\n");
+    let cases = [
+        ("", BULK, 400),
+        ("secret\n", BULK, 400),
+        (half.as_str(), BULK, 400),
+        (TWO, ("content-type", "text/xml"), 415),
+        (TWO, ("content-encoding", "br"), 415),
+        (TWO, ("content-encoding", "gzip"), 400),
+    ];
+    for (body, header, status) in cases {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let answer = ask(router, fake, post("/es/_bulk", &[header], body.to_owned())).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(answer.is_elastic() && answer.json()["error"]["reason"].is_string());
+        assert!(!answer.text.contains("secret"));
+        assert!(stored(&sink).is_empty(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_questions_before_a_bulk_request_are_answered_so_that_shippers_go_on() {
+    let asked = [
+        ("GET", "/", 200),
+        ("HEAD", "/", 200),
+        ("GET", "/_license", 200),
+        ("GET", "/_xpack", 200),
+        ("GET", "/_nodes/http", 200),
+        ("GET", "/_cluster/health?wait_for_status=yellow", 200),
+        ("GET", "/_cat/health", 200),
+        ("GET", "/_cat/indices", 200),
+        ("GET", "/_logstash/pipeline", 200),
+        ("HEAD", "/_index_template/filebeat-8.15.1", 200),
+        ("PUT", "/_index_template/filebeat-8.15.1", 200),
+        ("PUT", "/_template/fluentd", 200),
+        ("PUT", "/_component_template/x", 200),
+        ("PUT", "/_ilm/policy/filebeat", 200),
+        ("PUT", "/_ingest/pipeline/p", 200),
+        ("PUT", "/_data_stream/logs-app-default", 200),
+        ("HEAD", "/logs", 200),
+        ("PUT", "/logs", 200),
+        ("PUT", "/_logs", 400),
+        ("DELETE", "/logs", 405),
+        ("POST", "/logs/_search", 404),
+    ];
+    for (method, path, status) in asked {
+        let prefixed = format!("/es{path}");
+        let cases: [(Routes, &str); 2] = [(elastic_router, path), (router, &prefixed)];
+        for (routes, path) in cases {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = ask(routes, Fake::default(), request).await;
+            assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+            assert!(answer.is_elastic(), "{method} {path}");
+        }
+    }
+    let version = async |path: &str, agent: &str| {
+        let request = Request::get(path).header("user-agent", agent);
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = ask(router, Fake::default(), request).await;
+        answer.json()["version"]["number"].clone()
+    };
+    assert_eq!(version("/es", "curl/8.0.1").await, "8.19.0");
+    assert_eq!(
+        version("/es/", "Elastic-filebeat/9.1.2 (linux; amd64)").await,
+        "9.1.2"
+    );
+    assert_eq!(version("/es", "Elastic-x/secret (linux)").await, "8.19.0");
+}
+
+/// A varint-free protobuf: one stream `{app="pay"}` with one entry `one`.
+fn loki_protobuf() -> Vec<u8> {
+    let labels = b"{app=\"pay\"}";
+    let entry = [&[0x12, 3][..], b"one"].concat();
+    let stream = [&[0x0a, 11][..], labels, &[0x12, 5], &entry].concat();
+    let push = [&[0x0a, 20][..], &stream].concat();
+    snap::raw::Encoder::new()
+        .compress_vec(&push)
+        .expect("small")
+}
+
+#[tokio::test]
+async fn loki_pushes_are_stored_in_both_forms() {
+    let json = r#"{"streams":[{"stream":{"app":"pay"},"values":[["1700000000000000000","one"]]}]}"#;
+    let protobuf = ("content-type", "application/x-protobuf");
+    let cases = [
+        ("/loki/api/v1/push", JSON, json.as_bytes().to_vec()),
+        ("/api/prom/push", JSON, json.as_bytes().to_vec()),
+        ("/loki/api/v1/push", protobuf, loki_protobuf()),
+        (
+            "/loki/api/v1/push",
+            ("content-encoding", "snappy"),
+            loki_protobuf(),
+        ),
+    ];
+    for (path, header, body) in cases {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let answer = ask(router, fake, post(path, &[header], body)).await;
+        assert_eq!((answer.status, &*answer.text), (204, ""), "{header:?}");
+        assert_eq!(stored(&sink), [pair("pay", "one")]);
+    }
+    let answer = ask(
+        router,
+        Fake::default(),
+        post("/loki/api/v1/push", &[JSON], r#"{"streams":[]}"#),
+    );
+    assert_eq!(answer.await.status, 204);
+}
+
+#[tokio::test]
+async fn loki_pushes_that_cannot_be_taken_get_the_statuses_of_loki() {
+    let number = r#"{"streams":[{"stream":{},"values":[[1700000000000000000,"one"]]}]}"#;
+    let protobuf = ("content-type", "application/x-protobuf");
+    // A block that says to hold more than a body may.
+    let bomb = vec![0xff, 0xff, 0xff, 0x7f];
+    let cases = [
+        (JSON, number.as_bytes().to_vec(), 400, "invalid_body"),
+        (JSON, b"{".to_vec(), 400, "invalid_body"),
+        (protobuf, b"no snappy".to_vec(), 400, "invalid_body"),
+        (protobuf, bomb, 413, "body_too_large"),
+        (
+            ("content-type", "text/plain"),
+            Vec::new(),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            ("content-encoding", "gzip"),
+            loki_protobuf(),
+            415,
+            "unsupported_media_type",
+        ),
+    ];
+    for (header, body, status, code) in cases {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let got = send(fake, post("/loki/api/v1/push", &[header], body)).await;
+        assert_eq!(
+            (got.status.as_u16(), got.code()),
+            (status, code),
+            "{header:?}"
+        );
+        assert!(stored(&sink).is_empty());
+    }
+    let fake = Fake {
+        refuse: Some(Refused::Backlog),
+        ..Fake::default()
+    };
+    let got = send(
+        fake,
+        post("/loki/api/v1/push", &[protobuf], loki_protobuf()),
+    )
+    .await;
+    assert_eq!((got.status.as_u16(), got.retry_after), (429, true));
+}
+
+#[tokio::test]
+async fn otlp_in_json_is_read_as_the_specification_says() {
+    let long = "x".repeat(20 << 10);
+    let body = format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"pay"}}}}]}},
+        "scopeLogs":[{{"logRecords":[
+          {{"timeUnixNano":"1700000000000000000","severityNumber":9,"traceId":"5B8EFFF798038103D269B633813FC60C",
+            "body":{{"stringValue":"one"}},"notKnown":{{"a":[1]}}}},
+          {{"observedTimeUnixNano":1700000000000000000,"body":{{"aNewKind":1,"stringValue":"two"}}}}],
+        "schemaUrl":"{long}"}}]}}]}}"#
+    );
+    for routes in [router as Routes, otlp_router] {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let answer = ask(routes, fake, post("/v1/logs", &[JSON], body.clone())).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({})));
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(stored(&sink), [pair("pay", "one"), pair("pay", "two")]);
+    }
+    let answer = ask(router, Fake::default(), post("/v1/logs", &[JSON], "[]")).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &json!(3)));
+    assert_eq!(
+        ask(otlp_router, Fake::default(), get("/healthz"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        ask(otlp_router, Fake::default(), get("/metrics"))
+            .await
+            .status,
+        404
+    );
+}
