@@ -44,6 +44,8 @@ pub enum Kind {
     DeadlineExceeded,
     /// The disk is full; nothing of the request was stored.
     DiskFull,
+    /// The request's key was used for other content before; this content is not stored.
+    KeyReused,
     /// A mistake in Hushlog.
     Internal,
 }
@@ -64,6 +66,7 @@ impl Kind {
             Self::Unavailable | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
             Self::OutcomeUnknown | Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::KeyReused => StatusCode::CONFLICT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -86,6 +89,7 @@ impl Kind {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::DiskFull => "disk_full",
+            Self::KeyReused => "idempotency_key_reused",
             Self::Internal => "internal",
         }
     }
@@ -103,6 +107,7 @@ impl Kind {
             Self::RequestTimeout | Self::OutcomeUnknown | Self::DeadlineExceeded => {
                 tonic::Code::DeadlineExceeded
             }
+            Self::KeyReused => tonic::Code::AlreadyExists,
             Self::TooLarge | Self::DiskFull => tonic::Code::ResourceExhausted,
             Self::Overloaded | Self::Unavailable | Self::Incomplete => tonic::Code::Unavailable,
             Self::Internal => tonic::Code::Internal,
@@ -225,6 +230,7 @@ mod tests {
             (Kind::Unavailable, 503, true),
             (Kind::OutcomeUnknown, 504, false),
             (Kind::DiskFull, 507, false),
+            (Kind::KeyReused, 409, false),
             (Kind::Internal, 500, false),
         ];
         for (kind, status, retry) in cases {

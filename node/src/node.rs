@@ -387,6 +387,7 @@ fn api(
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::new(cluster.clone()),
         masker: Arc::clone(&masker),
+        content_key: gateway::content_key(&secret.hash_key),
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
         entropy: machine.entropy.clone(),

@@ -11,12 +11,13 @@ use hushlog_record::block::{Block, Counts};
 
 use crate::codec::{Decoder, Encoder, Error, slice_of};
 use crate::meta;
-use crate::shard::{PartAnswer, Table};
+use crate::shard::{Form, PartAnswer, Table};
 
 const KIND_DATA: u8 = 1;
 const KIND_CUT: u8 = 2;
 const KIND_CLOSE: u8 = 3;
-const KIND_INHERIT: u8 = 4;
+const KIND_INHERIT_V1: u8 = 4;
+const KIND_INHERIT: u8 = 5;
 const KIND_META: u8 = 16;
 
 /// One entry of a group's log, as far as it is ours.
@@ -70,7 +71,7 @@ impl Command {
         match self {
             Self::Data(data) => data.block.bytes().len() + 8 * data.skip.len(),
             Self::Cut | Self::Close => 1,
-            Self::Inherit(table) => 60 * table.entries.len(),
+            Self::Inherit(table) => 68 * table.entries.len(),
             Self::Meta(command) => command.bytes(),
         }
     }
@@ -111,11 +112,17 @@ impl Command {
             KIND_DATA => decode_data(input, block).map(Self::Data),
             KIND_CUT => Ok(Self::Cut),
             KIND_CLOSE => Ok(Self::Close),
-            KIND_INHERIT => Ok(Self::Inherit(Arc::new(Table::decode(input)?))),
+            KIND_INHERIT_V1 => inherit(input, Form::V1),
+            KIND_INHERIT => inherit(input, Form::V2),
             KIND_META => Ok(Self::Meta(Arc::new(meta::Command::decode(input)?))),
             other => Err(input.invalid(format!("command {other}"))),
         }
     }
+}
+
+fn inherit(input: &mut Decoder<'_>, form: Form) -> Result<Command, Error> {
+    let table = Table::decode(input, form)?;
+    Ok(Command::Inherit(Arc::new(table)))
 }
 
 fn decode_data(input: &mut Decoder<'_>, block: &Bytes) -> Result<Data, Error> {

@@ -23,16 +23,23 @@ pub(crate) fn key(sequence: u64) -> PartKey {
 
 /// A block of `rows` records per key, each naming its key; admitted at this hour.
 pub(crate) fn keyed_block(shard: ShardId, keys: &[u64], rows: u32, hour: i64) -> Block {
+    let parts: Vec<_> = keys.iter().map(|sequence| (key(*sequence), 0)).collect();
+    block_of(shard, &parts, rows, hour)
+}
+
+/// A block of `rows` records per part: its key, and the digest of its request's content.
+pub(crate) fn block_of(shard: ShardId, keys: &[(PartKey, u64)], rows: u32, hour: i64) -> Block {
     let at = Timestamp::from_nanos(hour * 3_600 * 1_000_000_000);
     let mut records = Vec::new();
     let mut parts = Vec::new();
-    for sequence in keys {
+    for (key, content) in keys {
         let from = u32::try_from(records.len()).unwrap();
         for row in 0..rows {
-            records.push(record(*sequence, row, at));
+            records.push(record(key.sequence, row, at));
         }
         parts.push(Part {
-            key: Some(key(*sequence)),
+            key: Some(*key),
+            content: *content,
             rows: from..from + rows,
         });
     }
@@ -51,10 +58,12 @@ pub(crate) fn mixed_block(shard: ShardId, sequence: u64) -> Block {
     let parts = vec![
         Part {
             key: Some(key(sequence)),
+            content: 0,
             rows: 0..1,
         },
         Part {
             key: None,
+            content: 0,
             rows: 1..2,
         },
     ];

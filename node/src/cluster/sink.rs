@@ -35,6 +35,7 @@ impl Sink for Cluster {
                     shard: receipt.origin.shard,
                     seq: receipt.origin.seq,
                     copies: receipt.copies,
+                    conflict: receipt.conflict,
                 })
                 .collect())
         })

@@ -8,6 +8,7 @@
 mod admission;
 mod batch;
 mod charge;
+mod content;
 mod numbers;
 mod prepare;
 mod rows;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 pub use admission::{Admission, Full, Permit};
 pub use batch::{Batch, Key, Pushed, Receipt, Room, Source, full};
+pub use content::content_key;
 pub use sink::{Placed, Refused, Sink};
 
 use crate::clock::Clock;
@@ -53,6 +55,8 @@ pub struct Parts {
     pub sink: Arc<dyn Sink>,
     /// What masks.
     pub masker: Arc<Masker>,
+    /// What the contents of keyed requests are compared by: [`content_key`].
+    pub content_key: [u8; 32],
     /// Where CPU work goes.
     pub offload: Offload,
     /// The time.
@@ -72,6 +76,7 @@ pub struct Parts {
 struct Inner {
     sink: Arc<dyn Sink>,
     masker: Arc<Masker>,
+    content_key: [u8; 32],
     offload: Offload,
     clock: Arc<dyn Clock>,
     ids: Mutex<Stream>,
@@ -97,6 +102,7 @@ impl Gateway {
             inner: Arc::new(Inner {
                 sink: parts.sink,
                 masker: parts.masker,
+                content_key: parts.content_key,
                 offload: parts.offload,
                 clock: parts.clock,
                 ids: Mutex::new(parts.entropy.stream("log ids")),
@@ -152,6 +158,7 @@ impl Gateway {
             let room = Room::new(&inner.admission, &mut permit);
             let bench = prepare::Bench {
                 masker: &inner.masker,
+                content_key: &inner.content_key,
                 received: inner.clock.now(),
                 numbers: &inner.numbers,
             };

@@ -13,6 +13,7 @@ use hushlog_record::block::PartKey;
 use hushlog_record::{LogId, Masked, Record, Timestamp};
 
 use super::charge::{Charge, memory, memory_of};
+use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
 use super::rows::{Part, Rows};
 use super::{Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
@@ -25,6 +26,7 @@ use crate::limits::{
 /// What requests are prepared with.
 pub(super) struct Bench<'a> {
     pub(super) masker: &'a Masker,
+    pub(super) content_key: &'a [u8; 32],
     pub(super) received: Timestamp,
     pub(super) numbers: &'a Numbers,
 }
@@ -70,6 +72,7 @@ impl Bench<'_> {
             run: Run::default(),
             charge: Charge::new(room.admission),
             tally: Tally::default(),
+            content: batch.key.map(|_| Content::new(self.content_key)),
             pieces: Pieces::new(batch.key),
             mark: cpu_time(),
         };
@@ -78,7 +81,8 @@ impl Bench<'_> {
         line.finish_run();
         let Line {
             tally,
-            pieces,
+            content,
+            mut pieces,
             charge,
             ..
         } = line;
@@ -91,6 +95,9 @@ impl Bench<'_> {
             ));
         }
         let text_bytes = pieces.text_bytes();
+        if let Some(content) = content {
+            pieces.are_of(content.finish());
+        }
         let parts = pieces.route(sink)?;
         let pushed = Pushed {
             shape,
@@ -118,6 +125,8 @@ struct Line<'a> {
     run: Run,
     charge: Charge<'a>,
     tally: Tally,
+    /// Of a keyed request.
+    content: Option<Content>,
     pieces: Pieces,
     /// CPU time when the stage that is running began.
     mark: u64,
@@ -188,6 +197,11 @@ impl Line<'_> {
         let records: Vec<Record> = run
             .map(|raw| names.name(parse::record(raw, context)))
             .collect();
+        if let Some(content) = &mut self.content {
+            for record in &records {
+                content.add(record, self.bench.received);
+            }
+        }
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
         let masker = self.bench.masker;
@@ -302,6 +316,13 @@ impl Pieces {
         let mut next = Rows::new(self.next_key());
         next.push(record);
         self.full.extend(self.open.insert(service, next));
+    }
+
+    /// Tells every piece what the whole request says.
+    fn are_of(&mut self, content: u64) {
+        for rows in self.full.iter_mut().chain(self.open.values_mut()) {
+            rows.content = content;
+        }
     }
 
     /// Drops all rows: they will not be stored.

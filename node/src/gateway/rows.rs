@@ -52,6 +52,8 @@ pub(super) struct Rows {
     pub(super) records: Vec<Masked<Record>>,
     pub(super) weight: Weight,
     pub(super) key: Option<PartKey>,
+    /// Digest of the whole request, if it has a key; else 0.
+    pub(super) content: u64,
 }
 
 /// Rows with the shard that takes them.
@@ -66,6 +68,7 @@ impl Rows {
             records: Vec::new(),
             weight: Weight::default(),
             key,
+            content: 0,
         }
     }
 

@@ -277,8 +277,8 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
         Ok(placed) => {
             drop(cargo);
             for waiter in waiting {
-                let receipts = receipts(&placed, &waiter.rows, shared.policy_epoch);
-                answer(waiter.done, Outcome::Stored(receipts));
+                let outcome = outcome(&placed, &waiter.rows, shared.policy_epoch);
+                answer(waiter.done, outcome);
             }
         }
         Err(why) => unload(cargo, waiting, why),
@@ -296,6 +296,7 @@ struct Waiter {
     rows: Range<u32>,
     weight: Weight,
     key: Option<hushlog_record::block::PartKey>,
+    content: u64,
     done: oneshot::Sender<Outcome>,
     _permit: Arc<Permit>,
 }
@@ -311,12 +312,14 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
             mut records,
             weight,
             key,
+            content,
         } = submission.rows;
         let start = row(cargo.records.len());
         cargo.records.append(&mut records);
         let rows = start..row(cargo.records.len());
         cargo.parts.push(BlockPart {
             key,
+            content,
             rows: rows.clone(),
         });
         let (done, permit) = (submission.done, submission.permit);
@@ -324,6 +327,7 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
             rows,
             weight,
             key,
+            content,
             done,
             _permit: permit,
         });
@@ -369,17 +373,19 @@ async fn seal(
 }
 
 /// Where the waiter's rows are: every place that holds some of them, in order.
-fn receipts(placed: &[Placed], rows: &Range<u32>, policy_epoch: u64) -> Vec<Receipt> {
-    placed
-        .iter()
-        .filter(|place| place.rows.start < rows.end && rows.start < place.rows.end)
-        .map(|place| Receipt {
-            shard: place.shard,
-            seq: place.seq,
-            copies: place.copies,
-            policy_epoch,
-        })
-        .collect()
+fn outcome(placed: &[Placed], rows: &Range<u32>, policy_epoch: u64) -> Outcome {
+    let own = |place: &&Placed| place.rows.start < rows.end && rows.start < place.rows.end;
+    let places: Vec<&Placed> = placed.iter().filter(own).collect();
+    if places.iter().any(|place| place.conflict) {
+        return Outcome::Refused(Refused::KeyReused, Rows::new(None));
+    }
+    let receipt = |place: &Placed| Receipt {
+        shard: place.shard,
+        seq: place.seq,
+        copies: place.copies,
+        policy_epoch,
+    };
+    Outcome::Stored(places.into_iter().map(receipt).collect())
 }
 
 /// Gives everyone their rows back.
@@ -391,6 +397,7 @@ fn unload(cargo: Cargo, waiting: Vec<Waiter>, why: Refused) {
             records,
             weight: waiter.weight,
             key: waiter.key,
+            content: waiter.content,
         };
         answer(waiter.done, Outcome::Refused(why, rows));
     }

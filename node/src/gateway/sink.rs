@@ -34,6 +34,8 @@ pub struct Placed {
     pub seq: u64,
     /// Replicas that had them synced when the leader acknowledged.
     pub copies: u32,
+    /// Whether they are not there at all: their request key had come with other content before.
+    pub conflict: bool,
 }
 
 /// Why a block, or a service, is not taken.
@@ -57,6 +59,11 @@ pub enum Refused {
     /// Nothing was stored: an earlier write failed and the store takes no more.
     #[error("this node's store has failed and takes no writes until it is restarted")]
     WritesFailed,
+    /// Nothing was stored: the request key had come with other content before.
+    #[error(
+        "this request key was used for other content before; send this content under a key of its own"
+    )]
+    KeyReused,
     /// Nothing was stored: a mistake in Hushlog.
     #[error("an internal error; nothing was stored")]
     Internal,

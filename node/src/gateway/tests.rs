@@ -25,6 +25,8 @@ struct Fake {
     hold: Option<Notify>,
     /// Where it has stored everything before.
     known: Option<ShardId>,
+    /// Whether keyed rows had come with other content before.
+    conflict: bool,
 }
 
 impl Sink for Fake {
@@ -54,11 +56,13 @@ impl Sink for Fake {
             let header = block.header().clone();
             blocks.push(block);
             let rows = 0..header.rows;
+            let keyed = header.parts.iter().any(|part| part.key.is_some());
             Ok(vec![Placed {
                 rows,
                 shard: self.known.unwrap_or(header.shard),
                 seq: blocks.len() as u64,
                 copies: 2,
+                conflict: self.conflict && keyed,
             }])
         })
     }
@@ -80,6 +84,7 @@ fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
     let parts = Parts {
         sink,
         masker: Arc::new(Masker::new(Policy::default(), HashKey::new([7; 32]))),
+        content_key: content_key(&[7; 32]),
         offload: Offload::inline(),
         clock: Arc::new(Scripted::new(Timestamp::from_millis(now))),
         entropy: Entropy::seeded(second),
@@ -425,4 +430,39 @@ async fn records_of_keyed_requests_have_different_ids_and_keep_those_of_the_clie
     );
     let drawn: BTreeSet<_> = ids.into_iter().filter(|id| *id != own).collect();
     assert_eq!(drawn.len(), 4);
+}
+
+/// The contents of all parts that this request is stored as, by a gateway of its own.
+async fn contents(body: &str, key: Option<Key>, second: u64) -> BTreeSet<u64> {
+    let (gateway, fake) = gateway_of(Fake::default(), 1 << 20, second);
+    push(&gateway, body, key).await.expect("stored");
+    let blocks = fake.blocks.lock();
+    let parts = blocks.iter().flat_map(|block| &block.header().parts);
+    parts.map(|part| part.content).collect()
+}
+
+#[tokio::test]
+async fn all_parts_of_a_keyed_request_carry_the_digest_of_the_whole() {
+    let key = Some(Key::of_header("k"));
+    let first = contents(TWO, key, 1).await;
+    assert!(first.len() == 1 && !first.contains(&0), "{first:?}");
+    assert_eq!(contents(TWO, key, 60).await, first, "a retry says the same");
+    let other = TWO.replace("two", "three");
+    assert_ne!(contents(&other, key, 1).await, first);
+    let masked = TWO.replace("bob@", "rob@");
+    assert_ne!(contents(&masked, key, 1).await, first, "before masking");
+    assert_eq!(contents(TWO, None, 1).await, BTreeSet::from([0]));
+}
+
+#[tokio::test]
+async fn a_key_that_came_with_other_content_is_refused() {
+    let conflicting = Fake {
+        conflict: true,
+        ..Fake::default()
+    };
+    let (gateway, _) = gateway(conflicting);
+    let key = Key::of_producer("p", 1);
+    let failure = push(&gateway, TWO, Some(key)).await.expect_err("refused");
+    assert_eq!(failure.kind, Kind::KeyReused);
+    push(&gateway, TWO, None).await.expect("stored");
 }

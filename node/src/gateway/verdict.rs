@@ -26,10 +26,12 @@ impl Verdict {
         }
     }
 
-    /// All stored: acknowledged. None stored: refused. Anything else: unknown.
+    /// All stored: acknowledged. None stored: refused. Anything else: unknown, but for a key that was
+    /// used before: sending the request again changes nothing then.
     pub(super) fn settle(self) -> Result<Vec<Receipt>, Failure> {
         match self.refused {
             None => Ok(self.receipts),
+            Some(Refused::KeyReused) => Err(failure(Refused::KeyReused)),
             Some(why) if self.receipts.is_empty() => Err(failure(why)),
             Some(_) => Err(failure(Refused::OutcomeUnknown)),
         }
@@ -45,6 +47,7 @@ const fn weight(why: Refused) -> u8 {
         Refused::DiskFull => 4,
         Refused::Internal => 5,
         Refused::OutcomeUnknown => 6,
+        Refused::KeyReused => 7,
     }
 }
 
@@ -56,6 +59,7 @@ pub(super) fn failure(why: Refused) -> Failure {
         Refused::DiskFull => Kind::DiskFull,
         Refused::Internal => Kind::Internal,
         Refused::OutcomeUnknown => Kind::OutcomeUnknown,
+        Refused::KeyReused => Kind::KeyReused,
     };
     Failure::new(kind, why.to_string())
 }
@@ -88,7 +92,13 @@ mod tests {
 
     #[test]
     fn a_request_is_stored_whole_refused_whole_or_unknown() {
-        use Refused::{Backlog, Closed, DiskFull, OutcomeUnknown, Unavailable, WritesFailed};
+        use Refused::{
+            Backlog, Closed, DiskFull, KeyReused, OutcomeUnknown, Unavailable, WritesFailed,
+        };
+        for stored in [0, 1] {
+            let refused = [OutcomeUnknown, KeyReused, Unavailable];
+            assert_eq!(settled(stored, &refused), Err(Kind::KeyReused));
+        }
         assert_eq!(settled(2, &[]), Ok(2));
         assert_eq!(settled(0, &[Unavailable]), Err(Kind::Unavailable));
         assert_eq!(settled(0, &[WritesFailed, Closed]), Err(Kind::Unavailable));

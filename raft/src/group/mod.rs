@@ -210,7 +210,7 @@ pub trait Installer: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), String>>;
 }
 
-/// The proof that one part of a block is stored.
+/// The proof that one part of a block is stored, or that it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The part's rows in the block that was proposed.
@@ -221,6 +221,8 @@ pub struct Receipt {
     pub copies: u32,
     /// Whether an earlier proposal had stored them.
     pub duplicate: bool,
+    /// Whether the request key had come with other content before: these rows are not stored.
+    pub conflict: bool,
 }
 
 /// Why one attempt to propose came to nothing.

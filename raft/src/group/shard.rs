@@ -231,12 +231,13 @@ impl ShardGroup {
             seq: 0,
         };
         let answer = |part: hushlog_record::block::Part| {
-            let known = part.key.and_then(|key| self.inner.shared.origin(&key));
-            let duplicate = known.is_some();
+            let shared = &self.inner.shared;
+            let known = part.key.and_then(|key| shared.known(&key, part.content));
             PartAnswer {
                 rows: part.rows,
-                origin: known.unwrap_or(here),
-                duplicate,
+                origin: known.map_or(here, |known| known.origin),
+                duplicate: known.is_some(),
+                conflict: known.is_some_and(|known| known.conflict),
             }
         };
         parts_of(block.header()).into_iter().map(answer).collect()
@@ -249,6 +250,7 @@ impl ShardGroup {
             origin: answer.origin,
             copies,
             duplicate: answer.duplicate,
+            conflict: answer.conflict,
         };
         answers.into_iter().map(receipt).collect()
     }

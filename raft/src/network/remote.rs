@@ -233,5 +233,6 @@ fn receipt(part: &pb::PartReceipt, copies: u32) -> Answer<Receipt> {
         },
         copies,
         duplicate: part.duplicate,
+        conflict: part.conflict,
     })
 }

@@ -407,6 +407,7 @@ fn receipt_to(receipt: &crate::Receipt) -> pb::PartReceipt {
         shard: receipt.origin.shard.group(),
         seq: receipt.origin.seq,
         duplicate: receipt.duplicate,
+        conflict: receipt.conflict,
     }
 }
 

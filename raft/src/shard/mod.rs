@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushlog_record::block::{Block, Counts};
 
+pub(crate) use producers::{Form, Known};
 pub use producers::{Origin, Table, TableEntry};
 pub(crate) use record::Record;
 pub(crate) use shared::Shared;
@@ -59,6 +60,8 @@ pub struct PartAnswer {
     pub origin: Origin,
     /// Whether they had been there before: the rows of this block are skipped.
     pub duplicate: bool,
+    /// Whether what had been there is of another content: these rows are not stored, and nowhere.
+    pub conflict: bool,
 }
 
 /// One unchanging view of a shard: segments, then exactly the tail that they do not cover.

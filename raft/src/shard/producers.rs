@@ -27,6 +27,8 @@ pub struct Origin {
 pub struct TableEntry {
     /// The request's key.
     pub key: PartKey,
+    /// Digest of the whole request; 0 when it is not known.
+    pub content: u64,
     /// Where its rows are.
     pub origin: Origin,
     /// When its block was admitted.
@@ -44,7 +46,30 @@ pub struct Table {
     pub entries: Vec<TableEntry>,
 }
 
-const TABLE_ENTRY_BYTES: usize = 60;
+/// Bytes of an entry, and of one as it was before contents were remembered.
+const TABLE_ENTRY_BYTES: usize = 68;
+const TABLE_ENTRY_BYTES_V1: usize = 60;
+/// The first byte of a table as it is sent. One of the first version has a time there, and 2 would be
+/// in 1974.
+const SENT: u8 = 2;
+
+/// How the request keys are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Without contents.
+    V1,
+    /// With them.
+    V2,
+}
+
+/// What is known of a part's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Where the rows are that came under it.
+    pub(crate) origin: Origin,
+    /// Whether they were of a request with other content.
+    pub(crate) conflict: bool,
+}
 
 impl TableEntry {
     fn has_expired(&self, now: Timestamp) -> bool {
@@ -60,11 +85,11 @@ impl Table {
     }
 
     /// Most bytes of an encoded table.
-    pub const BYTES_MAX: usize = 16 + PRODUCER_KEYS_MAX * TABLE_ENTRY_BYTES;
+    pub const BYTES_MAX: usize = 17 + PRODUCER_KEYS_MAX * TABLE_ENTRY_BYTES;
 
     /// For another node, which inherits it.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Encoder::default();
+        let mut out = Encoder::versioned(SENT);
         self.encode(&mut out);
         out.finish().into()
     }
@@ -74,8 +99,12 @@ impl Table {
     /// # Errors
     /// When it is no table.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let (form, bytes) = match bytes.split_first() {
+            Some((&SENT, rest)) => (Form::V2, rest),
+            _ => (Form::V1, bytes),
+        };
         let mut input = Decoder::new("request keys", bytes);
-        let table = Self::decode(&mut input)?;
+        let table = Self::decode(&mut input, form)?;
         input.end().map(|()| table)
     }
 
@@ -100,35 +129,44 @@ impl Table {
             out.u128(entry.key.producer)
                 .u64(entry.key.sequence)
                 .u32(entry.key.chunk);
+            out.u64(entry.content);
             out.u64(entry.origin.shard.group()).u64(entry.origin.seq);
             out.i64(entry.admitted_at.nanos()).u64(entry.learnt_at);
         }
     }
 
-    pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, Error> {
+    pub(crate) fn decode(input: &mut Decoder<'_>, form: Form) -> Result<Self, Error> {
         let now = Timestamp::from_nanos(input.i64()?);
-        let count = input.count(TABLE_ENTRY_BYTES)?;
+        let count = input.count(match form {
+            Form::V1 => TABLE_ENTRY_BYTES_V1,
+            Form::V2 => TABLE_ENTRY_BYTES,
+        })?;
         if count > PRODUCER_KEYS_MAX {
             return Err(input.invalid(format!("{count} request keys")));
         }
         let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
-            entries.push(take_entry(input)?);
+            entries.push(take_entry(input, form)?);
         }
         Ok(Self { now, entries })
     }
 }
 
-fn take_entry(input: &mut Decoder<'_>) -> Result<TableEntry, Error> {
+fn take_entry(input: &mut Decoder<'_>, form: Form) -> Result<TableEntry, Error> {
     let key = PartKey {
         producer: input.u128()?,
         sequence: input.u64()?,
         chunk: input.u32()?,
     };
+    let content = match form {
+        Form::V1 => 0,
+        Form::V2 => input.u64()?,
+    };
     let group = input.u64()?;
     let shard = ShardId::from_group(group).ok_or_else(|| input.invalid("a key of no shard"))?;
     Ok(TableEntry {
         key,
+        content,
         origin: Origin {
             shard,
             seq: input.u64()?,
@@ -174,8 +212,24 @@ impl Producers {
         self.now
     }
 
-    pub(crate) fn get(&self, key: &PartKey) -> Option<Origin> {
-        self.known.get(key).map(|entry| entry.origin)
+    /// What is known of this key, for a request of this content.
+    ///
+    /// All pieces of a request carry the digest of the whole of it; so a piece whose number is new is
+    /// found out by any other piece of the request that had the key before.
+    pub(crate) fn get(&self, key: &PartKey, content: u64) -> Option<Known> {
+        let piece = |chunk| PartKey { chunk, ..*key };
+        let mut pieces = self.known.range(piece(0)..=piece(u32::MAX));
+        let differs =
+            |entry: &TableEntry| entry.content != 0 && content != 0 && entry.content != content;
+        let other = pieces.find(|(_, entry)| differs(entry));
+        if let Some((_, entry)) = other {
+            let (origin, conflict) = (entry.origin, true);
+            return Some(Known { origin, conflict });
+        }
+        self.known.get(key).map(|entry| Known {
+            origin: entry.origin,
+            conflict: false,
+        })
     }
 
     /// Moves time forward to a block's admission, by a bounded step, and forgets what is too old.
@@ -267,6 +321,7 @@ mod tests {
                 sequence,
                 chunk: 0,
             },
+            content: sequence,
             origin: Origin {
                 shard: ShardId { bucket: 1, slot: 0 },
                 seq: learnt_at,
@@ -293,12 +348,57 @@ mod tests {
         let mut producers = Producers::new();
         producers.remember(entry(1, 10, 0));
         producers.advance(at(24), 11);
-        assert!(producers.get(&entry(1, 0, 0).key).is_some());
+        assert!(producers.get(&entry(1, 0, 0).key, 1).is_some());
         producers.advance(at(25), 12);
-        assert!(producers.get(&entry(1, 0, 0).key).is_none());
+        assert!(producers.get(&entry(1, 0, 0).key, 1).is_none());
         // Time never goes back.
         producers.advance(at(1), 13);
         assert_eq!(producers.now(), at(25));
+    }
+
+    #[test]
+    fn a_key_with_other_content_is_told_from_a_repeat() {
+        let mut producers = Producers::new();
+        let first = entry(5, 10, 0);
+        producers.remember(first);
+        let later = PartKey {
+            chunk: 3,
+            ..first.key
+        };
+        let known = |key, content| producers.get(&key, content).map(|known| known.conflict);
+        assert_eq!(known(first.key, 5), Some(false));
+        assert_eq!(known(first.key, 6), Some(true));
+        assert_eq!((known(later, 5), known(later, 6)), (None, Some(true)));
+        // What is not known is not held against anybody.
+        assert_eq!((known(first.key, 0), known(later, 0)), (Some(false), None));
+        let sequence = 6;
+        assert_eq!(known(PartKey { sequence, ..later }, 6), None);
+    }
+
+    #[test]
+    fn a_table_without_contents_is_still_read() {
+        let table = Table {
+            now: at(3),
+            entries: vec![entry(1, 5, 1), entry(2, 6, 2)],
+        };
+        assert_eq!(Table::from_bytes(&table.to_bytes()), Ok(table.clone()));
+        let mut old = Encoder::default();
+        old.i64(table.now.nanos()).len(table.entries.len());
+        for entry in &table.entries {
+            old.u128(entry.key.producer).u64(entry.key.sequence);
+            old.u32(entry.key.chunk).u64(entry.origin.shard.group());
+            old.u64(entry.origin.seq).i64(entry.admitted_at.nanos());
+            old.u64(entry.learnt_at);
+        }
+        let without = |entry: &TableEntry| TableEntry {
+            content: 0,
+            ..*entry
+        };
+        let expected = Table {
+            now: table.now,
+            entries: table.entries.iter().map(without).collect(),
+        };
+        assert_eq!(Table::from_bytes(&old.finish()), Ok(expected));
     }
 
     #[test]
@@ -307,7 +407,7 @@ mod tests {
         producers.advance(at(1), 9);
         producers.remember(entry(1, 10, 1));
         producers.advance(at(72), 11);
-        assert!(producers.get(&entry(1, 0, 0).key).is_some());
+        assert!(producers.get(&entry(1, 0, 0).key, 1).is_some());
         assert_eq!(producers.now(), at(2));
     }
 
@@ -376,7 +476,7 @@ mod tests {
         table.encode(&mut out);
         let bytes = out.finish();
         let mut input = Decoder::new("table", &bytes);
-        let mut restored = Producers::restore(&Table::decode(&mut input).unwrap());
+        let mut restored = Producers::restore(&Table::decode(&mut input, Form::V2).unwrap());
         for table in [&mut producers, &mut restored] {
             table.advance(at(26), 4);
         }

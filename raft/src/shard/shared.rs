@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::state::State;
-use super::{Origin, Positions, Record, Table, View};
+use super::{Known, Positions, Record, Table, View};
 use crate::command::Applied;
 use crate::log_store::keys;
 use crate::types::{Entry, LogId, Snapshot, SnapshotMeta, StoredMembership};
@@ -91,8 +91,8 @@ impl Shared {
         self.positions.subscribe()
     }
 
-    pub(crate) fn origin(&self, key: &PartKey) -> Option<Origin> {
-        self.inner.lock().state.origin(key)
+    pub(crate) fn known(&self, key: &PartKey, content: u64) -> Option<Known> {
+        self.inner.lock().state.known(key, content)
     }
 
     pub(crate) fn table(&self) -> Table {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hushlog_record::ShardId;
-use hushlog_record::block::{Block, Counts, Header, Part};
+use hushlog_record::block::{Block, Counts, Header, Part, PartKey};
 use hushlog_record::museum::{Bug, planted};
 
-use super::producers::{Origin, Producers, TableEntry};
+use super::producers::{Known, Origin, Producers, TableEntry};
 use super::{PartAnswer, Positions, Record, Table, TailBlock, View};
 use crate::command::{Applied, Command, Data};
 use crate::types::{Entry, LogId, Payload, StoredMembership, next_index};
@@ -85,8 +85,8 @@ impl State {
         next_index(self.applied.as_ref())
     }
 
-    pub(super) fn origin(&self, key: &hushlog_record::block::PartKey) -> Option<Origin> {
-        self.producers.get(key)
+    pub(super) fn known(&self, key: &PartKey, content: u64) -> Option<Known> {
+        self.producers.get(key, content)
     }
 
     pub(super) fn table(&self) -> Table {
@@ -186,11 +186,12 @@ impl State {
     /// The answer to a block whose every part is stored already.
     fn answer_repeats(&self, header: &Header) -> Option<Applied> {
         let repeat = |part: Part| {
-            let origin = self.producers.get(&part.key?)?;
+            let known = self.producers.get(&part.key?, part.content)?;
             Some(PartAnswer {
                 rows: part.rows,
-                origin,
+                origin: known.origin,
                 duplicate: true,
+                conflict: known.conflict,
             })
         };
         let answers = parts_of(header)
@@ -212,16 +213,20 @@ impl State {
         };
         let mut answers = Vec::with_capacity(header.parts.len().max(1));
         for part in parts_of(header) {
-            let known = part.key.and_then(|key| self.producers.get(&key));
+            let known = part
+                .key
+                .and_then(|key| self.producers.get(&key, part.content));
             answers.push(PartAnswer {
                 rows: part.rows,
-                origin: known.unwrap_or(here),
+                origin: known.map_or(here, |known| known.origin),
                 duplicate: known.is_some(),
+                conflict: known.is_some_and(|known| known.conflict),
             });
             if let (Some(key), None) = (part.key, known) {
                 let admitted_at = header.admitted_at;
                 self.producers.remember(TableEntry {
                     key,
+                    content: part.content,
                     origin: here,
                     admitted_at,
                     learnt_at: seq,
@@ -321,6 +326,7 @@ pub(crate) fn parts_of(header: &Header) -> Vec<Part> {
     if header.parts.is_empty() {
         return vec![Part {
             key: None,
+            content: 0,
             rows: 0..header.rows,
         }];
     }

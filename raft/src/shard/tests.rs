@@ -9,7 +9,7 @@ use hushlog_record::block::{Block, Counts};
 use super::state::State;
 use super::{Record, TailBlock};
 use crate::command::{Applied, Command, Data};
-use crate::testing::{SHARD, key, keyed_block, plain_block};
+use crate::testing::{SHARD, block_of, key, keyed_block, plain_block};
 use crate::types::{Entry, Payload, log_id};
 
 fn entry(index: u64, command: Command) -> Entry {
@@ -73,6 +73,46 @@ fn rows_of_a_repeated_part_exist_for_no_reader_even_if_the_leader_did_not_know()
 }
 
 #[test]
+fn a_key_with_other_content_stores_nothing_and_says_so() {
+    let conflicts = |answer: Applied| {
+        let Applied::Stored(parts) = answer else {
+            panic!("not stored: {answer}")
+        };
+        parts.iter().map(|part| part.conflict).collect::<Vec<_>>()
+    };
+    let block = |parts: &[(u64, u64)]| {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(n, content)| (key(*n), *content))
+            .collect();
+        Command::Data(Data::whole(block_of(SHARD, &parts, 2, 0)))
+    };
+    let mut state = State::new(SHARD);
+    let first = state.apply(entry(1, block(&[(1, 11), (2, 22)])));
+    assert_eq!(conflicts(first), [false, false]);
+    let second = state.apply(entry(2, block(&[(1, 11), (2, 23), (3, 33), (3, 34)])));
+    assert_eq!(conflicts(second), [false, true, false, true]);
+    let view = state.view();
+    assert_eq!(
+        view.tail.iter().map(|block| block.rows()).sum::<u32>(),
+        4 + 2
+    );
+    // The first content stays the key's own, also in a snapshot and for the shard after this one.
+    state.apply(entry(3, Command::Close));
+    let bytes = state.table().to_bytes();
+    let table = super::Table::from_bytes(&bytes).unwrap();
+    let next = ShardId { bucket: 2, slot: 0 };
+    let mut after = State::new(next);
+    after.apply(entry(1, Command::Inherit(Arc::new(table))));
+    for (number, content, conflict) in [(2, 22, false), (2, 23, true), (3, 34, true)] {
+        let late = state.apply(entry(3 + content, block(&[(number, content)])));
+        assert_eq!(conflicts(late), [conflict]);
+        let known = after.known(&key(number), content).unwrap();
+        assert_eq!((known.conflict, known.origin.shard), (conflict, SHARD));
+    }
+}
+
+#[test]
 fn a_key_twice_in_one_block_counts_once() {
     let mut state = State::new(SHARD);
     let block = keyed_block(SHARD, &[1, 1], 2, 0);
@@ -106,7 +146,7 @@ fn inherited_keys_answer_with_the_shard_that_has_the_rows() {
         state.apply(entry(1, Command::Inherit(Arc::new(before.table())))),
         Applied::Inherited
     );
-    let origin = state.origin(&key(2)).unwrap();
+    let origin = state.known(&key(2), 0).unwrap().origin;
     assert_eq!((origin.shard, origin.seq), (old, 9));
 }
 
@@ -218,6 +258,23 @@ fn a_view_does_not_change_when_the_state_does() {
     assert_eq!(view.tail.len(), 1);
     assert_eq!(view.applied_to, 1);
     assert_eq!(state.view().tail.len(), 2);
+}
+
+#[test]
+fn a_snapshot_of_the_first_version_is_still_read() {
+    let mut state = State::new(SHARD);
+    state.apply(data(0, plain_block(SHARD, 0)));
+    state.apply(entry(1, Command::Cut));
+    let record = state
+        .record_of_cut(&(0..1), Bytes::from_static(b"m"))
+        .unwrap();
+    // Without request keys only the version differs.
+    let mut old = record.encode().to_vec();
+    old.truncate(old.len() - 4);
+    old[0] = 1;
+    old.extend(crc32fast::hash(&old).to_be_bytes());
+    let read = Record::decode(&old.into()).unwrap();
+    assert_eq!(read.encode(), record.encode());
 }
 
 #[test]

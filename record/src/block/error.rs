@@ -8,7 +8,7 @@ pub enum Error {
     #[error("not a block: it does not begin with the block magic")]
     Magic,
     /// Written by another release: upgrade this node.
-    #[error("block version {found} is unknown; this release reads version {known}")]
+    #[error("block version {found} is unknown; this release reads version {known} and older")]
     Version {
         /// The version in the bytes.
         found: u8,

@@ -2,7 +2,7 @@
 
 use super::error::at_most;
 use super::wire::Reader;
-use super::{Codec, Error, MAGIC, VERSION};
+use super::{Codec, Error, MAGIC, VERSION, VERSION_WITHOUT_CONTENT};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_RAW_BYTES_MAX};
 use crate::museum::{Bug, planted};
 
@@ -16,6 +16,7 @@ const LZ4_RATIO_MAX: usize = 255;
 /// The head after its lengths were held against the bytes and the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    pub(super) version: u8,
     pub(super) codec: Codec,
     /// Bytes of the header.
     pub(super) header_len: usize,
@@ -37,13 +38,14 @@ impl Head {
         let short = |_| length(bytes.len(), HEAD_BYTES);
         let crc = u32::from_le_bytes(reader.array().map_err(short)?);
         let [version, codec, zero @ ..] = reader.array::<4>().map_err(short)?;
-        if version != VERSION {
+        if !(VERSION_WITHOUT_CONTENT..=VERSION).contains(&version) {
             return Err(Error::Version {
                 found: version,
                 known: VERSION,
             });
         }
         let head = Self {
+            version,
             codec: Codec::from_code(codec)?,
             header_len: read_len(&mut reader).map_err(short)?,
             stored_len: read_len(&mut reader).map_err(short)?,
@@ -81,7 +83,7 @@ impl Head {
     /// Fills in the first bytes of `block`, whose other bytes are in place.
     pub(super) fn write(&self, block: &mut [u8]) {
         let mut head = Vec::with_capacity(HEAD_BYTES - CHECKED_FROM);
-        head.extend_from_slice(&[VERSION, self.codec as u8, 0, 0]);
+        head.extend_from_slice(&[self.version, self.codec as u8, 0, 0]);
         for len in [
             self.header_len,
             self.stored_len,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::wire::{Reader, put_bytes, put_len, put_signed, put_varint};
-use super::{Counts, Error};
+use super::{Counts, Error, VERSION, VERSION_WITHOUT_CONTENT};
 use crate::limits::BLOCK_ROWS_MAX;
 use crate::{ShardId, Timestamp};
 
@@ -26,6 +26,9 @@ pub struct PartKey {
 pub struct Part {
     /// The request; `None` when the client gave no key.
     pub key: Option<PartKey>,
+    /// Digest of the whole request under the key, so that the same key with other content is noticed;
+    /// 0 when it is not known, and always without a key.
+    pub content: u64,
     /// Its rows, half-open.
     pub rows: Range<u32>,
 }
@@ -70,7 +73,16 @@ impl Header {
         put_bytes(out, &self.counts.encode());
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+    /// The version that this header needs: contents of keyed requests came with the second.
+    pub(super) fn version(&self) -> u8 {
+        if self.parts.iter().any(|part| part.content != 0) {
+            VERSION
+        } else {
+            VERSION_WITHOUT_CONTENT
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8], version: u8) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let shard = decode_shard(&mut reader)?;
         let rows = decode_rows(&mut reader)?;
@@ -83,6 +95,10 @@ impl Header {
         }
         let digest = reader.array()?;
         let parts = decode_parts(&mut reader, rows)?;
+        let digested = parts.iter().any(|part: &Part| part.content != 0);
+        if digested != (version != VERSION_WITHOUT_CONTENT) {
+            return Err(Error::Malformed("its parts are of another version"));
+        }
         let counts = Counts::decode(reader.bytes()?)?;
         reader.end()?;
         Ok(Self {
@@ -103,10 +119,13 @@ fn encode_part(part: &Part, out: &mut Vec<u8>) {
     match part.key {
         None => out.push(0),
         Some(key) => {
-            out.push(1);
+            out.push(if part.content == 0 { 1 } else { 2 });
             out.extend_from_slice(&key.producer.to_be_bytes());
             put_varint(out, key.sequence);
             put_varint(out, u64::from(key.chunk));
+            if part.content != 0 {
+                out.extend_from_slice(&part.content.to_be_bytes());
+            }
         }
     }
     put_varint(out, u64::from(part.rows.start));
@@ -141,15 +160,23 @@ fn decode_parts(reader: &mut Reader<'_>, rows: u32) -> Result<Vec<Part>, Error> 
 }
 
 fn decode_part(reader: &mut Reader<'_>) -> Result<Part, Error> {
-    let key = match reader.byte()? {
+    let form = reader.byte()?;
+    let key = match form {
         0 => None,
-        1 => Some(PartKey {
+        1 | 2 => Some(PartKey {
             producer: u128::from_be_bytes(reader.array()?),
             sequence: reader.varint()?,
             chunk: decode_u32(reader)?,
         }),
         _ => return Err(Error::Malformed("a part's key has an unknown form")),
     };
+    let content = match form {
+        2 => u64::from_be_bytes(reader.array()?),
+        _ => 0,
+    };
+    if form == 2 && content == 0 {
+        return Err(Error::Malformed("a part's content has no digest"));
+    }
     let start = decode_u32(reader)?;
     let len = decode_u32(reader)?;
     let end = start
@@ -157,6 +184,7 @@ fn decode_part(reader: &mut Reader<'_>) -> Result<Part, Error> {
         .ok_or(Error::Malformed("a part is too long"))?;
     Ok(Part {
         key,
+        content,
         rows: start..end,
     })
 }

@@ -46,8 +46,10 @@ use crate::{Masked, Record, ShardId, Timestamp};
 
 /// First bytes of every block.
 pub const MAGIC: [u8; 4] = *b"HLBK";
-/// The version that this release writes, and the only one there is.
-pub const VERSION: u8 = 1;
+/// The newest version, and the one that this release writes where a keyed request's content is known.
+pub const VERSION: u8 = 2;
+/// The version of blocks that know no request's content; it is still written where none is known.
+const VERSION_WITHOUT_CONTENT: u8 = 1;
 /// Codec of the blocks that [`Block::seal`] makes; measured in `docs/formats.md`.
 pub const CODEC: Codec = Codec::Zstd;
 
@@ -147,7 +149,7 @@ impl Block {
         let head = Head::read(&bytes)?;
         let header_end = HEAD_BYTES + head.header_len;
         let header = bytes.get(HEAD_BYTES..header_end).ok_or(Error::Magic)?;
-        let header = Header::decode(header)?;
+        let header = Header::decode(header, head.version)?;
         Ok(Self {
             bytes,
             header: Arc::new(header),

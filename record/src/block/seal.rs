@@ -50,6 +50,10 @@ fn check(sealing: &Sealing<'_>) -> Result<(), Error> {
     for part in &sealing.parts {
         assert!(part.rows.start >= end, "parts lie one after the other");
         assert!(part.rows.start < part.rows.end, "parts have rows");
+        assert!(
+            part.content == 0 || part.key.is_some(),
+            "only a keyed part has a content to compare"
+        );
         end = part.rows.end;
     }
     assert!(end as usize <= rows, "parts lie in the rows");
@@ -91,6 +95,7 @@ fn assemble(codec: Codec, header: Header, raw: &Raw) -> Result<Block, Error> {
     bytes.extend_from_slice(&raw.plain);
     let (raw_len, plain_len) = (raw.packed.len(), raw.plain.len());
     let head = Head {
+        version: header.version(),
         codec,
         header_len,
         stored_len,

@@ -22,6 +22,11 @@ pub(crate) fn mask(records: Vec<Record>) -> Vec<Masked<Record>> {
 }
 
 pub(crate) fn seal(codec: Codec, records: &[Masked<Record>]) -> Block {
+    seal_content(codec, records, 0)
+}
+
+/// As [`seal`], of a request whose content has this digest.
+pub(crate) fn seal_content(codec: Codec, records: &[Masked<Record>], content: u64) -> Block {
     let rows = u32::try_from(records.len()).expect("it works");
     let key = PartKey {
         producer: u128::MAX / 3,
@@ -30,11 +35,13 @@ pub(crate) fn seal(codec: Codec, records: &[Masked<Record>]) -> Block {
     };
     let mut parts = vec![Part {
         key: Some(key),
+        content,
         rows: 0..rows.div_ceil(2),
     }];
     if rows > 1 {
         parts.push(Part {
             key: None,
+            content: 0,
             rows: rows.div_ceil(2)..rows,
         });
     }

@@ -223,7 +223,11 @@ pub(crate) fn seal(records: &[Masked<Record>]) -> Block {
         ShardId { bucket: 1, slot: 0 },
         1,
         Timestamp::from_nanos(START),
-        vec![Part { key: None, rows }],
+        vec![Part {
+            key: None,
+            content: 0,
+            rows,
+        }],
         records,
     )
 }

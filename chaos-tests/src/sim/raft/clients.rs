@@ -394,6 +394,7 @@ fn make(world: &World, producer: &mut Producer, now: u64) -> Request {
         };
         named.push(Part {
             key: keyed.then_some(key),
+            content: 0,
             rows: from..to,
         });
     }

@@ -139,6 +139,7 @@ const fn code_name(code: Code) -> &'static str {
         Code::Ok => "ok",
         Code::InvalidArgument => "invalid_argument",
         Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
         Code::DeadlineExceeded => "deadline_exceeded",
         Code::ResourceExhausted => "resource_exhausted",
         Code::Unavailable => "unavailable",

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{Cluster, Disk, must, soon};
-use crate::testing::{SHARD, keyed_block, large_block, plain_block};
+use crate::testing::{SHARD, block_of, key, keyed_block, large_block, plain_block};
 use crate::{ProposeError, ShardGroup};
 
 /// Every block of the tail, by position.
@@ -113,6 +113,36 @@ async fn a_repeat_gets_the_original_receipt_from_later_leaders_and_after_restart
         );
     }
     for id in cluster.ids() {
+        cluster.shard(id).read_barrier(soon()).await.unwrap();
+        assert_eq!(cluster.shard(id).view().tail.len(), 1, "node {id}");
+    }
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_other_content_is_stored_by_no_leader_and_said_so() {
+    let mut cluster = Cluster::on_mem().await;
+    let request = |content| block_of(SHARD, &[(key(1), content)], 2, 0);
+    let leader = cluster.leader().await;
+    let group = cluster.shard(leader).clone();
+    let first = group.propose(request(11), soon()).await.unwrap();
+    assert!(!first[0].duplicate && !first[0].conflict);
+    cluster.kill(leader);
+    // By way of a follower too: the receipt says it on the wire.
+    for id in cluster.ids() {
+        let other = cluster
+            .shard(id)
+            .propose(request(12), soon())
+            .await
+            .unwrap();
+        assert!(other[0].conflict);
+        let same = cluster
+            .shard(id)
+            .propose(request(11), soon())
+            .await
+            .unwrap();
+        assert!(same[0].duplicate && !same[0].conflict);
+        assert_eq!(same[0].origin, first[0].origin);
         cluster.shard(id).read_barrier(soon()).await.unwrap();
         assert_eq!(cluster.shard(id).view().tail.len(), 1, "node {id}");
     }

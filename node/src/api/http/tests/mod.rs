@@ -57,6 +57,7 @@ impl Sink for Fake {
                         shard: block.header().shard,
                         seq: 7,
                         copies: 2,
+                        conflict: false,
                     }])
                 }
             }
@@ -151,6 +152,7 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::clone(&fake) as _,
         masker: Arc::clone(&masker),
+        content_key: [7; 32],
         offload: Offload::inline(),
         clock: Arc::clone(&clock) as _,
         entropy: entropy.clone(),
@@ -370,6 +372,7 @@ async fn a_refusing_cluster_gets_the_statuses_of_the_contract() {
         (Refused::Backlog, 429, "overloaded", true),
         (Refused::OutcomeUnknown, 504, "outcome_unknown", false),
         (Refused::DiskFull, 507, "disk_full", false),
+        (Refused::KeyReused, 409, "idempotency_key_reused", false),
     ];
     for (why, status, code, retry) in cases {
         let fake = Fake {
