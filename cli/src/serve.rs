@@ -134,7 +134,12 @@ fn banner(config: &Config, node: &Node) {
     };
     let mut extra = String::new();
     for (name, address) in node.extra() {
-        extra.push_str(&format!("  {name:<6} http://{address}\n"));
+        let scheme = match *name {
+            "syslog" => "tcp",
+            "udp" => "udp",
+            _ => "http",
+        };
+        extra.push_str(&format!("  {name:<6} {scheme}://{address}\n"));
     }
     notice(format_args!(
         "hushlog {version}

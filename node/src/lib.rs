@@ -20,6 +20,7 @@ pub mod offload;
 pub mod peers;
 mod process;
 pub mod seams;
+mod syslog;
 pub mod tasks;
 
 pub use config::Config;

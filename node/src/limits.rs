@@ -16,6 +16,14 @@ pub const DECOMPRESSION_ESTIMATE: usize = 8;
 /// Longest form of one record on the wire, protobuf or JSON, that is decoded; a longer one is rejected
 /// alone. Above the limit of a record, for the form may be longer than the text.
 pub const ENCODED_RECORD_BYTES_MAX: usize = 2 << 20;
+/// Bytes of syslog messages at which a batch is full.
+pub const SYSLOG_BATCH_BYTES: usize = 256 << 10;
+/// How long a batch of syslog messages waits for one more.
+pub const SYSLOG_BATCH_WAIT: Duration = Duration::from_millis(5);
+/// Bytes that are read from a syslog connection at once.
+pub const SYSLOG_READ_BYTES: usize = 64 << 10;
+/// Largest datagram; what is longer cannot be sent over IPv4.
+pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Longest `_id` and `_index` of a bulk item in bytes, as in Elasticsearch.
 pub const BULK_NAME_BYTES_MAX: usize = 512;
 /// Memory that an item of a bulk request is taken to need for its answer, beyond its id.

@@ -24,7 +24,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -60,6 +60,27 @@ pub trait Net: Send + Sync + 'static {
 
     /// Connects to `host:port`.
     fn dial(&self, address: String) -> BoxFuture<'static, io::Result<Stream>>;
+
+    /// Receives datagrams at an address. A network that has none says so.
+    fn bind_datagrams(
+        &self,
+        address: SocketAddr,
+    ) -> BoxFuture<'_, Result<Box<dyn Datagrams>, BindError>> {
+        let source = io::Error::from(io::ErrorKind::Unsupported);
+        Box::pin(async move { Err(BindError::new(address, source)) })
+    }
+}
+
+/// An address that datagrams come to.
+pub trait Datagrams: Send + Sync + 'static {
+    /// Waits for the next one; gives its length, at most the buffer's.
+    fn receive<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<usize>>;
+
+    /// One that has come already.
+    fn received(&self, buffer: &mut [u8]) -> Option<usize>;
+
+    /// The address, with the port that the system chose where port 0 was asked for.
+    fn address(&self) -> SocketAddr;
 }
 
 /// An address that is being listened on.
@@ -151,6 +172,38 @@ impl Net for Tcp {
             Ok(Stream::new(stream))
         })
     }
+
+    fn bind_datagrams(
+        &self,
+        address: SocketAddr,
+    ) -> BoxFuture<'_, Result<Box<dyn Datagrams>, BindError>> {
+        Box::pin(async move {
+            let socket = UdpSocket::bind(address)
+                .await
+                .map_err(|source| BindError::new(address, source))?;
+            let address = socket.local_addr().unwrap_or(address);
+            Ok(Box::new(UdpPort { socket, address }) as Box<dyn Datagrams>)
+        })
+    }
+}
+
+struct UdpPort {
+    socket: UdpSocket,
+    address: SocketAddr,
+}
+
+impl Datagrams for UdpPort {
+    fn receive<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<usize>> {
+        Box::pin(self.socket.recv(buffer))
+    }
+
+    fn received(&self, buffer: &mut [u8]) -> Option<usize> {
+        self.socket.try_recv(buffer).ok()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 struct TcpPort {
@@ -238,7 +291,8 @@ fn http_builder() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn accept(listener: &dyn Listener) -> Stream {
+/// The next connection; a refusal of the system is waited out.
+pub(crate) async fn accept(listener: &dyn Listener) -> Stream {
     loop {
         match listener.accept().await {
             Ok(stream) => return stream,

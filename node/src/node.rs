@@ -30,11 +30,12 @@ use crate::entropy::{self, Entropy};
 use crate::gateway::{self, Gateway};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::metrics::Registry;
-use crate::net::{self, BindError, Listener, Net};
+use crate::net::{self, BindError, Datagrams, Listener, Net};
 use crate::offload::Offload;
 use crate::peers::Peers;
 use crate::process;
 use crate::seams::Seams;
+use crate::syslog;
 use crate::tasks::{Policy, Tasks};
 
 /// A node cannot start.
@@ -86,10 +87,15 @@ pub struct Node {
     writer: Writer,
 }
 
+/// Makes the routes of an interface.
+type Routes = fn(Api) -> Router;
+
 /// Listeners of the interfaces that are off unless configured.
 struct Extra {
     otlp: Option<Box<dyn Listener>>,
     elasticsearch: Option<Box<dyn Listener>>,
+    syslog_tcp: Option<Box<dyn Listener>>,
+    syslog_udp: Option<Box<dyn Datagrams>>,
 }
 
 impl Extra {
@@ -101,13 +107,26 @@ impl Extra {
         Ok(Self {
             otlp: bind(config.listen.otlp).await?,
             elasticsearch: bind(config.listen.elasticsearch).await?,
+            syslog_tcp: bind(config.listen.syslog_tcp).await?,
+            syslog_udp: match config.listen.syslog_udp {
+                Some(address) => Some(net.bind_datagrams(address).await?),
+                None => None,
+            },
         })
     }
 
     fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        [("otlp", &self.otlp), ("es", &self.elasticsearch)]
+        let listeners = [
+            ("otlp", &self.otlp),
+            ("es", &self.elasticsearch),
+            ("syslog", &self.syslog_tcp),
+        ];
+        let streams = listeners
             .into_iter()
-            .filter_map(|(name, listener)| Some((name, listener.as_ref()?.address())))
+            .filter_map(|(name, listener)| Some((name, listener.as_ref()?.address())));
+        let datagrams = self.syslog_udp.as_ref();
+        streams
+            .chain(datagrams.map(|socket| ("udp", socket.address())))
             .collect()
     }
 }
@@ -289,7 +308,7 @@ impl Node {
     }
 
     fn serve_extra(&self, config: &Config, api: &Api, extra: Extra) {
-        let routers: [(_, _, fn(Api) -> Router); 2] = [
+        let routers: [(_, _, Routes); 2] = [
             ("otlp server", extra.otlp, api::http::otlp_router),
             (
                 "elasticsearch server",
@@ -302,6 +321,22 @@ impl Node {
                 let clock = Arc::clone(&api.clock);
                 self.serve_http(name, config, listener, router(api.clone()), clock);
             }
+        }
+        if let Some(listener) = extra.syslog_tcp {
+            let (api, connections) = (api.clone(), config.limits.connections);
+            let (stop, tasks) = (self.accepting.clone(), self.servers.clone());
+            self.servers.spawn("syslog", Policy::Isolated, async move {
+                syslog::serve_tcp(listener, api, connections, tasks, stop).await;
+                Ok::<(), String>(())
+            });
+        }
+        if let Some(socket) = extra.syslog_udp {
+            let (api, stop) = (api.clone(), self.accepting.clone());
+            self.servers
+                .spawn("syslog udp", Policy::Isolated, async move {
+                    syslog::serve_udp(socket, api, stop).await;
+                    Ok::<(), String>(())
+                });
         }
     }
 

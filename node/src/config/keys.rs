@@ -53,6 +53,16 @@ pub const KEYS: &[Key] = &[
         "Address for Elasticsearch's `_bulk` at the root, such as 127.0.0.1:9200; empty: off.",
     ),
     key(
+        "listen.syslog_tcp",
+        "",
+        "Address for syslog over TCP, such as 127.0.0.1:5140; empty: off.",
+    ),
+    key(
+        "listen.syslog_udp",
+        "",
+        "Address for syslog over UDP, such as 127.0.0.1:5140; empty: off.",
+    ),
+    key(
         "threads",
         "0",
         "Threads for CPU work; 0 means one per core.",

@@ -48,6 +48,10 @@ pub struct Listen {
     pub otlp: Option<SocketAddr>,
     /// Elasticsearch's `_bulk` at the root.
     pub elasticsearch: Option<SocketAddr>,
+    /// Syslog over TCP.
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Syslog over UDP.
+    pub syslog_udp: Option<SocketAddr>,
 }
 
 /// Who this node is.
@@ -145,6 +149,8 @@ impl Config {
             listen: Listen {
                 otlp: layers.optional_address("listen.otlp")?,
                 elasticsearch: layers.optional_address("listen.elasticsearch")?,
+                syslog_tcp: layers.optional_address("listen.syslog_tcp")?,
+                syslog_udp: layers.optional_address("listen.syslog_udp")?,
             },
             node,
             cluster,

@@ -172,4 +172,4 @@ fn raw_json(status: StatusCode, body: impl Into<Body>) -> Response {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

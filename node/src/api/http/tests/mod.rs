@@ -32,8 +32,27 @@ pub(crate) struct Fake {
     incomplete: bool,
     unready: bool,
     panics: bool,
-    /// Service and message of every record that was stored.
-    stored: Arc<Mutex<Vec<(String, String)>>>,
+    /// What the first blocks are refused with.
+    refuse_first: Mutex<Vec<Refused>>,
+    stored: Stored,
+}
+
+/// Service and message of every record that was stored.
+pub(crate) type Stored = Arc<Mutex<Vec<(String, String)>>>;
+
+impl Fake {
+    /// What it has stored, now and later.
+    pub(crate) fn stored(&self) -> Stored {
+        Arc::clone(&self.stored)
+    }
+
+    /// Refuses one block after the other with these, the last first, and then stores.
+    pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
+        Self {
+            refuse_first: Mutex::new(refuse_first),
+            ..Self::default()
+        }
+    }
 }
 
 impl Sink for Fake {
@@ -43,7 +62,8 @@ impl Sink for Fake {
 
     fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
-            match self.refuse {
+            let first = self.refuse_first.lock().pop();
+            match self.refuse.or(first) {
                 Some(why) => Err(why),
                 None => {
                     let columns = block.columns().expect("readable");
