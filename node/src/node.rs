@@ -1,5 +1,6 @@
 //! One running node: what is made in which order, and how it ends.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
 use hushlog_raft::Connect;
+use hushlog_record::ShardId;
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
 use hushlog_storage::writer::Writer;
@@ -269,6 +271,19 @@ impl Node {
     /// What this node knows of its groups: the meta group's, then every open shard's.
     pub fn groups(&self) -> Vec<hushlog_raft::Status> {
         self.cluster.statuses()
+    }
+
+    /// The cluster's facts as this node knows them.
+    pub fn facts(&self) -> Arc<hushlog_raft::meta::State> {
+        self.cluster.meta().state()
+    }
+
+    /// Digests of the segments of every sealed shard on this node. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn sealed(&self) -> Result<BTreeMap<ShardId, [u8; 32]>, cluster::replica::Error> {
+        self.cluster.sealed()
     }
 
     /// The reason why the node cannot go on, once there is one.

@@ -76,7 +76,7 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
         }
         (Space::State, [keys::TAG_SNAPSHOT]) if group == META_GROUP => Fact::Snapshot(0),
         (Space::State, [keys::TAG_SNAPSHOT]) => {
-            let record = Record::decode(&bytes::Bytes::copy_from_slice(value))?;
+            let (record, _) = Record::decode(&bytes::Bytes::copy_from_slice(value))?;
             Fact::Snapshot(next_index(record.last.as_ref()))
         }
         (Space::State | Space::Meta, _) => return Ok(None),
@@ -92,6 +92,11 @@ pub fn entry_key(group: GroupId, index: u64) -> bytes::Bytes {
 /// The key of a group's vote.
 pub fn vote_key(group: GroupId) -> bytes::Bytes {
     keys::vote(group)
+}
+
+/// The key of what is left of a group whose shard is sealed.
+pub fn sealed_key(group: GroupId) -> bytes::Bytes {
+    keys::sealed(group)
 }
 
 /// The key of the position that a group's log begins at.

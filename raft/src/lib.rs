@@ -19,6 +19,7 @@ pub mod meta;
 mod network;
 mod runtime;
 mod shard;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -32,5 +33,8 @@ pub use group::{
 };
 pub use incarnation::Incarnations;
 pub use network::{Connect, Lane, service};
-pub use shard::{Origin, PartAnswer, Positions, Table, TableEntry, TailBlock, View};
+pub use shard::{
+    Origin, PartAnswer, Positions, Sealed, Table, TableEntry, TailBlock, View, forget_sealed_keys,
+    has_group, sealed_keys,
+};
 pub use types::Peer;

@@ -6,11 +6,11 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 
+use crate::snapshot::Body;
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::{meta, shard};
 
@@ -22,7 +22,7 @@ pub(crate) enum Machine {
 }
 
 impl RaftStateMachine<TypeConfig> for Machine {
-    type SnapshotData = Bytes;
+    type SnapshotData = Body;
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
@@ -53,7 +53,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         match self {
             Self::Shard(shared) => {
                 let record = shared.snapshot_to_build();
-                let any = record.filter(|record| force || record.last.is_some());
+                let any = record.filter(|(record, _)| force || record.last.is_some());
                 any.map(|_| Builder(self.clone()))
             }
             Self::Meta(_) => Some(Builder(self.clone())),
@@ -64,7 +64,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Builder(self.clone())
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Body) -> io::Result<()> {
+        let data = data.bytes()?;
         match self {
             Self::Shard(shared) => shared.install(meta, data).await,
             Self::Meta(shared) => shared.install(meta, data).await,
@@ -73,7 +74,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         match self {
-            Self::Shard(shared) => Ok(shared.current_snapshot()),
+            Self::Shard(shared) => shared.current_snapshot(),
             Self::Meta(shared) => Ok(shared.current_snapshot()),
         }
     }
@@ -83,7 +84,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 pub(crate) struct Builder(Machine);
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
-    type SnapshotData = Bytes;
+    type SnapshotData = Body;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         match &self.0 {

@@ -41,7 +41,8 @@ pub(crate) type Payload = openraft::EntryPayload<Command, u64, Peer>;
 pub(crate) type Membership = openraft::Membership<u64, Peer>;
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
-pub(crate) type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, bytes::Bytes>;
+pub(crate) type Snapshot =
+    openraft::type_config::alias::SnapshotOf<TypeConfig, crate::snapshot::Body>;
 
 /// The log id of this term and index.
 pub(crate) fn log_id(term: u64, index: u64) -> LogId {

@@ -219,6 +219,32 @@ impl Manifest {
         self.segments.last().map_or(0, |segment| segment.to)
     }
 
+    /// BLAKE3 of the segments, without the generation: equal where the same segments are, whatever way
+    /// they came.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut segments = Vec::new();
+        for segment in &self.segments {
+            encode_segment(&mut segments, segment);
+        }
+        *blake3::hash(&segments).as_bytes()
+    }
+
+    /// Rows of all segments.
+    pub fn rows(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.rows).sum()
+    }
+
+    /// Bytes of all files of all segments.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(SegmentMeta::bytes).sum()
+    }
+
+    /// First and last event time; `None` when there are no segments.
+    pub fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        let bounds = self.segments.iter().map(|s| (s.time_min, s.time_max));
+        bounds.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
+
     /// The bytes that are stored.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Cluster;
+use super::held::Held;
 
 impl Cluster {
     /// What `GET /api/v1/cluster` answers, as this node knows it.
@@ -19,7 +20,8 @@ impl Cluster {
                 })
             })
             .collect();
-        let shards: Vec<Value> = self.replicas().all().iter().map(|r| shard(r)).collect();
+        let held = self.replicas().all_held();
+        let shards: Vec<Value> = held.iter().map(shard).collect();
         json!({
             "cluster_id": format!("{:032x}", self.inner.secret.cluster),
             "node": self.inner.settings.node,
@@ -34,7 +36,18 @@ impl Cluster {
     }
 }
 
-fn shard(replica: &super::replica::Replica) -> Value {
+fn shard(held: &Held) -> Value {
+    let replica = match held {
+        Held::Open(replica) => replica,
+        Held::Sealed(replica) => {
+            return json!({
+                "shard": replica.shard.to_string(),
+                "state": "sealed",
+                "positions": {"segmented_to": replica.segmented_to},
+                "segment_bytes": replica.bytes.total(),
+            });
+        }
+    };
     let status = replica.group.status();
     let members: Vec<Value> = status
         .members
@@ -52,7 +65,7 @@ fn shard(replica: &super::replica::Replica) -> Value {
             "applied_to": status.applied_to, "committed_to": status.committed_to,
             "appended_to": status.appended_to,
         },
-        "segment_bytes": replica.segment_bytes(),
+        "segment_bytes": held.file_bytes().total(),
         "members": members,
     })
 }

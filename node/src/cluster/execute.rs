@@ -9,8 +9,8 @@ use hushlog_record::ShardId;
 use tokio::time::Instant;
 
 use super::Cluster;
+use super::held::Held;
 use super::question::{Question, Reply};
-use super::replica::Replica;
 
 /// Tells the work on the pool that nobody waits for it any more.
 struct Abandon(Arc<AtomicBool>);
@@ -62,20 +62,22 @@ impl Cluster {
         read_to: u64,
     ) -> Result<Reply, Refusal> {
         let unavailable = |reason: &str| Refusal::Unavailable(reason.to_owned());
-        let replica = self
+        let held = self
             .replicas()
-            .get(shard)
+            .held(shard)
             .ok_or_else(|| unavailable("the shard is not on this node"))?;
-        let mut positions = replica.group.watch();
-        let caught_up = positions.wait_for(|positions| positions.applied_to >= read_to);
-        match tokio::time::timeout_at(asked.deadline, caught_up).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) => return Err(unavailable("the group has stopped")),
-            Err(_) => return Err(unavailable("this replica did not catch up in time")),
+        if let Held::Open(replica) = &held {
+            let mut positions = replica.group.watch();
+            let caught_up = positions.wait_for(|p| p.closed || p.applied_to >= read_to);
+            match tokio::time::timeout_at(asked.deadline, caught_up).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(unavailable("the group has stopped")),
+                Err(_) => return Err(unavailable("this replica did not catch up in time")),
+            }
         }
         let abandon = Abandon(Arc::default());
         let budget = budget(asked.account, asked.deadline, Arc::clone(&abandon.0));
-        let work = self.work(replica, asked.question, budget);
+        let work = self.work(held, asked.question, budget);
         let outcome = tokio::time::timeout_at(asked.deadline, work).await;
         drop(abandon);
         outcome.map_err(|_| unavailable("the shard did not answer in time"))?
@@ -84,7 +86,7 @@ impl Cluster {
     /// Answers `question` on the pool: as a whole, or in parts that several threads take.
     async fn work(
         &self,
-        replica: Arc<Replica>,
+        held: Held,
         question: &Arc<Question>,
         budget: Budget,
     ) -> Result<Reply, Refusal> {
@@ -92,7 +94,7 @@ impl Cluster {
         let width = offload.width();
         let (whole, limits) = (Arc::clone(question), budget.clone());
         let begun = offload.run(move || {
-            let view = replica.view().map_err(Refusal::unavailable)?;
+            let view = held.view().map_err(Refusal::unavailable)?;
             let views = whole.parts(&view, width);
             if views.len() > 1 {
                 return Ok(Begun::Parts(views));

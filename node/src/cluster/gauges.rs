@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hushlog_storage::manifest::FileMeta;
-use hushlog_storage::segment::{INDEX_FILE, ROWS_FILE};
-
-use super::replica::decode_manifest;
 use super::replicas::Replicas;
+use super::sealed::FileBytes;
 use crate::metrics::{Kind, Registry};
 
 /// Adds the gauges; each is computed when someone asks.
@@ -24,16 +21,34 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, store: PathBuf)
     let rows = replicas.clone();
     bytes(
         "rows",
-        Box::new(move || file_bytes(&rows, |file| file.name == ROWS_FILE)),
+        Box::new(move || file_bytes(&rows, |bytes| bytes.rows)),
     );
     let index = replicas.clone();
     bytes(
         "index",
-        Box::new(move || file_bytes(&index, |file| file.name == INDEX_FILE)),
+        Box::new(move || file_bytes(&index, |bytes| bytes.index)),
     );
     let other = replicas.clone();
-    let is_other = |file: &FileMeta| file.name != ROWS_FILE && file.name != INDEX_FILE;
-    bytes("other", Box::new(move || file_bytes(&other, is_other)));
+    bytes(
+        "other",
+        Box::new(move || file_bytes(&other, |bytes| bytes.other)),
+    );
+    let counted = replicas.clone();
+    registry.probe(
+        "hushlog_node_shards_count",
+        Kind::Gauge,
+        "Shards on this node, by state.",
+        &[("state", "open")],
+        move || to_float(counted.all().len() as u64),
+    );
+    let counted = replicas.clone();
+    registry.probe(
+        "hushlog_node_shards_count",
+        Kind::Gauge,
+        "Shards on this node, by state.",
+        &[("state", "sealed")],
+        move || to_float((counted.all_held().len() - counted.all().len()) as u64),
+    );
     let replicas = replicas.clone();
     registry.probe(
         "hushlog_node_pending_cuts_count",
@@ -52,20 +67,9 @@ fn to_float(number: u64) -> f64 {
     number as f64
 }
 
-fn file_bytes(replicas: &Replicas, wanted: impl Fn(&FileMeta) -> bool) -> u64 {
-    let mut bytes = 0;
-    for replica in replicas.all() {
-        // A manifest that cannot be read shows where it is used; here it counts nothing.
-        let Ok(manifest) = decode_manifest(&replica.group.view().manifest) else {
-            continue;
-        };
-        let files = manifest.segments.iter().flat_map(|segment| &segment.files);
-        bytes += files
-            .filter(|file| wanted(file))
-            .map(|file| file.bytes)
-            .sum::<u64>();
-    }
-    bytes
+fn file_bytes(replicas: &Replicas, wanted: impl Fn(FileBytes) -> u64) -> u64 {
+    let held = replicas.all_held().into_iter();
+    held.map(|held| wanted(held.file_bytes())).sum()
 }
 
 fn folder_bytes(folder: &Path) -> u64 {

@@ -14,7 +14,7 @@ use hushlog_raft::{Connect, Lane, Peer, Table, meta};
 use hushlog_record::{NodeId, ShardId};
 use tokio::time::Instant;
 
-use super::replica::Replica;
+use super::held::Held;
 use super::replicas::Replicas;
 
 /// How long another node may take to hand out the keys of one shard.
@@ -32,10 +32,12 @@ pub(crate) struct Inheritance {
     again_at: Option<Instant>,
 }
 
-/// The keys of a shard, once it is closed here and has what it inherited itself.
-pub(crate) fn of_closed(replica: &Replica) -> Option<Table> {
-    let positions = replica.positions();
-    (positions.closed && positions.inherited).then(|| replica.group.producers())
+/// The keys of a shard that is here, once they are all that it will ever hand on.
+fn of_held(held: &Held) -> Option<Table> {
+    held.request_keys().unwrap_or_else(|error| {
+        tracing::error!(shard = %held.shard(), %error, "the request keys cannot be read");
+        None
+    })
 }
 
 impl Inheritance {
@@ -55,7 +57,7 @@ impl Inheritance {
             .shards()
             .filter(|(shard, _)| !self.tables.contains_key(shard));
         let found = missing.map(|(shard, slot)| async move {
-            let here = replicas.get(shard).and_then(|replica| of_closed(&replica));
+            let here = replicas.held(shard).and_then(|held| of_held(&held));
             let table = match here {
                 Some(table) => Some(table),
                 // It may be closed elsewhere long before a replica that lags has closed here.

@@ -1,5 +1,5 @@
 //! Drives one replica: initialises its group, cuts, makes segments, closes it when its bucket is over,
-//! hands the lead back to the node that should have it.
+//! finishes and seals it, hands the lead back to the node that should have it.
 //!
 //! The leader builds a segment once and the others fetch it; they build only where that takes too long.
 //! Both ways lead to the same bytes.
@@ -20,6 +20,7 @@ use super::files::Fetcher;
 use super::inherit::Inheritance;
 use super::replica::{Error, Replica};
 use super::replicas::Replicas;
+use super::restore::Restorer;
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
 use crate::offload::Offload;
@@ -42,6 +43,12 @@ const SEGMENT_PATIENCE: Duration = Duration::from_secs(30);
 const ASK_PAUSE: Duration = Duration::from_secs(5);
 /// Pause before a segment that could not be built is tried again.
 const BUILD_PAUSE: Duration = Duration::from_secs(10);
+/// How long the leader of a shard that has ended waits for the others to have all of it, before it finishes
+/// the shard without them.
+const FINISH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a replica whose shard is finished tries to get there by itself, before it takes what another
+/// has.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 /// How far the preferred leader may be behind when the lead is handed to it, entries.
 const TRANSFER_LAG_MAX: u64 = 16;
 
@@ -49,6 +56,7 @@ const TRANSFER_LAG_MAX: u64 = 16;
 #[derive(Clone)]
 pub(crate) struct Keeper {
     pub(crate) replica: Arc<Replica>,
+    pub(crate) restorer: Restorer,
     pub(crate) replicas: Replicas,
     pub(crate) meta: MetaGroup,
     pub(crate) clock: Arc<dyn Clock>,
@@ -69,6 +77,15 @@ struct Waiting {
     cut: Option<(u64, Instant)>,
 }
 
+/// What a keeper remembers of its shard's end.
+#[derive(Default)]
+struct Ending {
+    /// Since when all of it is in segments here, at the leader.
+    complete: Option<Instant>,
+    /// Since when the cluster knows it as finished, while this replica is not what was agreed on.
+    finished: Option<Instant>,
+}
+
 impl Waiting {
     /// How much longer the leader's segment of the cut that begins here is waited for.
     fn patience(&mut self, cut_from: u64) -> Duration {
@@ -83,9 +100,10 @@ impl Waiting {
 }
 
 impl Keeper {
-    /// Runs until its node stops it.
+    /// Runs until its shard is sealed here, or its node stops it.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let started = Instant::now();
+        let mut ending = Ending::default();
         let mut transferred = started;
         let mut inheritance = Inheritance::default();
         let mut waiting = Waiting {
@@ -96,12 +114,16 @@ impl Keeper {
         let mut positions = self.replica.group.watch();
         let mut initialised = !self.replica.group.is_pristine();
         loop {
+            if self.end(&mut ending).await? {
+                return Ok(());
+            }
             if !initialised {
                 initialised = self.initialise(started).await;
             }
             self.segments(&mut waiting).await;
             if self.replica.group.is_leader() {
-                self.lead(&mut transferred, &mut inheritance).await;
+                self.lead(&mut transferred, &mut inheritance, &mut ending)
+                    .await;
             }
             // Waking up early or late is harmless: the loop looks at the state itself.
             let _timed_out = tokio::time::timeout(TICK, positions.changed()).await;
@@ -180,6 +202,62 @@ impl Keeper {
         Ok(true)
     }
 
+    /// Seals the replica once the cluster knows its shard as finished; whether it has.
+    async fn end(&self, ending: &mut Ending) -> Result<bool, Error> {
+        let state = self.meta.state();
+        let Some(seal) = state.sealed.get(&self.replica.shard) else {
+            return Ok(false);
+        };
+        if self.replicas.seal(&self.replica, seal).await? {
+            tracing::info!(shard = %self.replica.shard, rows = seal.rows, "sealed");
+            return Ok(true);
+        }
+        let since = *ending.finished.get_or_insert_with(Instant::now);
+        if since.elapsed() < RESTORE_PATIENCE {
+            return Ok(false);
+        }
+        match self.restorer.replace(&self.replica, seal).await {
+            Ok(()) => Ok(true),
+            Err(error @ Error::Fetch(_)) => {
+                tracing::info!(shard = %self.replica.shard, %error, "not restored yet");
+                ending.finished = Some(Instant::now());
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the cluster know the shard as finished, once the others have all of it.
+    async fn finish(&self, ending: &mut Ending) -> Result<(), Error> {
+        let since = *ending.complete.get_or_insert_with(Instant::now);
+        let members = self.replica.group.status().members;
+        let together = members.iter().all(|member| member.lag == Some(0));
+        if !together && since.elapsed() < FINISH_PATIENCE {
+            return Ok(());
+        }
+        let manifest = self.replica.manifest()?;
+        let (time_min, time_max) = manifest.time_bounds().unwrap_or_default();
+        let seal = meta::Seal {
+            digest: manifest.digest(),
+            segmented_to: self.replica.positions().segmented_to,
+            rows: manifest.rows(),
+            bytes: manifest.bytes(),
+            time_min,
+            time_max,
+        };
+        let shard = self.replica.shard;
+        let command = meta::Command::Finish { shard, seal };
+        let deadline = Instant::now() + COMMAND_DEADLINE;
+        match self.meta.propose(command, deadline).await {
+            Ok(meta::Answer::Conflict(reason)) => {
+                tracing::error!(%shard, reason, "the shard cannot be finished");
+            }
+            Ok(_) => tracing::debug!(%shard, "finished"),
+            Err(error) => tracing::debug!(%shard, %error, "not finished yet"),
+        }
+        Ok(())
+    }
+
     /// Gives a new group its members: the preferred leader at once, the others if it does not.
     /// Whether nothing is left to do.
     async fn initialise(&self, started: Instant) -> bool {
@@ -204,7 +282,12 @@ impl Keeper {
         self.meta.state().slot(self.replica.shard).cloned()
     }
 
-    async fn lead(&self, transferred: &mut Instant, inheritance: &mut Inheritance) {
+    async fn lead(
+        &self,
+        transferred: &mut Instant,
+        inheritance: &mut Inheritance,
+        ending: &mut Ending,
+    ) {
         let shard = self.replica.shard;
         let state = self.meta.state();
         let Some(bucket) = state.buckets.get(&shard.bucket) else {
@@ -229,8 +312,13 @@ impl Keeper {
             }
         } else if bucket.closed_at.is_some() && !positions.closed {
             group.close(deadline).await.map(|()| "closed")
-        } else if self.cut_is_due(&positions) {
+        } else if self.cut_is_due(&positions) || (positions.closed && positions.uncut_bytes > 0) {
             group.cut(deadline).await.map(|_| "cut")
+        } else if positions.closed && positions.segmented_to == positions.cut_to {
+            if let Err(error) = self.finish(ending).await {
+                tracing::error!(%shard, %error, "the shard cannot be finished");
+            }
+            return;
         } else {
             return self.hand_back(&state, transferred).await;
         };

@@ -11,6 +11,7 @@ mod describe;
 pub(crate) mod execute;
 mod files;
 mod gauges;
+pub(crate) mod held;
 mod inherit;
 mod intake;
 pub mod join;
@@ -20,6 +21,8 @@ mod placement;
 pub(crate) mod question;
 pub(crate) mod replica;
 mod replicas;
+mod restore;
+mod sealed;
 pub mod secret;
 mod service;
 pub mod settings;
@@ -53,9 +56,11 @@ use crate::tasks::{Policy, Tasks};
 use accounts::Accounts;
 use buckets::BucketKeeper;
 use files::Fetcher;
+use held::Held;
 use keeper::Keeper;
 use leads::Leads;
 use replicas::Replicas;
+use restore::Restorer;
 use secret::Secret;
 pub use settings::ClusterSettings;
 
@@ -268,6 +273,7 @@ impl Cluster {
             });
         self.watch_intake();
         self.watch_leads();
+        self.watch_sealed();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -318,6 +324,38 @@ impl Cluster {
         self.inner.tasks.spawn("leads", Policy::Fatal, ticks);
     }
 
+    fn restorer(&self) -> Restorer {
+        Restorer {
+            replicas: self.inner.replicas.clone(),
+            meta: self.inner.meta.clone(),
+            fetcher: Arc::clone(&self.inner.fetcher),
+            connect: Arc::clone(&self.inner.connect),
+        }
+    }
+
+    /// Watches over the sealed shards of this node.
+    fn watch_sealed(&self) {
+        let restorer = self.restorer();
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok::<(), Error>(()),
+                    () = tokio::time::sleep(restore::TICK) => {}
+                }
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    () = restorer.tick() => {}
+                }
+            }
+        };
+        self.inner
+            .tasks
+            .spawn("sealed shards", Policy::Fatal, ticks);
+    }
+
     async fn follow_map(&self) -> Result<(), Error> {
         let stop = self.inner.tasks.stop_token();
         let mut map = self.inner.meta.watch();
@@ -349,6 +387,7 @@ impl Cluster {
 
     fn keep(&self, replica: Arc<replica::Replica>) {
         let keeper = Keeper {
+            restorer: self.restorer(),
             replicas: self.inner.replicas.clone(),
             meta: self.inner.meta.clone(),
             clock: Arc::clone(&self.inner.clock),
@@ -419,6 +458,18 @@ impl Cluster {
     /// restart of the node opens it anew.
     pub fn restart_wanted(&self) -> watch::Receiver<bool> {
         self.inner.restart.subscribe()
+    }
+
+    /// Digests of the segments of every sealed shard on this node. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn sealed(&self) -> Result<BTreeMap<ShardId, [u8; 32]>, replica::Error> {
+        let held = self.inner.replicas.all_held().into_iter();
+        let sealed = held.filter(|held| matches!(held, Held::Sealed(_)));
+        sealed
+            .map(|held| Ok((held.shard(), held.manifest()?.digest())))
+            .collect()
     }
 
     /// What this node knows of its groups: the meta group's, then every open shard's.

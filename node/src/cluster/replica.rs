@@ -37,6 +37,9 @@ pub enum Error {
     /// A segment that another node has could not be fetched.
     #[error("{0}")]
     Fetch(String),
+    /// A sealed shard that was here is not any more.
+    #[error("shard {0} is not here any more")]
+    Gone(ShardId),
 }
 
 /// A replica; shared by the tasks that drive it and the queries that read it.
@@ -87,24 +90,19 @@ impl Replica {
     /// First and last event time of all its rows; `None` when it has none.
     pub(crate) fn time_bounds(&self) -> Result<Option<(Timestamp, Timestamp)>, Error> {
         let view = self.group.view();
-        let manifest = decode_manifest(&view.manifest)?;
-        let segments = manifest
-            .segments
-            .iter()
-            .map(|meta| (meta.time_min, meta.time_max));
+        let segments = decode_manifest(&view.manifest)?.time_bounds();
         let headers = view.tail.iter().map(|block| block.block.header());
         let tail = headers.map(|header| (header.time_min, header.time_max));
         let bounds = segments
+            .into_iter()
             .chain(tail)
             .reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)));
         Ok(bounds)
     }
 
-    /// Bytes of the segments that the manifest lists.
-    pub(crate) fn segment_bytes(&self) -> u64 {
-        decode_manifest(&self.group.view().manifest).map_or(0, |manifest| {
-            manifest.segments.iter().map(SegmentMeta::bytes).sum()
-        })
+    /// The segments that it has.
+    pub(crate) fn manifest(&self) -> Result<Manifest, build::Error> {
+        decode_manifest(&self.group.view().manifest)
     }
 
     /// Pins segments and tail as they are now. CPU and disk work: call it on the pool.

@@ -1,14 +1,16 @@
-//! The replicas on this node, by shard; opened as the shard map says.
+//! The replicas on this node, by shard: opened as the shard map says, sealed when their shard is finished.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hushlog_raft::{Context, Installer, Peer, ShardGroup, meta};
+use hushlog_raft::{Context, Installer, Peer, Sealed, ShardGroup, has_group, meta};
 use hushlog_record::{NodeId, ShardId};
 use parking_lot::RwLock;
 
-use super::replica::{Error, Replica};
+use super::held::Held;
+use super::replica::{Error, Replica, decode_manifest};
+use super::sealed::{OpenSegments, Received, SealedReplica};
 use super::settings::ClusterSettings;
 
 /// The registry; cheap to clone.
@@ -19,6 +21,8 @@ pub(crate) struct Replicas {
 
 struct Inner {
     open: RwLock<BTreeMap<ShardId, Arc<Replica>>>,
+    sealed: RwLock<BTreeMap<ShardId, Arc<SealedReplica>>>,
+    segments: OpenSegments,
     context: Context,
     installer: Arc<dyn Installer>,
     folder: PathBuf,
@@ -37,6 +41,8 @@ impl Replicas {
         Self {
             inner: Arc::new(Inner {
                 open,
+                sealed: RwLock::new(BTreeMap::new()),
+                segments: OpenSegments::new(),
                 context,
                 installer,
                 folder,
@@ -45,12 +51,36 @@ impl Replicas {
         }
     }
 
-    /// The replica of this shard.
+    /// The replica of this shard whose group runs.
     pub(crate) fn get(&self, shard: ShardId) -> Option<Arc<Replica>> {
         self.inner.open.read().get(&shard).cloned()
     }
 
-    /// All replicas, by shard.
+    /// The shard, if it is on this node.
+    pub(crate) fn held(&self, shard: ShardId) -> Option<Held> {
+        // A shard that is being sealed is in both: what is sealed needs no group.
+        let sealed = self.inner.sealed.read().get(&shard).cloned();
+        sealed
+            .map(Held::Sealed)
+            .or_else(|| self.get(shard).map(Held::Open))
+    }
+
+    /// All shards on this node, by number.
+    pub(crate) fn all_held(&self) -> Vec<Held> {
+        let open = self.all().into_iter();
+        let mut held: BTreeMap<ShardId, Held> = open
+            .map(|replica| (replica.shard, Held::Open(replica)))
+            .collect();
+        let sealed = self.inner.sealed.read();
+        held.extend(
+            sealed
+                .iter()
+                .map(|(shard, replica)| (*shard, Held::Sealed(Arc::clone(replica)))),
+        );
+        held.into_values().collect()
+    }
+
+    /// All replicas whose groups run, by shard.
     pub(crate) fn all(&self) -> Vec<Arc<Replica>> {
         self.inner.open.read().values().cloned().collect()
     }
@@ -60,7 +90,8 @@ impl Replicas {
         self.inner.folder.join(shard.to_string())
     }
 
-    /// Opens what the shard map places on this node and is not open yet; gives the new ones.
+    /// Opens what the shard map places on this node and is not open yet; gives those whose groups run.
+    /// A shard that is finished and not here is left alone: it is restored from the others.
     pub(crate) async fn open_missing(
         &self,
         state: &meta::State,
@@ -69,7 +100,15 @@ impl Replicas {
         let node = self.inner.settings.node;
         let placed = state.buckets.values().flat_map(meta::Bucket::shards);
         for (shard, _) in placed.filter(|(_, slot)| slot.voters.contains(&node)) {
-            if self.get(shard).is_some() {
+            if self.held(shard).is_some() {
+                continue;
+            }
+            if let Some(sealed) = Sealed::load(&self.inner.context.writer, shard)? {
+                self.sweep(shard, &sealed)?;
+                self.keep_sealed(shard, &sealed)?;
+                continue;
+            }
+            if state.sealed.contains_key(&shard) && self.is_absent(shard)? {
                 continue;
             }
             let installer = Arc::clone(&self.inner.installer);
@@ -83,6 +122,76 @@ impl Replicas {
             opened.push(replica);
         }
         Ok(opened)
+    }
+
+    /// Whether the store knows nothing of the shard.
+    pub(crate) fn is_absent(&self, shard: ShardId) -> Result<bool, Error> {
+        Ok(!has_group(&self.inner.context.writer, shard)?)
+    }
+
+    /// Ends the group of a replica that is what was agreed on; whether it is. It is there for questions
+    /// all the time.
+    pub(crate) async fn seal(
+        &self,
+        replica: &Arc<Replica>,
+        seal: &meta::Seal,
+    ) -> Result<bool, Error> {
+        let _installing = replica.group.installing().await;
+        let Some((sealed, keys)) = replica.group.finished() else {
+            return Ok(false);
+        };
+        if decode_manifest(&sealed.manifest)?.digest() != seal.digest {
+            return Ok(false);
+        }
+        replica.group.seal(&sealed, &keys).await?;
+        self.keep_sealed(replica.shard, &sealed)?;
+        Ok(true)
+    }
+
+    /// Ends the group of a replica with what another node has of its shard, whose files are here.
+    pub(crate) async fn replace(
+        &self,
+        replica: &Arc<Replica>,
+        received: Received,
+    ) -> Result<(), Error> {
+        replica.group.seal(&received.sealed, &received.keys).await?;
+        self.sweep(replica.shard, &received.sealed)?;
+        self.keep_sealed(replica.shard, &received.sealed)
+    }
+
+    /// Takes in a sealed shard of which this node had nothing, and whose files are here by now.
+    pub(crate) async fn install(&self, shard: ShardId, received: Received) -> Result<(), Error> {
+        let writer = &self.inner.context.writer;
+        received
+            .sealed
+            .install(writer, shard, &received.keys)
+            .await?;
+        self.keep_sealed(shard, &received.sealed)
+    }
+
+    fn keep_sealed(&self, shard: ShardId, sealed: &Sealed) -> Result<(), Error> {
+        let context = &self.inner.context;
+        context.groups.finish(shard.group());
+        let replica = SealedReplica::new(
+            shard,
+            sealed,
+            self.folder(shard),
+            context.writer.clone(),
+            self.inner.segments.clone(),
+        )?;
+        self.inner.sealed.write().insert(shard, Arc::new(replica));
+        self.inner.open.write().remove(&shard);
+        Ok(())
+    }
+
+    /// Deletes what no manifest lists.
+    fn sweep(&self, shard: ShardId, sealed: &Sealed) -> Result<(), Error> {
+        let manifest = decode_manifest(&sealed.manifest)?;
+        let swept = manifest.sweep(&self.folder(shard));
+        for path in swept.map_err(super::build::Error::from)? {
+            tracing::info!(path = %path.display(), "deleted what no manifest lists");
+        }
+        Ok(())
     }
 
     /// This node.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream};
@@ -18,9 +19,10 @@ use tonic::{Request, Response, Status};
 
 use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at};
-use super::inherit;
+use super::held::Held;
 use super::question::{Question, Reply};
-use super::replica::{Replica, decode_manifest};
+use super::replica::Error;
+use super::sealed::SealedReplica;
 use super::secret::Secret;
 use super::{Cluster, MESSAGE_BYTES_MAX};
 use crate::offload::Offload;
@@ -48,26 +50,52 @@ async fn on_disk<R: Send + 'static>(
 }
 
 /// The segment of this range, if the manifest here lists it.
-fn segment_of(replica: &Replica, range: Range<u64>) -> Result<Option<SegmentMeta>, Status> {
-    let manifest = decode_manifest(&replica.group.view().manifest)
-        .map_err(|error| Status::data_loss(error.to_string()))?;
-    let mut segments = manifest.segments.into_iter();
+fn segment_of(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, Status> {
+    let mut segments = held.manifest().map_err(damaged)?.segments.into_iter();
     Ok(segments.find(|segment| (segment.from..segment.to) == range))
 }
 
+fn damaged(error: Error) -> Status {
+    Status::data_loss(error.to_string())
+}
+
+/// A sealed shard in pieces: the manifest with the first, the request keys over all of them.
+fn pieces(replica: &SealedReplica) -> Result<Vec<pb::SealedShardPiece>, Status> {
+    let sealed = replica.stored().map_err(damaged)?;
+    let keys = replica.request_keys().map_err(damaged)?;
+    let keys = keys.map(|keys| keys.to_bytes()).unwrap_or_default();
+    let mut pieces = vec![pb::SealedShardPiece {
+        segmented_to: sealed.segmented_to,
+        manifest: sealed.manifest,
+        keys: Bytes::new(),
+    }];
+    pieces.extend((0..keys.len()).step_by(CHUNK_BYTES).map(|from| {
+        let keys = keys.slice(from..keys.len().min(from + CHUNK_BYTES));
+        pb::SealedShardPiece {
+            keys,
+            ..Default::default()
+        }
+    }));
+    Ok(pieces)
+}
+
 impl Service {
-    fn replica(&self, group: GroupId) -> Result<Arc<Replica>, Status> {
+    fn held(&self, group: GroupId) -> Result<Held, Status> {
         ShardId::from_group(group)
-            .and_then(|shard| self.cluster.replicas().get(shard))
+            .and_then(|shard| self.cluster.replicas().held(shard))
             .ok_or_else(|| Status::not_found("the shard is not on this node"))
     }
 
     async fn answer_committed(&self, shard: ShardId, asked: Asked<'_>) -> Result<Reply, Refusal> {
-        let replica = self.cluster.replicas().get(shard);
-        let replica =
-            replica.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))?;
-        let barrier = replica.group.read_barrier(asked.deadline).await;
-        barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        let held = self.cluster.replicas().held(shard);
+        match held.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))? {
+            Held::Open(replica) if !replica.positions().closed => {
+                let barrier = replica.group.read_barrier(asked.deadline).await;
+                barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            }
+            // All that the shard will ever hold is here.
+            Held::Open(_) | Held::Sealed(_) => {}
+        }
         self.cluster.answer_here(shard, asked, 0).await
     }
 }
@@ -119,8 +147,9 @@ impl Node for Service {
         request: Request<pb::SegmentOfRequest>,
     ) -> Result<Response<pb::SegmentOfResponse>, Status> {
         let request = request.into_inner();
-        let replica = self.replica(request.group)?;
-        let segment = segment_of(&replica, request.from..request.to)?;
+        let held = self.held(request.group)?;
+        let range = request.from..request.to;
+        let segment = on_disk(self.cluster.builder(), move || segment_of(&held, range)).await?;
         let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
@@ -133,10 +162,10 @@ impl Node for Service {
         &self,
         request: Request<pb::RequestKeysRequest>,
     ) -> Result<Response<Self::RequestKeysStream>, Status> {
-        let replica = self.replica(request.into_inner().group)?;
+        let held = self.held(request.into_inner().group)?;
         let encode = move || {
-            inherit::of_closed(&replica)
-                .map(|keys| keys.to_bytes())
+            let keys = held.request_keys().map_err(damaged)?;
+            keys.map(|keys| keys.to_bytes())
                 .ok_or_else(|| Status::failed_precondition("the shard is not closed here yet"))
         };
         let keys = on_disk(self.cluster.builder(), encode).await?;
@@ -147,6 +176,21 @@ impl Node for Service {
         Ok(Response::new(stream::iter(pieces).boxed()))
     }
 
+    type SealedShardStream = BoxStream<'static, Result<pb::SealedShardPiece, Status>>;
+
+    async fn sealed_shard(
+        &self,
+        request: Request<pb::SealedShardRequest>,
+    ) -> Result<Response<Self::SealedShardStream>, Status> {
+        let Held::Sealed(replica) = self.held(request.into_inner().group)? else {
+            return Err(Status::failed_precondition("the shard is not sealed here"));
+        };
+        let pieces = on_disk(self.cluster.builder(), move || pieces(&replica)).await?;
+        Ok(Response::new(
+            stream::iter(pieces.into_iter().map(Ok)).boxed(),
+        ))
+    }
+
     type FetchFileStream = BoxStream<'static, Result<pb::FileChunk, Status>>;
 
     async fn fetch_file(
@@ -154,18 +198,17 @@ impl Node for Service {
         request: Request<pb::FetchFileRequest>,
     ) -> Result<Response<Self::FetchFileStream>, Status> {
         let request = request.into_inner();
-        let replica = self.replica(request.group)?;
-        let segment = segment_of(&replica, request.from..request.to)?
-            .ok_or_else(|| Status::not_found("the segment is not on this node"))?;
+        let held = self.held(request.group)?;
+        let range = request.from..request.to;
+        let (folder, disk) = (held.folder().to_path_buf(), self.cluster.builder().clone());
+        let segment = on_disk(&disk, move || segment_of(&held, range)).await?;
+        let segment =
+            segment.ok_or_else(|| Status::not_found("the segment is not on this node"))?;
         // The name comes from the manifest, never from the request: no path can be smuggled in.
         let file: &FileMeta = segment
             .file(&request.name)
             .map_err(|_| Status::not_found("no such file"))?;
-        let path = replica
-            .folder()
-            .join(segment.folder_name())
-            .join(&file.name);
-        let disk = self.cluster.builder().clone();
+        let path = folder.join(segment.folder_name()).join(&file.name);
         let offset = request.offset;
         let file = on_disk(&disk, move || open_at(&path, offset)).await?;
         let chunks = stream::try_unfold((file, disk), |(mut file, disk)| async move {

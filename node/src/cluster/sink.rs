@@ -20,6 +20,9 @@ impl Sink for Cluster {
     ) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
             let shard = block.header().shard;
+            if self.inner.meta.state().sealed.contains_key(&shard) {
+                return Err(Refused::Closed);
+            }
             let stored = match self.group(shard) {
                 Some(group) => group.propose(block, deadline).await,
                 None => self.propose_elsewhere(shard, block, deadline).await,

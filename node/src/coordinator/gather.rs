@@ -185,7 +185,13 @@ impl Round<'_> {
                 .here(shard, read_to, &mut reasons)
                 .await?
                 .map(Found::Whole),
-            Need::Unknown => self.here(shard, 0, &mut reasons).await?.map(Found::Stale),
+            Need::Unknown => {
+                // It may have closed or been sealed since its leader was asked for.
+                let held = self.cluster.replicas().held(shard);
+                let complete = held.is_some_and(|held| held.is_complete());
+                let found = self.here(shard, 0, &mut reasons).await?;
+                found.map(if complete { Found::Whole } else { Found::Stale })
+            }
             _ => None,
         };
         found.ok_or_else(|| reasons.settle())

@@ -159,9 +159,11 @@ impl Coordinator {
 
 /// What this node can say of a shard without asking; [`Need::Unknown`] where its leader must be asked.
 fn standing(cluster: &Cluster, shard: ShardId) -> Need {
-    match cluster.replicas().get(shard) {
-        None => Need::Barrier,
-        Some(replica) if replica.positions().closed => Need::Complete,
+    match cluster.replicas().held(shard) {
+        Some(held) if held.is_complete() => Need::Complete,
+        // A finished shard has no leader: another replica has all of it.
+        Some(_) if cluster.meta().state().sealed.contains_key(&shard) => Need::Barrier,
         Some(_) => Need::Unknown,
+        None => Need::Barrier,
     }
 }

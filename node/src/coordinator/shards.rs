@@ -1,8 +1,10 @@
 //! Which shards a question concerns: by service, and by the event times of shards that take no more.
 
 use hushlog_query::plan::Interval;
-use hushlog_record::ShardId;
+use hushlog_raft::meta::State;
+use hushlog_record::{ShardId, Timestamp};
 
+use crate::cluster::held::Held;
 use crate::cluster::question::Question;
 use crate::cluster::{Cluster, slot_of};
 
@@ -24,7 +26,7 @@ pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u
             let wanted = slots
                 .as_ref()
                 .is_none_or(|slots| slots.contains(&shard.slot));
-            if wanted && may_overlap(cluster, shard, time) {
+            if wanted && may_overlap(cluster, &state, shard, time) {
                 asked.push(shard);
             } else {
                 pruned += 1;
@@ -50,14 +52,20 @@ fn time(question: &Question) -> Interval {
     }
 }
 
-fn may_overlap(cluster: &Cluster, shard: ShardId, time: Interval) -> bool {
-    // Only what is closed and applied here is known in full.
-    let replica = cluster.replicas().get(shard);
-    let Some(replica) = replica.filter(|replica| replica.positions().closed) else {
+fn may_overlap(cluster: &Cluster, state: &State, shard: ShardId, time: Interval) -> bool {
+    let overlaps = |bounds: Option<(Timestamp, Timestamp)>| {
+        bounds.is_some_and(|(min, max)| time.overlaps(min, max))
+    };
+    if let Some(seal) = state.sealed.get(&shard) {
+        return overlaps(seal.time_bounds());
+    }
+    // Else only what is closed and applied here is known in full.
+    let held = cluster.replicas().held(shard);
+    let Some(held) = held.filter(Held::is_complete) else {
         return true;
     };
-    match replica.time_bounds() {
-        Ok(bounds) => bounds.is_some_and(|(min, max)| time.overlaps(min, max)),
+    match held.time_bounds() {
+        Ok(bounds) => overlaps(bounds),
         // It must be asked, and will be counted as failed.
         Err(_) => true,
     }

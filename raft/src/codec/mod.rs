@@ -132,13 +132,18 @@ impl<'a> Decoder<'a> {
 
     /// Checks the CRC32 at the end and the version at the start.
     pub(crate) fn checked(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut decoder = Self::whole(what, bytes)?;
+        decoder.version(known)?;
+        Ok(decoder)
+    }
+
+    /// Checks the CRC32 at the end, and leaves the version to the caller.
+    pub(crate) fn whole(what: &'static str, bytes: &'a [u8]) -> Result<Self, Error> {
         let (body, crc) = bytes.split_last_chunk::<4>().ok_or(Error::Short(what))?;
         if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
             return Err(Error::Checksum(what));
         }
-        let mut decoder = Self::new(what, body);
-        decoder.version(known)?;
-        Ok(decoder)
+        Ok(Self::new(what, body))
     }
 
     pub(crate) fn version(&mut self, known: u8) -> Result<(), Error> {
@@ -151,6 +156,18 @@ impl<'a> Decoder<'a> {
             });
         }
         Ok(())
+    }
+
+    /// The version at the start, where this build reads all up to `known`.
+    pub(crate) fn version_up_to(&mut self, known: u8) -> Result<u8, Error> {
+        match self.u8()? {
+            found if (1..=known).contains(&found) => Ok(found),
+            found => Err(Error::Version {
+                what: self.what,
+                found,
+                known,
+            }),
+        }
     }
 
     fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Error> {

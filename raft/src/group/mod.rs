@@ -16,7 +16,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,8 @@ impl Context {
 #[derive(Clone, Default)]
 pub struct Groups {
     open: Arc<RwLock<BTreeMap<GroupId, Group>>>,
+    /// Groups that have stopped for good here.
+    finished: Arc<RwLock<BTreeSet<GroupId>>>,
 }
 
 impl Groups {
@@ -131,6 +133,16 @@ impl Groups {
     pub fn has_quorum(&self, group: GroupId, silence: Duration) -> bool {
         self.get(group)
             .is_some_and(|group| group.core().has_quorum(silence))
+    }
+
+    /// From now on whoever asks for this group is told that its shard takes no more.
+    pub fn finish(&self, group: GroupId) {
+        self.finished.write().insert(group);
+    }
+
+    /// Whether the group has stopped for good here.
+    pub fn is_finished(&self, group: GroupId) -> bool {
+        self.finished.read().contains(&group)
     }
 
     pub(crate) fn get(&self, group: GroupId) -> Option<Group> {

@@ -23,7 +23,7 @@ use crate::limits::{DEPOSED_PATIENCE, PRODUCER_KEYS_MAX};
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
-    PartAnswer, Positions, Record, Shared, Table, View, counts_without, parts_of, skipped,
+    PartAnswer, Positions, Record, Sealed, Shared, Table, View, counts_without, parts_of, skipped,
 };
 use crate::types::{Peer, SnapshotMeta, next_index};
 use crate::{Error, ProposeError, ReadError};
@@ -134,6 +134,9 @@ impl ShardGroup {
 
     async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
         let core = self.core();
+        if core.context.groups.is_finished(core.group) {
+            return Err(Attempt::Final(ProposeError::Closed));
+        }
         let Some((leader, peer)) = core.remote_leader() else {
             return self.propose_here(block, deadline).await;
         };
@@ -344,6 +347,25 @@ impl ShardGroup {
         self.core().snapshot().await
     }
 
+    /// What this replica would be sealed with; `None` while the shard takes data, or not all that it has
+    /// is in segments here.
+    pub fn finished(&self) -> Option<(Sealed, Table)> {
+        self.inner.shared.finished()
+    }
+
+    /// Stops the group for good and leaves the sealed shard in its place. Only for what the meta group
+    /// knows as finished with these segments. When this fails, or the node ends before it returns, the
+    /// next start has the group as it was, or the sealed shard.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn seal(&self, sealed: &Sealed, table: &Table) -> Result<(), Error> {
+        let core = self.core();
+        core.context.groups.finish(core.group);
+        core.shutdown().await;
+        self.inner.shared.seal(sealed, table).await
+    }
+
     /// Held while segments of the shard are put on this node's disk, so that a build and a fetch never
     /// write the same folder.
     pub async fn installing(&self) -> OwnedMutexGuard<()> {
@@ -434,7 +456,8 @@ impl ShardGroup {
         data: &Bytes,
     ) -> Result<OwnedMutexGuard<()>, Refused> {
         let guard = self.installing().await;
-        let record = Record::decode(data).map_err(|error| Refused::data_loss(error.to_string()))?;
+        let (record, _) =
+            Record::decode(data).map_err(|error| Refused::data_loss(error.to_string()))?;
         if next_index(meta.last_log_id.as_ref()) <= self.inner.shared.positions().applied_to {
             return Ok(guard);
         }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! Space::Log    group u64 | index u64   → a log entry
-//! Space::State  group u64 | tag u8      → 1 vote, 2 committed, 3 purged, 4 snapshot
+//! Space::State  group u64 | tag u8      → 1 vote, 2 committed, 3 purged, 4 snapshot,
+//!                                        5 sealed, 6 request keys of a sealed shard
+//! Space::State  group u64 | 7 | ordinal u64 → a chunk of request keys
 //! ```
 //! Big-endian, so that a group's entries lie together and in order.
 
@@ -12,6 +14,9 @@ pub(crate) const TAG_VOTE: u8 = 1;
 pub(crate) const TAG_COMMITTED: u8 = 2;
 pub(crate) const TAG_PURGED: u8 = 3;
 pub(crate) const TAG_SNAPSHOT: u8 = 4;
+pub(crate) const TAG_SEALED: u8 = 5;
+pub(crate) const TAG_SEALED_KEYS: u8 = 6;
+pub(crate) const TAG_REQUEST_KEYS: u8 = 7;
 
 /// The key of a log entry.
 pub(crate) fn entry(group: u64, index: u64) -> Bytes {
@@ -57,4 +62,29 @@ pub(crate) fn purged(group: u64) -> Bytes {
 
 pub(crate) fn snapshot(group: u64) -> Bytes {
     state(group, TAG_SNAPSHOT)
+}
+
+pub(crate) fn sealed(group: u64) -> Bytes {
+    state(group, TAG_SEALED)
+}
+
+pub(crate) fn sealed_keys(group: u64) -> Bytes {
+    state(group, TAG_SEALED_KEYS)
+}
+
+/// The key of a chunk of request keys, by the ordinal of its first.
+pub(crate) fn request_keys(group: u64, first: u64) -> Bytes {
+    let mut key = state(group, TAG_REQUEST_KEYS).to_vec();
+    key.extend_from_slice(&first.to_be_bytes());
+    key.into()
+}
+
+/// The first key after all chunks of request keys of a group.
+pub(crate) fn request_keys_end(group: u64) -> Bytes {
+    state(group, TAG_REQUEST_KEYS + 1)
+}
+
+/// The ordinal in a chunk's key.
+pub(crate) fn ordinal_of(key: &[u8]) -> Option<u64> {
+    index_of(key)
 }

@@ -1,14 +1,16 @@
 //! Changes of the cluster's facts, and what the group answers to each.
 
-use hushlog_record::Timestamp;
+use hushlog_record::{ShardId, Timestamp};
 
-use super::state::{Node, Slot, put_node, put_slots, take_node, take_slots};
+use super::seal::{Seal, put_seal, take_seal};
+use super::state::{Node, Slot, put_node, put_slots, take_node, take_shard, take_slots};
 use crate::codec::{Decoder, Encoder, Error};
 
 const KIND_SET_CLUSTER: u8 = 1;
 const KIND_REGISTER_NODE: u8 = 2;
 const KIND_OPEN_BUCKET: u8 = 3;
 const KIND_SET_REPLICATION: u8 = 4;
+const KIND_FINISH: u8 = 5;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -38,6 +40,13 @@ pub enum Command {
     },
     /// Sets the number of voters that plans should have.
     SetReplication(u32),
+    /// Ends a shard of a bucket that is over: from then on its replicas stop its group.
+    Finish {
+        /// The shard; closed, and all of it in segments.
+        shard: ShardId,
+        /// What it holds.
+        seal: Seal,
+    },
 }
 
 /// What became of a change.
@@ -59,6 +68,7 @@ impl Command {
             Self::RegisterNode(_) => "register node",
             Self::OpenBucket { .. } => "open bucket",
             Self::SetReplication(_) => "set replication",
+            Self::Finish { .. } => "finish",
         }
     }
 
@@ -68,6 +78,7 @@ impl Command {
             Self::RegisterNode(node) => 32 + node.grpc.len() + node.http.len(),
             Self::OpenBucket { slots, .. } => 20 + 64 * slots.len(),
             Self::SetReplication(_) => 5,
+            Self::Finish { .. } => 9 + Seal::BYTES,
         }
     }
 
@@ -96,6 +107,10 @@ impl Command {
             Self::SetReplication(replication) => {
                 out.u8(KIND_SET_REPLICATION).u32(*replication);
             }
+            Self::Finish { shard, seal } => {
+                out.u8(KIND_FINISH).u64(shard.group());
+                put_seal(out, seal);
+            }
         }
     }
 
@@ -112,6 +127,10 @@ impl Command {
                 slots: take_slots(input)?,
             }),
             KIND_SET_REPLICATION => Ok(Self::SetReplication(input.u32()?)),
+            KIND_FINISH => Ok(Self::Finish {
+                shard: take_shard(input)?,
+                seal: take_seal(input)?,
+            }),
             other => Err(input.invalid(format!("meta command {other}"))),
         }
     }

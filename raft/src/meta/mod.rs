@@ -4,11 +4,13 @@
 //! have equal bytes. A snapshot is the whole state.
 
 mod command;
+mod seal;
 mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use command::{Answer, Command};
+pub use seal::Seal;
 pub(crate) use shared::Shared;
 pub use state::{Bucket, Node, Slot, State};

@@ -103,7 +103,7 @@ impl Record {
         };
         Snapshot {
             meta,
-            snapshot: self.encode(),
+            snapshot: self.encode().into(),
         }
     }
 }

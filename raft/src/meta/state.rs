@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
+use super::seal::{Seal, put_seal, take_seal};
 use super::{Answer, Command};
 use crate::codec::{Decoder, Encoder, Error};
 
@@ -72,11 +73,14 @@ pub struct State {
     pub nodes: BTreeMap<NodeId, Node>,
     /// Buckets by number.
     pub buckets: BTreeMap<u64, Bucket>,
+    /// Shards that are finished, each with what it holds for ever.
+    pub sealed: BTreeMap<ShardId, Seal>,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
-const VERSION: u8 = 1;
+/// 2 has the sealed shards behind the buckets of 1.
+const VERSION: u8 = 2;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -113,6 +117,22 @@ impl State {
                 self.replication = *replication;
                 Answer::Done
             }
+            Command::Finish { shard, seal } => self.finish(*shard, seal),
+        }
+    }
+
+    /// The first seal of a shard is the one that holds.
+    fn finish(&mut self, shard: ShardId, seal: &Seal) -> Answer {
+        let bucket = self.buckets.get(&shard.bucket);
+        let is_over = bucket.is_some_and(|bucket| bucket.closed_at.is_some());
+        if !is_over || self.slot(shard).is_none() {
+            return Answer::Conflict("the shard is of no bucket that is over".into());
+        }
+        let held = self.sealed.entry(shard).or_insert_with(|| seal.clone());
+        if held == seal {
+            Answer::Done
+        } else {
+            Answer::Conflict("the shard is sealed with other segments".into())
         }
     }
 
@@ -172,11 +192,16 @@ impl State {
             };
             put_slots(out, &bucket.slots);
         }
+        out.len(self.sealed.len());
+        for (shard, seal) in &self.sealed {
+            out.u64(shard.group());
+            put_seal(out, seal);
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut input = Decoder::new(WHAT, bytes);
-        input.version(VERSION)?;
+        let version = input.version_up_to(VERSION)?;
         let mut state = Self {
             cluster: input.u128()?,
             replication: input.u32()?,
@@ -205,9 +230,20 @@ impl State {
                 },
             );
         }
+        if version >= 2 {
+            for _ in 0..input.count(8 + Seal::BYTES)? {
+                let shard = take_shard(&mut input)?;
+                state.sealed.insert(shard, take_seal(&mut input)?);
+            }
+        }
         input.end()?;
         Ok(state)
     }
+}
+
+pub(super) fn take_shard(input: &mut Decoder<'_>) -> Result<ShardId, Error> {
+    let group = input.u64()?;
+    ShardId::from_group(group).ok_or_else(|| input.invalid(format!("group {group} is no shard")))
 }
 
 pub(super) fn put_node(out: &mut Encoder, node: &Node) {

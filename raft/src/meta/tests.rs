@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hushlog_record::Timestamp;
+use hushlog_record::{ShardId, Timestamp};
 use hushlog_storage::store::Mem;
 use hushlog_storage::writer::Writer;
 
-use super::{Answer, Command, Node, Shared, Slot, State};
+use super::{Answer, Command, Node, Seal, Shared, Slot, State};
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
 
@@ -40,7 +40,56 @@ fn commands() -> Vec<Command> {
     }];
     commands.extend((1..=3).map(|id| Command::RegisterNode(node(id))));
     commands.extend([open(0, 10), open(1, 20), Command::SetReplication(1)]);
+    commands.push(finish(1, 0, 7));
     commands
+}
+
+fn finish(bucket: u64, slot: u16, digest: u8) -> Command {
+    Command::Finish {
+        shard: ShardId { bucket, slot },
+        seal: Seal {
+            digest: [digest; 32],
+            segmented_to: 40,
+            rows: 3,
+            bytes: 900,
+            time_min: Timestamp::from_nanos(-5),
+            time_max: Timestamp::from_nanos(5),
+        },
+    }
+}
+
+#[test]
+fn only_a_shard_of_a_bucket_that_is_over_is_finished_and_the_first_seal_holds() {
+    let mut state = State::default();
+    for command in &commands()[..5] {
+        state.apply(command);
+    }
+    let refused = |answer| matches!(answer, Answer::Conflict(_));
+    assert!(refused(state.apply(&finish(1, 0, 7))), "it is open");
+    state.apply(&open(1, 20));
+    assert!(refused(state.apply(&finish(1, 9, 7))), "no such slot");
+    assert!(refused(state.apply(&finish(2, 0, 7))), "it is open");
+    assert_eq!(state.apply(&finish(1, 0, 7)), Answer::Done);
+    let once = state.clone();
+    assert_eq!(state.apply(&finish(1, 0, 7)), Answer::Done);
+    assert!(refused(state.apply(&finish(1, 0, 8))));
+    assert_eq!(state, once);
+}
+
+#[test]
+fn facts_of_the_first_version_are_read() {
+    let mut state = State::default();
+    for command in &commands()[..6] {
+        state.apply(command);
+    }
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    let mut bytes = out.finish();
+    assert_eq!(bytes.split_off(bytes.len() - 4), [0; 4], "no sealed shard");
+    bytes[0] = 1;
+    assert_eq!(State::decode(&bytes).unwrap(), state);
+    bytes[0] = 3;
+    assert!(State::decode(&bytes).is_err());
 }
 
 #[test]

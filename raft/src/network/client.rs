@@ -35,6 +35,7 @@ use crate::limits::{
     APPEND_DEADLINE, APPENDS_IN_FLIGHT_MAX, MESSAGE_BYTES_MAX, SNAPSHOT_DEADLINE,
     SNAPSHOT_PIECE_BYTES, TRANSFER_DEADLINE,
 };
+use crate::snapshot::Body;
 use crate::types::{Peer, Snapshot, TypeConfig, Vote, next_index};
 
 type Stub = pb::raft_client::RaftClient<tonic::transport::Channel>;
@@ -338,7 +339,7 @@ fn lost(status: &Status) -> RpcError {
 }
 
 impl RaftNetworkV2<TypeConfig> for Client {
-    type SnapshotData = Bytes;
+    type SnapshotData = Body;
 
     async fn append_entries(
         &mut self,
@@ -421,8 +422,10 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let pieces = stream::iter(snapshot_pieces(&self.envelope(), &vote, &snapshot));
+        let pieces = snapshot_pieces(&self.envelope(), &vote, &snapshot);
         let call = async {
+            let pieces = pieces.map_err(|error| Status::data_loss(error.to_string()))?;
+            let pieces = stream::iter(pieces);
             let answer = self.stub(Lane::Bulk)?.install_snapshot(pieces).await?;
             Ok(SnapshotResponse::new(vote_from(answer.into_inner().vote)?))
         };
@@ -467,8 +470,8 @@ fn snapshot_pieces(
     envelope: &pb::Envelope,
     vote: &Vote,
     snapshot: &Snapshot,
-) -> Vec<pb::SnapshotRequest> {
-    let data = &snapshot.snapshot;
+) -> std::io::Result<Vec<pb::SnapshotRequest>> {
+    let data = snapshot.snapshot.bytes()?;
     let mut pieces = vec![pb::SnapshotRequest {
         envelope: Some(envelope.clone()),
         vote: Some(vote_to(vote)),
@@ -486,5 +489,5 @@ fn snapshot_pieces(
         });
         from = to;
     }
-    pieces
+    Ok(pieces)
 }

@@ -217,7 +217,7 @@ impl RaftService for Server {
         let _one_at_a_time = group.fetch_segments(from, &meta, &data).await?;
         let snapshot = Snapshot {
             meta,
-            snapshot: data,
+            snapshot: data.into(),
         };
         let vote = vote_from(first.vote)?;
         let answer = group
@@ -267,7 +267,13 @@ impl RaftService for Server {
             Ok(Group::Shard(group)) => group,
             Ok(Group::Meta(_)) => return Err(Status::invalid_argument("not a shard")),
             Err(status) if status.code() == tonic::Code::NotFound => {
-                let refusal = pb::Refusal::Unavailable.into();
+                let group = request.envelope.as_ref().map_or(0, |from| from.group);
+                let refusal = if self.context.groups.is_finished(group) {
+                    pb::Refusal::Closed
+                } else {
+                    pb::Refusal::Unavailable
+                };
+                let refusal = refusal.into();
                 let message = status.message().to_owned();
                 let answer = pb::ProposeBlockResponse {
                     refusal,

@@ -4,8 +4,10 @@
 //! time inside a larger block), does no search work and never waits for a disk. Every replica that
 //! has applied the same log has the same state.
 
+mod keys;
 mod producers;
 mod record;
+mod sealed;
 mod shared;
 mod state;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use hushlog_record::block::{Block, Counts};
 pub(crate) use producers::{Form, Known};
 pub use producers::{Origin, Table, TableEntry};
 pub(crate) use record::Record;
+pub use sealed::{Sealed, forget_sealed_keys, has_group, sealed_keys};
 pub(crate) use shared::Shared;
 pub(crate) use state::{counts_without, parts_of, skipped};
 

@@ -1,8 +1,7 @@
 //! The request keys that a shard remembers, so that a retry stores nothing twice.
 //!
 //! Deterministic: time is the latest admission time of the blocks seen, never a clock, and keys are
-//! forgotten in the order in which they came. Keys forgotten since the oldest pending cut are kept
-//! aside, so that the table as it was at that cut can still be written down.
+//! forgotten in the order in which they came, so what is remembered is always the end of what was learnt.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,6 +9,7 @@ use bytes::Bytes;
 use hushlog_record::block::PartKey;
 use hushlog_record::{ShardId, Timestamp};
 
+use super::keys::{Chunk, Window};
 use crate::codec::{Decoder, Encoder, Error};
 use crate::limits::{PRODUCER_KEY_NANOS, PRODUCER_KEYS_MAX, PRODUCER_STEP_NANOS};
 
@@ -47,7 +47,7 @@ pub struct Table {
 }
 
 /// Bytes of an entry, and of one as it was before contents were remembered.
-const TABLE_ENTRY_BYTES: usize = 68;
+pub(super) const TABLE_ENTRY_BYTES: usize = 68;
 const TABLE_ENTRY_BYTES_V1: usize = 60;
 /// The first byte of a table as it is sent. One of the first version has a time there, and 2 would be
 /// in 1974.
@@ -126,12 +126,7 @@ impl Table {
     pub(crate) fn encode(&self, out: &mut Encoder) {
         out.i64(self.now.nanos()).len(self.entries.len());
         for entry in &self.entries {
-            out.u128(entry.key.producer)
-                .u64(entry.key.sequence)
-                .u32(entry.key.chunk);
-            out.u64(entry.content);
-            out.u64(entry.origin.shard.group()).u64(entry.origin.seq);
-            out.i64(entry.admitted_at.nanos()).u64(entry.learnt_at);
+            put_entry(out, entry);
         }
     }
 
@@ -152,7 +147,16 @@ impl Table {
     }
 }
 
-fn take_entry(input: &mut Decoder<'_>, form: Form) -> Result<TableEntry, Error> {
+pub(super) fn put_entry(out: &mut Encoder, entry: &TableEntry) {
+    out.u128(entry.key.producer)
+        .u64(entry.key.sequence)
+        .u32(entry.key.chunk);
+    out.u64(entry.content);
+    out.u64(entry.origin.shard.group()).u64(entry.origin.seq);
+    out.i64(entry.admitted_at.nanos()).u64(entry.learnt_at);
+}
+
+pub(super) fn take_entry(input: &mut Decoder<'_>, form: Form) -> Result<TableEntry, Error> {
     let key = PartKey {
         producer: input.u128()?,
         sequence: input.u64()?,
@@ -176,17 +180,26 @@ fn take_entry(input: &mut Decoder<'_>, form: Form) -> Result<TableEntry, Error> 
     })
 }
 
-/// The live table.
+/// The live table: what was learnt, oldest first, as far as it is remembered.
 #[derive(Default)]
 pub(crate) struct Producers {
     now: Timestamp,
-    known: BTreeMap<PartKey, TableEntry>,
-    order: VecDeque<PartKey>,
-    /// Forgotten at this index, while a cut at or before it was pending; in the order of learning.
-    aside: VecDeque<(u64, TableEntry)>,
-    /// Whether a cut is pending, so that forgotten keys go aside.
-    pending: bool,
+    /// Ordinals by key.
+    known: BTreeMap<PartKey, u64>,
+    order: VecDeque<TableEntry>,
+    /// Ordinal of the first in `order`.
+    first: u64,
+    /// Everything before this ordinal was part of an earlier cut.
+    frozen_to: u64,
     keys_max: usize,
+}
+
+/// The table at one position, as far as it must be written: which keys, and those that no earlier
+/// position had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frozen {
+    pub(crate) window: Window,
+    pub(crate) fresh: Chunk,
 }
 
 impl Producers {
@@ -197,19 +210,19 @@ impl Producers {
         }
     }
 
-    /// The table as it was written down.
-    pub(crate) fn restore(table: &Table) -> Self {
-        let mut producers = Self::new();
-        producers.now = table.now;
+    /// The table as it was written down, of which the first key has this ordinal; all of it counts as
+    /// written.
+    pub(crate) fn restore(table: &Table, first: u64) -> Self {
+        let mut producers = Self {
+            now: table.now,
+            first,
+            ..Self::new()
+        };
         for entry in &table.entries {
-            producers.known.insert(entry.key, *entry);
-            producers.order.push_back(entry.key);
+            producers.push(*entry);
         }
+        producers.frozen_to = producers.next();
         producers
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.now
     }
 
     /// What is known of this key, for a request of this content.
@@ -218,15 +231,16 @@ impl Producers {
     /// found out by any other piece of the request that had the key before.
     pub(crate) fn get(&self, key: &PartKey, content: u64) -> Option<Known> {
         let piece = |chunk| PartKey { chunk, ..*key };
-        let mut pieces = self.known.range(piece(0)..=piece(u32::MAX));
+        let pieces = self.known.range(piece(0)..=piece(u32::MAX));
+        let mut pieces = pieces.filter_map(|(_, ordinal)| self.at(*ordinal));
         let differs =
-            |entry: &TableEntry| entry.content != 0 && content != 0 && entry.content != content;
-        let other = pieces.find(|(_, entry)| differs(entry));
-        if let Some((_, entry)) = other {
+            |entry: &&TableEntry| entry.content != 0 && content != 0 && entry.content != content;
+        if let Some(entry) = pieces.find(differs) {
             let (origin, conflict) = (entry.origin, true);
             return Some(Known { origin, conflict });
         }
-        self.known.get(key).map(|entry| Known {
+        let entry = self.at(*self.known.get(key)?)?;
+        Some(Known {
             origin: entry.origin,
             conflict: false,
         })
@@ -235,20 +249,17 @@ impl Producers {
     /// Moves time forward to a block's admission, by a bounded step, and forgets what is too old.
     /// The step is bounded because the admission is by one gateway's clock: one that is days ahead
     /// must not make the shard forget every key at once.
-    pub(crate) fn advance(&mut self, admitted_at: Timestamp, index: u64) {
+    pub(crate) fn advance(&mut self, admitted_at: Timestamp) {
         let step = self.now.saturating_add(PRODUCER_STEP_NANOS);
         self.now = if self.now == Timestamp::default() {
             admitted_at
         } else {
             self.now.max(admitted_at.min(step))
         };
-        while let Some(oldest) = self.order.front() {
-            let entry = self.known.get(oldest);
-            let expired = entry.is_none_or(|entry| entry.has_expired(self.now));
-            if !expired {
-                return;
-            }
-            self.forget_oldest(index);
+        while let Some(oldest) = self.order.front()
+            && oldest.has_expired(self.now)
+        {
+            self.forget_oldest();
         }
     }
 
@@ -258,55 +269,66 @@ impl Producers {
             return;
         }
         if self.order.len() >= self.keys_max {
-            self.forget_oldest(entry.learnt_at);
+            self.forget_oldest();
         }
-        self.known.insert(entry.key, entry);
-        self.order.push_back(entry.key);
+        self.push(entry);
     }
 
-    fn forget_oldest(&mut self, index: u64) {
-        let forgotten = self
-            .order
-            .pop_front()
-            .and_then(|key| self.known.remove(&key));
-        if let Some(entry) = forgotten.filter(|_| self.pending) {
-            self.aside.push_back((index, entry));
+    /// The whole table.
+    pub(crate) fn table(&self) -> Table {
+        Table {
+            now: self.now,
+            entries: self.order.iter().copied().collect(),
         }
     }
 
-    /// From now on, what is forgotten goes aside.
-    pub(crate) fn cut_pending(&mut self) {
-        self.pending = true;
-    }
-
-    /// The oldest pending cut is now at `oldest`, or there is none.
-    pub(crate) fn cut_done(&mut self, oldest: Option<u64>) {
-        match oldest {
-            None => {
-                self.pending = false;
-                self.aside.clear();
-            }
-            Some(oldest) => self
-                .aside
-                .retain(|(forgotten_at, _)| *forgotten_at >= oldest),
+    /// The table as it is now, for a snapshot at this position. What is learnt from now on is part of
+    /// the next one, once [`Producers::written`] was told of this one.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let first = self.first.max(self.frozen_to);
+        let skipped = usize::try_from(first - self.first).unwrap_or(usize::MAX);
+        Frozen {
+            window: Window {
+                now: self.now,
+                from: self.first,
+                to: self.next(),
+            },
+            fresh: Chunk {
+                first,
+                entries: self.order.iter().skip(skipped).copied().collect(),
+            },
         }
     }
 
-    /// The table as of index `cut`, which is pending or the next to be applied: what was learnt
-    /// before it and not forgotten before it.
-    pub(crate) fn at(&self, cut: u64, now: Timestamp) -> Table {
-        let aside = self
-            .aside
-            .iter()
-            .filter(|(forgotten_at, _)| *forgotten_at >= cut);
-        let known = self.order.iter().filter_map(|key| self.known.get(key));
-        let entries = aside
-            .map(|(_, entry)| entry)
-            .chain(known)
-            .filter(|entry| entry.learnt_at < cut)
-            .copied()
-            .collect();
-        Table { now, entries }
+    /// What is before `to` belongs to a snapshot that is written, or will be before the next one.
+    pub(crate) fn written(&mut self, to: u64) {
+        self.frozen_to = self.frozen_to.max(to);
+    }
+
+    /// Nothing of it is written.
+    pub(crate) fn unwritten(&mut self) {
+        self.frozen_to = 0;
+    }
+
+    fn next(&self) -> u64 {
+        self.first + self.order.len() as u64
+    }
+
+    fn at(&self, ordinal: u64) -> Option<&TableEntry> {
+        let place = usize::try_from(ordinal.checked_sub(self.first)?).ok()?;
+        self.order.get(place)
+    }
+
+    fn push(&mut self, entry: TableEntry) {
+        self.known.insert(entry.key, self.next());
+        self.order.push_back(entry);
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.order.pop_front() {
+            self.known.remove(&oldest.key);
+            self.first += 1;
+        }
     }
 }
 
@@ -347,13 +369,13 @@ mod tests {
     fn a_key_is_forgotten_a_day_after_its_block_by_block_times() {
         let mut producers = Producers::new();
         producers.remember(entry(1, 10, 0));
-        producers.advance(at(24), 11);
+        producers.advance(at(24));
         assert!(producers.get(&entry(1, 0, 0).key, 1).is_some());
-        producers.advance(at(25), 12);
+        producers.advance(at(25));
         assert!(producers.get(&entry(1, 0, 0).key, 1).is_none());
         // Time never goes back.
-        producers.advance(at(1), 13);
-        assert_eq!(producers.now(), at(25));
+        producers.advance(at(1));
+        assert_eq!(producers.table().now, at(25));
     }
 
     #[test]
@@ -404,11 +426,11 @@ mod tests {
     #[test]
     fn one_clock_that_is_days_ahead_does_not_make_it_forget() {
         let mut producers = Producers::new();
-        producers.advance(at(1), 9);
+        producers.advance(at(1));
         producers.remember(entry(1, 10, 1));
-        producers.advance(at(72), 11);
+        producers.advance(at(72));
         assert!(producers.get(&entry(1, 0, 0).key, 1).is_some());
-        assert_eq!(producers.now(), at(2));
+        assert_eq!(producers.table().now, at(2));
     }
 
     #[test]
@@ -436,12 +458,12 @@ mod tests {
         for n in 1..=3 {
             producers.remember(entry(n, n, 0));
         }
-        assert_eq!(sequences(&producers.at(u64::MAX, at(0))), [2, 3]);
+        assert_eq!(sequences(&producers.table()), [2, 3]);
         assert_eq!(producers.order.len(), 2);
     }
 
     #[test]
-    fn the_table_of_a_pending_cut_does_not_change_any_more() {
+    fn what_is_frozen_does_not_change_and_holds_what_is_new() {
         let mut producers = Producers {
             keys_max: 3,
             ..Producers::new()
@@ -449,21 +471,27 @@ mod tests {
         for n in 1..=3 {
             producers.remember(entry(n, n, 0));
         }
-        let frozen = producers.at(4, producers.now());
-        producers.cut_pending();
+        let first = producers.freeze();
+        producers.written(first.window.to);
+        assert_eq!((first.window.from, first.window.to), (0, 3));
+        assert_eq!((first.fresh.first, first.fresh.entries.len()), (0, 3));
         for n in 5..=6 {
             producers.remember(entry(n, n, 1));
         }
-        let second = producers.at(7, producers.now());
-        for n in 8..=9 {
+        let second = producers.freeze();
+        assert_eq!((second.window.from, second.window.to), (2, 5));
+        assert_eq!((second.fresh.first, second.fresh.entries.len()), (3, 2));
+        // It is not written yet: the next one holds what it holds.
+        producers.remember(entry(7, 7, 1));
+        assert_eq!(producers.freeze().fresh.first, 3);
+        producers.written(second.window.to);
+        for n in 8..=19 {
             producers.remember(entry(n, n, 2));
         }
-        producers.advance(at(100), 10);
-        assert_eq!(producers.at(4, frozen.now), frozen);
-        producers.cut_done(Some(7));
-        assert_eq!(producers.at(7, second.now), second);
-        producers.cut_done(None);
-        assert!(producers.at(7, second.now).entries.is_empty());
+        // More were learnt than are remembered: those between are of no snapshot.
+        let third = producers.freeze();
+        assert_eq!((third.window.from, third.window.to), (15, 18));
+        assert_eq!(third.fresh.first, 15);
     }
 
     #[test]
@@ -471,19 +499,19 @@ mod tests {
         let mut producers = Producers::new();
         producers.remember(entry(1, 1, 0));
         producers.remember(entry(2, 2, 5));
-        let table = producers.at(3, producers.now());
+        let table = producers.table();
         let mut out = Encoder::default();
         table.encode(&mut out);
         let bytes = out.finish();
         let mut input = Decoder::new("table", &bytes);
-        let mut restored = Producers::restore(&Table::decode(&mut input, Form::V2).unwrap());
+        let table = Table::decode(&mut input, Form::V2).unwrap();
+        let mut restored = Producers::restore(&table, 40);
         for table in [&mut producers, &mut restored] {
-            table.advance(at(26), 4);
+            table.advance(at(26));
         }
-        assert_eq!(
-            sequences(&restored.at(9, at(0))),
-            sequences(&producers.at(9, at(0)))
-        );
-        assert_eq!(sequences(&restored.at(9, at(0))), [2]);
+        assert_eq!(restored.table(), producers.table());
+        assert_eq!(sequences(&restored.table()), [2]);
+        assert_eq!(restored.freeze().window.from, 41);
+        assert!(restored.freeze().fresh.entries.is_empty());
     }
 }

@@ -1,4 +1,6 @@
-//! A shard's snapshot as stored and as sent: everything a replica needs but the segments themselves.
+//! A shard's snapshot: everything a replica needs but the segments themselves.
+//!
+//! As sent, and as stored by earlier builds:
 //!
 //! ```text
 //! version u8 = 2
@@ -10,9 +12,13 @@
 //! manifest             length u32, bytes as the node encoded them
 //! CRC32 u32
 //! ```
+//!
+//! As stored: version 3, and instead of the request keys which of the chunks' keys are remembered
+//! (`super::keys`): latest admission i64, ordinals from u64, to u64.
 
 use bytes::Bytes;
 
+use super::keys::Window;
 use super::{Form, Table};
 use crate::codec::{
     Decoder, Encoder, Error, decode_stored_membership, encode_stored_membership, put_log_id,
@@ -20,8 +26,9 @@ use crate::codec::{
 };
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
 
-const VERSION: u8 = 2;
-const VERSION_WITHOUT_CONTENTS: u8 = 1;
+const VERSION_SENT_WITHOUT_CONTENTS: u8 = 1;
+const VERSION_SENT: u8 = 2;
+const VERSION_STORED: u8 = 3;
 const WHAT: &str = "shard snapshot";
 
 /// A shard as of one log id.
@@ -32,7 +39,7 @@ pub(crate) struct Record {
     pub(crate) segmented_to: u64,
     pub(crate) closed: bool,
     pub(crate) inherited: bool,
-    pub(crate) table: Table,
+    pub(crate) keys: Window,
     pub(crate) manifest: Bytes,
 }
 
@@ -44,36 +51,73 @@ impl Record {
         }
     }
 
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut out = Encoder::versioned(VERSION);
+    /// For the store, beside the chunks of its keys.
+    pub(crate) fn encode_stored(&self) -> Bytes {
+        let mut out = self.head(VERSION_STORED);
+        out.i64(self.keys.now.nanos())
+            .u64(self.keys.from)
+            .u64(self.keys.to);
+        out.bytes(&self.manifest);
+        out.finish_with_crc().into()
+    }
+
+    /// For another replica, with the keys of its window.
+    pub(crate) fn encode_sent(&self, table: &Table) -> Bytes {
+        let mut out = self.head(VERSION_SENT);
+        table.encode(&mut out);
+        out.bytes(&self.manifest);
+        out.finish_with_crc().into()
+    }
+
+    fn head(&self, version: u8) -> Encoder {
+        let mut out = Encoder::versioned(version);
         put_log_id(&mut out, self.last.as_ref());
         out.bytes(&encode_stored_membership(&self.membership));
         out.u64(self.segmented_to)
             .u8(u8::from(self.closed))
             .u8(u8::from(self.inherited));
-        self.table.encode(&mut out);
-        out.bytes(&self.manifest);
-        out.finish_with_crc().into()
+        out
     }
 
-    pub(crate) fn decode(stored: &Bytes) -> Result<Self, Error> {
-        let (mut input, form) = match stored.first() {
-            Some(&VERSION_WITHOUT_CONTENTS) => (
-                Decoder::checked(WHAT, VERSION_WITHOUT_CONTENTS, stored)?,
-                Form::V1,
-            ),
-            _ => (Decoder::checked(WHAT, VERSION, stored)?, Form::V2),
+    /// What another replica has sent, or an earlier build has stored: with its keys, whose ordinals
+    /// begin at 0 here. What this build has stored is without.
+    pub(crate) fn decode(bytes: &Bytes) -> Result<(Self, Option<Table>), Error> {
+        let mut input = Decoder::whole(WHAT, bytes)?;
+        let version = input.version_up_to(VERSION_STORED)?;
+        let last = take_log_id(&mut input)?;
+        let membership = decode_stored_membership(input.bytes()?)?;
+        let segmented_to = input.u64()?;
+        let (closed, inherited) = (input.flag()?, input.flag()?);
+        let table = match version {
+            VERSION_SENT_WITHOUT_CONTENTS => Some(Table::decode(&mut input, Form::V1)?),
+            VERSION_SENT => Some(Table::decode(&mut input, Form::V2)?),
+            _ => None,
         };
+        let keys = match &table {
+            Some(table) => Window {
+                now: table.now,
+                from: 0,
+                to: table.entries.len() as u64,
+            },
+            None => Window {
+                now: hushlog_record::Timestamp::from_nanos(input.i64()?),
+                from: input.u64()?,
+                to: input.u64()?,
+            },
+        };
+        if keys.from > keys.to {
+            return Err(input.invalid("request keys end before they begin"));
+        }
         let record = Self {
-            last: take_log_id(&mut input)?,
-            membership: decode_stored_membership(input.bytes()?)?,
-            segmented_to: input.u64()?,
-            closed: input.flag()?,
-            inherited: input.flag()?,
-            table: Table::decode(&mut input, form)?,
-            manifest: slice_of(stored, input.bytes()?),
+            last,
+            membership,
+            segmented_to,
+            closed,
+            inherited,
+            keys,
+            manifest: slice_of(bytes, input.bytes()?),
         };
         input.end()?;
-        Ok(record)
+        Ok((record, table))
     }
 }

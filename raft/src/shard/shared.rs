@@ -15,10 +15,12 @@ use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::keys::{Chunk, Chunks};
 use super::state::State;
-use super::{Known, Positions, Record, Table, View};
+use super::{Known, Positions, Record, Sealed, Table, View};
 use crate::command::Applied;
 use crate::log_store::keys;
+use crate::snapshot::Body;
 use crate::types::{Entry, LogId, Snapshot, SnapshotMeta, StoredMembership};
 
 pub(crate) struct Shared {
@@ -34,24 +36,36 @@ struct Inner {
     state: State,
     /// The snapshot as it is on disk.
     record: Option<Arc<Record>>,
+    /// Where its request keys are on the disk.
+    chunks: Chunks,
 }
 
 impl Shared {
     /// The shard as of its snapshot; the Raft core applies the log after it. Blocks on the disk.
     pub(crate) fn open(shard: ShardId, writer: WriterHandle) -> Result<Self, crate::Error> {
-        let stored = writer
-            .store()
-            .get(Space::State, &keys::snapshot(shard.group()))?;
-        let record = stored
-            .map(|bytes| Record::decode(&bytes))
-            .transpose()?
-            .map(Arc::new);
-        let state = match &record {
-            None => State::new(shard),
-            Some(record) => State::restore(shard, record),
+        let (store, group) = (writer.store(), shard.group());
+        let stored = store.get(Space::State, &keys::snapshot(group))?;
+        let chunks = Chunks::open(&**store, group)?;
+        let (state, record) = match stored.map(|bytes| Record::decode(&bytes)).transpose()? {
+            None => (State::new(shard), None),
+            Some((record, Some(table))) => {
+                // An earlier build has written it whole.
+                let mut state = State::restore(shard, &record, &table);
+                state.keys_are_not_written();
+                (state, Some(Arc::new(record)))
+            }
+            Some((record, None)) => {
+                let table = chunks.load(&**store, group, &record.keys)?;
+                let state = State::restore(shard, &record, &table);
+                (state, Some(Arc::new(record)))
+            }
         };
         let positions = watch::Sender::new(state.positions());
-        let inner = Mutex::new(Inner { state, record });
+        let inner = Mutex::new(Inner {
+            state,
+            record,
+            chunks,
+        });
         Ok(Self {
             shard,
             writer,
@@ -108,30 +122,52 @@ impl Shared {
     ) -> Result<Option<LogId>, crate::Error> {
         let _recording = self.recording.lock().await;
         let record = self.inner.lock().state.record_of_cut(&range, manifest);
-        let record = record.ok_or(crate::Error::NoSuchCut {
+        let (record, fresh) = record.ok_or(crate::Error::NoSuchCut {
             from: range.start,
             to: range.end,
         })?;
-        self.write(&record).await?;
+        self.write(&record, &fresh).await?;
         let last = record.last;
         self.replace(record, |state, record| state.segment_built(record));
         Ok(last)
     }
 
+    /// What is left of the shard when it is finished; `None` while it takes data, has a tail, or has not
+    /// inherited what it hands on.
+    pub(crate) fn finished(&self) -> Option<(Sealed, Table)> {
+        let inner = self.inner.lock();
+        let (record, _) = inner.state.record_without_tail()?;
+        (record.closed && record.inherited).then(|| {
+            let sealed = Sealed {
+                segmented_to: record.segmented_to,
+                manifest: record.manifest,
+            };
+            (sealed, inner.state.table())
+        })
+    }
+
+    /// Writes the sealed shard in the place of its group, which must not run any more.
+    pub(crate) async fn seal(&self, sealed: &Sealed, table: &Table) -> Result<(), crate::Error> {
+        let _recording = self.recording.lock().await;
+        sealed.install(&self.writer, self.shard, table).await
+    }
+
     /// The snapshot that could be made now: the whole state while there is no tail, else the last
     /// cut's.
-    pub(crate) fn snapshot_to_build(&self) -> Option<Arc<Record>> {
+    pub(crate) fn snapshot_to_build(&self) -> Option<(Arc<Record>, Chunk)> {
         let inner = self.inner.lock();
         match inner.state.record_without_tail() {
-            Some(record) => Some(Arc::new(record)),
-            None => inner.record.clone(),
+            Some((record, fresh)) => Some((Arc::new(record), fresh)),
+            None => Some((inner.record.clone()?, Chunk::default())),
         }
     }
 
-    pub(crate) async fn build_snapshot(&self) -> io::Result<Snapshot> {
+    /// Its data is read from the disk by whoever asks for it: nobody does when a log is only trimmed.
+    pub(crate) async fn build_snapshot(self: &Arc<Self>) -> io::Result<Snapshot> {
         let _recording = self.recording.lock().await;
         let record = self.snapshot_to_build();
-        let record = record.ok_or_else(|| io::Error::other("there is no durable cut yet"))?;
+        let (record, fresh) =
+            record.ok_or_else(|| io::Error::other("there is no durable cut yet"))?;
         let newer = self
             .inner
             .lock()
@@ -139,41 +175,88 @@ impl Shared {
             .as_ref()
             .is_none_or(|old| old.last < record.last);
         if newer {
-            self.write(&record).await.map_err(io::Error::other)?;
-            self.replace((*record).clone(), |_, _| ());
+            self.write(&record, &fresh)
+                .await
+                .map_err(io::Error::other)?;
+            self.replace((*record).clone(), State::recorded);
         }
-        Ok(snapshot_of(&record))
+        Ok(Snapshot {
+            meta: record.meta(),
+            snapshot: Body::Stored(Arc::clone(self), record),
+        })
     }
 
-    pub(crate) fn current_snapshot(&self) -> Option<Snapshot> {
-        self.inner.lock().record.as_deref().map(snapshot_of)
+    /// The snapshot on the disk, with its request keys. Blocks on the disk.
+    pub(crate) fn current_snapshot(&self) -> io::Result<Option<Snapshot>> {
+        let record = self.inner.lock().record.clone();
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        Ok(Some(Snapshot {
+            meta: record.meta(),
+            snapshot: Body::Whole(self.sent(&record)?),
+        }))
+    }
+
+    /// A snapshot as it is sent. Blocks on the disk.
+    pub(crate) fn sent(&self, record: &Record) -> io::Result<Bytes> {
+        // Held while the keys are read, so that a later snapshot does not remove them meanwhile.
+        let inner = self.inner.lock();
+        let store = self.writer.store();
+        let table = inner
+            .chunks
+            .load(&**store, self.shard.group(), &record.keys)
+            .map_err(io::Error::other)?;
+        drop(inner);
+        Ok(record.encode_sent(&table))
     }
 
     /// Switches to a snapshot whose segments are on this node's disk already.
     pub(crate) async fn install(&self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
         let _recording = self.recording.lock().await;
-        let record = Record::decode(&data)?;
+        let (record, table) = Record::decode(&data)?;
+        let table = table.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "a snapshot without its keys")
+        })?;
         if record.last != meta.last_log_id || record.membership != meta.last_membership {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "a snapshot does not belong to its description",
             ));
         }
-        self.write(&record).await.map_err(io::Error::other)?;
         let shard = self.shard;
+        let all = Chunk {
+            first: record.keys.from,
+            entries: table.entries.clone(),
+        };
+        let mut batch = Batch::new();
+        self.inner.lock().chunks.clear(&mut batch, shard.group());
+        self.write_in(batch, &record, &all)
+            .await
+            .map_err(io::Error::other)?;
         self.replace(record, |state, record| {
-            *state = State::restore(shard, record)
+            *state = State::restore(shard, record, &table)
         });
         Ok(())
     }
 
-    async fn write(&self, record: &Record) -> Result<(), hushlog_storage::Error> {
-        let mut batch = Batch::new();
-        batch.put(
-            Space::State,
-            keys::snapshot(self.shard.group()),
-            record.encode(),
-        );
+    async fn write(&self, record: &Record, fresh: &Chunk) -> Result<(), hushlog_storage::Error> {
+        self.write_in(Batch::new(), record, fresh).await
+    }
+
+    /// Writes a snapshot and the keys that no earlier one had, together with what is in `batch`.
+    async fn write_in(
+        &self,
+        mut batch: Batch,
+        record: &Record,
+        fresh: &Chunk,
+    ) -> Result<(), hushlog_storage::Error> {
+        let group = self.shard.group();
+        batch.put(Space::State, keys::snapshot(group), record.encode_stored());
+        self.inner
+            .lock()
+            .chunks
+            .put(&mut batch, group, fresh, record.keys.from);
         self.writer.write(batch, Durability::Synced).await
     }
 
@@ -184,12 +267,5 @@ impl Shared {
             inner.record = Some(Arc::new(record));
         }
         self.publish();
-    }
-}
-
-fn snapshot_of(record: &Record) -> Snapshot {
-    Snapshot {
-        meta: record.meta(),
-        snapshot: record.encode(),
     }
 }

@@ -9,7 +9,8 @@ use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts, Header, Part, PartKey};
 use hushlog_record::museum::{Bug, planted};
 
-use super::producers::{Known, Origin, Producers, TableEntry};
+use super::keys::Chunk;
+use super::producers::{Frozen, Known, Origin, Producers, TableEntry};
 use super::{PartAnswer, Positions, Record, Table, TailBlock, View};
 use crate::command::{Applied, Command, Data};
 use crate::types::{Entry, LogId, Payload, StoredMembership, next_index};
@@ -21,7 +22,7 @@ struct PendingCut {
     membership: StoredMembership,
     closed: bool,
     inherited: bool,
-    now: hushlog_record::Timestamp,
+    keys: Frozen,
 }
 
 /// One replica's state of one shard.
@@ -59,14 +60,15 @@ impl State {
         }
     }
 
-    pub(super) fn restore(shard: ShardId, record: &Record) -> Self {
+    /// The state as of a snapshot, whose keys are `table`.
+    pub(super) fn restore(shard: ShardId, record: &Record, table: &Table) -> Self {
         Self {
             applied: record.last,
             membership: record.membership.clone(),
             producers: if planted(Bug::DedupeLostAtRestart) {
                 Producers::new()
             } else {
-                Producers::restore(&record.table)
+                Producers::restore(table, record.keys.from)
             },
             segmented_to: record.segmented_to,
             cut_to: record.segmented_to,
@@ -90,7 +92,7 @@ impl State {
     }
 
     pub(super) fn table(&self) -> Table {
-        self.producers.at(u64::MAX, self.producers.now())
+        self.producers.table()
     }
 
     pub(super) fn positions(&self) -> Positions {
@@ -154,7 +156,7 @@ impl State {
         if self.closed {
             return self.answer_repeats(header).unwrap_or(Applied::Closed);
         }
-        self.producers.advance(header.admitted_at, seq);
+        self.producers.advance(header.admitted_at);
         let answers = self.answer_parts(seq, header);
         let skip = skipped(&answers);
         let bytes = data.block.bytes().len() as u64;
@@ -237,7 +239,7 @@ impl State {
     }
 
     fn apply_inherit(&mut self, index: u64, table: &Table) -> Applied {
-        self.producers.advance(table.now, index);
+        self.producers.advance(table.now);
         for entry in &table.entries {
             self.producers.remember(TableEntry {
                 learnt_at: index,
@@ -257,32 +259,39 @@ impl State {
             return Applied::Cut(None);
         }
         let range = self.cut_to..index;
-        self.producers.cut_pending();
+        let keys = self.producers.freeze();
+        self.producers.written(keys.window.to);
         self.cuts.push_back(PendingCut {
             range: range.clone(),
             last: self.applied,
             membership: self.membership.clone(),
             closed: self.closed,
             inherited: self.inherited,
-            now: self.producers.now(),
+            keys,
         });
         self.cut_to = index;
         self.uncut_bytes = 0;
         Applied::Cut(Some(range))
     }
 
-    /// What the snapshot of the oldest pending cut says, if that cut has this range.
-    pub(super) fn record_of_cut(&self, range: &Range<u64>, manifest: Bytes) -> Option<Record> {
+    /// What the snapshot of the oldest pending cut says, if that cut has this range, and the keys that
+    /// no earlier one had.
+    pub(super) fn record_of_cut(
+        &self,
+        range: &Range<u64>,
+        manifest: Bytes,
+    ) -> Option<(Record, Chunk)> {
         let cut = self.cuts.front().filter(|cut| cut.range == *range)?;
-        Some(Record {
+        let record = Record {
             last: cut.last,
             membership: cut.membership.clone(),
             segmented_to: range.end,
             closed: cut.closed,
             inherited: cut.inherited,
-            table: self.producers.at(range.end, cut.now),
+            keys: cut.keys.window,
             manifest,
-        })
+        };
+        Some((record, cut.keys.fresh.clone()))
     }
 
     /// The oldest pending cut is durable as a segment: its blocks leave the memory.
@@ -300,24 +309,35 @@ impl State {
         self.tail = Arc::new(self.tail.get(keep..).unwrap_or_default().to_vec());
         self.segmented_to = record.segmented_to;
         self.manifest = record.manifest.clone();
-        self.producers
-            .cut_done(self.cuts.front().map(|cut| cut.range.end));
     }
 
-    /// The whole state as a snapshot, possible only while there is no tail.
-    pub(super) fn record_without_tail(&self) -> Option<Record> {
-        if !self.tail.is_empty() {
+    /// The whole state as a snapshot, possible only while there is no tail, and the keys that no earlier
+    /// one had.
+    pub(super) fn record_without_tail(&self) -> Option<(Record, Chunk)> {
+        if !self.tail.is_empty() || !self.cuts.is_empty() {
             return None;
         }
-        Some(Record {
+        let Frozen { window, fresh } = self.producers.freeze();
+        let record = Record {
             last: self.applied,
             membership: self.membership.clone(),
             segmented_to: self.segmented_to,
             closed: self.closed,
             inherited: self.inherited,
-            table: self.table(),
+            keys: window,
             manifest: self.manifest.clone(),
-        })
+        };
+        Some((record, fresh))
+    }
+
+    /// The keys that were restored lie in no chunks yet.
+    pub(super) fn keys_are_not_written(&mut self) {
+        self.producers.unwritten();
+    }
+
+    /// The snapshot that [`State::record_without_tail`] gave is written.
+    pub(super) fn recorded(&mut self, record: &Record) {
+        self.producers.written(record.keys.to);
     }
 }
 

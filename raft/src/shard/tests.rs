@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts};
+use hushlog_storage::store::{Batch, Durability, Mem, Store};
 
+use super::keys::Chunks;
 use super::state::State;
 use super::{Record, TailBlock};
 use crate::command::{Applied, Command, Data};
@@ -214,14 +216,24 @@ fn a_snapshot_and_the_log_after_it_give_the_state_of_the_whole_log() {
         })
         .collect();
     assert_eq!(cuts.len(), 2);
+    let store = Mem::new();
+    let mut chunks = Chunks::default();
     for range in cuts {
         let manifest = Bytes::from(format!("{range:?}"));
-        let record = whole.record_of_cut(&range, manifest.clone()).unwrap();
+        let (record, fresh) = whole.record_of_cut(&range, manifest.clone()).unwrap();
         whole.segment_built(&record);
-        let record = Record::decode(&record.encode()).unwrap();
+        let mut batch = Batch::new();
+        chunks.put(&mut batch, SHARD.group(), &fresh, record.keys.from);
+        store.write(batch, Durability::Synced).unwrap();
+
+        let (record, none) = Record::decode(&record.encode_stored()).unwrap();
+        assert_eq!(none, None);
+        let table = chunks.load(&store, SHARD.group(), &record.keys).unwrap();
+        let (sent, with) = Record::decode(&record.encode_sent(&table)).unwrap();
+        assert_eq!((sent.last, with.as_ref()), (record.last, Some(&table)));
         assert_eq!(record.last.map(|id| id.index + 1), Some(range.end));
 
-        let mut restored = State::restore(SHARD, &record);
+        let mut restored = State::restore(SHARD, &record, &table);
         assert_eq!(restored.applied_to(), range.end);
         for entry in log.iter().filter(|entry| entry.log_id.index >= range.end) {
             restored.apply(entry.clone());
@@ -243,7 +255,7 @@ fn only_the_oldest_pending_cut_can_become_a_segment() {
     }
     assert_eq!(state.view().pending_cuts, [0..1, 1..3]);
     assert!(state.record_of_cut(&(1..3), Bytes::new()).is_none());
-    let record = state.record_of_cut(&(0..1), Bytes::new()).unwrap();
+    let (record, _) = state.record_of_cut(&(0..1), Bytes::new()).unwrap();
     state.segment_built(&record);
     assert_eq!(state.view().tail.first().map(|block| block.seq), Some(2));
     assert_eq!(state.positions().segmented_to, 1);
@@ -265,16 +277,18 @@ fn a_snapshot_of_the_first_version_is_still_read() {
     let mut state = State::new(SHARD);
     state.apply(data(0, plain_block(SHARD, 0)));
     state.apply(entry(1, Command::Cut));
-    let record = state
+    let (record, _) = state
         .record_of_cut(&(0..1), Bytes::from_static(b"m"))
         .unwrap();
+    let sent = |record: &Record| record.encode_sent(&state.table());
     // Without request keys only the version differs.
-    let mut old = record.encode().to_vec();
+    let mut old = sent(&record).to_vec();
     old.truncate(old.len() - 4);
     old[0] = 1;
     old.extend(crc32fast::hash(&old).to_be_bytes());
-    let read = Record::decode(&old.into()).unwrap();
-    assert_eq!(read.encode(), record.encode());
+    let (read, table) = Record::decode(&old.into()).unwrap();
+    assert_eq!(sent(&read), sent(&record));
+    assert_eq!(table, Some(state.table()));
 }
 
 #[test]
@@ -282,13 +296,14 @@ fn every_flipped_byte_of_a_snapshot_is_noticed() {
     let mut state = State::new(SHARD);
     state.apply(data(0, keyed_block(SHARD, &[1, 2], 1, 0)));
     state.apply(entry(1, Command::Cut));
-    let record = state
+    let (record, _) = state
         .record_of_cut(&(0..1), Bytes::from_static(b"manifest"))
         .unwrap();
-    let good = record.encode();
-    for at in 0..good.len() {
-        let mut bad = good.to_vec();
-        bad[at] ^= 1;
-        assert!(Record::decode(&bad.into()).is_err(), "byte {at}");
+    for good in [record.encode_stored(), record.encode_sent(&state.table())] {
+        for at in 0..good.len() {
+            let mut bad = good.to_vec();
+            bad[at] ^= 1;
+            assert!(Record::decode(&bad.into()).is_err(), "byte {at}");
+        }
     }
 }

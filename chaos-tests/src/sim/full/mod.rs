@@ -6,6 +6,7 @@
 
 mod clients;
 mod leaks;
+mod seals;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -180,7 +181,7 @@ impl Scene for Cluster {
     fn leave(&self, _group: u16, _node: u64, _gone: bool) {}
 
     fn is_at_rest(&self) -> bool {
-        at_rest(&self.statuses()).is_empty()
+        at_rest(&self.statuses()).is_empty() && seals::check(&self.world.running.lock()).is_empty()
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
@@ -191,6 +192,7 @@ impl Scene for Cluster {
             }
         }
         violations.extend(at_rest(&self.statuses()));
+        violations.extend(seals::check(&self.world.running.lock()));
         violations.extend(leaks::scan(&self.world.base, self.world.folder.path()));
         violations
     }
