@@ -60,6 +60,7 @@ macro_rules! scenarios {
 scenarios! {
     kills = "kill";
     a_leader_that_stands_still = "freeze";
+    buckets_end_one_after_the_other = "buckets";
     power_loss_of_one = "power-one";
     power_loss_of_all = "power-all";
     failed_syncs = "sync-error";

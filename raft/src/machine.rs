@@ -74,7 +74,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         match self {
-            Self::Shard(shared) => shared.current_snapshot(),
+            Self::Shard(shared) => shared.current_snapshot().await,
             Self::Meta(shared) => Ok(shared.current_snapshot()),
         }
     }

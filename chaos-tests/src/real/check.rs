@@ -57,6 +57,38 @@ pub async fn whole_count(url: &str, within: Duration) -> Result<u64> {
     }
 }
 
+/// Waits until a node has sealed all that it holds of buckets that have long been over.
+pub async fn sealed(url: &str, within: Duration) -> Result<()> {
+    let client = Client::new(CALL_DEADLINE);
+    let started = Instant::now();
+    loop {
+        let reply = client.get(&format!("{url}/api/v1/cluster")).await?.json()?;
+        let open = reply["open_bucket"]["bucket"].as_u64().unwrap_or(0);
+        let none = Vec::new();
+        let shards = reply["shards"].as_array().unwrap_or(&none);
+        let name = |shard: &Value| shard["shard"].as_str().unwrap_or("").to_owned();
+        let over = shards.iter().filter(|shard| {
+            // The bucket before the open one may still be on its way.
+            let bucket = name(shard);
+            let bucket = bucket.trim_start_matches('b').split('-').next();
+            let bucket = bucket.and_then(|bucket| bucket.parse::<u64>().ok());
+            bucket.is_some_and(|bucket| bucket + 1 < open)
+        });
+        let (sealed, late): (Vec<_>, Vec<_>) = over.partition(|s| s["state"] == json!("sealed"));
+        if !sealed.is_empty() && late.is_empty() {
+            return Ok(());
+        }
+        if started.elapsed() > within {
+            let late: Vec<String> = late.into_iter().map(name).collect();
+            bail!(
+                "{} shards are sealed within {within:?}, not {late:?}",
+                sealed.len()
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// Every answer of one node is right, or says that it is not whole. Asked while the load goes on.
 pub async fn honest(url: &str, load: &Load) -> Result<()> {
     let acked = load.acked_batches();

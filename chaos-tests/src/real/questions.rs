@@ -40,6 +40,14 @@ impl Nemesis<'_> {
                     self.fail(format!("C11: {error:#}"));
                 }
             }
+            Action::Sealed(within) => {
+                for index in 0..self.world.nodes.len() {
+                    let url = self.world.url(index);
+                    if let Err(error) = check::sealed(&url, ms(*within)).await {
+                        self.fail(format!("C11: node {}: {error:#}", index + 1));
+                    }
+                }
+            }
             Action::Judged(who) => self.judged(at(*who)).await?,
             Action::Honest(who) => {
                 let url = self.world.url(at(*who));

@@ -142,6 +142,9 @@ pub enum Action {
     Unready(Who, u64, Vec<String>),
     /// A node becomes ready within so many milliseconds, without being started again.
     Ready(Who, u64),
+    /// Every shard of a bucket that has long been over is sealed on every node, and there is one, within so
+    /// many milliseconds.
+    Sealed(u64),
     /// A damaged node that was started alone either refuses, or has all that it had when it was killed.
     Judged(Who),
     /// Every answer of this node is right, or says that it is not whole.
@@ -272,7 +275,7 @@ impl Action {
             | Self::Judged(who)
             | Self::Honest(who)
             | Self::Out(who) => vec![who],
-            Self::Links(_) | Self::Flood(..) | Self::Acks(_) => Vec::new(),
+            Self::Links(_) | Self::Flood(..) | Self::Acks(_) | Self::Sealed(_) => Vec::new(),
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, store: PathBuf)
         Kind::Gauge,
         "Shards on this node, by state.",
         &[("state", "sealed")],
-        move || to_float((counted.all_held().len() - counted.all().len()) as u64),
+        move || to_float(counted.sealed_count() as u64),
     );
     let replicas = replicas.clone();
     registry.probe(

@@ -229,6 +229,10 @@ impl Keeper {
 
     /// Has the cluster know the shard as finished, once the others have all of it.
     async fn finish(&self, ending: &mut Ending) -> Result<(), Error> {
+        let shard = self.replica.shard;
+        if self.meta.state().sealed.contains_key(&shard) {
+            return Ok(());
+        }
         let since = *ending.complete.get_or_insert_with(Instant::now);
         let members = self.replica.group.status().members;
         let together = members.iter().all(|member| member.lag == Some(0));
@@ -245,7 +249,6 @@ impl Keeper {
             time_min,
             time_max,
         };
-        let shard = self.replica.shard;
         let command = meta::Command::Finish { shard, seal };
         let deadline = Instant::now() + COMMAND_DEADLINE;
         match self.meta.propose(command, deadline).await {

@@ -330,6 +330,7 @@ impl Cluster {
             meta: self.inner.meta.clone(),
             fetcher: Arc::clone(&self.inner.fetcher),
             connect: Arc::clone(&self.inner.connect),
+            again_at: Arc::default(),
         }
     }
 

@@ -58,11 +58,10 @@ impl Replicas {
 
     /// The shard, if it is on this node.
     pub(crate) fn held(&self, shard: ShardId) -> Option<Held> {
-        // A shard that is being sealed is in both: what is sealed needs no group.
+        // Looked at in this order, since a shard that is being sealed is in both before it leaves the first.
+        let open = self.get(shard);
         let sealed = self.inner.sealed.read().get(&shard).cloned();
-        sealed
-            .map(Held::Sealed)
-            .or_else(|| self.get(shard).map(Held::Open))
+        sealed.map(Held::Sealed).or_else(|| open.map(Held::Open))
     }
 
     /// All shards on this node, by number.
@@ -126,7 +125,13 @@ impl Replicas {
 
     /// Whether the store knows nothing of the shard.
     pub(crate) fn is_absent(&self, shard: ShardId) -> Result<bool, Error> {
-        Ok(!has_group(&self.inner.context.writer, shard)?)
+        let writer = &self.inner.context.writer;
+        Ok(!has_group(writer, shard)? && Sealed::load(writer, shard)?.is_none())
+    }
+
+    /// How many sealed shards are on this node.
+    pub(crate) fn sealed_count(&self) -> usize {
+        self.inner.sealed.read().len()
     }
 
     /// Ends the group of a replica that is what was agreed on; whether it is. It is there for questions
@@ -155,8 +160,11 @@ impl Replicas {
         received: Received,
     ) -> Result<(), Error> {
         replica.group.seal(&received.sealed, &received.keys).await?;
-        self.sweep(replica.shard, &received.sealed)?;
-        self.keep_sealed(replica.shard, &received.sealed)
+        self.keep_sealed(replica.shard, &received.sealed)?;
+        if let Err(error) = self.sweep(replica.shard, &received.sealed) {
+            tracing::warn!(shard = %replica.shard, %error, "old files stay until the next start");
+        }
+        Ok(())
     }
 
     /// Takes in a sealed shard of which this node had nothing, and whose files are here by now.

@@ -1,8 +1,10 @@
 //! Brings a sealed shard to this node from another one that has it, whole and as it was agreed on.
 //!
-//! For a replica that fell behind when the others finished, or has lost its files, and for one that is
-//! new. Everything is verified against the seal in the meta group before it counts.
+//! For a replica that fell behind when the others finished, and for one that is new or has lost its whole
+//! folder. Everything is verified against the seal in the meta group before it counts. Files that are lost
+//! or damaged after the seal are not looked for yet.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use hushlog_proto::hushlog::internal::v1::SealedShardRequest;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::{Connect, Installer, Lane, MetaGroup, Table, meta};
 use hushlog_record::{NodeId, ShardId};
-use tokio::time::timeout;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
 
 use super::MESSAGE_BYTES_MAX;
 use super::files::Fetcher;
@@ -21,6 +24,8 @@ use super::sealed::Received;
 
 /// How often shards that are missing here are looked for.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// Pause before a shard that could not be restored is tried again: what was fetched is read whole then.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 /// How long a node may take for its next piece.
 const PIECE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -31,6 +36,8 @@ pub(crate) struct Restorer {
     pub(crate) meta: MetaGroup,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) connect: Arc<dyn Connect>,
+    /// When shards that could not be restored are tried again.
+    pub(crate) again_at: Arc<Mutex<BTreeMap<ShardId, Instant>>>,
 }
 
 impl Restorer {
@@ -42,7 +49,7 @@ impl Restorer {
             let placed = state.slot(*shard);
             let here = placed.is_some_and(|slot| slot.voters.contains(&self.replicas.node()));
             let outcome = match self.replicas.held(*shard) {
-                None if here => self.restore_missing(*shard, seal).await,
+                None if here && self.is_due(*shard) => self.restore_missing(*shard, seal).await,
                 Some(Held::Sealed(replica)) if is_inherited(&state, *shard) => {
                     replica.forget_keys().await
                 }
@@ -50,8 +57,19 @@ impl Restorer {
             };
             if let Err(error) = outcome {
                 tracing::info!(%shard, %error, "not restored yet");
+                let again_at = Instant::now() + RETRY_PAUSE;
+                self.again_at.lock().insert(*shard, again_at);
             }
         }
+    }
+
+    fn is_due(&self, shard: ShardId) -> bool {
+        let mut again_at = self.again_at.lock();
+        let due = again_at.get(&shard).is_none_or(|at| Instant::now() >= *at);
+        if due {
+            again_at.remove(&shard);
+        }
+        due
     }
 
     async fn restore_missing(&self, shard: ShardId, seal: &meta::Seal) -> Result<(), Error> {

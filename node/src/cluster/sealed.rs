@@ -27,8 +27,11 @@ const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero"
 /// The open segments of all sealed shards of a node, the longest unused closed first.
 #[derive(Clone)]
 pub(crate) struct OpenSegments {
-    open: Arc<Mutex<LruCache<(ShardId, u64), Arc<SegmentView>>>>,
+    open: Arc<Mutex<Cache>>,
 }
+
+/// By shard and first seq.
+type Cache = LruCache<(ShardId, u64), Arc<SegmentView>>;
 
 impl OpenSegments {
     pub(crate) fn new() -> Self {

@@ -57,8 +57,8 @@ impl Attempts {
     }
 
     /// What the proposal comes to if its last attempt ends with this. A closed shard has applied all
-    /// that it will ever hold, so that is the truth even of what an earlier attempt proposed; other
-    /// refusals speak of the last attempt alone.
+    /// that it will ever hold, and the shards after it know its request keys: the caller may ask those,
+    /// whatever became of an earlier attempt. Other refusals speak of the last attempt alone.
     pub(super) fn ended_by(&self, error: ProposeError) -> ProposeError {
         match &self.unknown {
             Some(why) if error != ProposeError::Closed => ProposeError::OutcomeUnknown(why.clone()),

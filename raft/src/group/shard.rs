@@ -57,7 +57,7 @@ impl ShardGroup {
         if context.groups.get(shard.group()).is_some() {
             return Err(Error::Open(shard.group()));
         }
-        let shared = Arc::new(Shared::open(shard, context.writer.clone())?);
+        let shared = Arc::new(Shared::open(shard, context.writer.clone()).await?);
         let machine = Machine::Shard(Arc::clone(&shared));
         let core = Core::open(context, shard.group(), machine).await?;
         let in_flight = InFlight::default();

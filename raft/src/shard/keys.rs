@@ -60,7 +60,7 @@ impl Chunk {
 }
 
 /// Which chunks a group has on the disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Chunks {
     firsts: BTreeSet<u64>,
 }

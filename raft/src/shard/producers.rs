@@ -305,11 +305,6 @@ impl Producers {
         self.frozen_to = self.frozen_to.max(to);
     }
 
-    /// Nothing of it is written.
-    pub(crate) fn unwritten(&mut self) {
-        self.frozen_to = 0;
-    }
-
     fn next(&self) -> u64 {
         self.first + self.order.len() as u64
     }

@@ -42,16 +42,23 @@ struct Inner {
 
 impl Shared {
     /// The shard as of its snapshot; the Raft core applies the log after it. Blocks on the disk.
-    pub(crate) fn open(shard: ShardId, writer: WriterHandle) -> Result<Self, crate::Error> {
+    pub(crate) async fn open(shard: ShardId, writer: WriterHandle) -> Result<Self, crate::Error> {
         let (store, group) = (writer.store(), shard.group());
         let stored = store.get(Space::State, &keys::snapshot(group))?;
-        let chunks = Chunks::open(&**store, group)?;
+        let mut chunks = Chunks::open(&**store, group)?;
         let (state, record) = match stored.map(|bytes| Record::decode(&bytes)).transpose()? {
             None => (State::new(shard), None),
             Some((record, Some(table))) => {
                 // An earlier build has written it whole.
-                let mut state = State::restore(shard, &record, &table);
-                state.keys_are_not_written();
+                let all = Chunk {
+                    first: record.keys.from,
+                    entries: table.entries.clone(),
+                };
+                let mut batch = Batch::new();
+                batch.put(Space::State, keys::snapshot(group), record.encode_stored());
+                chunks.put(&mut batch, group, &all, record.keys.from);
+                writer.write(batch, Durability::Synced).await?;
+                let state = State::restore(shard, &record, &table);
                 (state, Some(Arc::new(record)))
             }
             Some((record, None)) => {
@@ -187,7 +194,9 @@ impl Shared {
     }
 
     /// The snapshot on the disk, with its request keys. Blocks on the disk.
-    pub(crate) fn current_snapshot(&self) -> io::Result<Option<Snapshot>> {
+    pub(crate) async fn current_snapshot(&self) -> io::Result<Option<Snapshot>> {
+        // Until the keys are read: a later snapshot removes those that it does not remember.
+        let _recording = self.recording.lock().await;
         let record = self.inner.lock().record.clone();
         let Some(record) = record else {
             return Ok(None);
@@ -198,16 +207,13 @@ impl Shared {
         }))
     }
 
-    /// A snapshot as it is sent. Blocks on the disk.
+    /// A snapshot as it is sent, as long as it is the newest one on the disk. Blocks on the disk.
     pub(crate) fn sent(&self, record: &Record) -> io::Result<Bytes> {
-        // Held while the keys are read, so that a later snapshot does not remove them meanwhile.
-        let inner = self.inner.lock();
+        let chunks = self.inner.lock().chunks.clone();
         let store = self.writer.store();
-        let table = inner
-            .chunks
+        let table = chunks
             .load(&**store, self.shard.group(), &record.keys)
             .map_err(io::Error::other)?;
-        drop(inner);
         Ok(record.encode_sent(&table))
     }
 

@@ -330,11 +330,6 @@ impl State {
         Some((record, fresh))
     }
 
-    /// The keys that were restored lie in no chunks yet.
-    pub(super) fn keys_are_not_written(&mut self) {
-        self.producers.unwritten();
-    }
-
     /// The snapshot that [`State::record_without_tail`] gave is written.
     pub(super) fn recorded(&mut self, record: &Record) {
         self.producers.written(record.keys.to);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts};
-use hushlog_storage::store::{Batch, Durability, Mem, Store};
+use hushlog_storage::store::{Batch, Durability, Mem, Space, Store};
+use hushlog_storage::writer::Writer;
 
 use super::keys::Chunks;
 use super::state::State;
-use super::{Record, TailBlock};
+use super::{Record, Shared, TailBlock};
 use crate::command::{Applied, Command, Data};
+use crate::log_store::keys;
 use crate::testing::{SHARD, block_of, key, keyed_block, plain_block};
 use crate::types::{Entry, Payload, log_id};
 
@@ -306,4 +308,29 @@ fn every_flipped_byte_of_a_snapshot_is_noticed() {
             assert!(Record::decode(&bad.into()).is_err(), "byte {at}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_an_earlier_build_has_stored_with_its_keys_is_taken_over() {
+    let mut state = State::new(SHARD);
+    state.apply(data(0, keyed_block(SHARD, &[1, 2], 1, 0)));
+    state.apply(entry(1, Command::Cut));
+    let cut = state.record_of_cut(&(0..1), Bytes::from_static(b"m"));
+    let (record, _) = cut.unwrap();
+    let mem: Arc<dyn Store> = Arc::new(Mem::new());
+    let owner = Writer::inline(Arc::clone(&mem));
+    let mut batch = Batch::new();
+    let stored = record.encode_sent(&state.table());
+    batch.put(Space::State, keys::snapshot(SHARD.group()), stored.clone());
+    mem.write(batch, Durability::Synced).unwrap();
+
+    for _ in 0..2 {
+        let shared = Shared::open(SHARD, owner.handle()).await.unwrap();
+        assert_eq!(shared.table(), state.table());
+        let snapshot = shared.current_snapshot().await.unwrap().unwrap();
+        assert_eq!(snapshot.snapshot.bytes().unwrap(), stored);
+    }
+    let now = mem.get(Space::State, &keys::snapshot(SHARD.group()));
+    let (_, table) = Record::decode(&now.unwrap().unwrap()).unwrap();
+    assert_eq!(table, None, "the keys lie in chunks by now");
 }

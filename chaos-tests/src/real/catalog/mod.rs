@@ -59,6 +59,7 @@ const fn long(name: &'static str, rows: &'static [u8], make: fn(&mut Maker)) -> 
 pub const ALL: &[Scenario] = &[
     ci("kill", &[1, 2, 4], processes::kill),
     ci("freeze", &[3], processes::freeze),
+    ci("buckets", &[1, 3, 6], processes::buckets),
     ci("power-one", &[5, 8], processes::power_one),
     ci("power-all", &[6], processes::power_all),
     ci("sync-error", &[9, 10], disks::sync_error),

@@ -24,6 +24,30 @@ pub(super) fn kill(m: &mut Maker) {
     m.then(Action::Acks(10_000));
 }
 
+/// Buckets of eight seconds: nodes end, and stand still, while shards close, are sealed and give way to
+/// the next ones.
+pub(super) fn buckets(m: &mut Maker) {
+    m.set("HUSHLOG_CLUSTER_BUCKET", "8s");
+    m.wait(10_000);
+    for index in m.order() {
+        m.then(Action::Kill(vec![Who::Node(index)]));
+        m.then(Action::Acks(8_000));
+        m.wait(9_000);
+        m.then(Action::Start(vec![Who::Node(index)]));
+        m.then(Action::Acks(8_000));
+        m.wait_some();
+    }
+    m.then(Action::Freeze(Who::Leader));
+    m.wait(9_000);
+    m.then(Action::Thaw(Who::Same));
+    m.then(Action::Acks(8_000));
+    m.then(Action::CutPower(m.everyone()));
+    m.then(Action::Start(m.everyone()));
+    m.then(Action::Acks(10_000));
+    m.wait(16_000);
+    m.then(Action::Sealed(60_000));
+}
+
 /// The leader stands still for longer than an election; on its wake it must not answer from the past.
 pub(super) fn freeze(m: &mut Maker) {
     for _ in 0..3 {
