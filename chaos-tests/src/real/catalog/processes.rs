@@ -24,27 +24,27 @@ pub(super) fn kill(m: &mut Maker) {
     m.then(Action::Acks(10_000));
 }
 
-/// Buckets of eight seconds: nodes end, and stand still, while shards close, are sealed and give way to
+/// Buckets of five seconds: nodes end, and stand still, while shards close, are sealed and give way to
 /// the next ones.
 pub(super) fn buckets(m: &mut Maker) {
-    m.set("HUSHLOG_CLUSTER_BUCKET", "8s");
-    m.wait(10_000);
+    m.set("HUSHLOG_CLUSTER_BUCKET", "5s");
+    m.wait(5_000);
     for index in m.order() {
         m.then(Action::Kill(vec![Who::Node(index)]));
         m.then(Action::Acks(8_000));
-        m.wait(9_000);
+        m.wait(5_500);
         m.then(Action::Start(vec![Who::Node(index)]));
         m.then(Action::Acks(8_000));
         m.wait_some();
     }
     m.then(Action::Freeze(Who::Leader));
-    m.wait(9_000);
+    m.wait(5_500);
     m.then(Action::Thaw(Who::Same));
     m.then(Action::Acks(8_000));
     m.then(Action::CutPower(m.everyone()));
     m.then(Action::Start(m.everyone()));
     m.then(Action::Acks(10_000));
-    m.wait(16_000);
+    m.wait(10_500);
     m.then(Action::Sealed(60_000));
 }
 
