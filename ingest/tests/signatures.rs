@@ -65,7 +65,7 @@ fn frames_of_every_language_are_read() {
             &["(r.get)", "pay.charge", "main.<module>"],
         ),
         (
-            "panic: x\n\ngoroutine 1 [running]:\nmain.(*Pay).Charge(0xc000012, {0x1, 0x2})\n\t/srv/pay.go:12 +0x1f\nmain.run.func2.1()\n\t/srv/a.go:1\ngithub.com/a/b%2ev2.F(...)\n\t/root/go/pkg/mod/github.com/a/b@v1/x.go:1 +0x1\nruntime.main()\n\t/usr/local/go/src/runtime/proc.go:250\ncreated by main.start in goroutine 7\n\t/srv/a.go:3\n\ngoroutine 2 [select]:\nother.F()",
+            "panic: x\n\ngoroutine 1 [running]:\nmain.(*Pay).Charge(0xc000012, {0x1, 0x2})\n\t/srv/pay.go:12 +0x1f\nmain.run.func2.1()\n\t/srv/a.go:1\ngithub.com/a/b%2ev2.F(...)\n\t/go/pkg/mod/github.com/a/b@v1/x.go:1 +0x1\nruntime.main()\n\t/usr/local/go/src/runtime/proc.go:250\ncreated by main.start in goroutine 7\n\t/srv/a.go:3\n\ngoroutine 2 [select]:\nother.F()",
             &[
                 "main.(*Pay).Charge",
                 "main.run.func<auto>",

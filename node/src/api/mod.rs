@@ -5,6 +5,7 @@
 mod arrays;
 mod bulk;
 pub mod grpc;
+mod hand;
 pub mod http;
 mod loki;
 pub mod otlp;

@@ -4,41 +4,92 @@
 use std::collections::BTreeMap;
 
 use hushlog_node::Node;
+use hushlog_raft::meta::State;
+use hushlog_record::ShardId;
 
 /// Buckets that may still be on their way to their seals: the open one and the one before.
 const UNDER_WAY: u64 = 2;
 
 /// What is not sealed and should be, or is not what was agreed on.
 pub(super) fn check(running: &BTreeMap<u64, Node>) -> Vec<String> {
-    let mut found = Vec::new();
-    for (node, running) in running {
-        let facts = running.facts();
-        let sealed = match running.sealed() {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                found.push(format!("C4 node {node} cannot read a manifest: {error}"));
-                continue;
-            }
+    let judged = running
+        .iter()
+        .map(|(node, running)| match running.sealed() {
+            Ok(sealed) => judge(*node, &running.facts(), &sealed),
+            Err(error) => vec![format!("C4 node {node} cannot read a manifest: {error}")],
+        });
+    judged.flatten().collect()
+}
+
+/// The same of one node: what it knows of the cluster, and the digests of what is sealed on it.
+fn judge(node: u64, facts: &State, sealed: &BTreeMap<ShardId, [u8; 32]>) -> Vec<String> {
+    let last = facts.buckets.keys().next_back().copied().unwrap_or(0);
+    let over = facts
+        .buckets
+        .values()
+        .filter(|bucket| bucket.bucket + UNDER_WAY <= last);
+    let here = over
+        .flat_map(|bucket| bucket.shards())
+        .filter(|(_, slot)| slot.voters.contains(&node));
+    let late = here.filter(|(shard, _)| !sealed.contains_key(shard));
+    let late = late.map(|(shard, _)| format!("C11 {shard} is not sealed on node {node}"));
+    let other = sealed.iter().filter(|(shard, digest)| {
+        let agreed = facts.sealed.get(shard).map(|seal| &seal.digest);
+        agreed != Some(digest)
+    });
+    let other =
+        other.map(|(shard, _)| format!("C4 {shard} on node {node} is not what was agreed on"));
+    late.chain(other).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hushlog_raft::meta::{Bucket, Seal, Slot};
+    use hushlog_record::Timestamp;
+
+    use super::*;
+
+    const FIRST: ShardId = ShardId { bucket: 1, slot: 0 };
+
+    /// Three buckets of one shard on nodes 1 to 3, the first of them sealed with digest 7.
+    fn facts() -> State {
+        let at = Timestamp::from_nanos;
+        let bucket = |bucket: u64| Bucket {
+            bucket,
+            opened_at: at(0),
+            closed_at: (bucket < 3).then(|| at(1)),
+            slots: vec![Slot {
+                slot: 0,
+                voters: vec![1, 2, 3],
+                preferred_leader: 1,
+            }],
         };
-        let last = facts.buckets.keys().next_back().copied().unwrap_or(0);
-        let over = facts
-            .buckets
-            .values()
-            .filter(|b| b.bucket + UNDER_WAY <= last);
-        let placed = over.flat_map(|bucket| bucket.shards());
-        for (shard, _) in placed.filter(|(_, slot)| slot.voters.contains(node)) {
-            if !sealed.contains_key(&shard) {
-                found.push(format!("C11 {shard} is not sealed on node {node}"));
-            }
-        }
-        for (shard, digest) in &sealed {
-            let agreed = facts.sealed.get(shard).map(|seal| seal.digest);
-            if agreed != Some(*digest) {
-                found.push(format!(
-                    "C4 {shard} on node {node} is not what was agreed on"
-                ));
-            }
+        let seal = Seal {
+            digest: [7; 32],
+            segmented_to: 4,
+            rows: 1,
+            bytes: 9,
+            time_min: at(0),
+            time_max: at(0),
+        };
+        State {
+            buckets: (1..=3).map(|number| (number, bucket(number))).collect(),
+            sealed: BTreeMap::from([(FIRST, seal)]),
+            ..State::default()
         }
     }
-    found
+
+    #[test]
+    fn a_shard_that_should_be_sealed_and_one_that_differs_are_seen() {
+        let sealed = |digest| BTreeMap::from([(FIRST, [digest; 32])]);
+        assert_eq!(judge(1, &facts(), &sealed(7)), [""; 0]);
+        assert_eq!(judge(4, &facts(), &BTreeMap::new()), [""; 0], "not its own");
+        let late = judge(1, &facts(), &BTreeMap::new());
+        assert_eq!(late, ["C11 b1-s0 is not sealed on node 1"]);
+        let other = judge(1, &facts(), &sealed(8));
+        assert_eq!(other, ["C4 b1-s0 on node 1 is not what was agreed on"]);
+        let mut unknown = facts();
+        unknown.sealed.clear();
+        assert_eq!(judge(1, &unknown, &sealed(7)).len(), 1);
+    }
 }

@@ -8,8 +8,9 @@ use hushlog_record::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Hand, raw};
+use super::raw;
 use crate::api::arrays::elements;
+use crate::api::hand::Hand;
 use crate::error::{Failure, Kind};
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
@@ -37,7 +38,7 @@ pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure
         );
         Failure::new(Kind::InvalidBody, message)
     })?;
-    let mut hand = Hand { index: 0, each };
+    let mut hand = Hand::new(each);
     let Some(streams) = request.streams else {
         return Err(wrong("`streams`"));
     };

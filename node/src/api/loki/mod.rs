@@ -8,10 +8,11 @@ mod json;
 mod labels;
 
 use hushlog_ingest::RawRecord;
-use hushlog_ingest::json::{Each, Rejected, Shape, TOO_LARGE};
+use hushlog_ingest::json::{Each, Shape};
 use hushlog_record::{Timestamp, Value};
 use prost::Message;
 
+use super::hand::Hand;
 use super::protobuf::{parts, without};
 use crate::error::{Failure, Kind};
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
@@ -88,7 +89,7 @@ impl Time {
 
 /// Hands over every entry of an encoded `logproto.PushRequest`, in order, one decoded at a time.
 pub(super) fn read_protobuf(request: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
-    let mut hand = Hand { index: 0, each };
+    let mut hand = Hand::new(each);
     for stream in parts(request, STREAMS) {
         let stream = stream.map_err(malformed)?;
         let head = without::<StreamHead>(stream, ENTRIES, ENCODED_RECORD_BYTES_MAX);
@@ -147,31 +148,6 @@ fn place(raw: &mut RawRecord, name: &str, value: &str) {
         raw.put(name, Value::string(value));
     } else {
         raw.field(name, Value::string(value));
-    }
-}
-
-/// Hands entries over, with their place in the request.
-struct Hand<'a> {
-    index: usize,
-    each: Each<'a>,
-}
-
-impl Hand<'_> {
-    fn over(&mut self, raw: RawRecord) {
-        if raw.is_oversize() {
-            self.reject();
-        } else {
-            (self.each)(Ok(raw));
-            self.index += 1;
-        }
-    }
-
-    fn reject(&mut self) {
-        (self.each)(Err(Rejected {
-            index: self.index,
-            reason: TOO_LARGE,
-        }));
-        self.index += 1;
     }
 }
 

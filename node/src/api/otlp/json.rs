@@ -14,8 +14,9 @@ use serde_json::Value as Json;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{Hand, raw};
+use super::raw;
 use crate::api::arrays;
+use crate::api::hand::Hand;
 use crate::error::{Failure, Kind};
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
@@ -36,7 +37,7 @@ pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong("an object"));
     }
-    let mut hand = Hand { index: 0, each };
+    let mut hand = Hand::new(each);
     elements(request.resource_logs, "resourceLogs", &mut |of_resource| {
         let of_resource: OfResource<'_> = object(of_resource, "resourceLogs")?;
         let resource = of_resource.resource.map(resource).transpose()?;

@@ -8,12 +8,13 @@ mod value;
 
 use data_encoding::HEXLOWER;
 use hushlog_ingest::RawRecord;
-use hushlog_ingest::json::{Each, Rejected, Shape, TOO_LARGE};
+use hushlog_ingest::json::{Each, Shape};
 use hushlog_proto::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
 use hushlog_record::{Timestamp, Value};
 use prost::Message;
 
+use super::hand::Hand;
 use super::protobuf::{Malformed, parts, without};
 use crate::error::{Failure, Kind};
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
@@ -27,7 +28,7 @@ const LOG_RECORDS: u64 = 2;
 
 /// Hands over every record of an encoded `ExportLogsServiceRequest`, in order, one decoded at a time.
 pub(super) fn read_protobuf(request: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
-    protobuf_records(request, &mut Hand { index: 0, each }).map_err(|Malformed| {
+    protobuf_records(request, &mut Hand::new(each)).map_err(|Malformed| {
         Failure::new(
             Kind::InvalidBody,
             "the body is not an ExportLogsServiceRequest",
@@ -58,31 +59,6 @@ fn protobuf_records(request: &[u8], hand: &mut Hand<'_>) -> Result<(), Malformed
         }
     }
     Ok(())
-}
-
-/// Hands records over, with their place in the request.
-struct Hand<'a> {
-    index: usize,
-    each: Each<'a>,
-}
-
-impl Hand<'_> {
-    fn over(&mut self, raw: RawRecord) {
-        if raw.is_oversize() {
-            self.reject();
-        } else {
-            (self.each)(Ok(raw));
-            self.index += 1;
-        }
-    }
-
-    fn reject(&mut self) {
-        (self.each)(Err(Rejected {
-            index: self.index,
-            reason: TOO_LARGE,
-        }));
-        self.index += 1;
-    }
 }
 
 fn raw(resource: &Resource, scope_name: &str, record: LogRecord) -> RawRecord {
@@ -272,9 +248,9 @@ mod tests {
             seen.push(raw.map(|raw| raw.text_bytes()));
         });
         assert_eq!(shape, Ok(Shape::Array));
-        let rejected = Rejected {
+        let rejected = hushlog_ingest::json::Rejected {
             index: 1,
-            reason: TOO_LARGE,
+            reason: hushlog_ingest::json::TOO_LARGE,
         };
         let service = "pay".len();
         assert_eq!(seen, [Ok(service), Err(rejected), Ok(service)]);
