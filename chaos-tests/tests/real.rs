@@ -73,6 +73,7 @@ scenarios! {
     a_read_only_disk = "read-only";
     flipped_bits_in_the_log = "flip-log";
     flipped_bits_in_segments = "flip-segment";
+    lost_and_damaged_files_are_replaced = "repair";
     deleted_and_swapped_files = "lost-files";
     an_outdated_folder = "old-backup";
     an_outdated_folder_votes = "old-backup-votes";

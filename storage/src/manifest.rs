@@ -192,6 +192,17 @@ impl SegmentMeta {
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
+
+    /// Whether all its files are in the shard's folder with the lengths that they should have. What is in
+    /// them is not read.
+    pub fn is_there(&self, shard_folder: &Path) -> bool {
+        let folder = shard_folder.join(self.folder_name());
+        let mut files = self.files.iter();
+        files.all(|file| {
+            let found = fs::metadata(folder.join(&file.name));
+            found.is_ok_and(|found| found.is_file() && found.len() == file.bytes)
+        })
+    }
 }
 
 impl Manifest {

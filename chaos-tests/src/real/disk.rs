@@ -3,11 +3,13 @@
 //! A cut loses exactly what was not synced: the kernel drops every dirty page and the journal's open
 //! transaction, and the next mount replays what had reached the image.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use hushlog_storage::segment::ROWS_FILE;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub enum Place {
     Wal,
     /// Rows, index, summary or ids of a segment.
     Segment,
+    /// Rows of a segment: nothing else can be made anew without another replica.
+    Rows,
     /// The identity file of the data folder.
     Identity,
     /// The file that says how far the store was synced.
@@ -190,6 +194,7 @@ impl Disk {
         let (folder, wanted): (PathBuf, fn(&Path) -> bool) = match place {
             Place::Wal => (data.join("store"), |path| has_extension(path, "log")),
             Place::Segment => (data.join("segments"), |_| true),
+            Place::Rows => (data.join("segments"), |path| path.ends_with(ROWS_FILE)),
             Place::Identity => (data, |path| path.ends_with("identity")),
             Place::Watermark => (data.join("store"), |path| path.ends_with("WATERMARK")),
         };
@@ -198,6 +203,25 @@ impl Disk {
         files.retain(|path| wanted(path) && fs::metadata(path).is_ok_and(|meta| meta.len() > 0));
         files.sort();
         Ok(files)
+    }
+
+    /// Digests of all files of segments, by shard and by the path below its folder.
+    pub fn segments(&self) -> Result<BTreeMap<String, BTreeMap<PathBuf, [u8; 32]>>> {
+        let root = self.data().join("segments");
+        let mut shards = BTreeMap::<String, BTreeMap<PathBuf, [u8; 32]>>::new();
+        for path in self.files(Place::Segment)? {
+            let below = path.strip_prefix(&root)?;
+            let mut parts = below.components();
+            let shard = parts.next().context("a path below the segments")?;
+            let shard = shard.as_os_str().to_string_lossy().into_owned();
+            // A file may go away while it is looked at: it is replaced, or its segment is not listed.
+            if let Ok(content) = fs::read(&path) {
+                let digest = *blake3::hash(&content).as_bytes();
+                let files = shards.entry(shard).or_default();
+                files.insert(parts.as_path().to_owned(), digest);
+            }
+        }
+        Ok(shards)
     }
 
     /// A random bit of a place that is in use.

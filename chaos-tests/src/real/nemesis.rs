@@ -161,6 +161,13 @@ impl<'a> Nemesis<'a> {
                 let files = self.world.nodes[at(*who)].disk.files(*place)?;
                 files.iter().try_for_each(std::fs::remove_file)?;
             }
+            Action::Shorten(who, place) => {
+                for path in self.world.nodes[at(*who)].disk.files(*place)? {
+                    let file = std::fs::OpenOptions::new().write(true).open(path)?;
+                    let length = file.metadata()?.len();
+                    file.set_len(length.saturating_sub(1))?;
+                }
+            }
             Action::Backup(who) => self.copy(at(*who), "data", "backup")?,
             Action::Restore(who) => self.copy(at(*who), "backup", "data")?,
             Action::Wipe(who) => std::fs::remove_dir_all(self.world.nodes[at(*who)].disk.data())?,

@@ -48,6 +48,7 @@ impl Nemesis<'_> {
                     }
                 }
             }
+            Action::Mended(who, within) => self.mended(at(*who), ms(*within)).await?,
             Action::Judged(who) => self.judged(at(*who)).await?,
             Action::Honest(who) => {
                 let url = self.world.url(at(*who));
@@ -66,6 +67,20 @@ impl Nemesis<'_> {
             done => bail!("{done:?} is no question"),
         }
         Ok(())
+    }
+
+    async fn mended(&mut self, index: usize, within: Duration) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let Some(amiss) = self.world.amiss(index).await? else {
+                return Ok(());
+            };
+            if started.elapsed() > within {
+                self.fail(format!("node {} after {within:?}: {amiss}", index + 1));
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     async fn disk_full(&mut self, index: usize, within: Duration) -> Result<()> {

@@ -96,14 +96,16 @@ pub enum Action {
     ReadOnly(Who),
     /// A dead node's disk is mounted again.
     Remount(Who),
-    /// A dead node has a bit flipped.
+    /// A node has a bit flipped.
     Flip(Who, Place),
     /// And back again.
     FlipBack(Who),
     /// A dead node's newest log loses its last bytes.
     Truncate(Who, u64),
-    /// A dead node's files of a place are deleted.
+    /// A node's files of a place are deleted.
     Delete(Who, Place),
+    /// A node's files of a place lose their last byte.
+    Shorten(Who, Place),
     /// A dead node's folder is copied aside.
     Backup(Who),
     /// And put in its place again, as it was then.
@@ -145,6 +147,9 @@ pub enum Action {
     /// Every shard of a bucket that has long been over is sealed on every node, and there is one, within so
     /// many milliseconds.
     Sealed(u64),
+    /// A node's segments are what the other nodes have, within so many milliseconds, and it says that none is
+    /// damaged.
+    Mended(Who, u64),
     /// A damaged node that was started alone either refuses, or has all that it had when it was killed.
     Judged(Who),
     /// Every answer of this node is right, or says that it is not whole.
@@ -207,6 +212,7 @@ impl Action {
             Self::Flip(..) => ("bit flip", 1),
             Self::Truncate(..)
             | Self::Delete(..)
+            | Self::Shorten(..)
             | Self::Restore(_)
             | Self::Wipe(_)
             | Self::StartOn(..) => ("lost or swapped data", 1),
@@ -257,6 +263,8 @@ impl Action {
             | Self::FlipBack(who)
             | Self::Truncate(who, _)
             | Self::Delete(who, _)
+            | Self::Shorten(who, _)
+            | Self::Mended(who, _)
             | Self::Backup(who)
             | Self::Restore(who)
             | Self::Wipe(who)

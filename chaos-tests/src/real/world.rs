@@ -1,6 +1,6 @@
 //! A cluster whose ground we own: network, file systems, processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -266,6 +266,39 @@ impl World {
         Some(positions.collect())
     }
 
+    /// What is wrong with a node's segments, compared with those of the others: all files of a shard that
+    /// both have sealed, and of any segment that both have.
+    pub async fn amiss(&self, index: usize) -> Result<Option<String>> {
+        let Some(view) = self.view(index).await else {
+            return Ok(Some("it does not answer".into()));
+        };
+        let none = Vec::new();
+        let shards = view["shards"].as_array().unwrap_or(&none);
+        if let Some(damaged) = shards.iter().find(|shard| shard["damaged"] != false) {
+            return Ok(Some(format!("it says that {} is damaged", damaged["shard"])));
+        }
+        let own = self.nodes[index].disk.segments()?;
+        for (other, node) in self.nodes.iter().enumerate() {
+            let Some(theirs) = self.view(other).await.filter(|_| other != index) else {
+                continue;
+            };
+            let sealed = sealed_in(&theirs);
+            let sealed = &sealed_in(&view) & &sealed;
+            for (shard, files) in node.disk.segments()? {
+                let mine = own.get(&shard).cloned().unwrap_or_default();
+                let amiss = files.iter().find(|(path, digest)| match mine.get(*path) {
+                    Some(found) => found != *digest,
+                    None => sealed.contains(&shard),
+                });
+                if let Some((path, _)) = amiss {
+                    let path = path.display();
+                    return Ok(Some(format!("{shard} has not the {path} of node {}", other + 1)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Ends all nodes in order; gives the numbers of those that did not end in time.
     pub fn stop(&mut self) -> Result<Vec<usize>> {
         let mut late = Vec::new();
@@ -284,4 +317,13 @@ impl World {
         }
         Ok(late)
     }
+}
+
+/// The sealed shards in a node's view of the cluster.
+fn sealed_in(view: &Value) -> BTreeSet<String> {
+    let shards = view["shards"].as_array().into_iter().flatten();
+    let sealed = shards.filter(|shard| shard["state"] == "sealed");
+    sealed
+        .filter_map(|shard| Some(shard["shard"].as_str()?.to_owned()))
+        .collect()
 }

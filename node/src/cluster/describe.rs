@@ -21,7 +21,11 @@ impl Cluster {
             })
             .collect();
         let held = self.replicas().all_held();
-        let shards: Vec<Value> = held.iter().map(shard).collect();
+        let doubts = self.replicas().doubts();
+        let shards: Vec<Value> = held
+            .iter()
+            .map(|held| shard(held, doubts.is_suspect(held.shard())))
+            .collect();
         json!({
             "cluster_id": format!("{:032x}", self.inner.secret.cluster),
             "node": self.inner.settings.node,
@@ -36,7 +40,7 @@ impl Cluster {
     }
 }
 
-fn shard(held: &Held) -> Value {
+fn shard(held: &Held, damaged: bool) -> Value {
     let replica = match held {
         Held::Open(replica) => replica,
         Held::Sealed(replica) => {
@@ -45,6 +49,7 @@ fn shard(held: &Held) -> Value {
                 "state": "sealed",
                 "positions": {"segmented_to": replica.segmented_to},
                 "segment_bytes": replica.bytes.total(),
+                "damaged": damaged,
             });
         }
     };
@@ -66,6 +71,7 @@ fn shard(held: &Held) -> Value {
             "appended_to": status.appended_to,
         },
         "segment_bytes": held.file_bytes().total(),
+        "damaged": damaged,
         "members": members,
     })
 }

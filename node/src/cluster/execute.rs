@@ -9,6 +9,7 @@ use hushlog_record::ShardId;
 use tokio::time::Instant;
 
 use super::Cluster;
+use super::doubts::Doubts;
 use super::held::Held;
 use super::question::{Question, Reply};
 
@@ -92,14 +93,19 @@ impl Cluster {
     ) -> Result<Reply, Refusal> {
         let offload = &self.inner.offload;
         let width = offload.width();
+        let doubt = Doubt {
+            doubts: self.replicas().doubts().clone(),
+            shard: held.shard(),
+        };
         let (whole, limits) = (Arc::clone(question), budget.clone());
+        let seen = doubt.clone();
         let begun = offload.run(move || {
-            let view = held.view().map_err(Refusal::unavailable)?;
+            let view = held.view().map_err(|error| seen.unreadable(&error))?;
             let views = whole.parts(&view, width);
             if views.len() > 1 {
                 return Ok(Begun::Parts(views));
             }
-            let reply = whole.answer(view, &limits).map_err(Refusal::of)?;
+            let reply = whole.answer(view, &limits).map_err(|e| seen.of(e))?;
             Ok(Begun::Whole(reply))
         });
         let views = match begun.await.map_err(Refusal::unavailable)?? {
@@ -115,13 +121,36 @@ impl Cluster {
             .map_err(Refusal::unavailable)?
             .into_iter()
             .collect();
-        let parts = parts.map_err(Refusal::of)?;
+        let parts = parts.map_err(|error| doubt.of(error))?;
         let question = Arc::clone(question);
         let united = offload.run(move || question.unite(parts, &budget));
         united
             .await
             .map_err(Refusal::unavailable)?
             .map_err(Refusal::of)
+    }
+}
+
+/// Puts a shard under suspicion when its data cannot be read.
+#[derive(Clone)]
+struct Doubt {
+    doubts: Doubts,
+    shard: ShardId,
+}
+
+impl Doubt {
+    /// The refusal for a shard whose files cannot be opened.
+    fn unreadable(&self, error: &super::replica::Error) -> Refusal {
+        self.doubts.suspect(self.shard);
+        Refusal::unavailable(error)
+    }
+
+    /// The refusal for a scan that failed.
+    fn of(&self, error: Error) -> Refusal {
+        if matches!(error, Error::Data(_)) {
+            self.doubts.suspect(self.shard);
+        }
+        Refusal::of(error)
     }
 }
 

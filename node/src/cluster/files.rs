@@ -19,7 +19,8 @@ use hushlog_proto::hushlog::internal::v1::{FetchFileRequest, FileChunk, SegmentO
 use hushlog_raft::{Connect, Installer, Lane};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::files;
-use hushlog_storage::manifest::{FileMeta, SegmentMeta};
+use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::replica::decode_manifest;
@@ -52,18 +53,34 @@ impl Installer for Fetcher {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let manifest = decode_manifest(&manifest).map_err(|error| error.to_string())?;
-            let folder = self.folder.join(shard.to_string());
-            for segment in &manifest.segments {
-                if !self.is_whole(&folder, segment).await? {
-                    self.fetch_segment(shard, sources, &folder, segment).await?;
-                }
-            }
-            Ok(())
+            self.complete(shard, sources, &manifest).await.map(drop)
         })
     }
 }
 
 impl Fetcher {
+    /// Reads every file that the manifest lists, and fetches the segments that are not whole. How many
+    /// those were. After each segment it rests as long as that took, so that half of the disk's time is left
+    /// for the records that come in meanwhile, however slow it is.
+    pub(crate) async fn complete(
+        &self,
+        shard: ShardId,
+        sources: &[(NodeId, String)],
+        manifest: &Manifest,
+    ) -> Result<usize, String> {
+        let folder = self.folder.join(shard.to_string());
+        let mut fetched = 0;
+        for segment in &manifest.segments {
+            let began = Instant::now();
+            if !self.is_whole(&folder, segment).await? {
+                self.fetch_segment(shard, sources, &folder, segment).await?;
+                fetched += 1;
+            }
+            tokio::time::sleep(began.elapsed()).await;
+        }
+        Ok(fetched)
+    }
+
     /// Whether all files of a segment are here as its manifest says. Reads every byte of them.
     async fn is_whole(&self, folder: &Path, segment: &SegmentMeta) -> Result<bool, String> {
         let folder = folder.join(segment.folder_name());

@@ -29,6 +29,11 @@ impl Held {
         }
     }
 
+    /// Whether its group runs.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
     /// Whether all that the shard will ever hold is here.
     pub(crate) fn is_complete(&self) -> bool {
         match self {
@@ -69,6 +74,14 @@ impl Held {
         match self {
             Self::Open(replica) => replica.folder(),
             Self::Sealed(replica) => replica.folder(),
+        }
+    }
+
+    /// Closes its open segments: files were replaced.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::Open(replica) => replica.close(),
+            Self::Sealed(replica) => replica.close(),
         }
     }
 

@@ -5,9 +5,11 @@
 mod accounts;
 pub(crate) mod buckets;
 pub(crate) mod build;
+mod claims;
 pub(crate) mod cpu;
 pub mod cut;
 mod describe;
+mod doubts;
 pub(crate) mod execute;
 mod files;
 mod gauges;
@@ -22,6 +24,7 @@ pub(crate) mod question;
 pub(crate) mod replica;
 mod replicas;
 mod restore;
+mod scrub;
 mod sealed;
 pub mod secret;
 mod service;
@@ -55,12 +58,14 @@ use crate::tasks::{Policy, Tasks};
 
 use accounts::Accounts;
 use buckets::BucketKeeper;
+use doubts::Doubts;
 use files::Fetcher;
 use held::Held;
 use keeper::Keeper;
 use leads::Leads;
 use replicas::Replicas;
 use restore::Restorer;
+use scrub::Scrub;
 use secret::Secret;
 pub use settings::ClusterSettings;
 
@@ -120,6 +125,7 @@ struct Inner {
     fetcher: Arc<Fetcher>,
     tasks: Tasks,
     build_seconds: BuildSeconds,
+    scrubbed: crate::metrics::Counter,
     initialised: Mutex<bool>,
     /// Who led the shards that this node has no replica of, when last heard of.
     leaders: Mutex<BTreeMap<ShardId, NodeId>>,
@@ -203,6 +209,7 @@ impl Cluster {
             Arc::clone(&fetcher) as Arc<dyn Installer>,
             parts.segments,
             parts.settings.clone(),
+            Doubts::new(&parts.registry),
         );
         let accounts = Accounts::new(
             parts.settings.query_memory,
@@ -225,6 +232,7 @@ impl Cluster {
                 fetcher,
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
+                scrubbed: Scrub::counter(&parts.registry),
                 initialised: Mutex::new(false),
                 leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
@@ -274,6 +282,7 @@ impl Cluster {
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();
+        self.watch_files();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -331,6 +340,7 @@ impl Cluster {
             fetcher: Arc::clone(&self.inner.fetcher),
             connect: Arc::clone(&self.inner.connect),
             again_at: Arc::default(),
+            settled: Arc::default(),
         }
     }
 
@@ -355,6 +365,29 @@ impl Cluster {
         self.inner
             .tasks
             .spawn("sealed shards", Policy::Fatal, ticks);
+    }
+
+    /// Has files read again, slowly, to find damage.
+    fn watch_files(&self) {
+        let settings = self.inner.settings.scrub;
+        if settings.rate == 0 {
+            return;
+        }
+        let scrub = Scrub {
+            replicas: self.inner.replicas.clone(),
+            disk: self.inner.builder.clone(),
+            settings,
+            read: self.inner.scrubbed.clone(),
+        };
+        let stop = self.inner.tasks.stop_token();
+        let rounds = async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Ok::<(), Error>(()),
+                () = scrub.run() => Ok(()),
+            }
+        };
+        self.inner.tasks.spawn("scrub", Policy::Fatal, rounds);
     }
 
     async fn follow_map(&self) -> Result<(), Error> {
@@ -382,7 +415,7 @@ impl Cluster {
         Ok(self
             .inner
             .replicas
-            .open_missing(&self.inner.meta.state())
+            .open_missing(&self.inner.meta)
             .await?)
     }
 

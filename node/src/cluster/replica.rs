@@ -123,6 +123,11 @@ impl Replica {
         })
     }
 
+    /// Closes its open segments: files were replaced. Questions that have them pinned keep them.
+    pub(crate) fn close(&self) {
+        self.segments.lock().clear();
+    }
+
     fn segment(&self, meta: &SegmentMeta) -> Result<Arc<SegmentView>, build::Error> {
         let range = (meta.from, meta.to);
         if let Some(open) = self.segments.lock().get(&range) {

@@ -4,14 +4,35 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hushlog_raft::{Context, Installer, Peer, Sealed, ShardGroup, has_group, meta};
+use hushlog_raft::{Context, Installer, MetaGroup, Peer, Sealed, ShardGroup, has_group, meta};
 use hushlog_record::{NodeId, ShardId};
-use parking_lot::RwLock;
+use hushlog_storage::manifest::Manifest;
+use parking_lot::{Mutex, RwLock};
 
+use super::claims::{Claim, Claims};
+use super::doubts::Doubts;
 use super::held::Held;
 use super::replica::{Error, Replica, decode_manifest};
 use super::sealed::{OpenSegments, Received, SealedReplica};
 use super::settings::ClusterSettings;
+
+/// What became of a shard that should be open here.
+enum Opened {
+    /// Its group runs.
+    Group(Arc<Replica>),
+    /// It is sealed, or to be restored.
+    Nothing,
+    /// It cannot be told yet what it is.
+    Later,
+}
+
+/// What the store has of a sealed shard.
+enum Stored {
+    Sealed(Sealed),
+    /// Something that cannot be read, or that is not what was agreed on.
+    Damaged,
+    Nothing,
+}
 
 /// The registry; cheap to clone.
 #[derive(Clone)]
@@ -23,6 +44,10 @@ struct Inner {
     open: RwLock<BTreeMap<ShardId, Arc<Replica>>>,
     sealed: RwLock<BTreeMap<ShardId, Arc<SealedReplica>>>,
     segments: OpenSegments,
+    claims: Claims,
+    doubts: Doubts,
+    /// The facts as of which all that is placed here was open.
+    opened_as_of: Mutex<Option<u64>>,
     context: Context,
     installer: Arc<dyn Installer>,
     folder: PathBuf,
@@ -36,6 +61,7 @@ impl Replicas {
         installer: Arc<dyn Installer>,
         folder: PathBuf,
         settings: ClusterSettings,
+        doubts: Doubts,
     ) -> Self {
         let open = RwLock::new(BTreeMap::new());
         Self {
@@ -43,6 +69,9 @@ impl Replicas {
                 open,
                 sealed: RwLock::new(BTreeMap::new()),
                 segments: OpenSegments::new(),
+                claims: Claims::default(),
+                doubts,
+                opened_as_of: Mutex::default(),
                 context,
                 installer,
                 folder,
@@ -89,44 +118,128 @@ impl Replicas {
         self.inner.folder.join(shard.to_string())
     }
 
+    /// Which shards here are under suspicion.
+    pub(crate) fn doubts(&self) -> &Doubts {
+        &self.inner.doubts
+    }
+
+    /// The shard, unless another task opens or restores it at this moment.
+    pub(crate) fn claim(&self, shard: ShardId) -> Option<Claim> {
+        self.inner.claims.claim(shard)
+    }
+
     /// Opens what the shard map places on this node and is not open yet; gives those whose groups run.
     /// A shard that is finished and not here is left alone: it is restored from the others.
-    pub(crate) async fn open_missing(
-        &self,
-        state: &meta::State,
-    ) -> Result<Vec<Arc<Replica>>, Error> {
-        let mut opened = Vec::new();
+    pub(crate) async fn open_missing(&self, meta: &MetaGroup) -> Result<Vec<Arc<Replica>>, Error> {
+        let state = meta.state();
+        if *self.inner.opened_as_of.lock() == Some(state.applied) {
+            return Ok(Vec::new());
+        }
         let node = self.inner.settings.node;
         let placed = state.buckets.values().flat_map(meta::Bucket::shards);
-        for (shard, _) in placed.filter(|(_, slot)| slot.voters.contains(&node)) {
+        let placed = placed.filter(|(_, slot)| slot.voters.contains(&node));
+        let (mut opened, mut looked_at_all) = (Vec::new(), true);
+        for (shard, _) in placed {
             if self.held(shard).is_some() {
                 continue;
             }
-            if let Some(sealed) = Sealed::load(&self.inner.context.writer, shard)? {
-                self.sweep(shard, &sealed)?;
-                self.keep_sealed(shard, &sealed)?;
+            let Some(_claim) = self.claim(shard) else {
+                looked_at_all = false;
                 continue;
+            };
+            match self.open_one(shard, meta).await? {
+                Opened::Group(replica) => opened.push(replica),
+                Opened::Nothing => {}
+                Opened::Later => looked_at_all = false,
             }
-            if state.sealed.contains_key(&shard) && self.is_absent(shard)? {
-                continue;
-            }
-            let installer = Arc::clone(&self.inner.installer);
-            let group = ShardGroup::open(&self.inner.context, shard, installer).await?;
-            // What is being fetched is in no manifest yet, and must not be swept away.
-            let _installing = group.installing().await;
-            let tail_bytes_max = self.inner.settings.tail_memory;
-            let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
-            let replica = Arc::new(replica);
-            self.inner.open.write().insert(shard, Arc::clone(&replica));
-            opened.push(replica);
+        }
+        if looked_at_all {
+            *self.inner.opened_as_of.lock() = Some(state.applied);
         }
         Ok(opened)
     }
 
-    /// Whether the store knows nothing of the shard.
-    pub(crate) fn is_absent(&self, shard: ShardId) -> Result<bool, Error> {
-        let writer = &self.inner.context.writer;
-        Ok(!has_group(writer, shard)? && Sealed::load(writer, shard)?.is_none())
+    /// Opens a shard that this task has claimed.
+    async fn open_one(&self, shard: ShardId, meta: &MetaGroup) -> Result<Opened, Error> {
+        // Another task may have ended with it while this one asked for it.
+        if self.held(shard).is_some() {
+            return Ok(Opened::Nothing);
+        }
+        let state = meta.state();
+        let seal = state.sealed.get(&shard);
+        match self.stored(shard, seal)? {
+            Stored::Sealed(sealed) => {
+                self.keep_sealed(shard, &sealed)?;
+                self.inner.doubts.not_seen(shard);
+                return Ok(Opened::Nothing);
+            }
+            Stored::Damaged if seal.is_none() => return Ok(Opened::Later),
+            Stored::Damaged => return Ok(Opened::Nothing),
+            Stored::Nothing if seal.is_some() && !has_group(&self.inner.context.writer, shard)? => {
+                return Ok(Opened::Nothing);
+            }
+            Stored::Nothing => {}
+        }
+        let installer = Arc::clone(&self.inner.installer);
+        let group = ShardGroup::open(&self.inner.context, shard, installer).await?;
+        // What is being fetched is in no manifest yet, and must not be swept away.
+        let _installing = group.installing().await;
+        let tail_bytes_max = self.inner.settings.tail_memory;
+        let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
+        let replica = Arc::new(replica);
+        self.inner.open.write().insert(shard, Arc::clone(&replica));
+        Ok(Opened::Group(replica))
+    }
+
+    /// What the store has of a sealed shard. Blocks on the disk.
+    fn stored(&self, shard: ShardId, seal: Option<&meta::Seal>) -> Result<Stored, Error> {
+        let sealed = match Sealed::load(&self.inner.context.writer, shard) {
+            Ok(None) => return Ok(Stored::Nothing),
+            Ok(Some(sealed)) => sealed,
+            Err(hushlog_raft::Error::Codec(error)) if error.is_damage() => {
+                self.inner.doubts.suspect(shard);
+                return Ok(Stored::Damaged);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let digest = decode_manifest(&sealed.manifest).map(|manifest| manifest.digest());
+        if digest.is_ok_and(|digest| seal.is_none_or(|seal| seal.digest == digest)) {
+            return Ok(Stored::Sealed(sealed));
+        }
+        self.inner.doubts.suspect(shard);
+        Ok(Stored::Damaged)
+    }
+
+    /// The manifest of a sealed shard, if what is stored is what was agreed on. Blocks on the disk.
+    pub(crate) fn agreed(
+        &self,
+        replica: &SealedReplica,
+        meta: &MetaGroup,
+    ) -> Result<Option<Manifest>, Error> {
+        let state = meta.state();
+        match self.stored(replica.shard, state.sealed.get(&replica.shard))? {
+            Stored::Sealed(sealed) => Ok(Some(decode_manifest(&sealed.manifest)?)),
+            Stored::Damaged | Stored::Nothing => Ok(None),
+        }
+    }
+
+    /// Deletes what no manifest lists from the folder of a sealed shard, and puts the shard under suspicion
+    /// if a file is not there. Blocks on the disk.
+    pub(crate) fn look_at_folder(&self, replica: &SealedReplica) -> Result<(), Error> {
+        let sealed = replica.stored()?;
+        self.sweep(replica.shard, &sealed)?;
+        let manifest = decode_manifest(&sealed.manifest)?;
+        let folder = self.folder(replica.shard);
+        if !manifest.segments.iter().all(|segment| segment.is_there(&folder)) {
+            self.inner.doubts.suspect(replica.shard);
+        }
+        Ok(())
+    }
+
+    /// Whether the store has nothing of a finished shard that could be used. Blocks on the disk.
+    pub(crate) fn is_absent(&self, shard: ShardId, seal: &meta::Seal) -> Result<bool, Error> {
+        let usable = matches!(self.stored(shard, Some(seal))?, Stored::Sealed(_));
+        Ok(!usable && !has_group(&self.inner.context.writer, shard)?)
     }
 
     /// How many sealed shards are on this node.
@@ -192,7 +305,7 @@ impl Replicas {
         Ok(())
     }
 
-    /// Deletes what no manifest lists.
+    /// Deletes what no manifest lists. Blocks on the disk.
     fn sweep(&self, shard: ShardId, sealed: &Sealed) -> Result<(), Error> {
         let manifest = decode_manifest(&sealed.manifest)?;
         let swept = manifest.sweep(&self.folder(shard));

@@ -1,8 +1,9 @@
 //! Brings a sealed shard to this node from another one that has it, whole and as it was agreed on.
 //!
-//! For a replica that fell behind when the others finished, and for one that is new or has lost its whole
-//! folder. Everything is verified against the seal in the meta group before it counts. Files that are lost
-//! or damaged after the seal are not looked for yet.
+//! For a replica that fell behind when the others finished, for one that is new, and for files that were
+//! lost or damaged since: of open shards too, as far as they have segments. Everything is verified against
+//! the seal in the meta group, or the replica's own manifest, before it counts. What is damaged is found by
+//! starts, by questions and by the scrub; it is not looked for here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use hushlog_proto::hushlog::internal::v1::SealedShardRequest;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
-use hushlog_raft::{Connect, Installer, Lane, MetaGroup, Table, meta};
+use hushlog_raft::{Connect, Lane, MetaGroup, Table, meta};
 use hushlog_record::{NodeId, ShardId};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::MESSAGE_BYTES_MAX;
 use super::files::Fetcher;
 use super::held::Held;
-use super::replica::{Error, Replica};
+use super::replica::{Error, Replica, decode_manifest};
 use super::replicas::Replicas;
 use super::sealed::Received;
 
@@ -26,6 +27,8 @@ use super::sealed::Received;
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Pause before a shard that could not be restored is tried again: what was fetched is read whole then.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// Folders of sealed shards looked at in one tick after a start.
+const FOLDERS_PER_TICK: usize = 256;
 /// How long a node may take for its next piece.
 const PIECE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -38,29 +41,80 @@ pub(crate) struct Restorer {
     pub(crate) connect: Arc<dyn Connect>,
     /// When shards that could not be restored are tried again.
     pub(crate) again_at: Arc<Mutex<BTreeMap<ShardId, Instant>>>,
+    /// As of when nothing was left to do here.
+    pub(crate) settled: Arc<Mutex<Option<Settled>>>,
+}
+
+/// What must not have changed for a tick to have nothing to do: the facts by their log index, and how many
+/// sealed shards are here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    applied: u64,
+    sealed_here: usize,
 }
 
 impl Restorer {
-    /// Looks once: restores the sealed shards that this node should hold and does not, one after the
-    /// other, and forgets request keys that nobody will ask for.
+    /// Looks once: restores the sealed shards that this node should hold and does not, and files under
+    /// suspicion, one after the other; forgets request keys that nobody will ask for.
     pub(crate) async fn tick(&self) {
+        self.look_at_folders().await;
+        for shard in self.replicas.doubts().suspects() {
+            if !self.is_due(shard) {
+                continue;
+            }
+            if let Err(error) = self.mend(shard).await {
+                tracing::info!(%shard, %error, "not mended yet");
+            }
+            // Whatever came of it: all files of the shard were read.
+            self.pause(shard);
+        }
         let state = self.meta.state();
+        let now = Settled {
+            applied: state.applied,
+            sealed_here: self.replicas.sealed_count(),
+        };
+        if *self.settled.lock() != Some(now) {
+            let settled = self.tend_sealed(&state).await;
+            *self.settled.lock() = settled.then_some(now);
+        }
+    }
+
+    /// Goes through the finished shards; whether there is nothing left to do until something changes.
+    async fn tend_sealed(&self, state: &meta::State) -> bool {
+        let mut settled = true;
         for (shard, seal) in &state.sealed {
             let placed = state.slot(*shard);
             let here = placed.is_some_and(|slot| slot.voters.contains(&self.replicas.node()));
             let outcome = match self.replicas.held(*shard) {
-                None if here && self.is_due(*shard) => self.restore_missing(*shard, seal).await,
-                Some(Held::Sealed(replica)) if is_inherited(&state, *shard) => {
+                None if !here => continue,
+                None => {
+                    settled = false;
+                    if !self.is_due(*shard) {
+                        continue;
+                    }
+                    self.restore_missing(*shard, seal).await
+                }
+                Some(Held::Sealed(replica)) if is_inherited(state, *shard) => {
                     replica.forget_keys().await
                 }
-                None | Some(_) => continue,
+                Some(_) => continue,
             };
-            if let Err(error) = outcome {
-                tracing::info!(%shard, %error, "not restored yet");
-                let again_at = Instant::now() + RETRY_PAUSE;
-                self.again_at.lock().insert(*shard, again_at);
-            }
+            settled &= outcome.is_ok();
+            self.note(*shard, outcome);
         }
+        settled
+    }
+
+    fn note(&self, shard: ShardId, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            tracing::info!(%shard, %error, "not restored yet");
+            self.pause(shard);
+        }
+    }
+
+    fn pause(&self, shard: ShardId) {
+        let again_at = Instant::now() + RETRY_PAUSE;
+        self.again_at.lock().insert(shard, again_at);
     }
 
     fn is_due(&self, shard: ShardId) -> bool {
@@ -72,13 +126,76 @@ impl Restorer {
         due
     }
 
+    /// Looks, after a start, whether the files of sealed shards are there, and deletes what no manifest
+    /// lists: here and not while the node starts, since there may be thousands.
+    async fn look_at_folders(&self) {
+        let shards = self.replicas.doubts().take_unseen(FOLDERS_PER_TICK);
+        if shards.is_empty() {
+            return;
+        }
+        let replicas = self.replicas.clone();
+        let look = move || {
+            for shard in shards {
+                if let Some(Held::Sealed(replica)) = replicas.held(shard)
+                    && let Err(error) = replicas.look_at_folder(&replica)
+                {
+                    tracing::warn!(%shard, %error, "the folder of a sealed shard cannot be looked at");
+                    replicas.doubts().suspect(shard);
+                }
+            }
+        };
+        if let Err(error) = self.fetcher.disk.run(look).await {
+            tracing::warn!(%error, "the folders of sealed shards were not looked at");
+        }
+    }
+
     async fn restore_missing(&self, shard: ShardId, seal: &meta::Seal) -> Result<(), Error> {
-        if !self.replicas.is_absent(shard)? {
+        let Some(_claim) = self.replicas.claim(shard) else {
+            return Ok(());
+        };
+        if self.replicas.held(shard).is_some() || !self.replicas.is_absent(shard, seal)? {
             return Ok(());
         }
-        let received = self.fetch(shard, seal).await?;
+        let (received, fetched) = self.fetch(shard, seal).await?;
         self.replicas.install(shard, received).await?;
+        self.replicas.doubts().verified(shard, fetched);
         tracing::info!(%shard, "a sealed shard was restored");
+        Ok(())
+    }
+
+    /// Verifies every file of a shard on this node, and replaces what is lost or damaged.
+    async fn mend(&self, shard: ShardId) -> Result<(), Error> {
+        let Some(held) = self.replicas.held(shard) else {
+            // Nothing of it is here: what is restored is verified on the way.
+            return Ok(());
+        };
+        let sources = self.sources(shard);
+        let fetched = match &held {
+            Held::Open(replica) => {
+                let _installing = replica.group.installing().await;
+                let manifest = replica.manifest()?;
+                self.fetcher.complete(shard, &sources, &manifest).await
+            }
+            Held::Sealed(replica) => match self.replicas.agreed(replica, &self.meta)? {
+                Some(manifest) => self.fetcher.complete(shard, &sources, &manifest).await,
+                None => return self.install_anew(shard).await,
+            },
+        };
+        let fetched = fetched.map_err(Error::Fetch)?;
+        held.close();
+        self.replicas.doubts().verified(shard, fetched);
+        Ok(())
+    }
+
+    /// Replaces what the store has of a sealed shard, which is damaged.
+    async fn install_anew(&self, shard: ShardId) -> Result<(), Error> {
+        let state = self.meta.state();
+        let seal = state.sealed.get(&shard).ok_or(Error::Gone(shard))?;
+        let (received, fetched) = self.fetch(shard, seal).await?;
+        self.replicas.install(shard, received).await?;
+        self.replicas.doubts().verified(shard, fetched);
+        // Its request keys are here again.
+        *self.settled.lock() = None;
         Ok(())
     }
 
@@ -89,23 +206,22 @@ impl Restorer {
         seal: &meta::Seal,
     ) -> Result<(), Error> {
         let _installing = replica.group.installing().await;
-        let received = self.fetch(replica.shard, seal).await?;
+        let (received, _) = self.fetch(replica.shard, seal).await?;
         self.replicas.replace(replica, received).await?;
         tracing::info!(shard = %replica.shard, "a replica that fell behind was restored");
         Ok(())
     }
 
-    /// Fetches what the shard is and the files that this node lacks.
-    async fn fetch(&self, shard: ShardId, seal: &meta::Seal) -> Result<Received, Error> {
+    /// Fetches what the shard is and the files that this node lacks; how many segments those were of.
+    async fn fetch(&self, shard: ShardId, seal: &meta::Seal) -> Result<(Received, usize), Error> {
         let sources = self.sources(shard);
         let mut reasons = Vec::new();
         for (node, addr) in &sources {
             match self.ask(*node, addr, shard, seal).await {
                 Ok(received) => {
-                    let manifest = received.sealed.manifest.clone();
-                    let fetched = self.fetcher.fetch(shard, &sources, manifest).await;
-                    fetched.map_err(Error::Fetch)?;
-                    return Ok(received);
+                    let manifest = decode_manifest(&received.sealed.manifest)?;
+                    let fetched = self.fetcher.complete(shard, &sources, &manifest).await;
+                    return Ok((received, fetched.map_err(Error::Fetch)?));
                 }
                 Err(reason) => reasons.push(format!("node {node}: {reason}")),
             }

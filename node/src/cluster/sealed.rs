@@ -149,6 +149,11 @@ impl SealedReplica {
         Ok(decode_manifest(&self.stored()?.manifest)?)
     }
 
+    /// Closes its open segments: files were replaced.
+    pub(crate) fn close(&self) {
+        self.open.close(self.shard);
+    }
+
     /// Pins its segments. CPU and disk work: call it on the pool.
     pub(crate) fn view(&self) -> Result<View, Error> {
         let manifest = self.manifest()?;

@@ -9,6 +9,15 @@ use super::cut::CutPolicy;
 use crate::config::{self, Config};
 use crate::limits::LEADER_PATIENCE;
 
+/// How the scrub goes round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrubSettings {
+    /// Bytes a second; 0 for no scrub.
+    pub rate: u64,
+    /// Pause before each round.
+    pub pause: Duration,
+}
+
 /// Settings of the cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
@@ -26,6 +35,8 @@ pub struct ClusterSettings {
     pub raft: RaftSettings,
     /// When tails are cut.
     pub cut: CutPolicy,
+    /// How fast files are read again to find damage.
+    pub scrub: ScrubSettings,
     /// Free bytes of the disk below which no data is taken.
     pub disk_reserve: u64,
     /// Bytes of all queries on this node.
@@ -71,6 +82,10 @@ impl ClusterSettings {
                 tail_bytes: config.cut.bytes as u64,
                 tail_age: config.cut.age,
                 node_tail_bytes_max: config.cut.backlog as u64,
+            },
+            scrub: ScrubSettings {
+                rate: config.scrub.rate as u64,
+                pause: config.scrub.pause,
             },
             disk_reserve: config.limits.disk_reserve as u64,
             query_memory: config.limits.query_memory,

@@ -184,6 +184,16 @@ pub const KEYS: &[Key] = &[
         "512MiB",
         "Bytes of all tails of a node; beyond: 429. At half of it the largest is cut at once.",
     ),
+    key(
+        "scrub.rate",
+        "8MiB",
+        "Bytes a second of segments that are read again to find damage; 0: none.",
+    ),
+    key(
+        "scrub.pause",
+        "1h",
+        "Pause before each round of the scrub through all segments of the node.",
+    ),
 ];
 
 /// The key of this name.

@@ -35,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// When the tail becomes a segment.
     pub cut: Cut,
+    /// How files are read again to find damage.
+    pub scrub: Scrub,
     /// Threads for CPU work; 0 means one per core.
     pub threads: usize,
     /// Which log lines of the node itself are printed, in the syntax of `RUST_LOG`.
@@ -131,6 +133,15 @@ pub struct Cut {
     pub backlog: usize,
 }
 
+/// How files of segments are read again to find damage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scrub {
+    /// Bytes a second; 0 for no scrub.
+    pub rate: usize,
+    /// Pause before each round.
+    pub pause: Duration,
+}
+
 impl Config {
     /// The defaults alone.
     pub fn defaults() -> Self {
@@ -159,6 +170,10 @@ impl Config {
                 bytes: layers.bytes("cut.bytes")?,
                 age: layers.duration("cut.age")?,
                 backlog: layers.bytes("cut.backlog")?,
+            },
+            scrub: Scrub {
+                rate: layers.bytes("scrub.rate")?,
+                pause: layers.duration("scrub.pause")?,
             },
             threads: layers.number("threads")?,
             log: layers.text("log").into(),

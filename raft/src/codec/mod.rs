@@ -44,6 +44,13 @@ pub enum Error {
     Invalid(&'static str, String),
 }
 
+impl Error {
+    /// Whether the bytes are damaged, and not of a release that this one does not know.
+    pub const fn is_damage(&self) -> bool {
+        !matches!(self, Self::Version { .. })
+    }
+}
+
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         Self::new(std::io::ErrorKind::InvalidData, error)

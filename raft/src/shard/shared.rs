@@ -38,6 +38,8 @@ struct Inner {
     record: Option<Arc<Record>>,
     /// Where its request keys are on the disk.
     chunks: Chunks,
+    /// Whether the sealed shard has taken the group's place in the store.
+    sealed: bool,
 }
 
 impl Shared {
@@ -72,6 +74,7 @@ impl Shared {
             state,
             record,
             chunks,
+            sealed: false,
         });
         Ok(Self {
             shard,
@@ -156,7 +159,9 @@ impl Shared {
     /// Writes the sealed shard in the place of its group, which must not run any more.
     pub(crate) async fn seal(&self, sealed: &Sealed, table: &Table) -> Result<(), crate::Error> {
         let _recording = self.recording.lock().await;
-        sealed.install(&self.writer, self.shard, table).await
+        sealed.install(&self.writer, self.shard, table).await?;
+        self.inner.lock().sealed = true;
+        Ok(())
     }
 
     /// The snapshot that could be made now: the whole state while there is no tail, else the last
@@ -257,6 +262,10 @@ impl Shared {
         record: &Record,
         fresh: &Chunk,
     ) -> Result<(), hushlog_storage::Error> {
+        if self.inner.lock().sealed {
+            // Nothing of the group may come back behind its seal.
+            return Err(hushlog_storage::Error::Stopped);
+        }
         let group = self.shard.group();
         batch.put(Space::State, keys::snapshot(group), record.encode_stored());
         self.inner

@@ -177,9 +177,42 @@ pub(super) fn flip_round(m: &mut Maker, who: Who, place: Place) {
     m.then(Action::Start(vec![who]));
 }
 
+/// Files of segments, of sealed shards and of open ones, that are gone, too short or have a wrong bit, on
+/// nodes that are dead and on nodes that run: every one is what the others have soon after, and nothing is
+/// wrong meanwhile.
+pub(super) fn repair(m: &mut Maker) {
+    m.set("HUSHLOG_CLUSTER_BUCKET", "15s");
+    m.set("HUSHLOG_SCRUB_PAUSE", "1s");
+    m.set("HUSHLOG_SCRUB_RATE", "256MiB");
+    m.wait(32_000);
+    m.then(Action::Sealed(30_000));
+    for (round, index) in m.order().into_iter().enumerate() {
+        let who = Who::Node(index);
+        m.then(Action::Kill(vec![who]));
+        m.then(match round {
+            0 => Action::Delete(who, Place::Rows),
+            1 => Action::Shorten(who, Place::Segment),
+            _ => Action::Delete(who, Place::Segment),
+        });
+        m.then(Action::Start(vec![who]));
+        m.then(Action::Honest(who));
+        m.then(Action::Mended(who, 60_000));
+        m.then(Action::Flip(who, Place::Rows));
+        m.then(Action::Flip(who, Place::Segment));
+        m.then(Action::Honest(who));
+        m.then(Action::Mended(who, 60_000));
+        m.then(Action::Delete(who, Place::Segment));
+        m.then(Action::Honest(who));
+        m.then(Action::Mended(who, 60_000));
+        m.then(Action::Reads(who));
+        m.wait_some();
+    }
+}
+
 /// Segments with wrong bits: answers are right, or say that they are not whole.
 pub(super) fn flip_segment(m: &mut Maker) {
     m.set("HUSHLOG_CUT_BYTES", "32KiB");
+    m.set("HUSHLOG_SCRUB_PAUSE", "1s");
     m.wait(6_000);
     for index in m.order().into_iter().take(2) {
         let who = Who::Node(index);
@@ -194,9 +227,7 @@ pub(super) fn flip_segment(m: &mut Maker) {
         m.then(Action::Honest(Who::Node(1)));
         m.then(Action::Honest(Who::Node(2)));
         m.then(Action::Acks(5_000));
-        m.then(Action::Kill(vec![who]));
-        m.then(Action::FlipBack(who));
-        m.then(Action::Start(vec![who]));
+        m.then(Action::Mended(who, 60_000));
     }
 }
 

@@ -73,6 +73,7 @@ pub const ALL: &[Scenario] = &[
     ci("read-only", &[15], disks::read_only),
     ci("flip-log", &[16], disks::flip_log),
     ci("flip-segment", &[17], disks::flip_segment),
+    ci("repair", &[17, 19], disks::repair),
     ci("lost-files", &[19], folders::lost_files),
     long("torn-log", &[8, 19], folders::torn_log),
     ci("old-backup", &[19], folders::old_backup),

@@ -1,0 +1,97 @@
+//! Which shards on this node are under suspicion: a question met damage, the scrub did, or files are
+//! missing at the start. A suspicion ends when every file was found or made as the manifest says.
+//!
+//! It keeps numbers and names of shards only; it reads and repairs nothing itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hushlog_record::ShardId;
+use parking_lot::Mutex;
+
+use crate::metrics::{Counter, Kind, Registry};
+
+/// The suspects of a node; a cheap clone.
+#[derive(Clone)]
+pub(crate) struct Doubts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    suspects: Mutex<BTreeSet<ShardId>>,
+    /// Sealed shards of an earlier run whose folders nobody has looked at in this one.
+    unseen: Mutex<BTreeSet<ShardId>>,
+    found: Counter,
+    repaired: Counter,
+}
+
+impl Doubts {
+    /// No suspect; the numbers go into `registry`.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let counter = |name, help| registry.counter(name, help, &[]);
+        let doubts = Self {
+            inner: Arc::new(Inner {
+                suspects: Mutex::default(),
+                unseen: Mutex::default(),
+                found: counter(
+                    "hushlog_node_suspected_shards_total",
+                    "Shards in which a question, the scrub or a start met lost or damaged files.",
+                ),
+                repaired: counter(
+                    "hushlog_node_repaired_segments_total",
+                    "Segments whose lost or damaged files were replaced by another replica's.",
+                ),
+            }),
+        };
+        let counted = doubts.clone();
+        registry.probe(
+            "hushlog_node_suspected_shards_count",
+            Kind::Gauge,
+            "Shards whose files are lost, damaged, or not verified yet after a suspicion.",
+            &[],
+            move || counted.inner.suspects.lock().len() as f64,
+        );
+        doubts
+    }
+
+    /// Something of the shard could not be read.
+    pub(crate) fn suspect(&self, shard: ShardId) {
+        if self.inner.suspects.lock().insert(shard) {
+            self.inner.found.increment();
+            tracing::warn!(%shard, "files of a shard are lost or damaged; they are verified now");
+        }
+    }
+
+    /// Every file of the shard is as its manifest says; this many segments had to be replaced.
+    pub(crate) fn verified(&self, shard: ShardId, replaced: usize) {
+        self.inner.repaired.add(replaced as u64);
+        if self.inner.suspects.lock().remove(&shard) {
+            tracing::info!(%shard, replaced, "all files of a shard are whole again");
+        }
+    }
+
+    /// Whether the shard is under suspicion.
+    pub(crate) fn is_suspect(&self, shard: ShardId) -> bool {
+        self.inner.suspects.lock().contains(&shard)
+    }
+
+    /// All suspects.
+    pub(crate) fn suspects(&self) -> Vec<ShardId> {
+        self.inner.suspects.lock().iter().copied().collect()
+    }
+
+    /// The folder of this sealed shard should be looked at.
+    pub(crate) fn not_seen(&self, shard: ShardId) {
+        self.inner.unseen.lock().insert(shard);
+    }
+
+    /// Takes up to `count` shards whose folders should be looked at.
+    pub(crate) fn take_unseen(&self, count: usize) -> Vec<ShardId> {
+        let mut unseen = self.inner.unseen.lock();
+        let taken: Vec<ShardId> = unseen.iter().copied().take(count).collect();
+        for shard in &taken {
+            unseen.remove(shard);
+        }
+        taken
+    }
+}

@@ -1,0 +1,93 @@
+//! The scrub: slowly reads every file of every segment on this node and compares it with its manifest, so
+//! that damage is found while another replica is whole.
+//!
+//! It repairs nothing: what it finds is put under suspicion, and whoever restores files takes it from there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hushlog_record::ShardId;
+use hushlog_storage::manifest::FileMeta;
+
+use super::held::Held;
+use super::replica::Error;
+use super::replicas::Replicas;
+use super::settings::ScrubSettings;
+use crate::metrics::{Counter, Registry};
+use crate::offload::Offload;
+
+/// Goes round the files of a node.
+pub(crate) struct Scrub {
+    pub(crate) replicas: Replicas,
+    /// Threads that wait for the disk.
+    pub(crate) disk: Offload,
+    pub(crate) settings: ScrubSettings,
+    pub(crate) read: Counter,
+}
+
+impl Scrub {
+    /// The counter of the bytes that it reads.
+    pub(crate) fn counter(registry: &Registry) -> Counter {
+        registry.counter(
+            "hushlog_node_scrubbed_bytes_total",
+            "Bytes of segments that the scrub has read and compared with their manifests.",
+            &[],
+        )
+    }
+
+    /// Goes round and round; for ever.
+    pub(crate) async fn run(self) {
+        loop {
+            tokio::time::sleep(self.settings.pause).await;
+            for held in self.replicas.all_held() {
+                let shard = held.shard();
+                if self.replicas.doubts().is_suspect(shard) {
+                    continue;
+                }
+                match self.scrub(held).await {
+                    Ok(true) => {}
+                    Ok(false) => self.replicas.doubts().suspect(shard),
+                    Err(error) => {
+                        tracing::warn!(%shard, %error, "the scrub cannot read what the shard should have");
+                        self.replicas.doubts().suspect(shard);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the files of one shard; whether they are as they should be.
+    async fn scrub(&self, held: Held) -> Result<bool, Error> {
+        let folder = held.folder().to_path_buf();
+        let shard = held.shard();
+        let reading = held.clone();
+        let manifest = self.disk.run(move || reading.manifest()).await??;
+        for segment in manifest.segments {
+            let folder = folder.join(segment.folder_name());
+            for file in segment.files {
+                if !self.is_whole(folder.clone(), file).await? && self.is_listed(shard, &held) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads one file, and waits until that many bytes may be read at the rate of the scrub.
+    async fn is_whole(&self, folder: PathBuf, file: FileMeta) -> Result<bool, Error> {
+        let bytes = file.bytes;
+        let verify = move || file.verify(&folder).is_ok();
+        let whole = self.disk.run(verify).await?;
+        self.read.add(bytes);
+        let rate = self.settings.rate.max(1);
+        tokio::time::sleep(Duration::from_secs_f64(bytes as f64 / rate as f64)).await;
+        Ok(whole)
+    }
+
+    /// Whether the shard is still what was read: one that was dropped or sealed meanwhile is read in the
+    /// next round.
+    fn is_listed(&self, shard: ShardId, read: &Held) -> bool {
+        let now = self.replicas.held(shard);
+        now.is_some_and(|now| now.is_open() == read.is_open())
+    }
+}
