@@ -183,25 +183,20 @@ pub(super) fn flip_round(m: &mut Maker, who: Who, place: Place) {
 pub(super) fn repair(m: &mut Maker) {
     m.set("HUSHLOG_CLUSTER_BUCKET", "15s");
     m.set("HUSHLOG_SCRUB_PAUSE", "1s");
-    m.set("HUSHLOG_SCRUB_RATE", "256MiB");
+    m.set("HUSHLOG_SCRUB_RATE", "16MiB");
     m.wait(32_000);
     m.then(Action::Sealed(30_000));
-    for (round, index) in m.order().into_iter().enumerate() {
-        let who = Who::Node(index);
+    let order: Vec<Who> = m.order().into_iter().map(Who::Node).collect();
+    for (who, place) in [(order[0], Place::Rows), (order[1], Place::Segment)] {
         m.then(Action::Kill(vec![who]));
-        m.then(match round {
-            0 => Action::Delete(who, Place::Rows),
-            1 => Action::Shorten(who, Place::Segment),
-            _ => Action::Delete(who, Place::Segment),
-        });
+        m.then(Action::Shorten(who, place));
         m.then(Action::Start(vec![who]));
         m.then(Action::Honest(who));
         m.then(Action::Mended(who, 60_000));
         m.then(Action::Flip(who, Place::Rows));
         m.then(Action::Flip(who, Place::Segment));
-        m.then(Action::Honest(who));
         m.then(Action::Mended(who, 60_000));
-        m.then(Action::Delete(who, Place::Segment));
+        m.then(Action::Delete(who, place));
         m.then(Action::Honest(who));
         m.then(Action::Mended(who, 60_000));
         m.then(Action::Reads(who));
