@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "every test uses a part of it")]
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use hushlog_ingest::json::{self, Declared};
 use hushlog_ingest::{Context, RawRecord, parse};
 use hushlog_record::{Record, Timestamp};
+use nix::time::{ClockId, clock_gettime};
 
 /// The receive time of every test.
 pub(crate) fn received() -> Timestamp {
@@ -29,6 +31,17 @@ pub(crate) fn with_names<T>(
         environment,
         random: &mut random,
     })
+}
+
+/// What a quick machine does in a hundredth of it: only work that grows with the square of a text takes
+/// more, whatever else the machine does meanwhile.
+pub(crate) const CPU_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The time that a processor has spent on this thread so far.
+pub(crate) fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .expect("every thread has one")
+        .into()
 }
 
 /// The record of a line of text.
