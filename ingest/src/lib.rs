@@ -5,6 +5,7 @@
 //! `Debug` output quotes the text of a record: it is not masked yet.
 
 pub mod body;
+mod digits;
 pub mod exception;
 pub mod json;
 pub mod limits;

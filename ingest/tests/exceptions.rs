@@ -526,3 +526,38 @@ fn what_only_speaks_of_exceptions_reports_none() {
         none(text);
     }
 }
+
+#[test]
+fn characters_of_several_bytes_stand_anywhere_in_a_report() {
+    for space in ["\u{3000}", "\u{a0}", "\u{2028}", "é"] {
+        for text in [
+            format!(
+                "libc++abi: terminating due to uncaught exception of type std::bad_alloc{space}"
+            ),
+            format!("libc++abi: terminating due to uncaught exception of type {space}"),
+            format!("Unhandled exception:\nBad{space}.{space}\n#0 main (a.dart:1:2)"),
+            format!("Uncaught exception '{space}' with message '{space}' in {space}"),
+            format!("thread 'main' panicked at '{space}"),
+            format!("terminate called after throwing an instance of '{space}'\n what(): {space}"),
+        ] {
+            if let Some(found) = exception::find(&text) {
+                found.to_exception(&text);
+            }
+            exception::parameterise(&text);
+        }
+    }
+    check(
+        "libc++abi: terminating due to uncaught exception of type std::bad_alloc\u{3000}",
+        "std::bad_alloc",
+        "",
+    );
+    // As long as a trace parent, but with characters of several bytes where its parts end.
+    for start in 0..52 {
+        let text = format!(
+            "00-{}é{}",
+            "a".repeat(start),
+            "a".repeat(50 - start.min(50))
+        );
+        assert!(exception::parameterise(&text).len() > 2);
+    }
+}

@@ -48,6 +48,58 @@ fn syslog_of_the_new_kind_is_an_envelope() {
 }
 
 #[test]
+fn words_around_a_time_are_no_host_and_no_program() {
+    for text in [
+        "ERROR 2026-01-02 03:04:05 payment failed: card declined",
+        "ERROR 2026-01-02 03:04:05 payment worker[7]: card declined",
+        "Fri, 02 Jan 2026 03:04:05 GMT payment failed: card declined",
+        "Fri Jan  2 03:04:05 2026 payment failed: card declined",
+    ] {
+        plain(text);
+    }
+}
+
+#[test]
+fn a_zone_is_read_where_it_stands_and_nowhere_else() {
+    for (text, time) in [
+        ("[Fri, 02 Jan 2026 03:04:05 +0100 Zone is far", "02:04:05"),
+        ("Fri, 02 Jan 2026 03:04:05 +0100 Zone is far", "02:04:05"),
+        ("2026-01-02 03:04:05 UTC+02:00 x", "01:04:05"),
+        ("2026-01-02 03:04:05 UTC-foo", "03:04:05"),
+        ("2026-01-02 03:04:05 GMT+12345 x", "03:04:05"),
+    ] {
+        let record = line(text);
+        assert_eq!(
+            record.timestamp.to_string(),
+            format!("2026-01-02T{time}Z"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn no_word_of_logfmt_is_lost() {
+    check("msg=user logged in id=5", "INFO | user logged in | id=5");
+    check(
+        "level=warn msg=user  logged in, id=5 took=12",
+        "WARN | user  logged in, | id=5 | took=12",
+    );
+    check(
+        "level=warn event=user left msg=12 of 15 id=5",
+        "WARN | 12 of 15 | event=user left | id=5",
+    );
+    // Words behind another value, or a quoted one, have no place but the message.
+    check(
+        "level=warn took=12 ms path=/a/b/c msg=done",
+        "WARN | level=warn took=12 ms path=/a/b/c msg=done | msg=done | path=/a/b/c | took=12",
+    );
+    check(
+        "level=info time=2026-01-02T03:04:05Z msg=\"a b\"c id=5",
+        "INFO @2026-01-02T03:04:05Z | level=info time=2026-01-02T03:04:05Z msg=\"a b\"c id=5 | id=5 | msg=a b",
+    );
+}
+
+#[test]
 fn syslog_of_the_old_kind_is_an_envelope() {
     check(
         "<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick",

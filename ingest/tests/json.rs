@@ -1,15 +1,14 @@
 //! Bodies of JSON in, records out.
 
+mod common;
+
 use std::fmt::Write;
 
+use common::{names, received, with_context};
 use expect_test::{Expect, expect};
 use hushlog_ingest::json::{self, Declared};
-use hushlog_ingest::{Context, parse};
-use hushlog_record::{Kind, Record, Timestamp};
-
-fn received() -> Timestamp {
-    "2026-03-04T05:06:07Z".parse().expect("a valid time")
-}
+use hushlog_ingest::parse;
+use hushlog_record::{Kind, Record};
 
 fn read(
     body: &[u8],
@@ -18,37 +17,17 @@ fn read(
     Result<json::Shape, json::Error>,
     Vec<Result<Record, json::Rejected>>,
 ) {
-    let mut random = || [7; 10];
-    let mut context = Context {
-        received: received(),
-        service: "",
-        environment: "",
-        random: &mut random,
-    };
     let mut records = Vec::new();
-    let shape = json::read(body, declared, &mut |raw| {
-        records.push(raw.map(|raw| parse::record(raw, &mut context)));
+    let shape = with_context("", |context| {
+        json::read(body, declared, &mut |raw| {
+            records.push(raw.map(|raw| parse::record(raw, context)));
+        })
     });
     (shape, records)
 }
 
 fn show(record: &Record) -> String {
-    let mut out = format!("{} {:?}", record.level, record.message);
-    if record.timestamp != record.created_at {
-        write!(out, " @{}", record.timestamp).expect("as the test sets it up");
-    }
-    for (name, text) in [
-        ("service", record.service_name.as_str()),
-        ("host", &record.host),
-        ("environment", &record.environment),
-        ("region", &record.region),
-        ("trace", &record.trace_id),
-        ("span", &record.span_id),
-    ] {
-        if !text.is_empty() && text != "unknown" {
-            write!(out, " {name}={text}").expect("as the test sets it up");
-        }
-    }
+    let mut out = format!("{} {:?}{}", record.level, record.message, names(record));
     if record.log_id.0[..3] != [0x01, 0x9c, 0xb7] {
         write!(out, " id={}", record.log_id).expect("as the test sets it up");
     }

@@ -52,6 +52,24 @@ fn fields_of_a_line_have_the_same_limit() {
     assert_eq!(kept, RECORD_FIELDS_MAX * 5 + 2);
 }
 
+/// Each of the fields is sought among those that are there already: by a search of all it would be a
+/// comparison for every pair of names, for each of many records.
+#[test]
+fn many_fields_of_a_message_join_many_of_the_record() {
+    let members = |from: usize, to: usize| {
+        let all: Vec<_> = (from..to).map(|i| format!("\"f{i:05}\":{i}")).collect();
+        all.join(",")
+    };
+    let inner = format!("{{{}}}", members(400, 900)).replace('"', "\\\"");
+    let record = object(&format!("{{{},\"message\":\"{inner}\"}}", members(0, 500)));
+    assert_eq!(record.fields.len(), 900);
+    let twice = object(r#"{"a":1,"message":"{\"a\":2,\"b\":3,\"b\":4}"}"#);
+    assert_eq!(
+        (field(&twice, "a"), field(&twice, "b")),
+        (Some("1"), Some("3"))
+    );
+}
+
 #[test]
 fn long_names_are_cut_and_stay_two() {
     let long = "ä".repeat(200);

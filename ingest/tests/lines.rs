@@ -1,20 +1,14 @@
 //! Lines of plain text and OpenTelemetry records in, records out.
 
+mod common;
+
+use common::{received, with_names};
 use hushlog_ingest::{Context, RawRecord, parse};
 use hushlog_record::{Level, LogId, Record, Timestamp, Value};
 
-fn received() -> Timestamp {
-    "2026-03-04T05:06:07Z".parse().expect("a valid time")
-}
-
+/// In a request whose headers name service and environment.
 fn with_context<T>(f: impl FnOnce(&mut Context<'_>) -> T) -> T {
-    let mut random = || [7; 10];
-    f(&mut Context {
-        received: received(),
-        service: "from-header",
-        environment: "test",
-        random: &mut random,
-    })
+    with_names("from-header", "test", f)
 }
 
 fn line(text: &str) -> Record {

@@ -192,3 +192,66 @@ fn traces_of_other_languages_stay_whole() {
         assert_eq!(join(&format!("a\n{line}\nb")), ["a", line, "b"]);
     }
 }
+
+#[test]
+fn a_record_behind_a_trace_is_no_part_of_it() {
+    for trace in [
+        "panic: boom\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/srv/a.go:3 +0x1",
+        "panic: boom",
+        "thread 'main' (7) panicked at src/main.rs:3:9:",
+        "Unhandled exception:",
+        "Traceback (most recent call last):\n  File \"a.py\", line 1, in f",
+        "/srv/app.js:12",
+        "/srv/app.js:12\n    throw new Error(\"x\");\n    ^\n",
+    ] {
+        for record in [
+            "2026-01-02 03:04:05 INFO done (ok)",
+            "2026/01/02 03:04:05 served f(x)",
+            "[2026-01-02T03:04:05Z] done (ok)",
+            "Jan  2 03:04:05 web-1 app[7]: done (ok)",
+            "03:04:05.678 [main] done (ok)",
+            "081109 203615 148 INFO dfs: done (ok)",
+            "ERROR: done (ok)",
+            "[WARN] done (ok)",
+            "{\"msg\":\"done (ok)\"}",
+            "level=info msg=\"done (ok)\"",
+        ] {
+            let events = join(&format!("{trace}\n{record}"));
+            assert_eq!(events.last().map(String::as_str), Some(record), "{trace}");
+        }
+    }
+}
+
+#[test]
+fn words_that_also_begin_ordinary_lines_continue_traces_only() {
+    for line in [
+        "... done",
+        "--- End of report",
+        "note: the disk is nearly full",
+        "goroutine leak found",
+        "created by user 7",
+        "[signal] received",
+        "from /srv to /backup",
+        "Next run: 03:04",
+        "** (see below)",
+        "Last message: hello",
+        "! watch out",
+        "Node.js versions: 2",
+        "Processing (batch 7):",
+        "done(ok)",
+    ] {
+        assert_eq!(
+            join(&format!("INFO before\n{line}\nINFO after")),
+            ["INFO before", line, "INFO after"]
+        );
+    }
+    for event in [
+        "a.BException: x\n\tat a.B.c(B.java:1)\n... 12 more",
+        "a.BException: x\n\tat a.B.c(B.java:1)\n... 7 common frames omitted",
+        "! a.BException: x\n! at a.B.c(B.java:1)\n! ... 3 common frames omitted\n! Causing: a.CException: y",
+        "a.rb:1:in 'f': no (KeyError)\nfrom /srv/a.rb:9:in 'g'",
+        "panic: x\n[signal SIGSEGV: segmentation violation]\n\ngoroutine 1 [running]:\nmain.f[...]({0x1, 0x2})\n\t/a.go:1\n...7 frames elided...\ncreated by main.main in goroutine 1\n\t/a.go:2",
+    ] {
+        stays_whole(event);
+    }
+}

@@ -6,6 +6,8 @@
 /// The byte at `i`, or zero outside the text.
 #[inline]
 pub(crate) fn at(text: &[u8], i: usize) -> u8 {
+    #[cfg(test)]
+    crate::work::add(1);
     text.get(i).copied().unwrap_or(0)
 }
 
@@ -86,4 +88,28 @@ pub(crate) fn char_at(text: &[u8], i: usize) -> Option<char> {
         .ok()?
         .chars()
         .next()
+}
+
+/// Whether words of this character's script stand side by side without spaces, or with particles joined to
+/// them: a number or a word may begin and end beside it. Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese.
+pub(crate) fn is_unspaced(c: char) -> bool {
+    matches!(c,
+        '\u{0e00}'..='\u{0eff}'
+        | '\u{1000}'..='\u{109f}'
+        | '\u{1780}'..='\u{17ff}'
+        | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7af}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{323af}')
+}
+
+/// Whether a word that ends or begins with this character goes on beside it.
+pub(crate) fn joins(c: char) -> bool {
+    c.is_alphanumeric() && !is_unspaced(c)
+}
+
+/// Whether it says that the number beside it is an amount.
+pub(crate) fn is_currency(c: char) -> bool {
+    matches!(c, '$' | '¢'..='¥' | '₠'..='⃀' | '＄' | '￥')
 }

@@ -26,6 +26,8 @@ mod scan;
 mod settle;
 mod stored;
 mod validators;
+#[cfg(test)]
+mod work;
 
 pub use count::Count;
 pub use detector::{Detector, Pack};

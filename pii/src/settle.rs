@@ -13,7 +13,6 @@
 
 use crate::bytes::{at, before, is_word, slice};
 use std::cmp::Reverse;
-use std::ops::Range;
 
 use crate::detector::{Detector, Found};
 use crate::finder::Fired;
@@ -190,36 +189,109 @@ pub(crate) fn original(again: &[Found], found: &[Found], lengths: &[usize]) -> F
         .collect()
 }
 
-/// Adds findings; one that overlaps older ones swallows them, and no part of it is left readable.
+/// Adds findings to others, both in order; one that overlaps older ones swallows them, and no part of it is
+/// left readable. One pass over both, since a text may hold very many.
 pub(crate) fn merge(found: &mut FoundList, added: &[Found], swallowed: &mut Fired) {
-    for new in added {
-        let mut whole = *new;
-        let overlap = overlap(found, new);
-        for old in found.get(overlap.clone()).unwrap_or_default() {
-            whole.start = whole.start.min(old.start);
-            whole.end = whole.end.max(old.end);
-            whole.merged = true;
-            swallowed.add(old.by);
+    let mut all = FoundList::with_capacity(found.len() + added.len());
+    let mut olds = found.iter().peekable();
+    let mut news = added.iter().peekable();
+    loop {
+        let old_first = match (olds.peek(), news.peek()) {
+            (Some(old), Some(new)) => old.start <= new.start,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => break,
+        };
+        let next = if old_first { olds.next() } else { news.next() };
+        let Some(next) = next else { break };
+        match all.last_mut().filter(|last| next.start < last.end) {
+            None => all.push(*next),
+            Some(last) => {
+                // What was added counts; of two that were added, the later one.
+                let (lost, kept) = if old_first {
+                    (next.by, *last)
+                } else {
+                    (last.by, *next)
+                };
+                swallowed.add(lost);
+                *last = Found {
+                    start: last.start,
+                    end: last.end.max(next.end),
+                    merged: true,
+                    ..kept
+                };
+            }
         }
-        replace(found, overlap, whole);
     }
+    *found = all;
 }
 
-/// Which of the findings, which are in order and apart, overlap `new`: an empty range where it belongs
-/// when none does.
-pub(crate) fn overlap(found: &[Found], new: &Found) -> Range<usize> {
-    let start = found.partition_point(|old| old.end <= new.start);
-    let rest = found.get(start..).unwrap_or_default();
-    start..start + rest.partition_point(|old| old.start < new.end)
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-/// Puts `new` in the place of these findings.
-pub(crate) fn replace(found: &mut FoundList, range: Range<usize>, new: Found) {
-    match found.get_mut(range.start).filter(|_| !range.is_empty()) {
-        Some(first) => {
-            *first = new;
-            found.drain(range.start + 1..range.end);
+    use super::*;
+    use crate::finder::Finder;
+
+    /// One by one, as the words above `merge` say it.
+    fn merged_one_by_one(found: &[Found], added: &[Found]) -> (Vec<Found>, Fired) {
+        let (mut all, mut swallowed) = (found.to_vec(), Fired::default());
+        for new in added {
+            let mut whole = *new;
+            all.retain(|old| {
+                let overlaps = old.start < new.end && new.start < old.end;
+                if overlaps {
+                    whole.start = whole.start.min(old.start);
+                    whole.end = whole.end.max(old.end);
+                    whole.merged = true;
+                    swallowed.add(old.by);
+                }
+                !overlaps
+            });
+            all.push(whole);
+            all.sort_by_key(|f| f.start);
         }
-        None => found.insert(range.start, new),
+        (all, swallowed)
+    }
+
+    /// Findings in order and apart, from lengths of gaps and findings.
+    fn findings(lengths: &[(usize, usize)], first: u8) -> Vec<Found> {
+        let mut end = 0;
+        let place = |((gap, len), by): (&(usize, usize), u8)| {
+            let start = end + gap;
+            end = start + len;
+            Found::new(Finder::Pattern(by), start..end)
+        };
+        let names = (first..first + 100).cycle();
+        lengths.iter().zip(names).map(place).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn merging_in_one_pass_is_merging_one_by_one(
+            old in prop::collection::vec((0usize..6, 1usize..6), 0..12),
+            new in prop::collection::vec((0usize..6, 1usize..6), 0..12),
+        ) {
+            let (old, new) = (findings(&old, 0), findings(&new, 100));
+            let (expected, expected_swallowed) = merged_one_by_one(&old, &new);
+            let (mut found, mut swallowed) = (FoundList::from_vec(old), Fired::default());
+            merge(&mut found, &new, &mut swallowed);
+            prop_assert_eq!(found.as_slice(), expected);
+            prop_assert_eq!(swallowed, expected_swallowed);
+        }
+    }
+
+    /// Moved one by one, 300,000 findings would be 2 TB of moves.
+    #[test]
+    fn very_many_findings_are_merged() {
+        let lengths = vec![(8, 4); 300_000];
+        let mut found = FoundList::from_vec(findings(&lengths, 0));
+        let new: Vec<_> = found
+            .iter()
+            .map(|f| Found::new(Detector::Email, f.end + 1..f.end + 3))
+            .collect();
+        merge(&mut found, &new, &mut Fired::default());
+        assert_eq!(found.len(), 600_000);
+        assert!(found.is_sorted_by(|a, b| a.end <= b.start));
     }
 }

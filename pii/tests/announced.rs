@@ -427,3 +427,89 @@ fn texts_full_of_words_come_to_an_end() {
         assert!(!masker.mask_text(&text).masked.is_empty());
     }
 }
+
+#[test]
+fn only_letters_and_digits_bind_a_number_to_what_stands_beside_it() {
+    check(&[
+        ("NPI “1003000126”", "NPI “[US_NPI]”"),
+        (
+            "NPI\u{a0}1003000126\u{a0}seen",
+            "NPI\u{a0}[US_NPI]\u{a0}seen",
+        ),
+        ("NPI «1003000126»…", "NPI «[US_NPI]»…"),
+        ("NPI – 1003000126–", "NPI – [US_NPI]–"),
+        ("NPI는 1003000126입니다", "NPI는 [US_NPI]입니다"),
+        ("NPIは1003000126です", "NPIは[US_NPI]です"),
+        ("用户的NPI：1003000126。", "用户的NPI：[US_NPI]。"),
+        ("用户的ssn是219-09-9999。", "用户的ssn是[SSN]。"),
+    ]);
+    check_kept(&[
+        "NPI é1003000126",
+        "NPI 1003000126é",
+        "NPI €1003000126",
+        "NPI ¥1003000126",
+        "NPI д1003000126",
+    ]);
+}
+
+#[test]
+fn words_of_scripts_without_spaces_are_found_within_a_sentence() {
+    let cases = |country: &str, cases: &[(&str, &str)]| check_in(country, cases);
+    cases(
+        "CN",
+        &[("他的身份证11010519491231002X号", "他的身份证[CN_ID]号")],
+    );
+    cases(
+        "JP",
+        &[(
+            "彼の個人番号は123456789018です",
+            "彼の個人番号は[JP_MY_NUMBER]です",
+        )],
+    );
+    cases(
+        "KR",
+        &[(
+            "제주민등록번호는 9601211234567입니다",
+            "제주민등록번호는 [KR_RRN]입니다",
+        )],
+    );
+}
+
+#[test]
+fn the_name_of_a_field_announces_its_value_however_it_is_written() {
+    let masker = Masker::new(Policy::default(), Key::new([1; 32]));
+    for name in [
+        "imei",
+        "IMEI",
+        "IMEINumber",
+        "imeiNumber",
+        "userIMEI",
+        "imei2",
+        "imeinumber",
+        "imei_no",
+        "device.imeiNo",
+    ] {
+        for (value, expected) in [
+            ("490154203237518", "***********7518"),
+            (" 490154203237518 ", " ***********7518 "),
+            ("490154203237518\n", "***********7518\n"),
+        ] {
+            assert_eq!(
+                field(&masker, name, Value::string(value)),
+                expected,
+                "{name}"
+            );
+        }
+    }
+    for name in ["imeis_seen", "timeiso", "imeinumbers", "IMEIstate"] {
+        assert_eq!(
+            field(&masker, name, Value::string("490154203237518")),
+            "490154203237518"
+        );
+    }
+    assert_eq!(
+        field(&masker, "passport", Value::string("340020013 ")),
+        "[US_PASSPORT] "
+    );
+    check(&[(" 219099999\n", " [SSN]\n")]);
+}

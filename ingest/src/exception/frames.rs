@@ -7,6 +7,7 @@
 use super::in_app;
 use super::lines;
 use super::normalise::{basename, function, qualified};
+use crate::digits::is_digits;
 use crate::limits::{FRAME_LINE_BYTES_MAX, FRAMES_MAX};
 
 /// A frame of a stack trace, normalised: the same for every run and build of the same code.
@@ -135,9 +136,8 @@ fn called(text: &str) -> Option<(&str, &str)> {
 
 /// `app.js:1:2`, `<anonymous>:8:9`, `native`, `index 0`.
 fn is_position(inner: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let mut parts = inner.rsplitn(3, ':');
-    let numbers = parts.next().is_some_and(digits) && parts.next().is_some_and(digits);
+    let numbers = parts.next().is_some_and(is_digits) && parts.next().is_some_and(is_digits);
     numbers
         || matches!(inner, "native" | "<anonymous>" | "native code")
         || inner.starts_with("eval at ")
@@ -209,7 +209,7 @@ fn numbered(line: &str) -> Option<Frame> {
         Some(rest) => rest.split_once(' ')?,
         None => line.split_once("# ").or_else(|| line.split_once(": "))?,
     };
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_digits(number) {
         return None;
     }
     let rest = rest.trim_start();
@@ -313,7 +313,7 @@ fn elixir(line: &str) -> Option<Frame> {
     let (place, name) = line.rsplit_once(": ")?;
     let (file, number) = place.rsplit_once(':')?;
     let extension = file.ends_with(".ex") || file.ends_with(".exs") || file.ends_with(".erl");
-    if !extension || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !extension || !is_digits(number) {
         return None;
     }
     let call = without_arguments(name);

@@ -136,7 +136,7 @@ fn kind(word: &str) -> Option<&'static str> {
         return Some("<ip>");
     }
     let bytes = word.as_bytes();
-    if word.len() == 55 && word.starts_with("00-") && is_hex(&word[3..35]) {
+    if word.len() == 55 && word.starts_with("00-") && word.get(3..35).is_some_and(is_hex) {
         return Some("<traceparent>");
     }
     if is_uuid(bytes) {

@@ -162,8 +162,11 @@ fn libcxx(text: &str) -> Option<Found> {
     let line = at..end_of_line(text, at);
     let start = at + text[line.clone()].find("uncaught exception of type ")? + 27;
     let part = &text[start..line.end];
-    let length = part.find(": ").unwrap_or_else(|| part.trim_end().len());
-    let message = trimmed(text, (start + length + 1).min(line.end)..line.end);
+    let (length, after) = match part.find(": ") {
+        Some(length) => (length, length + 2),
+        None => (part.trim_end().len(), part.len()),
+    };
+    let message = trimmed(text, start + after..line.end);
     Some(Found {
         type_name: TypeName::Written(start..start + length),
         message,
@@ -316,10 +319,11 @@ fn dart(text: &str) -> Option<Found> {
         return None;
     }
     let part = &text[line.clone()];
-    let end = part
-        .find(": ")
-        .unwrap_or_else(|| part.trim_end_matches('.').len());
-    let message = trimmed(text, (line.start + end + 1).min(line.end)..line.end);
+    let (end, after) = match part.find(": ") {
+        Some(end) => (end, end + 2),
+        None => (part.trim_end_matches('.').len(), part.len()),
+    };
+    let message = trimmed(text, line.start + after..line.end);
     Some(Found {
         type_name: TypeName::Written(dart_type(text, line.start..line.start + end)?),
         message,

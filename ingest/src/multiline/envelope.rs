@@ -33,6 +33,14 @@ pub(super) struct Split {
 }
 
 impl Envelope {
+    /// Bytes that it holds.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Before(bytes) | Self::Docker(bytes) => bytes.len(),
+        }
+    }
+
     /// The event with this content.
     pub(super) fn around(self, content: Vec<u8>) -> Vec<u8> {
         match self {

@@ -50,14 +50,19 @@ impl Joiner {
         ended
     }
 
-    /// Bytes of text that it holds.
+    /// Bytes of text that it holds, envelopes included.
     pub fn held_bytes(&self) -> usize {
-        self.event.len() + self.ahead_bytes
+        self.envelope.len() + self.event.len() + self.ahead_bytes
     }
 
-    /// When the last line came.
+    /// When the last line, or a part of one, came.
     pub(super) const fn last(&self) -> Timestamp {
         self.last
+    }
+
+    /// Notes that a part of a line has come, which is held elsewhere until its end comes.
+    pub(super) const fn wait_on(&mut self, now: Timestamp) {
+        self.last = now;
     }
 
     pub(super) fn end_if_expired(
@@ -100,7 +105,7 @@ impl Joiner {
             return;
         }
         if self.may_belong(&line, begun) {
-            self.ahead_bytes += line.len() + 1;
+            self.ahead_bytes += envelope.len() + line.len() + 1;
             self.ahead.push((envelope, line));
             return;
         }
@@ -154,7 +159,7 @@ impl Joiner {
 
     fn has_room(&self, line: &[u8], now: Timestamp) -> bool {
         self.lines < JOIN_LINES_MAX
-            && self.event.len() + line.len() < JOIN_BYTES_MAX
+            && self.envelope.len() + self.event.len() + line.len() < JOIN_BYTES_MAX
             && !self.is_old(now)
     }
 
@@ -199,7 +204,7 @@ impl Joiner {
             return self.continued_after_ahead(line, begun);
         }
         if self.state == State::Panic {
-            return Some(State::Report);
+            return (!shape::is_record(line)).then_some(State::Report);
         }
         if self.state == State::Go && shape::is_go(line) {
             return Some(State::Go);
@@ -207,7 +212,7 @@ impl Joiner {
         if self.state == State::Jul && shape::is_jul_message(line) {
             return Some(begun);
         }
-        if self.state == State::Source {
+        if self.state == State::Source && !shape::is_record(line) {
             // The line of the source, whatever it is; the marks below it; after a blank line the report.
             if self.event.ends_with(b"\n") {
                 return Some(State::Report);
@@ -216,14 +221,14 @@ impl Joiner {
             return belongs.then_some(State::Source);
         }
         let ordinary = matches!(begun, State::Plain | State::Report);
-        if self.state == State::Frames && ordinary {
+        if self.state == State::Frames && ordinary && !shape::is_record(line) {
             return Some(if shape::is_indented(line) {
                 State::Frames
             } else {
                 State::Chain
             });
         }
-        if !shape::continues(line) {
+        if !shape::continues(line, self.state) {
             return None;
         }
         Some(match begun {

@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem;
 
 use crate::exception::header_starts_line;
+use crate::parse::time;
 
 /// What the lines so far have begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,12 +33,12 @@ pub(super) enum State {
 }
 
 /// Starts of lines that continue a trace without being indented.
-const CONTINUING: [&str; 25] = [
+const CONTINUING: [&str; 14] = [
     "Caused by:",
     "Suppressed:",
     "Wrapped by:",
-    "... ",
-    "--- End of ",
+    "--- End of inner exception stack trace",
+    "--- End of stack trace from",
     "Stack trace:",
     "stack backtrace:",
     "stack traceback:",
@@ -45,19 +46,8 @@ const CONTINUING: [&str; 25] = [
     "During handling of the above exception",
     "The above exception was the direct cause",
     "<asynchronous suspension>",
-    "note: ",
-    "goroutine ",
-    "created by ",
-    "[signal ",
-    "from /",
-    "Next ",
-    "** (",
-    "Last message: ",
-    "Last message (",
-    "[stacktrace]",
-    "\"}",
-    "! ",
-    "Node.js v",
+    "note: Some details are omitted",
+    "note: run with `RUST_BACKTRACE",
 ];
 
 /// Levels that `java.util.logging` writes.
@@ -89,7 +79,7 @@ pub(super) fn begins(line: &[u8]) -> State {
         }
         Some(b'p') if line.starts_with(b"panic: ") => return State::Go,
         Some(b'f') if line.starts_with(b"fatal error: ") => return State::Go,
-        Some(b'g') if line.starts_with(b"goroutine ") => return State::Go,
+        Some(b'g') if is_goroutine(line) => return State::Go,
         Some(b'S') if line.starts_with(b"Stack trace:") => return State::Chain,
         Some(b'*') if line.starts_with(b"** (") => return State::Chain,
         Some(b'U') if line.trim_ascii_end() == b"Unhandled exception:" => return State::Panic,
@@ -116,8 +106,8 @@ pub(super) fn begins(line: &[u8]) -> State {
     }
 }
 
-/// Whether the line continues what stands above it, whatever that is.
-pub(super) fn continues(line: &[u8]) -> bool {
+/// Whether the line continues what stands above it, which has begun `state`.
+pub(super) fn continues(line: &[u8], state: State) -> bool {
     let first = line.first().copied();
     is_indented(line)
         || CONTINUING.iter().any(|start| {
@@ -127,8 +117,53 @@ pub(super) fn continues(line: &[u8]) -> bool {
         || is_header(line)
         || is_script_frame(line)
         || is_rails(line)
+        || is_continuation(line, state)
         // The end of the properties that Node.js prints below a trace.
         || line == b"}"
+}
+
+/// Whether it begins with a word that also begins ordinary lines, and goes on as traces do.
+fn is_continuation(line: &[u8], state: State) -> bool {
+    let behind = |start: &str| line.strip_prefix(start.as_bytes());
+    let begins_with = |rest: &[u8], is: fn(&u8) -> bool| rest.first().is_some_and(is);
+    match line.first() {
+        Some(b'.') => behind("... ").is_some_and(is_elided),
+        Some(b'!') => behind("! ").is_some_and(is_dropwizard),
+        Some(b'*') => behind("** (").is_some_and(|rest| begins_with(rest, u8::is_ascii_uppercase)),
+        Some(b'N') if state == State::Chain && behind("Next ").is_some() => {
+            memmem::find(line, b": ").is_some()
+        }
+        Some(b'N') => behind("Node.js v").is_some_and(|rest| begins_with(rest, u8::is_ascii_digit)),
+        Some(b'L') => state == State::Chain && behind("Last message").is_some(),
+        Some(b'f') => behind("from /").is_some_and(|rest| memmem::find(rest, b":in ").is_some()),
+        Some(b'g') => is_goroutine(line),
+        // Laravel's, around a trace inside of JSON.
+        Some(b'[' | b'"') => matches!(line.trim_ascii_end(), b"[stacktrace]" | b"\"}"),
+        _ => false,
+    }
+}
+
+/// `12 more`, `7 common frames omitted`, behind three points.
+fn is_elided(rest: &[u8]) -> bool {
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let word = rest.get(digits..).unwrap_or_default();
+    digits > 0 && (word.starts_with(b" more") || word.starts_with(b" common frames"))
+}
+
+/// A line of a trace as Dropwizard writes it, behind its exclamation mark.
+fn is_dropwizard(rest: &[u8]) -> bool {
+    is_header(rest)
+        || rest.strip_prefix(b"... ").is_some_and(is_elided)
+        || [&b"at "[..], b"Caused by: ", b"Causing: ", b"Suppressed: "]
+            .iter()
+            .any(|start| rest.starts_with(start))
+}
+
+/// `goroutine 7 [running]:`
+fn is_goroutine(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b"goroutine ").unwrap_or_default();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && rest[digits..].starts_with(b" [")
 }
 
 pub(super) fn is_indented(line: &[u8]) -> bool {
@@ -155,21 +190,58 @@ pub(super) fn continues_after_blank(line: &[u8]) -> bool {
 
 /// Whether the line is the start of a record in a form of its own, and so no part of a message.
 pub(super) fn starts_record(line: &[u8]) -> bool {
+    is_leveled(line) || matches!(line.first(), Some(b'0'..=b'9' | b'[' | b'{' | b'<'))
+}
+
+/// Whether the line is a record by its time, its level or its form, and not only looks like the start of
+/// one: not even what may be any text, such as the message of a panic, may be this.
+pub(super) fn is_record(line: &[u8]) -> bool {
+    let inner = line.strip_prefix(b"[").unwrap_or(line);
+    let shaped = |shape: &[u8]| {
+        shape.iter().enumerate().all(|(at, kind)| {
+            inner.get(at).is_some_and(|byte| match kind {
+                b'0' => byte.is_ascii_digit(),
+                b'-' => matches!(byte, b'-' | b'/' | b'.'),
+                other => byte == other,
+            })
+        })
+    };
+    is_leveled(inner)
+        || ["0000-00-00", "00-00-00 00:", "00:00:00", "000000 000000 "]
+            .iter()
+            .any(|shape| shaped(shape.as_bytes()))
+        || line.starts_with(b"{\"")
+        || ["level=", "time=", "ts=", "timestamp="]
+            .iter()
+            .any(|name| line.starts_with(name.as_bytes()))
+        || is_syslog_date(line)
+}
+
+/// `Jan  2 03:04:05`
+fn is_syslog_date(line: &[u8]) -> bool {
+    let date = line
+        .first_chunk::<7>()
+        .map(|date| std::str::from_utf8(date));
+    matches!(date, Some(Ok(date)) if date.ends_with(' ') && time::begins_with_month(date))
+}
+
+/// Whether it begins with the name of a level in capitals.
+fn is_leveled(line: &[u8]) -> bool {
     let word = line
         .iter()
         .take_while(|byte| byte.is_ascii_uppercase())
         .count();
-    let leveled = word > 2
-        && matches!(line.get(word), Some(b' ' | b':'))
+    word > 2
+        && matches!(line.get(word), Some(b' ' | b':' | b']'))
         && std::str::from_utf8(&line[..word])
-            .is_ok_and(|word| hushlog_record::Level::from_word(word).is_some());
-    leveled || matches!(line.first(), Some(b'0'..=b'9' | b'[' | b'{' | b'<'))
+            .is_ok_and(|word| hushlog_record::Level::from_word(word).is_some())
 }
 
 /// A line of a goroutine's stack that is not indented.
 pub(super) fn is_go(line: &[u8]) -> bool {
     is_indented(line)
-        || line.ends_with(b")")
+        || is_go_call(line)
+        || line.starts_with(b"...") && line.ends_with(b" frames elided...")
         || [
             "goroutine ",
             "created by ",
@@ -180,6 +252,12 @@ pub(super) fn is_go(line: &[u8]) -> bool {
         ]
         .iter()
         .any(|start| line.starts_with(start.as_bytes()))
+}
+
+/// `main.(*T).f(0x1, {0x2, 0x3})`: no space before the arguments.
+fn is_go_call(line: &[u8]) -> bool {
+    let open = memchr::memchr2(b'(', b' ', line);
+    line.ends_with(b")") && open.is_some_and(|open| open > 0 && line[open] == b'(')
 }
 
 /// `SEVERE: message`
@@ -217,7 +295,11 @@ fn is_rails(line: &[u8]) -> bool {
         .iter()
         .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_'))
         .count();
-    name > 0 && line.ends_with(b"):") && line[name..].starts_with(b" (")
+    let class = &line[..name];
+    let is_class = class.ends_with(b"Error")
+        || class.ends_with(b"Exception")
+        || memmem::find(class, b"::").is_some();
+    is_class && line.ends_with(b"):") && line[name..].starts_with(b" (")
 }
 
 /// `/srv/app.js:12`, `node:internal/process/promises:394`

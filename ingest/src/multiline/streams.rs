@@ -24,7 +24,8 @@ struct Stream {
 
 impl Stream {
     fn held_bytes(&self) -> usize {
-        let partial = self.partial.as_ref().map_or(0, |(_, part)| part.len());
+        let partial = self.partial.as_ref();
+        let partial = partial.map_or(0, |(envelope, part)| envelope.len() + part.len());
         self.joiner.held_bytes() + partial
     }
 
@@ -54,6 +55,7 @@ impl Streams {
         };
         if parts.partial && content.len() < JOIN_BYTES_MAX {
             stream.partial = Some((envelope, content));
+            stream.joiner.wait_on(now);
         } else {
             stream.joiner.take(envelope, content, now, out);
         }

@@ -1,12 +1,14 @@
 //! logfmt in a message: `level=info msg="payment failed" user=u1`.
 //!
 //! Only a line that starts with a pair, holds at least two, and is made of them for the most part is
-//! taken for logfmt; a sentence with an equals sign in it is not.
+//! taken for logfmt; a sentence with an equals sign in it is not. No word is lost: those that follow a
+//! message without quotes belong to it, and with any others the whole line stays the message.
 
 use hushlog_record::Value;
 use memchr::memchr;
 
-use crate::raw::RawRecord;
+use crate::digits::is_digits;
+use crate::raw::{self, RawRecord, Slot};
 
 /// Fewest pairs of a logfmt line.
 const PAIRS_MIN: usize = 2;
@@ -24,20 +26,33 @@ pub(crate) fn fields_in(message: &str) -> Option<RawRecord> {
     let mut rest = line;
     while !rest.is_empty() {
         if let Some((name, value, after)) = pair(rest) {
-            pairs.push((name, value));
+            let end = line.len() - after.len();
+            pairs.push((name, value, end));
             rest = after.trim_ascii_start();
-        } else {
-            let end = memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
-            outside += end;
-            rest = rest[end..].trim_ascii_start();
+            continue;
         }
+        let (word, after) = rest.split_at(word_end(rest));
+        match pairs.last_mut() {
+            Some((name, Written::Bare(value), end)) if raw::names_message(name) => {
+                let start = *end - value.len();
+                *end = line.len() - after.len();
+                *value = &line[start..*end];
+            }
+            _ => outside += word.len(),
+        }
+        rest = after.trim_ascii_start();
     }
     if pairs.len() < PAIRS_MIN || outside * OUTSIDE_PART > line.len() {
         return None;
     }
     let mut raw = RawRecord::default();
-    for (name, value) in pairs {
-        raw.put(name, value);
+    for (name, value, _) in pairs {
+        raw.put(name, value.into_value());
+    }
+    if outside > 0
+        && let Some((name, value)) = raw.take_named(Slot::Message)
+    {
+        raw.field(name, value);
     }
     Some(raw)
 }
@@ -50,7 +65,7 @@ pub(crate) fn after_quoted(text: &str) -> Option<RawRecord> {
     let mut raw = RawRecord::default();
     while !rest.is_empty() {
         let (name, value, after) = pair(rest)?;
-        raw.field(name, value);
+        raw.field(name, value.into_value());
         rest = after.trim_ascii_start();
     }
     Some(raw)
@@ -67,16 +82,35 @@ fn key_end(text: &str) -> Option<usize> {
     (end > 0 && text.as_bytes().get(end) == Some(&b'=')).then_some(end)
 }
 
-fn pair(text: &str) -> Option<(&str, Value, &str)> {
+/// A value as the line has it.
+enum Written<'a> {
+    Quoted(String),
+    Bare(&'a str),
+}
+
+impl Written<'_> {
+    fn into_value(self) -> Value {
+        match self {
+            Self::Quoted(text) => Value::string(text),
+            Self::Bare(text) => bare(text),
+        }
+    }
+}
+
+fn word_end(text: &str) -> usize {
+    memchr(b' ', text.as_bytes()).unwrap_or(text.len())
+}
+
+fn pair(text: &str) -> Option<(&str, Written<'_>, &str)> {
     let end = key_end(text)?;
     let (name, rest) = (&text[..end], &text[end + 1..]);
     if let Some(quoted) = rest.strip_prefix('"')
         && let Some((value, after)) = unquoted(quoted)
     {
-        return Some((name, Value::string(value), after));
+        return Some((name, Written::Quoted(value), after));
     }
-    let end = memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
-    Some((name, bare(&rest[..end]), &rest[end..]))
+    let (value, after) = rest.split_at(word_end(rest));
+    Some((name, Written::Bare(value), after))
 }
 
 /// The text up to the closing quote and what follows it.
@@ -113,6 +147,5 @@ fn bare(text: &str) -> Value {
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    all_digits(whole) && all_digits(fraction) && (whole.len() == 1 || !whole.starts_with('0'))
+    is_digits(whole) && is_digits(fraction) && (whole.len() == 1 || !whole.starts_with('0'))
 }

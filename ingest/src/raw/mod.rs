@@ -7,6 +7,7 @@
 mod alias;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use hushlog_record::id::stable_hash;
@@ -30,6 +31,11 @@ fn is_unspecified(name: &str, value: &Value) -> bool {
         return value.kind != Kind::Number && !value.text.contains(':');
     }
     SEVERITY_NUMBERS.contains(&name) && level::otel_text(&value.text).is_none()
+}
+
+/// Whether a field of this name is, or may be, the text of a record.
+pub(crate) fn names_message(name: &str) -> bool {
+    alias::find(name).is_some_and(|alias| ALIASES[usize::from(alias)].1 == Slot::Message)
 }
 
 /// What a source says about one record.
@@ -209,8 +215,11 @@ impl RawRecord {
                 }
             }
         }
-        for (name, value) in inner.fields {
-            self.field_before(name, value);
+        let known = self.names_known(&inner.fields);
+        for ((name, value), is_known) in inner.fields.into_iter().zip(known) {
+            if !is_known {
+                self.field(name, value);
+            }
         }
         if !self.folded.is_empty() && !inner.folded.is_empty() {
             self.folded.push(',');
@@ -224,6 +233,13 @@ impl RawRecord {
         if self.field_text(&name).is_none() {
             self.field(name, value);
         }
+    }
+
+    /// For each of the fields whether one of its name is held, or stands before it. By a set: a record may
+    /// hold thousands, and each would be sought among all.
+    fn names_known(&self, fields: &[(String, Value)]) -> Vec<bool> {
+        let mut names: BTreeSet<&str> = self.fields.iter().map(|(name, _)| &**name).collect();
+        fields.iter().map(|(name, _)| !names.insert(name)).collect()
     }
 
     /// The fields in the order given, and those folded away as the inside of a JSON object.

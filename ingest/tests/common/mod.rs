@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "every test uses a part of it")]
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use hushlog_ingest::json::{self, Declared};
 use hushlog_ingest::{Context, RawRecord, parse};
 use hushlog_record::{Record, Timestamp};
+use nix::time::{ClockId, clock_gettime};
 
 /// The receive time of every test.
 pub(crate) fn received() -> Timestamp {
@@ -13,13 +15,33 @@ pub(crate) fn received() -> Timestamp {
 }
 
 pub(crate) fn with_context<T>(service: &str, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    with_names(service, "", f)
+}
+
+/// With what the headers of a request say.
+pub(crate) fn with_names<T>(
+    service: &str,
+    environment: &str,
+    f: impl FnOnce(&mut Context<'_>) -> T,
+) -> T {
     let mut random = || [7; 10];
     f(&mut Context {
         received: received(),
         service,
-        environment: "",
+        environment,
         random: &mut random,
     })
+}
+
+/// What a quick machine does in a hundredth of it: only work that grows with the square of a text takes
+/// more, whatever else the machine does meanwhile.
+pub(crate) const CPU_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The time that a processor has spent on this thread so far.
+pub(crate) fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .expect("every thread has one")
+        .into()
 }
 
 /// The record of a line of text.
@@ -53,7 +75,21 @@ pub(crate) fn objects(text: &str) -> Vec<Record> {
 
 /// A record on one line: level, time if it has one of its own, what has a name, message, fields.
 pub(crate) fn show(record: &Record) -> String {
-    let mut out = record.level.to_string();
+    let mut out = format!("{}{}", record.level, names(record));
+    write!(out, " | {}", record.message).expect("a string takes all");
+    for (name, value) in &record.fields {
+        write!(out, " | {name}={}", value.text).expect("a string takes all");
+    }
+    if let Some(exception) = &record.exception {
+        write!(out, " | !{}: {}", exception.type_name, exception.message)
+            .expect("a string takes all");
+    }
+    out
+}
+
+/// Its time if it has one of its own, and what of it has a name.
+pub(crate) fn names(record: &Record) -> String {
+    let mut out = String::new();
     if record.timestamp != record.created_at {
         write!(out, " @{}", record.timestamp).expect("a string takes all");
     }
@@ -68,14 +104,6 @@ pub(crate) fn show(record: &Record) -> String {
         if !text.is_empty() && text != "unknown" {
             write!(out, " {name}={text}").expect("a string takes all");
         }
-    }
-    write!(out, " | {}", record.message).expect("a string takes all");
-    for (name, value) in &record.fields {
-        write!(out, " | {name}={}", value.text).expect("a string takes all");
-    }
-    if let Some(exception) = &record.exception {
-        write!(out, " | !{}: {}", exception.type_name, exception.message)
-            .expect("a string takes all");
     }
     out
 }

@@ -10,7 +10,9 @@ use aho_corasick::packed::{Config, MatchKind, Searcher};
 
 use super::announced::{self, Row, announced as numbers_of, rows};
 use super::{Detector, Found, VECTORS, phone, ssn};
-use crate::bytes::{at, before, char_before, digits, ends_with, slice, starts_with};
+use crate::bytes::{
+    at, before, char_at, char_before, digits, ends_with, is_unspaced, joins, slice, starts_with,
+};
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
@@ -299,10 +301,11 @@ fn is_qualified(text: &[u8], first: usize, end: usize, detector: Detector) -> bo
     }
 }
 
-/// Whether a word begins here, on its own or inside a name (`userPhone`).
+/// Whether a word begins here, on its own, inside a name (`userPhone`), or in a script that needs no spaces.
 fn begins_word(text: &[u8], start: usize) -> bool {
     let prev = before(text, start, 1);
-    !prev.is_ascii_alphanumeric() && char_before(text, start).is_none_or(|c| !c.is_alphabetic())
+    char_before(text, start).is_none_or(|c| !joins(c))
+        || char_at(text, start).is_some_and(is_unspaced)
         || at(text, start).is_ascii_uppercase() && prev.is_ascii_lowercase()
 }
 

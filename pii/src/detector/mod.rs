@@ -140,11 +140,12 @@ pub(crate) fn secret_field(name: &str, text: &[u8]) -> Option<Found> {
         .then(|| Found::new(Detector::KvSecret, 0..text.len()))
 }
 
-/// What a text without a name is as a whole: nine digits that are a message by themselves are a social
+/// What a text without a name is as a whole, but for white space around it: nine digits that are a message by themselves are a social
 /// security number.
 pub(crate) fn whole(name: Option<&str>, text: &[u8]) -> Option<Found> {
-    let is_bare = name.is_none() && text.len() == ssn::BARE_DIGITS;
-    let range = is_bare.then(|| ssn::find_in_context(text, 0)).flatten();
+    let is_bare = name.is_none() && text.trim_ascii().len() == ssn::BARE_DIGITS;
+    let start = text.len() - text.trim_ascii_start().len();
+    let range = is_bare.then(|| ssn::find_in_context(text, start)).flatten();
     range.map(|range| Found::new(Detector::Ssn, range))
 }
 

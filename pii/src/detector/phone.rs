@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use crate::bytes::{
-    at, before, char_at, char_before, digits, follows_mask, is_word, part, slice, starts_with,
+    at, before, char_at, char_before, digits, follows_mask, is_currency, is_word, joins, part,
+    slice, starts_with,
 };
 use crate::validators::{country, nanp};
 
@@ -232,8 +233,7 @@ fn is_national(d: &[u8], strong: bool) -> bool {
 fn free_before(text: &[u8], start: usize) -> bool {
     let prev = before(text, start, 1);
     if prev >= 0x80 {
-        return char_before(text, start)
-            .is_some_and(|c| !c.is_alphabetic() && !is_currency(c) || is_ideograph(c));
+        return char_before(text, start).is_some_and(|c| !joins(c) && !is_currency(c));
     }
     let second = before(text, start, 2);
     let joined = match prev {
@@ -250,20 +250,11 @@ fn free_before(text: &[u8], start: usize) -> bool {
         || prev == b'=' && !follows_mask(text, start)
 }
 
-fn is_currency(c: char) -> bool {
-    matches!(c, '¢'..='¥' | '₠'..='⃀' | '＄' | '￥')
-}
-
-fn is_ideograph(c: char) -> bool {
-    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
-}
-
 /// Whether a number may end here.
 fn free_after(text: &[u8], end: usize) -> bool {
     let next = at(text, end);
     if next >= 0x80 {
-        return char_at(text, end)
-            .is_some_and(|c| !c.is_alphabetic() && !is_currency(c) || is_ideograph(c));
+        return char_at(text, end).is_some_and(|c| !joins(c) && !is_currency(c));
     }
     let second = at(text, end + 1);
     let continued = match next {

@@ -5,9 +5,11 @@
 //! could are run by themselves. Time grows with the text, whatever is in it: a match is sought in a
 //! window, so that no pattern reads to the end of the text again and again.
 
+use std::ops::Range;
+
 use regex_automata::meta::{BuildError, Regex};
 use regex_automata::util::captures::Captures;
-use regex_automata::{Input, MatchKind, PatternID, PatternSet, Span};
+use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet, Span};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
@@ -29,7 +31,8 @@ use crate::policy::Rule;
 const CACHE_BYTES: usize = 256 << 10;
 /// The same for the automaton of many patterns.
 const JOINED_CACHE_BYTES: usize = 2 << 20;
-/// Longest stretch of a text in which one match is sought, in bytes.
+/// Stretch of a text in which one match is sought, in bytes. A match that fills it to its end is followed
+/// beyond it.
 const WINDOW_BYTES: usize = 2 * MATCH_BYTES_MAX;
 
 /// Where a text stands in its record.
@@ -273,25 +276,50 @@ impl Compiled {
     }
 
     /// The next match, and where to go on from. In a long text it is sought in windows that overlap by
-    /// half.
+    /// half: one that begins in the second half may be cut, or only be there since one that begins before it
+    /// is, and is sought again in the next window.
     fn next(&self, text: &[u8], from: &mut usize) -> Option<Span> {
         while *from < text.len() {
             let end = text.len().min(*from + WINDOW_BYTES);
-            let input = Input::new(text).span(*from..end);
-            if let Some(found) = self.regex.search(&input) {
-                *from = found.end();
-                return Some(found.span());
+            let found = self.search(text, *from..end, Anchored::No);
+            let half = *from + (WINDOW_BYTES - MATCH_BYTES_MAX);
+            if let Some(found) = found
+                && (end == text.len() || found.start <= half)
+            {
+                let found = self.followed(text, found, end);
+                *from = found.end;
+                return Some(found);
             }
             if end == text.len() {
                 *from = end;
             } else {
-                *from += WINDOW_BYTES - MATCH_BYTES_MAX;
+                *from = half;
                 while !is_boundary(text, *from) {
                     *from += 1;
                 }
             }
         }
         None
+    }
+
+    /// The whole of a match that may have been cut at the end of its window. What is read for it is in
+    /// proportion to how long it is: each window is twice the one that it filled.
+    fn followed(&self, text: &[u8], found: Span, window_end: usize) -> Span {
+        let mut whole = found;
+        let mut window_end = window_end;
+        while whole.end == window_end && window_end < text.len() {
+            window_end = text.len().min(whole.start + 2 * (window_end - whole.start));
+            let longer = self.search(text, whole.start..window_end, Anchored::Yes);
+            whole.end = longer.map_or(whole.end, |longer| longer.end.max(whole.end));
+        }
+        whole
+    }
+
+    fn search(&self, text: &[u8], within: Range<usize>, anchored: Anchored) -> Option<Span> {
+        #[cfg(test)]
+        crate::work::add(within.len());
+        let input = Input::new(text).span(within).anchored(anchored);
+        self.regex.search(&input).map(|found| found.span())
     }
 
     /// The group that is the finding, if it took part in the match.

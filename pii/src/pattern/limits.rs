@@ -20,6 +20,6 @@ pub const LIST_MAX: usize = 1000;
 pub const ENTRY_BYTES_MAX: usize = 256;
 /// Farthest that words are looked for from a match, in bytes.
 pub const WINDOW_BYTES_MAX: u16 = 256;
-/// Longest match that is always found whole, in bytes. What is longer may be found in pieces, side by
-/// side, or not at all; it bounds the time that one match costs.
+/// Longest match that is always found, in bytes. What is longer is found where its first bytes match by
+/// themselves, and then to its end; otherwise it may not be. It bounds the time that one match costs.
 pub const MATCH_BYTES_MAX: usize = 512;

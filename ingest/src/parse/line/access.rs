@@ -6,6 +6,7 @@
 
 use hushlog_record::Level;
 
+use crate::digits::is_digits;
 use crate::raw::RawRecord;
 
 use super::{digits_field, text_field};
@@ -84,8 +85,5 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 
 /// `-`, or at most `most` digits.
 fn is_count(text: &str, most: usize) -> bool {
-    text == "-"
-        || (!text.is_empty()
-            && text.len() <= most
-            && text.bytes().all(|byte| byte.is_ascii_digit()))
+    text == "-" || (text.len() <= most && is_digits(text))
 }

@@ -3,6 +3,7 @@
 
 use hushlog_record::Level;
 
+use crate::digits::is_digits;
 use crate::parse::level;
 use crate::parse::logfmt;
 use crate::raw::RawRecord;
@@ -19,7 +20,7 @@ pub(super) fn read(line: &str, end: usize, raw: &mut RawRecord) -> Option<Option
     let close = end + memchr::memchr(b']', head)?;
     let (thread, origin) = line[end..close].trim_start().split_once(' ')?;
     let (file, number) = origin.trim_start().rsplit_once(':')?;
-    if ![thread, number].iter().all(|part| is_number(part)) || file.contains(' ') {
+    if ![thread, number].iter().all(|part| is_digits(part)) || file.contains(' ') {
         return None;
     }
     digits_field(raw, "process.thread.id", thread);
@@ -29,8 +30,4 @@ pub(super) fn read(line: &str, end: usize, raw: &mut RawRecord) -> Option<Option
         raw.absorb(pairs);
     }
     Some(Some(level))
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -6,6 +6,7 @@
 
 use hushlog_record::{Level, Value};
 
+use crate::digits::is_digits;
 use crate::parse::level;
 use crate::raw::RawRecord;
 
@@ -135,7 +136,7 @@ impl<'a> Header<'a> {
             self.level = Some(level);
             self.logger = (!module.is_empty()).then_some(module);
             return None;
-        } else if !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_digit()) {
+        } else if is_digits(inner) {
             self.process = self.process.or(Some(inner));
         } else if self.bracketed.is_none()
             && inner.contains('.')
@@ -174,7 +175,7 @@ impl<'a> Header<'a> {
             // `ERROR: message`
             return (bare.len() == word.len()).then_some(length);
         }
-        if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_digits(word) {
             let first = self.process.is_none();
             self.process = self.process.or(Some(word));
             return first.then_some(length);

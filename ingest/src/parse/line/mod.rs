@@ -13,6 +13,7 @@ pub(crate) mod syslog;
 
 use hushlog_record::{Level, Timestamp, Value};
 
+use crate::digits::is_digits;
 use crate::json;
 use crate::parse::time;
 use crate::raw::RawRecord;
@@ -87,8 +88,7 @@ fn text_field(raw: &mut RawRecord, name: &'static str, text: &str) {
 
 /// Adds a field of digits, as a number where it is one of JSON.
 fn digits_field(raw: &mut RawRecord, name: &'static str, digits: &str) {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain && (digits.len() == 1 || !digits.starts_with('0')) {
+    if is_digits(digits) && (digits.len() == 1 || !digits.starts_with('0')) {
         raw.field_before(name.to_owned(), Value::number(digits));
     } else {
         text_field(raw, name, digits);

@@ -6,6 +6,7 @@
 
 use hushlog_record::{Level, Timestamp, Value};
 
+use crate::digits::is_digits;
 use crate::parse::{level, time};
 use crate::raw::{RawRecord, Slot};
 
@@ -86,8 +87,7 @@ fn header(rest: &str, received: Timestamp) -> Header<'_> {
 fn priority(text: &str) -> Option<(usize, usize)> {
     let end = text.bytes().take(5).position(|byte| byte == b'>')?;
     let digits = text.get(1..end)?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain || (digits.len() > 1 && digits.starts_with('0')) {
+    if !is_digits(digits) || (digits.len() > 1 && digits.starts_with('0')) {
         return None;
     }
     let number: usize = digits.parse().ok()?;
@@ -168,8 +168,8 @@ fn tagged<'a>(rest: &'a str, start: usize, header: Header<'a>) -> Header<'a> {
     }
 }
 
-/// A line of a syslog file, whose time ends at `end`: host and tag. A time of ISO form is also that of
-/// other logs; there the tag must carry a process id.
+/// A line of a syslog file, whose time stands first and ends at `end`: host and tag. Only the time of
+/// RFC 3164 is syslog's own; with any other the tag must carry a process id.
 pub(super) fn in_file(
     line: &str,
     end: usize,
@@ -177,7 +177,7 @@ pub(super) fn in_file(
     hints: &mut Hints,
 ) -> Option<Option<Level>> {
     let classic = match line.as_bytes().first()? {
-        b'A'..=b'Z' => true,
+        b'A'..=b'Z' if time::begins_with_month(line) => true,
         b'0'..=b'9' => false,
         _ => return None,
     };

@@ -97,16 +97,17 @@ pub(super) fn fraction(bytes: &[u8]) -> (i64, usize) {
     (nanos, digits + 1)
 }
 
-/// `Z`, ` UTC`, ` CEST`, `+02:00`, `-0700`, ` +0000`, `+02` as seconds east of UTC, and its length;
-/// nothing is UTC.
+/// `Z`, ` UTC`, ` CEST`, `+02:00`, `-0700`, ` +0000`, `+02`, ` +0100 CET`, ` UTC+02:00`, ` GMT-7` as seconds east of UTC,
+/// and its length; nothing is UTC.
 pub(super) fn zone(bytes: &[u8]) -> (i64, usize) {
     let space = usize::from(bytes.first() == Some(&b' '));
     let rest = &bytes[space..];
     match rest.first() {
         Some(b'Z' | b'z') if space == 0 => (0, 1),
-        Some(b'+' | b'-') => {
-            offset(rest, space == 0).map_or((0, 0), |(seconds, length)| (seconds, space + length))
-        }
+        Some(b'+' | b'-') => offset(rest, space == 0).map_or((0, 0), |(seconds, length)| {
+            let length = space + length;
+            (seconds, length + name_behind(&bytes[length..]))
+        }),
         Some(b'A'..=b'Z') => {
             zone_name(rest).map_or((0, 0), |(seconds, length)| (seconds, space + length))
         }
@@ -114,15 +115,38 @@ pub(super) fn zone(bytes: &[u8]) -> (i64, usize) {
     }
 }
 
-/// A zone's name that ends where it stands.
+/// Length of the name that Go and others write behind an offset: `+0100 CET`.
+fn name_behind(bytes: &[u8]) -> usize {
+    let name = bytes.strip_prefix(b" ").and_then(zone_name);
+    name.map_or(0, |(_, length)| 1 + length)
+}
+
+/// A zone's name that ends where it stands, or goes on with what is to be added to UTC.
 fn zone_name(bytes: &[u8]) -> Option<(i64, usize)> {
     let length = bytes
         .iter()
         .take(5)
         .take_while(|byte| byte.is_ascii_alphanumeric())
         .count();
-    let (_, hours) = ZONES.iter().find(|(name, _)| *name == &bytes[..length])?;
+    let (name, hours) = ZONES.iter().find(|(name, _)| *name == &bytes[..length])?;
+    if matches!(*name, b"UTC" | b"GMT")
+        && let Some((seconds, more)) =
+            offset(&bytes[length..], true).or_else(|| hour(&bytes[length..]))
+    {
+        return Some((seconds, length + more));
+    }
     Some((hours * 3600, length))
+}
+
+/// `+2`, of one digit and no more.
+fn hour(bytes: &[u8]) -> Option<(i64, usize)> {
+    let (sign, digit) = match bytes {
+        [b'+', digit @ b'0'..=b'9', ..] => (1, digit),
+        [b'-', digit @ b'0'..=b'9', ..] => (-1, digit),
+        _ => return None,
+    };
+    let ends = !bytes.get(2).is_some_and(u8::is_ascii_alphanumeric);
+    ends.then_some((sign * i64::from(digit - b'0') * 3600, 2))
 }
 
 /// `+02:00`, `-0700`; and `+02`, where it touches the clock (a number after a space may be anything).
@@ -138,5 +162,7 @@ fn offset(bytes: &[u8], short: bool) -> Option<(i64, usize)> {
         let ends = !bytes.get(3).is_some_and(u8::is_ascii_alphanumeric);
         return (short && ends && hours < 24).then_some((sign * hours * 3600, 3));
     };
-    (hours < 24 && minutes < 60).then_some((sign * (hours * 3600 + minutes * 60), 5 + colon))
+    let length = 5 + colon;
+    let ends = !bytes.get(length).is_some_and(u8::is_ascii_digit);
+    (ends && hours < 24 && minutes < 60).then_some((sign * (hours * 3600 + minutes * 60), length))
 }

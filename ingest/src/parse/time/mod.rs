@@ -92,6 +92,11 @@ pub(crate) fn at_start(text: &str, received: Timestamp) -> Option<(Timestamp, us
         .map(|(timestamp, length)| (timestamp, star + length))
 }
 
+/// Whether it begins with a month by its short name, as the times of RFC 3164 do.
+pub(crate) fn begins_with_month(text: &str) -> bool {
+    digits::month(text.as_bytes()).is_some() && text.as_bytes().get(3) == Some(&b' ')
+}
+
 fn digits_first(bytes: &[u8], received: Timestamp) -> Option<(Timestamp, usize)> {
     numeric::iso(bytes)
         .or_else(|| numeric::short_year(bytes))

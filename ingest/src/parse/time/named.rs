@@ -73,7 +73,7 @@ struct Parts {
     month: Option<i64>,
     day: Option<i64>,
     clock: Option<(i64, i64)>,
-    offset: i64,
+    offset: Option<i64>,
 }
 
 /// A date with the name of a month and a clock, in any of the orders in use: `Jan 2, 2026 3:04:05 PM`,
@@ -96,9 +96,10 @@ pub(super) fn loose(bytes: &[u8], received: Timestamp) -> Option<(Timestamp, usi
     }
     let (seconds, nanos) = parts.clock?;
     let (month, day) = (parts.month?, parts.day?);
+    let offset = parts.offset.unwrap_or(0);
     let time = match parts.year {
-        Some(year) => at(year, month, day, seconds - parts.offset, nanos)?,
-        None => without_year(month, day, seconds - parts.offset, nanos, received)?,
+        Some(year) => at(year, month, day, seconds - offset, nanos)?,
+        None => without_year(month, day, seconds - offset, nanos, received)?,
     };
     Some((time, end))
 }
@@ -112,8 +113,12 @@ impl Parts {
         }
         if self.clock.is_some() {
             let (offset, length) = zone(bytes);
-            self.offset = offset;
-            return (length > 0).then_some(length);
+            if length == 0 {
+                return None;
+            }
+            // `+0100 CET`: the second only names the first.
+            self.offset.get_or_insert(offset);
+            return Some(length);
         }
         let length = bytes
             .iter()

@@ -10,7 +10,7 @@ mod us;
 use std::ops::Range;
 
 use super::{Detector, Found, ssn};
-use crate::bytes::{at, before, is_word, slice};
+use crate::bytes::{at, before, char_at, char_before, is_currency, is_word, joins, part, slice};
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
@@ -22,6 +22,9 @@ const NUMBER_BYTES_MAX: usize = 40;
 const DIGITS_MIN: usize = 5;
 /// Longest number, in letters and digits.
 const CHARACTERS_MAX: usize = 24;
+
+/// What may be joined to a word in the name of a field: `imeinumber`.
+const NUMBER_WORDS: [&str; 4] = ["number", "num", "no", "nr"];
 
 /// One kind of number.
 pub(crate) struct Row {
@@ -87,18 +90,25 @@ impl Row {
     fn is_named(&self, name: &str) -> bool {
         self.words.iter().any(|word| {
             name.match_indices(word).any(|(at, _)| {
-                let name = name.as_bytes();
-                !before(name, at, 1).is_ascii_alphanumeric()
-                    && !crate::bytes::at(name, at + word.len()).is_ascii_alphanumeric()
+                let begins = !before(name.as_bytes(), at, 1).is_ascii_alphanumeric();
+                let rest = part(name, at + word.len(), name.len());
+                let rest = NUMBER_WORDS
+                    .iter()
+                    .find_map(|word| rest.strip_prefix(word))
+                    .unwrap_or(rest);
+                begins && !rest.starts_with(|c: char| c.is_ascii_alphabetic())
             })
         })
     }
 }
 
-/// Whether neither side goes on.
+/// Whether neither side goes on, and it is no amount. Quotes, spaces and particles of other scripts are not
+/// a part of it.
 fn is_free(text: &[u8], start: usize, end: usize) -> bool {
-    let prev = before(text, start, 1);
-    prev != b'$' && prev < 0x80 && at(text, end) < 0x80 && ssn::free(text, start, end)
+    let prev = char_before(text, start);
+    prev.is_none_or(|c| !joins(c) && !is_currency(c))
+        && char_at(text, end).is_none_or(|c| !joins(c))
+        && ssn::free(text, start, end)
 }
 
 /// Visits the numbers of a kind within reach behind a word that ends at `from`. Stops at what a mask or
@@ -142,7 +152,7 @@ fn next(row: &Row, text: &[u8], from: usize) -> Option<Range<usize>> {
         if let Some(range) = row.find(text, pos) {
             return Some(range);
         }
-        while is_word(at(text, pos)) {
+        while pos < from + REACH && is_word(at(text, pos)) {
             pos += 1;
         }
     }
@@ -175,38 +185,48 @@ pub(crate) fn alone(rows: &[&'static Row], text: &[u8], mut visit: impl FnMut(Fo
 /// What the name of a field makes of its value: a number from end to end. `rows` are those that the policy
 /// has on.
 pub(crate) fn named(rows: &[&'static Row], name: &str, text: &[u8]) -> Option<Found> {
-    if !could_be_whole(text) {
-        return None;
-    }
+    let number = could_be_whole(text)?;
+    let written = slice(text, number.start, number.end);
     let mut words = None;
     let row = rows.iter().find(|row| {
-        row.is_whole(text) && row.is_named(words.get_or_insert_with(|| spaced(name)))
+        row.is_whole(written) && row.is_named(words.get_or_insert_with(|| spaced(name)))
     })?;
-    Some(Found::new(row.detector, 0..text.len()))
+    Some(Found::new(row.detector, number))
 }
 
 /// A text that is a number from end to end, of a row whose numbers need no more than that.
 pub(crate) fn bare(rows: &[&'static Row], text: &[u8]) -> Option<Found> {
-    if rows.is_empty() || !could_be_whole(text) {
+    if rows.is_empty() {
         return None;
     }
-    let row = rows.iter().find(|row| row.is_whole(text))?;
-    Some(Found::new(row.detector, 0..text.len()))
+    let number = could_be_whole(text)?;
+    let written = slice(text, number.start, number.end);
+    let row = rows.iter().find(|row| row.is_whole(written))?;
+    Some(Found::new(row.detector, number))
 }
 
-/// Whether a text is as short, and has as many digits, as a number.
-fn could_be_whole(text: &[u8]) -> bool {
-    text.len() <= NUMBER_BYTES_MAX
-        && text.iter().filter(|b| b.is_ascii_digit()).count() >= DIGITS_MIN
-        && text.is_ascii()
+/// Where the text without the white space around it stands, if it is as short, and has as many digits, as a
+/// number.
+fn could_be_whole(text: &[u8]) -> Option<Range<usize>> {
+    let behind = text.trim_ascii_start();
+    let start = text.len() - behind.len();
+    let number = behind.trim_ascii_end();
+    let fits = number.len() <= NUMBER_BYTES_MAX
+        && number.iter().filter(|b| b.is_ascii_digit()).count() >= DIGITS_MIN
+        && number.is_ascii();
+    fits.then(|| start..start + number.len())
 }
 
-/// The words of a field's name, in lower case with spaces between: `userPassport_no` is `user passport no`.
+/// The words of a field's name, in lower case with spaces between: `userPassport_no` is `user passport no`,
+/// `IMEINumber` is `imei number`.
 fn spaced(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     let mut last = ' ';
-    for c in name.chars() {
-        if c.is_uppercase() && last.is_lowercase() {
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        let begins = last.is_lowercase()
+            || last.is_uppercase() && chars.peek().is_some_and(|next| next.is_lowercase());
+        if c.is_uppercase() && begins {
             words.push(' ');
         }
         let is_part = c.is_alphanumeric() || c == '\'';
