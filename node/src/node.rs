@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
 use hushlog_raft::Connect;
 use hushlog_record::ShardId;
@@ -147,8 +148,12 @@ impl Control for Door {
         self.cluster.ready()
     }
 
-    fn describe(&self) -> Value {
-        self.cluster.describe()
+    fn describe(&self) -> BoxFuture<'_, Value> {
+        Box::pin(self.cluster.describe())
+    }
+
+    fn describe_node(&self) -> Value {
+        self.cluster.describe_node()
     }
 }
 

@@ -60,6 +60,16 @@ pub fn free_bytes(path: &Path) -> Result<u64, Error> {
     Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
+/// Bytes of the whole file system that `path` is on.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn disk_bytes(path: &Path) -> Result<u64, Error> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|e| Error::file("asking for the size of the disk of", path, e.into()))?;
+    Ok(stat.blocks().saturating_mul(stat.fragment_size()))
+}
+
 /// Creates `folder` and its missing parents, each durable in its own parent.
 ///
 /// # Errors

@@ -62,7 +62,10 @@ pub async fn sealed(url: &str, within: Duration) -> Result<()> {
     let client = Client::new(CALL_DEADLINE);
     let started = Instant::now();
     loop {
-        let reply = client.get(&format!("{url}/api/v1/cluster")).await?.json()?;
+        let reply = client
+            .get(&format!("{url}/api/v1/cluster?scope=node"))
+            .await?
+            .json()?;
         let open = reply["open_bucket"]["bucket"].as_u64().unwrap_or(0);
         let none = Vec::new();
         let shards = reply["shards"].as_array().unwrap_or(&none);

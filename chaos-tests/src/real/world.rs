@@ -225,7 +225,7 @@ impl World {
 
     /// A node's view of the cluster.
     pub async fn view(&self, index: usize) -> Option<Value> {
-        let url = format!("{}/api/v1/cluster", self.url(index));
+        let url = format!("{}/api/v1/cluster?scope=node", self.url(index));
         self.client.get(&url).await.ok()?.json().ok()
     }
 
@@ -275,7 +275,10 @@ impl World {
         let none = Vec::new();
         let shards = view["shards"].as_array().unwrap_or(&none);
         if let Some(damaged) = shards.iter().find(|shard| shard["damaged"] != false) {
-            return Ok(Some(format!("it says that {} is damaged", damaged["shard"])));
+            return Ok(Some(format!(
+                "it says that {} is damaged",
+                damaged["shard"]
+            )));
         }
         let own = self.nodes[index].disk.segments()?;
         for (other, node) in self.nodes.iter().enumerate() {
@@ -292,7 +295,10 @@ impl World {
                 });
                 if let Some((path, _)) = amiss {
                     let path = path.display();
-                    return Ok(Some(format!("{shard} has not the {path} of node {}", other + 1)));
+                    return Ok(Some(format!(
+                        "{shard} has not the {path} of node {}",
+                        other + 1
+                    )));
                 }
             }
         }

@@ -77,6 +77,9 @@ pub trait Control: Send + Sync + 'static {
     /// Whether it can take traffic; else the reason.
     fn ready(&self) -> Result<(), String>;
 
-    /// `GET /api/v1/cluster`.
-    fn describe(&self) -> Value;
+    /// The whole cluster, every node asked how it is.
+    fn describe(&self) -> BoxFuture<'_, Value>;
+
+    /// What this node knows of the cluster by itself.
+    fn describe_node(&self) -> Value;
 }

@@ -72,7 +72,8 @@ fn file_bytes(replicas: &Replicas, wanted: impl Fn(FileBytes) -> u64) -> u64 {
     held.map(|held| wanted(held.file_bytes())).sum()
 }
 
-fn folder_bytes(folder: &Path) -> u64 {
+/// Bytes of the files that lie in a folder, without those of folders in it.
+pub(super) fn folder_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
     };

@@ -23,6 +23,7 @@ mod placement;
 pub(crate) mod question;
 pub(crate) mod replica;
 mod replicas;
+mod report;
 mod restore;
 mod scrub;
 mod sealed;
@@ -412,11 +413,7 @@ impl Cluster {
     }
 
     async fn open_replicas(&self) -> Result<Vec<Arc<replica::Replica>>, Error> {
-        Ok(self
-            .inner
-            .replicas
-            .open_missing(&self.inner.meta)
-            .await?)
+        Ok(self.inner.replicas.open_missing(&self.inner.meta).await?)
     }
 
     fn keep(&self, replica: Arc<replica::Replica>) {

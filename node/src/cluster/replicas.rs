@@ -230,7 +230,11 @@ impl Replicas {
         self.sweep(replica.shard, &sealed)?;
         let manifest = decode_manifest(&sealed.manifest)?;
         let folder = self.folder(replica.shard);
-        if !manifest.segments.iter().all(|segment| segment.is_there(&folder)) {
+        if !manifest
+            .segments
+            .iter()
+            .all(|segment| segment.is_there(&folder))
+        {
             self.inner.doubts.suspect(replica.shard);
         }
         Ok(())

@@ -224,6 +224,15 @@ impl Node for Service {
         Ok(Response::new(chunks.boxed()))
     }
 
+    async fn report(
+        &self,
+        _request: Request<pb::ReportRequest>,
+    ) -> Result<Response<pb::NodeReport>, Status> {
+        let cluster = self.cluster.clone();
+        let report = on_disk(self.cluster.builder(), move || Ok(cluster.report())).await?;
+        Ok(Response::new(report))
+    }
+
     async fn join_secret(
         &self,
         request: Request<pb::JoinSecretRequest>,

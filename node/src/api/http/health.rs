@@ -1,8 +1,9 @@
 //! What operators and schedulers ask.
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Api, Failure, Kind, json};
@@ -26,7 +27,24 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     ([(header::CONTENT_TYPE, kind)], api.registry.render()).into_response()
 }
 
-/// The cluster as this node sees it.
-pub(super) async fn cluster(State(api): State<Api>) -> Response {
-    json(StatusCode::OK, &api.control.describe())
+/// How much of the cluster is asked, as text: it is checked by name.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    scope: Option<String>,
+}
+
+/// The cluster as its nodes say it is, or as this one knows it.
+pub(super) async fn cluster(
+    State(api): State<Api>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let view = match asked.scope.as_deref() {
+        None | Some("cluster") => api.control.describe().await,
+        Some("node") => api.control.describe_node(),
+        Some(_) => {
+            let message = "scope is `cluster` (every node is asked) or `node` (this one alone)";
+            return Err(Failure::new(Kind::InvalidArgument, message));
+        }
+    };
+    Ok(json(StatusCode::OK, &view))
 }

@@ -154,7 +154,11 @@ impl Control for Fake {
         }
     }
 
-    fn describe(&self) -> Value {
+    fn describe(&self) -> BoxFuture<'_, Value> {
+        Box::pin(async { json!({ "nodes": [], "totals": {} }) })
+    }
+
+    fn describe_node(&self) -> Value {
         json!({ "nodes": [] })
     }
 }
@@ -573,10 +577,18 @@ async fn health_says_why_it_is_not_ready() {
     .await;
     assert_eq!(got.status, 503);
     assert_eq!(got.body["error"]["message"], "no shard has a leader");
-    assert_eq!(
-        send(Fake::default(), get("/api/v1/cluster")).await.body,
-        json!({ "nodes": [] })
-    );
+}
+
+#[tokio::test]
+async fn the_cluster_is_asked_as_a_whole_or_one_node_alone() {
+    let ask = async |path| send(Fake::default(), get(path)).await;
+    let whole = json!({ "nodes": [], "totals": {} });
+    assert_eq!(ask("/api/v1/cluster").await.body, whole);
+    assert_eq!(ask("/api/v1/cluster?scope=cluster").await.body, whole);
+    let got = ask("/api/v1/cluster?scope=node").await;
+    assert_eq!(got.body, json!({ "nodes": [] }));
+    let got = ask("/api/v1/cluster?scope=galaxy").await;
+    assert_eq!((got.status.as_u16(), got.code()), (400, "invalid_argument"));
 }
 
 #[tokio::test]

@@ -1,0 +1,91 @@
+//! How every node of the cluster is and what it holds, asked of each at the moment of the question.
+//!
+//! A node that does not answer in time is shown as such; nothing here decides anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hushlog_proto::hushlog::internal::v1 as pb;
+use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
+use hushlog_raft::Lane;
+use hushlog_record::NodeId;
+use hushlog_storage::files;
+use tokio::time::timeout;
+
+use super::held::Held;
+use super::{Cluster, MESSAGE_BYTES_MAX, gauges};
+
+/// How long a node has to say how it is.
+const REPORT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What a node says, or why it says nothing.
+pub(crate) type Report = Result<pb::NodeReport, String>;
+
+impl Cluster {
+    /// This node, as it sees itself. Blocks on the disk.
+    pub(crate) fn report(&self) -> pb::NodeReport {
+        let disk = |bytes: Result<u64, hushlog_storage::Error>| {
+            bytes.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the space of the disk is not known");
+                0
+            })
+        };
+        let doubts = self.replicas().doubts();
+        let held = self.replicas().all_held();
+        let shards: Vec<pb::HeldShard> = held
+            .iter()
+            .map(|held| {
+                let (leads, applied_to) = match held {
+                    Held::Open(replica) => {
+                        (replica.group.is_leader(), replica.positions().applied_to)
+                    }
+                    Held::Sealed(replica) => (false, replica.segmented_to),
+                };
+                pb::HeldShard {
+                    group: held.shard().group(),
+                    sealed: !held.is_open(),
+                    damaged: doubts.is_suspect(held.shard()),
+                    leads,
+                    applied_to,
+                    bytes: held.file_bytes().total(),
+                }
+            })
+            .collect();
+        pb::NodeReport {
+            unready: self.ready().err().unwrap_or_default(),
+            disk_total: disk(files::disk_bytes(&self.inner.store)),
+            disk_free: disk(files::free_bytes(&self.inner.store)),
+            log_bytes: gauges::folder_bytes(&self.inner.store),
+            segment_bytes: shards.iter().map(|shard| shard.bytes).sum(),
+            shards,
+        }
+    }
+
+    /// What all nodes say of themselves, asked at the same time.
+    pub(crate) async fn reports(&self) -> BTreeMap<NodeId, Report> {
+        let own = self.inner.settings.node;
+        let asked = self.replicas().all_members().into_iter();
+        let reports = asked.map(|(node, peer)| async move {
+            let report = if node == own {
+                let cluster = self.clone();
+                let report = self.inner.builder.run(move || cluster.report()).await;
+                report.map_err(|error| error.to_string())
+            } else {
+                self.report_of(node, &peer.addr).await
+            };
+            (node, report)
+        });
+        join_all(reports).await.into_iter().collect()
+    }
+
+    async fn report_of(&self, node: NodeId, addr: &str) -> Report {
+        let channel = self.inner.connect.channel(node, addr, Lane::Control);
+        let channel = channel.map_err(|status| status.message().to_owned())?;
+        let mut client = NodeClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let answer = timeout(REPORT_DEADLINE, client.report(pb::ReportRequest {}));
+        let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
+        let report = answer.map_err(|status| status.message().to_owned())?;
+        Ok(report.into_inner())
+    }
+}
