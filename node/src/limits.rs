@@ -24,10 +24,19 @@ pub const SYSLOG_BATCH_WAIT: Duration = Duration::from_millis(5);
 pub const SYSLOG_READ_BYTES: usize = 64 << 10;
 /// Largest datagram; what is longer cannot be sent over IPv4.
 pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 64 << 10;
-/// Longest `_id` and `_index` of a bulk item in bytes, as in Elasticsearch.
-pub const BULK_NAME_BYTES_MAX: usize = 512;
-/// Memory that an item of a bulk request is taken to need for its answer, beyond its id.
-pub const BULK_ITEM_MEMORY_BYTES: usize = 64;
+/// Longest `_id` of a bulk item in bytes, as in Elasticsearch.
+pub const BULK_ID_BYTES_MAX: usize = 512;
+/// Longest name of an index in bytes, as in Elasticsearch.
+pub const INDEX_NAME_BYTES_MAX: usize = 255;
+/// Memory that an item of a bulk request is taken to need until its answer is made, beyond its names: a
+/// list that grows is copied.
+pub const BULK_ITEM_MEMORY_BYTES: usize = 192;
+/// Bytes that an item takes in the answer at most, beyond its names.
+pub const BULK_ANSWER_ITEM_BYTES: usize = 192;
+/// Longest `filter_path` in bytes.
+pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
+/// Most paths of a `filter_path`.
+pub const FILTERS_MAX: usize = 32;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often rows are sealed again because their shard closed before a request gives up.

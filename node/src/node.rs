@@ -443,6 +443,7 @@ fn api(
         sink: Arc::new(cluster.clone()),
         masker: Arc::clone(&masker),
         content_key: gateway::content_key(&secret.hash_key),
+        request_key: gateway::request_key(&secret.hash_key),
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
         entropy: machine.entropy.clone(),

@@ -42,8 +42,9 @@ async fn store(api: &Api, messages: &Messages, key: Option<Key>) -> Result<(), F
     let permit = permit.map_err(|Full| full())?;
     let held = messages.held.clone();
     let batch = Batch {
-        source: Box::new(move |_, each| {
+        source: Box::new(move |room, each| {
             for (index, message) in held.iter().enumerate() {
+                room.sent(message);
                 let raw = RawRecord::line(message);
                 each(if raw.is_oversize() {
                     let reason = TOO_LARGE;

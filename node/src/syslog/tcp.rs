@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Messages, lost, store};
 use crate::api::{Api, Failure, Kind};
-use crate::gateway::Key;
 use crate::limits::{
     RETRY_AFTER, SHUTDOWN_PATIENCE, SYSLOG_BATCH_BYTES, SYSLOG_BATCH_WAIT, SYSLOG_READ_BYTES,
 };
@@ -121,7 +120,8 @@ impl Connection {
         if messages.is_empty() {
             return;
         }
-        let key = Key::of_producer(&self.producer, self.sequence);
+        let gateway = &self.api.gateway;
+        let key = gateway.key_of_producer(&self.producer, self.sequence);
         self.sequence += 1;
         let mut patience = None;
         while let Err(failure) = store(&self.api, messages, Some(key)).await {

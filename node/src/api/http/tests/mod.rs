@@ -173,6 +173,7 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
         sink: Arc::clone(&fake) as _,
         masker: Arc::clone(&masker),
         content_key: [7; 32],
+        request_key: [7; 32],
         offload: Offload::inline(),
         clock: Arc::clone(&clock) as _,
         entropy: entropy.clone(),
