@@ -18,10 +18,19 @@ pub const DECOMPRESSION_ESTIMATE: usize = 8;
 pub const ENCODED_RECORD_BYTES_MAX: usize = 2 << 20;
 /// Bytes of syslog messages at which a batch is full.
 pub const SYSLOG_BATCH_BYTES: usize = 256 << 10;
-/// How long a batch of syslog messages waits for one more.
+/// Messages at which it is full.
+pub const SYSLOG_BATCH_MESSAGES_MAX: usize = 4_096;
+/// How long a batch of syslog messages waits for more after its first.
 pub const SYSLOG_BATCH_WAIT: Duration = Duration::from_millis(5);
-/// Bytes that are read from a syslog connection at once.
-pub const SYSLOG_READ_BYTES: usize = 64 << 10;
+/// Bytes that are read from a syslog connection at once; each connection has a buffer of so many.
+pub const SYSLOG_READ_BYTES: usize = 8 << 10;
+/// Memory that a syslog message is taken to need beyond its text, until it is handed in.
+pub const SYSLOG_MESSAGE_MEMORY_BYTES: usize = 16;
+/// Syslog connections hold at most one of so many parts of the memory for requests: what they hold can be
+/// stored only while there is room for its rows beside it.
+pub const SYSLOG_MEMORY_PART: usize = 4;
+/// Time in which a syslog message that has begun must be complete, or its connection ends.
+pub const SYSLOG_UNFINISHED_MAX: Duration = Duration::from_secs(60);
 /// Largest datagram; what is longer cannot be sent over IPv4.
 pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Longest `_id` of a bulk item in bytes, as in Elasticsearch.

@@ -46,6 +46,14 @@ impl Fake {
         Arc::clone(&self.stored)
     }
 
+    /// Refuses every block with this.
+    pub(crate) fn refusing(why: Refused) -> Self {
+        Self {
+            refuse: Some(why),
+            ..Self::default()
+        }
+    }
+
     /// Refuses one block after the other with these, the last first, and then stores.
     pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
         Self {
