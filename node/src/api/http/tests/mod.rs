@@ -167,7 +167,9 @@ impl Control for Fake {
     }
 }
 
+mod odd;
 mod sources;
+mod wire;
 
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
