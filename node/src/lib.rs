@@ -4,7 +4,7 @@
 //! a running node comes out; the rules of records, blocks, groups and queries are other crates'.
 
 pub mod api;
-mod callers;
+pub mod callers;
 pub mod clock;
 pub mod cluster;
 pub mod config;
@@ -18,6 +18,8 @@ pub mod net;
 pub mod node;
 pub mod offload;
 pub mod peers;
+#[cfg(test)]
+mod pipes;
 mod process;
 pub mod seams;
 mod syslog;

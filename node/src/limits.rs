@@ -18,16 +18,34 @@ pub const DECOMPRESSION_ESTIMATE: usize = 8;
 pub const ENCODED_RECORD_BYTES_MAX: usize = 2 << 20;
 /// Bytes of syslog messages at which a batch is full.
 pub const SYSLOG_BATCH_BYTES: usize = 256 << 10;
-/// How long a batch of syslog messages waits for one more.
+/// Messages at which it is full.
+pub const SYSLOG_BATCH_MESSAGES_MAX: usize = 4_096;
+/// How long a batch of syslog messages waits for more after its first.
 pub const SYSLOG_BATCH_WAIT: Duration = Duration::from_millis(5);
-/// Bytes that are read from a syslog connection at once.
-pub const SYSLOG_READ_BYTES: usize = 64 << 10;
+/// Bytes that are read from a syslog connection at once; each connection has a buffer of so many.
+pub const SYSLOG_READ_BYTES: usize = 8 << 10;
+/// Memory that a syslog message is taken to need beyond its text, until it is handed in.
+pub const SYSLOG_MESSAGE_MEMORY_BYTES: usize = 16;
+/// Syslog connections hold at most one of so many parts of the memory for requests: what they hold can be
+/// stored only while there is room for its rows beside it.
+pub const SYSLOG_MEMORY_PART: usize = 4;
+/// Time in which a syslog message that has begun must be complete, or its connection ends.
+pub const SYSLOG_UNFINISHED_MAX: Duration = Duration::from_secs(60);
 /// Largest datagram; what is longer cannot be sent over IPv4.
 pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 64 << 10;
-/// Longest `_id` and `_index` of a bulk item in bytes, as in Elasticsearch.
-pub const BULK_NAME_BYTES_MAX: usize = 512;
-/// Memory that an item of a bulk request is taken to need for its answer, beyond its id.
-pub const BULK_ITEM_MEMORY_BYTES: usize = 64;
+/// Longest `_id` of a bulk item in bytes, as in Elasticsearch.
+pub const BULK_ID_BYTES_MAX: usize = 512;
+/// Longest name of an index in bytes, as in Elasticsearch.
+pub const INDEX_NAME_BYTES_MAX: usize = 255;
+/// Memory that an item of a bulk request is taken to need until its answer is made, beyond its names: a
+/// list that grows is copied.
+pub const BULK_ITEM_MEMORY_BYTES: usize = 192;
+/// Bytes that an item takes in the answer at most, beyond its names.
+pub const BULK_ANSWER_ITEM_BYTES: usize = 192;
+/// Longest `filter_path` in bytes.
+pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
+/// Most paths of a `filter_path`.
+pub const FILTERS_MAX: usize = 32;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often rows are sealed again because their shard closed before a request gives up.

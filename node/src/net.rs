@@ -318,16 +318,16 @@ fn dated<B>(clock: Arc<dyn Clock>) -> impl Fn(Response<B>) -> Response<B> + Clon
 
 /// Serves gRPC until `stop` is cancelled, then lets calls finish for at most `patience`.
 ///
-/// `connections_max` bounds the connections of clients; those of peers come in beside them.
+/// `callers` bounds the connections of clients; those of peers come in beside them.
 pub async fn serve_grpc(
     listener: Box<dyn Listener>,
     routes: Routes,
-    connections_max: usize,
+    callers: Callers,
     stop: CancellationToken,
     patience: Duration,
     clock: Arc<dyn Clock>,
 ) -> Result<(), tonic::transport::Error> {
-    let door = (listener, Callers::new(connections_max));
+    let door = (listener, callers);
     let incoming = Box::pin(stream::unfold(door, |(listener, callers)| async move {
         let stream = accept(&*listener).await;
         let connection = callers.admit(stream);

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::api::{self, Api, Control};
+use crate::callers::{Callers, Pass};
 use crate::clock::Clock;
 use crate::cluster::secret::Secret;
 use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
@@ -209,9 +210,12 @@ impl Node {
         let http = seams.net.bind(config.http).await?;
         let grpc = seams.net.bind(config.grpc).await?;
         let extra = Extra::bind(&config, &*seams.net).await?;
-        let connect: Arc<dyn Connect> = Arc::new(Peers::new(Arc::clone(&seams.net)));
+        let peers = Arc::new(Peers::new(Arc::clone(&seams.net)));
+        let connect: Arc<dyn Connect> = Arc::clone(&peers) as _;
         let settings = ClusterSettings::of(&config);
         let secret = own_folder(&config, &settings, &machine.entropy, &connect).await?;
+        let pass = Pass::of(&secret.hash_key);
+        peers.show(pass.clone());
         let writer = seams.disk.open(&config.data.join(STORE))?;
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
@@ -248,7 +252,8 @@ impl Node {
             writer,
         };
         node.serve_extra(&config, &api, extra);
-        node.serve(&config, api, http, grpc).await?;
+        let callers = Callers::new(config.limits.connections, pass);
+        node.serve(&config, api, http, (grpc, callers)).await?;
         node.cluster.run();
         Ok(node)
     }
@@ -307,7 +312,7 @@ impl Node {
         config: &Config,
         api: Api,
         http: Box<dyn Listener>,
-        grpc: Box<dyn Listener>,
+        (grpc, callers): (Box<dyn Listener>, Callers),
     ) -> Result<(), Error> {
         let clock = Arc::clone(&api.clock);
         let mut routes = RoutesBuilder::default();
@@ -316,7 +321,7 @@ impl Node {
         let serving = net::serve_grpc(
             grpc,
             routes.routes(),
-            config.limits.connections,
+            callers,
             self.accepting.clone(),
             GRPC_PATIENCE,
             Arc::clone(&clock),
@@ -443,6 +448,7 @@ fn api(
         sink: Arc::new(cluster.clone()),
         masker: Arc::clone(&masker),
         content_key: gateway::content_key(&secret.hash_key),
+        request_key: gateway::request_key(&secret.hash_key),
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
         entropy: machine.entropy.clone(),

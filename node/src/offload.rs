@@ -65,6 +65,22 @@ impl Offload {
         Self { threads: None }
     }
 
+    /// A place whose threads have ended.
+    #[cfg(test)]
+    pub(crate) fn ended() -> Self {
+        Self {
+            threads: Some(Arc::new(Threads(Arc::new(Shared {
+                queue: Mutex::new(Queue {
+                    jobs: VecDeque::new(),
+                    ended: true,
+                }),
+                ready: Condvar::new(),
+                slots: Semaphore::new(1),
+                width: 1,
+            })))),
+        }
+    }
+
     /// How many jobs run at the same time.
     pub fn width(&self) -> usize {
         self.threads.as_ref().map_or(1, |threads| threads.0.width)

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::callers::Pass;
 use crate::net::{Net, Stream};
 
 /// Longest time to connect.
@@ -25,7 +26,14 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Keeps one connection per peer and lane.
 pub struct Peers {
     net: Arc<dyn Net>,
-    channels: Mutex<BTreeMap<(String, Lane), Channel>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What this node shows; a node that joins has none yet.
+    pass: Option<Pass>,
+    channels: BTreeMap<(String, Lane), Channel>,
 }
 
 impl Peers {
@@ -33,20 +41,32 @@ impl Peers {
     pub fn new(net: Arc<dyn Net>) -> Self {
         Self {
             net,
-            channels: Mutex::default(),
+            known: Mutex::default(),
         }
+    }
+
+    /// Shows this pass from now on, over new connections.
+    pub fn show(&self, pass: Pass) {
+        *self.known.lock() = Known {
+            pass: Some(pass),
+            channels: BTreeMap::new(),
+        };
     }
 }
 
 impl Connect for Peers {
     fn channel(&self, _: NodeId, addr: &str, lane: Lane) -> Result<Channel, tonic::Status> {
         let key = (addr.to_owned(), lane);
-        let mut channels = self.channels.lock();
+        let Known { pass, channels } = &mut *self.known.lock();
         if let Some(channel) = channels.get(&key) {
             return Ok(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(format!("http://{addr}"))
+        let mut endpoint = Endpoint::from_shared(format!("http://{addr}"))
             .map_err(|_| tonic::Status::invalid_argument("the peer's address is not host:port"))?;
+        if let Some(pass) = pass {
+            let agent = endpoint.user_agent(pass.agent());
+            endpoint = agent.map_err(|error| tonic::Status::internal(error.to_string()))?;
+        }
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)

@@ -79,6 +79,19 @@ impl Memory {
         Pool::new(bytes_max).question(bytes_max)
     }
 
+    /// Takes memory until the lease is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when the question may not have so much, [`Error::Busy`] when others have it.
+    pub fn lease(&self, bytes: usize) -> Result<Lease, Error> {
+        let mut lease = Lease {
+            memory: self.clone(),
+            bytes: 0,
+        };
+        lease.extend(bytes)?;
+        Ok(lease)
+    }
+
     /// Takes from the question's own first: what it may not have in any case is its fault.
     fn take(&self, bytes: usize) -> Result<(), Error> {
         if !self.own.take(bytes) {
@@ -131,12 +144,7 @@ impl Budget {
 
     /// Takes memory until the lease is dropped.
     pub(crate) fn lease(&self, bytes: usize) -> Result<Lease, Error> {
-        let mut lease = Lease {
-            memory: self.memory.clone(),
-            bytes: 0,
-        };
-        lease.extend(bytes)?;
-        Ok(lease)
+        self.memory.lease(bytes)
     }
 }
 
@@ -148,27 +156,51 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// Memory taken from a budget, given back on drop.
-pub(crate) struct Lease {
+/// Memory of a question that is in use, given back on drop.
+#[derive(Debug)]
+pub struct Lease {
     memory: Memory,
     bytes: usize,
 }
 
 impl Lease {
+    /// Bytes that it is of.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes so many bytes more.
-    pub(crate) fn extend(&mut self, bytes: usize) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// As [`Memory::lease`]; the lease is then what it was.
+    pub fn extend(&mut self, bytes: usize) -> Result<(), Error> {
         self.memory.take(bytes)?;
         self.bytes += bytes;
         Ok(())
     }
 
+    /// Takes over another lease of the same memory.
+    pub fn join(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.memory.own, &other.memory.own));
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// Gives back what is beyond so many bytes.
+    pub fn shrink(&mut self, bytes: usize) {
+        let surplus = self.bytes.saturating_sub(bytes);
+        self.memory.give_back(surplus);
+        self.bytes -= surplus;
+    }
+
     /// Makes it so many bytes in all.
-    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// As [`Memory::lease`]; the lease is then what it was.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes > self.bytes {
             return self.extend(bytes - self.bytes);
         }
-        self.memory.give_back(self.bytes - bytes);
-        self.bytes = bytes;
+        self.shrink(bytes);
         Ok(())
     }
 }
@@ -196,6 +228,14 @@ mod tests {
         let second = budget.lease(60).unwrap();
         assert!(matches!(first.resize(41), Err(Error::Memory(100))));
         drop((first, second));
+        let mut first = budget.lease(50).unwrap();
+        first.join(budget.lease(30).unwrap());
+        assert_eq!(first.bytes(), 80);
+        assert!(budget.lease(21).is_err());
+        first.shrink(90);
+        first.shrink(10);
+        assert!(budget.lease(90).is_ok());
+        drop(first);
         assert!(budget.lease(100).is_ok());
     }
 

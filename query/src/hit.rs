@@ -59,6 +59,15 @@ pub(crate) fn record_of(row: &Row<'_, '_>) -> Result<Record, Error> {
 }
 
 impl Hit {
+    /// Memory that it takes, estimated from what is in it.
+    pub fn memory_bytes(&self) -> usize {
+        let Self { record, .. } = self;
+        let pii: usize = record.pii.iter().map(String::len).sum();
+        let lists = size_of::<(String, Value)>() * record.fields.len()
+            + size_of::<String>() * record.pii.len();
+        size_of::<Self>() + record.text_bytes() + pii + lists
+    }
+
     pub(crate) fn encode(&self, into: &mut Writer) {
         let Self { position, record } = self;
         into.signed(position.timestamp);

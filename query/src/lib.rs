@@ -36,7 +36,7 @@ pub mod topk;
 pub mod view;
 pub mod when;
 
-pub use budget::{Budget, Memory, Pool, Stop};
+pub use budget::{Budget, Lease, Memory, Pool, Stop};
 pub use error::Error;
 pub use execute::{Part, execute, unite};
 pub use hit::Hit;

@@ -53,6 +53,13 @@ impl Scanned {
 }
 
 impl Partial {
+    /// Memory that it takes, estimated from what is in it.
+    pub fn memory_bytes(&self) -> usize {
+        let hits: usize = self.hits.iter().map(Hit::memory_bytes).sum();
+        let (_, states) = aggregation::size(&self.states);
+        size_of::<Self>() + hits + states
+    }
+
     /// The bytes for the coordinator.
     pub fn encode(&self) -> Vec<u8> {
         let mut into = Writer::default();

@@ -25,6 +25,11 @@ impl CountMin {
         }
     }
 
+    /// Memory that every one takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.rows)
+    }
+
     pub(crate) fn add(&mut self, hash: u64, count: u64) {
         for (row, column) in self.rows.iter_mut().zip(columns(hash)) {
             if let Some(counter) = row.get_mut(column) {

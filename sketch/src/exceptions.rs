@@ -78,6 +78,19 @@ impl Exceptions {
         self.sketch.is_none()
     }
 
+    /// Memory that it takes, estimated from what is in it.
+    pub fn memory_bytes(&self) -> usize {
+        let entries: usize = self
+            .entries
+            .iter()
+            .map(|((type_name, service), entry)| {
+                let samples = size_of_val(entry.tally.samples.as_slice());
+                size_of::<((String, String), Entry)>() + type_name.len() + service.len() + samples
+            })
+            .sum();
+        entries + self.sketch.as_ref().map_or(0, CountMin::memory_bytes)
+    }
+
     /// Adds another partial. The order and grouping of merges do not matter.
     pub fn merge(&mut self, other: &Self) {
         for ((type_name, service), entry) in &other.entries {

@@ -15,17 +15,17 @@ use serde_json::value::RawValue;
 
 use super::{Failure, Kind};
 use crate::entropy::Stream;
-use crate::gateway::Room;
-use crate::limits::{BULK_ITEM_MEMORY_BYTES, BULK_NAME_BYTES_MAX};
+use crate::gateway::{Admission, Claim, Full, Room, refusal};
+use crate::limits::{
+    BULK_ANSWER_ITEM_BYTES, BULK_ID_BYTES_MAX, BULK_ITEM_MEMORY_BYTES, INDEX_NAME_BYTES_MAX,
+};
 
-/// Items for which room is taken at once.
-const ITEMS_AT_ONCE: usize = 1_024;
 /// Fields that keep what a request says about a document beside it.
 const INDEX_FIELD: &str = "elastic.index";
 const ID_FIELD: &str = "elastic.id";
 
-const NOT_STORED: &str = "only the actions index and create are supported";
-const NAME_TOO_LONG: &str = "_id and _index must be at most 512 bytes";
+/// Bytes that JSON takes for one byte of text at most.
+const ESCAPE_BYTES_MAX: usize = 6;
 
 /// What is to be done with a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub(super) enum Action {
 }
 
 impl Action {
+    /// Every one.
+    pub(super) const ALL: [Self; 4] = [Self::Index, Self::Create, Self::Update, Self::Delete];
+
     /// As requests and answers call it.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -44,6 +47,35 @@ impl Action {
             Self::Create => "create",
             Self::Update => "update",
             Self::Delete => "delete",
+        }
+    }
+}
+
+/// Why an item is refused, alone; as Elasticsearch has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotStored,
+    IdTooLong,
+    IndexTooLong,
+    TooLarge,
+}
+
+impl Refusal {
+    /// The type of the error.
+    pub(super) const fn kind(self) -> &'static str {
+        match self {
+            Self::NotStored | Self::IdTooLong | Self::TooLarge => "illegal_argument_exception",
+            Self::IndexTooLong => "invalid_index_name_exception",
+        }
+    }
+
+    /// One sentence.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::NotStored => "only the actions index and create are supported",
+            Self::IdTooLong => "_id must be at most 512 bytes",
+            Self::IndexTooLong => "the name of an index must be at most 255 bytes",
+            Self::TooLarge => TOO_LARGE,
         }
     }
 }
@@ -65,7 +97,37 @@ pub(super) struct Item {
     /// `None` when the client named none and nothing was stored.
     pub(super) id: Option<Id>,
     /// Why it is refused, alone.
-    pub(super) refused: Option<&'static str>,
+    pub(super) refused: Option<Refusal>,
+}
+
+impl Item {
+    /// Bytes that it takes in the answer at most.
+    pub(super) fn answer_bytes(&self) -> usize {
+        BULK_ANSWER_ITEM_BYTES + quoted(&self.index) + self.name().map_or(0, quoted)
+    }
+
+    /// Memory that it and its part of the answer need at most.
+    fn memory(&self) -> usize {
+        let names = self.index.len() + self.name().map_or(0, str::len);
+        BULK_ITEM_MEMORY_BYTES + names + self.answer_bytes()
+    }
+
+    fn name(&self) -> Option<&str> {
+        match &self.id {
+            None | Some(Id::Log(_)) => None,
+            Some(Id::Named(name)) => Some(name),
+        }
+    }
+}
+
+/// Bytes of a text as JSON.
+fn quoted(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..=0x1f => ESCAPE_BYTES_MAX,
+        _ => 1,
+    };
+    2 + text.bytes().map(escaped).sum::<usize>()
 }
 
 /// What is needed to read a request.
@@ -76,8 +138,12 @@ pub(super) struct Reader<'a, 'r> {
     pub(super) received: Timestamp,
     /// Where ids of records come from.
     pub(super) ids: Stream,
-    /// Room for the answer's items.
+    /// Room for the body and the records.
     pub(super) room: &'a mut Room<'r>,
+    /// Room for the items and the answer.
+    pub(super) answer: &'a mut Claim,
+    /// Where that room comes from.
+    pub(super) admission: &'a Admission,
 }
 
 #[derive(Deserialize)]
@@ -151,21 +217,25 @@ impl Reader<'_, '_> {
                 Action::Delete => None,
                 _ => Some(lines.next().ok_or_else(|| malformed(lines.number))?),
             };
-            if items.len() % ITEMS_AT_ONCE == 0 {
-                self.room.add(ITEMS_AT_ONCE * BULK_ITEM_MEMORY_BYTES)?;
-            }
-            let place = items.len();
+            let index = items.len();
             let (item, raw) = self.item(action, &target, document)?;
+            self.keep(item.memory())?;
             match (item.refused, raw) {
                 (None, Some(raw)) => each(Ok(raw)),
-                (reason, _) => each(Err(Rejected {
-                    index: place,
-                    reason: reason.unwrap_or(NOT_STORED),
+                (refused, _) => each(Err(Rejected {
+                    index,
+                    reason: refused.unwrap_or(Refusal::NotStored).reason(),
                 })),
             }
             items.push(item);
         }
         Ok(items)
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
+        let all = self.answer.bytes() + bytes + self.room.bytes();
+        let kept = self.answer.add(bytes);
+        kept.map_err(|Full| refusal(self.admission, all))
     }
 
     fn item(
@@ -180,27 +250,31 @@ impl Reader<'_, '_> {
             id: None,
             refused: None,
         };
-        let is_long = |json: Option<&RawValue>| {
-            json.is_some_and(|json| json.get().len() > BULK_NAME_BYTES_MAX)
+        match name(target._index, INDEX_NAME_BYTES_MAX) {
+            Err(TooLong) => item.refused = Some(Refusal::IndexTooLong),
+            Ok(Some(index)) if *index != *item.index => item.index = index.into(),
+            Ok(_) => {}
+        }
+        let named = match name(target._id, BULK_ID_BYTES_MAX) {
+            Ok(named) => named,
+            Err(TooLong) => {
+                item.refused = Some(Refusal::IdTooLong);
+                None
+            }
         };
-        if is_long(target._id) || is_long(target._index) {
-            item.refused = Some(NAME_TOO_LONG);
+        item.id = named.as_deref().map(|named| Id::Named(named.into()));
+        if item.refused.is_some() {
             return Ok((item, None));
         }
-        if let Some(index) = name(target._index).filter(|index| **index != *item.index) {
-            self.room.add(index.len())?;
-            item.index = index.into();
-        }
-        let named = name(target._id);
-        item.id = named.as_deref().map(|named| Id::Named(named.into()));
         let Some(document) = document.filter(|_| matches!(action, Action::Index | Action::Create))
         else {
-            item.refused = Some(NOT_STORED);
+            item.refused = Some(Refusal::NotStored);
             return Ok((item, None));
         };
+        self.room.ask(0)?;
         let mut raw = line_of(document);
         if raw.is_oversize() {
-            item.refused = Some(TOO_LARGE);
+            item.refused = Some(Refusal::TooLarge);
             return Ok((item, None));
         }
         if !item.index.is_empty() {
@@ -235,13 +309,22 @@ fn action(line: &[u8]) -> Option<Head<'_>> {
     serde_json::from_slice(line).ok()
 }
 
+/// A name is longer than it may be.
+struct TooLong;
+
 /// A name: text, or a number as it was written.
-fn name(json: Option<&RawValue>) -> Option<String> {
-    let json = json?.get();
-    serde_json::from_str(json)
-        .ok()
-        .or_else(|| Some(json.to_owned()))
-        .filter(|name| name != "null" && !name.is_empty())
+fn name(json: Option<&RawValue>, bytes_max: usize) -> Result<Option<String>, TooLong> {
+    let Some(json) = json.map(RawValue::get) else {
+        return Ok(None);
+    };
+    if json.len() > ESCAPE_BYTES_MAX * bytes_max + 2 {
+        return Err(TooLong);
+    }
+    let name = serde_json::from_str(json).unwrap_or_else(|_| json.to_owned());
+    if name.len() > bytes_max {
+        return Err(TooLong);
+    }
+    Ok(Some(name).filter(|name| name != "null" && !name.is_empty()))
 }
 
 fn malformed(line: usize) -> Failure {
@@ -255,7 +338,6 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::gateway::Admission;
     use crate::metrics::Gauge;
 
     type Outcome = Result<String, &'static str>;
@@ -272,17 +354,20 @@ mod tests {
 
     fn read(body: &str, memory: usize) -> Result<(Vec<Item>, Vec<Outcome>), Failure> {
         let admission = Admission::new(memory, Gauge::default());
-        let mut permit = admission.none();
-        let mut room = Room::new(&admission, &mut permit);
+        let mut answer = Claim::new(&admission);
         let mut outcomes = Vec::new();
-        let reader = Reader {
-            index: "path".into(),
-            received: Timestamp::from_millis(1_700_000_000_000),
-            ids: Stream::seed_from_u64(1),
-            room: &mut room,
-        };
-        let items = reader.read(body.as_bytes(), &mut |raw| {
-            outcomes.push(raw.map(message).map_err(|rejected| rejected.reason));
+        let items = Room::lend(&admission, |room| {
+            let reader = Reader {
+                index: "path".into(),
+                received: Timestamp::from_millis(1_700_000_000_000),
+                ids: Stream::seed_from_u64(1),
+                room,
+                answer: &mut answer,
+                admission: &admission,
+            };
+            reader.read(body.as_bytes(), &mut |raw| {
+                outcomes.push(raw.map(message).map_err(|rejected| rejected.reason));
+            })
         })?;
         Ok((items, outcomes))
     }
@@ -313,7 +398,7 @@ mod tests {
         assert!(matches!(items[1].id, Some(Id::Log(_))));
         assert_eq!(items[2].id, Some(Id::Named("5".into())));
         let text = |text: &str| Ok(text.to_owned());
-        let refused = || Err(NOT_STORED);
+        let refused = || Err(Refusal::NotStored.reason());
         let expected = [
             text("one"),
             text("two"),
@@ -346,15 +431,35 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_too_long_and_actions_without_end_are_bounded() {
-        let long = "x".repeat(BULK_NAME_BYTES_MAX);
-        let body = format!("{{\"index\":{{\"_id\":\"{long}\"}}}}\n{{}}\n");
-        let (items, _) = read(&body, 1 << 20).expect("read");
-        assert_eq!(items[0].refused, Some(NAME_TOO_LONG));
+    fn names_may_be_as_long_as_in_elasticsearch() {
+        let long = |bytes: usize| "\\u0041".repeat(bytes);
+        let refused = |index: usize, id: usize| {
+            let (index, id) = (long(index), long(id));
+            let body = format!("{{\"index\":{{\"_index\":\"{index}\",\"_id\":\"{id}\"}}}}\n{{}}\n");
+            read(&body, 1 << 20).expect("read").0[0].refused
+        };
+        let (index, id) = (INDEX_NAME_BYTES_MAX, BULK_ID_BYTES_MAX);
+        assert_eq!(refused(index, id), None);
+        assert_eq!(refused(index + 1, id), Some(Refusal::IndexTooLong));
+        assert_eq!(refused(index, id + 1), Some(Refusal::IdTooLong));
+        assert_eq!(refused(1, 1 << 15), Some(Refusal::IdTooLong));
+    }
+
+    #[test]
+    fn what_the_answer_will_need_is_paid_for_while_items_are_read() {
+        let ends = |body: &str, memory: usize| read(body, memory).map(|_| ()).expect_err("refused");
+        // None of them is a record, and each has its place in the answer.
         let deletes = "{\"delete\":{}}\n".repeat(20_000);
+        assert_eq!(ends(&deletes, 1 << 20).kind, Kind::TooLarge);
+        let (items, _) = read(&deletes, 64 << 20).expect("room");
+        assert_eq!(items.len(), 20_000);
+        // The name of an index comes back with every item.
+        let name = "\\u0001".repeat(INDEX_NAME_BYTES_MAX);
+        let named = format!("{{\"delete\":{{\"_index\":\"{name}\"}}}}\n").repeat(100);
         assert_eq!(
-            read(&deletes, 1 << 20).map(|_| ()),
-            Err(crate::gateway::full())
+            ends(&named, 100 * 6 * INDEX_NAME_BYTES_MAX).kind,
+            Kind::TooLarge
         );
+        read(&named, 1 << 20).expect("room");
     }
 }

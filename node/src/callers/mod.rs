@@ -2,11 +2,15 @@
 //!
 //! Clients and peers come to one port, and what a connection is shows only in its first call. So a
 //! connection beyond the limit is let in as a *stranger*: it has [`STRANGER_PATIENCE`] to make a call
-//! between nodes, which makes it a peer's; a client's call is refused and may be tried again on it until
+//! between nodes that shows the cluster's [`Pass`], which makes it a peer's; any other call is a client's,
+//! whatever its path. A client's call is refused and may be tried again on it until
 //! then. There are [`STRANGERS_MAX`] strangers at most, and the one that has waited longest gives way to
 //! a new one, so that idle connections, however many, keep no peer out.
 //!
-//! Never looks into a call beyond its path: whether a peer is of this cluster is for the services to say.
+//! Never looks into a call beyond its head: what it says of its cluster and its sender is for the services
+//! to check. A node that joins does not have the pass yet and is a client.
+
+mod pass;
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +18,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use axum::http::{Request, Response};
+use axum::http::header::USER_AGENT;
+use axum::http::{HeaderValue, Request, Response};
 use futures_util::future::{Either, Ready, ready};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,30 +34,34 @@ use tower::{Layer, Service};
 use crate::error::{Failure, Kind};
 use crate::limits::{PEER_CONNECTIONS_MAX, STRANGER_PATIENCE, STRANGERS_MAX};
 use crate::net::Stream;
+pub use pass::Pass;
 
 /// How the path of every call between nodes begins.
 const BETWEEN_NODES: &str = "/hushlog.internal.";
 
 /// The connections of the gRPC interface; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Callers {
+pub struct Callers {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     clients: Arc<Semaphore>,
     peers: Arc<Semaphore>,
+    /// What peers show.
+    pass: Pass,
     /// Those that are or were strangers, the oldest first.
     strangers: Mutex<VecDeque<Weak<Member>>>,
 }
 
 impl Callers {
-    /// Room for so many connections of clients.
-    pub(crate) fn new(clients_max: usize) -> Self {
+    /// Room for so many connections of clients, and for peers, who show `pass`.
+    pub fn new(clients_max: usize, pass: Pass) -> Self {
         Self {
             inner: Arc::new(Inner {
                 clients: Arc::new(Semaphore::new(clients_max.min(Semaphore::MAX_PERMITS))),
                 peers: Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX)),
+                pass,
                 strangers: Mutex::default(),
             }),
         }
@@ -117,11 +126,11 @@ impl Member {
 pub(crate) struct Caller(Arc<Member>);
 
 impl Caller {
-    /// Whether it may make a call of this path.
-    fn may_call(&self, path: &str) -> Result<(), Failure> {
+    /// Whether it may make a call of this path, from this user agent.
+    fn may_call(&self, path: &str, agent: Option<&HeaderValue>) -> Result<(), Failure> {
         let inner = &self.0.callers.inner;
         let mut standing = self.0.standing.lock();
-        let between_nodes = path.starts_with(BETWEEN_NODES);
+        let between_nodes = path.starts_with(BETWEEN_NODES) && inner.pass.is_shown_by(agent);
         let (room, new): (_, fn(OwnedSemaphorePermit) -> Standing) = match &*standing {
             Standing::Peer(_) => return Ok(()),
             Standing::Client(_) if !between_nodes => return Ok(()),
@@ -246,7 +255,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let caller = request.extensions().get::<Caller>();
-        match caller.map_or(Ok(()), |caller| caller.may_call(request.uri().path())) {
+        let agent = request.headers().get(USER_AGENT);
+        let may_call = |caller: &Caller| caller.may_call(request.uri().path(), agent);
+        match caller.map_or(Ok(()), may_call) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(failure) => Either::Right(ready(Ok(Status::from(failure).into_http()))),
         }

@@ -1,15 +1,17 @@
 //! Limits of connections, over pipes in memory and in simulated time.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
+use hushlog_raft::{Connect, Lane};
 use hushlog_record::Timestamp;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, DuplexStream};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tonic::Code;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
@@ -18,25 +20,13 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
 use crate::clock::Scripted;
-use crate::net::{Listener, serve_grpc};
+use crate::net::{BindError, Listener, Net, serve_grpc};
+use crate::peers::Peers;
+use crate::pipes::Pipes;
 use crate::tasks::{Policy, Tasks};
 
-struct Pipes(Mutex<mpsc::Receiver<DuplexStream>>);
-
-impl Listener for Pipes {
-    fn accept(&self) -> BoxFuture<'_, io::Result<Stream>> {
-        Box::pin(async move {
-            match self.0.lock().await.recv().await {
-                Some(pipe) => Ok(Stream::new(pipe)),
-                None => std::future::pending().await,
-            }
-        })
-    }
-
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], 0).into()
-    }
-}
+/// The cluster's key.
+const KEY: [u8; 32] = [7; 32];
 
 /// A server with no services at all: who is let in is told that there is no such method.
 struct Server {
@@ -46,12 +36,12 @@ struct Server {
 
 impl Server {
     fn new(connections_max: usize) -> Self {
-        let (dial, accept) = mpsc::channel(1);
+        let (dial, listener) = Pipes::new();
         let tasks = Tasks::new();
         let serving = serve_grpc(
-            Box::new(Pipes(Mutex::new(accept))),
+            listener,
             Routes::default(),
-            connections_max,
+            Callers::new(connections_max, Pass::of(&KEY)),
             tasks.stop_token(),
             Duration::ZERO,
             Arc::new(Scripted::new(Timestamp::default())),
@@ -69,13 +59,19 @@ impl Server {
         near
     }
 
+    /// A connection of the cluster's own nodes, or of others.
     async fn channel(&self) -> Channel {
+        self.channel_of(Pass::of(&KEY).agent()).await
+    }
+
+    async fn channel_of(&self, agent: &str) -> Channel {
         let mut pipe = Some(TokioIo::new(self.open().await));
         let connect = tower::service_fn(move |_| {
             let pipe = pipe.take().ok_or(io::ErrorKind::ConnectionRefused);
             async move { pipe.map_err(io::Error::from) }
         });
         let endpoint = Endpoint::from_static("http://node");
+        let endpoint = endpoint.user_agent(agent).expect("a header");
         let channel = endpoint.connect_with_connector(connect).await;
         channel.expect("connected")
     }
@@ -147,4 +143,55 @@ async fn idle_connections_keep_no_peer_out_and_are_cut_off() {
     assert!(!ended(1, Duration::from_millis(1)).await);
     assert!(ended(1, 2 * STRANGER_PATIENCE).await);
     assert!(!ended(0, 2 * STRANGER_PATIENCE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_only_looks_like_a_nodes_opens_no_room_of_the_peers() {
+    let server = Server::new(1);
+    let client = server.channel().await;
+    assert_eq!(as_client(&client).await, Code::Unimplemented);
+    let foreign = Pass::of(&[8; 32]);
+    for agent in ["hushlog-node/", foreign.agent()] {
+        let stranger = server.channel_of(agent).await;
+        assert_eq!(as_peer(&stranger).await, Code::Unavailable, "{agent}");
+    }
+    let peer = server.channel().await;
+    assert_eq!(as_peer(&peer).await, Code::Unimplemented);
+    // Within the limit it is a client's call, and does not give the client's room back.
+    let server = Server::new(1);
+    let joining = server.channel_of("").await;
+    assert_eq!(as_peer(&joining).await, Code::Unimplemented);
+    let client = server.channel().await;
+    assert_eq!(as_client(&client).await, Code::Unavailable);
+}
+
+/// A network on which every address is this server.
+struct One(mpsc::Sender<DuplexStream>);
+
+impl Net for One {
+    fn bind(&self, address: SocketAddr) -> BoxFuture<'_, Result<Box<dyn Listener>, BindError>> {
+        let source = io::Error::from(io::ErrorKind::Unsupported);
+        Box::pin(async move { Err(BindError::new(address, source)) })
+    }
+
+    fn dial(&self, _: String) -> BoxFuture<'static, io::Result<Stream>> {
+        let dial = self.0.clone();
+        Box::pin(async move {
+            let (near, far) = tokio::io::duplex(64 << 10);
+            dial.send(far).await.expect("the server listens");
+            Ok(Stream::new(near))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_the_clusters_key_shows_it_in_all_its_calls() {
+    let server = Server::new(1);
+    let client = server.channel().await;
+    assert_eq!(as_client(&client).await, Code::Unimplemented);
+    let peers = Peers::new(Arc::new(One(server.dial.clone())));
+    let call = async || as_peer(&peers.channel(2, "node:1", Lane::Bulk).expect("an address")).await;
+    assert_eq!(call().await, Code::Unavailable);
+    peers.show(Pass::of(&KEY));
+    assert_eq!(call().await, Code::Unimplemented);
 }

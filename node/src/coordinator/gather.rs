@@ -14,8 +14,9 @@ use hushlog_record::{NodeId, ShardId};
 use tokio::time::Instant;
 
 use super::Gathered;
+use super::paid::{self, Paid};
 use crate::cluster::execute::{Asked, Refusal};
-use crate::cluster::question::{Question, Reply};
+use crate::cluster::question::Question;
 use crate::cluster::{Cluster, MESSAGE_BYTES_MAX};
 use crate::error::{Failure, Kind};
 
@@ -51,9 +52,9 @@ impl Need {
 /// An answer of a shard.
 enum Found {
     /// It has seen what it must.
-    Whole(Reply),
+    Whole(Paid),
     /// Nobody could say what it must have seen.
-    Stale(Reply),
+    Stale(Paid),
 }
 
 /// How long other replicas are asked once no leader has been found from here.
@@ -102,7 +103,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// When a shard says that the question itself is at fault, or all its replicas that other questions
-    /// use their memory: the question is then refused as a whole.
+    /// use their memory, or there is no room here for the replies: the question is then refused as a whole.
     pub(super) async fn gather(
         &self,
         needs: Vec<(ShardId, Need)>,
@@ -125,11 +126,8 @@ impl Round<'_> {
                     replies.push(reply);
                     "no leader with a majority; answered from what one replica has".to_owned()
                 }
-                Err(Refusal::Request(reason)) => {
-                    return Err(Failure::new(Kind::InvalidArgument, reason));
-                }
-                Err(Refusal::Busy(reason)) => return Err(Failure::new(Kind::Overloaded, reason)),
                 Err(Refusal::Unavailable(reason)) => reason,
+                Err(refusal) => return Err(refused(refusal)),
             };
             tracing::warn!(%shard, ?need, reason, "shard did not answer in full");
             if planted(Bug::PartialCalledComplete) {
@@ -157,7 +155,12 @@ impl Round<'_> {
             pruned,
             failures,
         };
-        Ok(Gathered { replies, shards })
+        let (replies, room) = paid::all(replies, self.account).map_err(refused)?;
+        Ok(Gathered {
+            replies,
+            shards,
+            room,
+        })
     }
 
     async fn ask(&self, shard: ShardId, need: Need) -> Result<Found, Refusal> {
@@ -203,14 +206,14 @@ impl Round<'_> {
         shard: ShardId,
         read_to: u64,
         reasons: &mut Reasons,
-    ) -> Result<Option<Reply>, Refusal> {
+    ) -> Result<Option<Paid>, Refusal> {
         let asked = Asked {
             question: self.question,
             account: self.account,
             deadline: self.deadline,
         };
         match self.cluster.answer_here(shard, asked, read_to).await {
-            Ok(reply) => Ok(Some(reply)),
+            Ok(reply) => Paid::new(reply, self.account).map(Some),
             Err(refusal) => reasons.note("here", refusal).map(|()| None),
         }
     }
@@ -235,7 +238,7 @@ impl Round<'_> {
         shard: ShardId,
         need: Need,
         deadline: Instant,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Paid, Refusal> {
         let unavailable = |reason: &str| Refusal::Unavailable(reason.to_owned());
         let left = deadline.saturating_duration_since(Instant::now());
         if left < Duration::from_millis(1) {
@@ -268,16 +271,23 @@ impl Round<'_> {
             .next()
             .and_then(|result| result.outcome)
         {
-            Some(Outcome::Reply(bytes)) => self
-                .question
-                .decode_reply(&bytes)
-                .map_err(Refusal::Unavailable),
+            Some(Outcome::Reply(bytes)) => Paid::decode(self.question, &bytes, self.account),
             Some(Outcome::Unavailable(reason)) => Err(Refusal::Unavailable(reason)),
             Some(Outcome::Busy(reason)) => Err(Refusal::Busy(reason)),
             Some(Outcome::Refused(reason)) => Err(Refusal::Request(reason)),
             None => Err(unavailable("the answer is empty")),
         }
     }
+}
+
+/// What a question is told that a shard, or this node, refuses.
+fn refused(refusal: Refusal) -> Failure {
+    let kind = match refusal {
+        Refusal::Request(_) => Kind::InvalidArgument,
+        Refusal::Busy(_) => Kind::Overloaded,
+        Refusal::Unavailable(_) => Kind::Unavailable,
+    };
+    Failure::new(kind, refusal.to_string())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! be asked is counted as failed.
 
 mod gather;
+mod paid;
 mod reader;
 mod shards;
 
@@ -11,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_query::Shards;
 use hushlog_query::request::Consistency;
+use hushlog_query::{Lease, Shards};
 use hushlog_raft::{ReadError, read_barriers};
 use hushlog_record::ShardId;
 use hushlog_record::id::META_GROUP;
@@ -48,6 +49,8 @@ pub struct Coordinator {
 struct Gathered {
     replies: Vec<Reply>,
     shards: Shards,
+    /// Room for the replies and the answer.
+    room: Lease,
 }
 
 impl Coordinator {

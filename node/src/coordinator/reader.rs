@@ -7,12 +7,13 @@ use futures_util::future::BoxFuture;
 use hushlog_query::position::Order;
 use hushlog_query::request::Consistency;
 use hushlog_query::topk::{self, Params, TopKPartial};
-use hushlog_query::{Envelope, Hit, Partial, Plan, Shards, TopK, hit};
+use hushlog_query::{Envelope, Hit, Lease, Partial, Plan, Shards, TopK, hit};
 use hushlog_record::{ExceptionId, LogId};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::Coordinator;
+use super::paid::sent;
 use crate::api::{self, Answer, Reader};
 use crate::cluster::question::{Question, Reply};
 use crate::error::{Failure, Kind};
@@ -64,6 +65,15 @@ fn millis(started: Instant) -> u64 {
 struct Merged {
     answer: hushlog_query::Answer,
     shards: Shards,
+    /// Room for the answer.
+    room: Lease,
+}
+
+/// A record that was looked up.
+struct Found {
+    hit: Hit,
+    /// Room for it.
+    room: Lease,
 }
 
 impl Coordinator {
@@ -76,7 +86,7 @@ impl Coordinator {
         let (gathered, question) = self
             .gather(Question::Plan(plan), consistency, deadline)
             .await?;
-        let shards = gathered.shards;
+        let (shards, room) = (gathered.shards, gathered.room);
         let merged = self.offload.run(move || match &*question {
             Question::Plan(plan) => hushlog_query::merge(plan, partials(gathered.replies)),
             Question::Lookup { .. } | Question::TopK(_) => {
@@ -84,7 +94,11 @@ impl Coordinator {
             }
         });
         let answer = merged.await?.map_err(|error| refused(&error))?;
-        Ok(Merged { answer, shards })
+        Ok(Merged {
+            answer,
+            shards,
+            room,
+        })
     }
 
     async fn search_for(&self, body: Bytes, mut deadline: Instant) -> Result<Answer, Failure> {
@@ -101,7 +115,7 @@ impl Coordinator {
             return Err(incomplete(&shards));
         }
         let query_id = self.query_id();
-        let answer = merged.answer;
+        let (answer, room) = (merged.answer, merged.room);
         let render = move || {
             let envelope = Envelope {
                 query_id,
@@ -111,23 +125,24 @@ impl Coordinator {
             answer.json(&envelope)
         };
         Ok(Answer {
-            json: self.offload.run(render).await?.into(),
+            json: sent(self.offload.run(render).await?, [room]),
             partial,
         })
     }
 
     /// The record with this id, wherever it is.
-    async fn find(&self, id: LogId, deadline: Instant) -> Result<Option<Hit>, Failure> {
+    async fn find(&self, id: LogId, deadline: Instant) -> Result<Option<Found>, Failure> {
         let question = Question::lookup(id).map_err(|error| refused(&error))?;
         let gathered = self
             .gather(question, Consistency::Committed, deadline)
             .await;
         let (gathered, _) = gathered?;
+        let room = gathered.room;
         let hits = partials(gathered.replies)
             .into_iter()
             .flat_map(|partial| partial.hits);
         match hits.min_by_key(|hit| hit.position) {
-            Some(hit) => Ok(Some(hit)),
+            Some(hit) => Ok(Some(Found { hit, room })),
             None if gathered.shards.is_partial() => Err(incomplete(&gathered.shards)),
             None => Ok(None),
         }
@@ -141,7 +156,7 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<Option<Answer>, Failure> {
         let started = Instant::now();
-        let Some(found) = self.find(id, deadline).await? else {
+        let Some(Found { hit: found, room }) = self.find(id, deadline).await? else {
             return Ok(None);
         };
         let (earlier, later) = tokio::try_join!(
@@ -165,8 +180,9 @@ impl Coordinator {
             shards.json(),
             millis(started)
         );
+        let rooms = [room, earlier.room, later.room];
         Ok(Some(Answer {
-            json: body.into(),
+            json: sent(body, rooms),
             partial,
         }))
     }
@@ -219,11 +235,11 @@ impl Coordinator {
             .gather(question, Consistency::Committed, deadline)
             .await;
         let (gathered, _) = gathered?;
-        let shards = gathered.shards;
+        let (shards, room) = (gathered.shards, gathered.room);
         let counts = counts(gathered.replies);
         let partial = shards.is_partial();
         let render = move || topk::render(&request, &counts, &shards, millis(started));
-        let json = self.offload.run(render).await?.into();
+        let json = sent(self.offload.run(render).await?, [room]);
         Ok(Answer { json, partial })
     }
 
@@ -240,7 +256,7 @@ impl Coordinator {
         let partial = merged.shards.is_partial();
         match hushlog_query::exception::render(id, &merged.answer) {
             Some(json) => Ok(Some(Answer {
-                json: json.into(),
+                json: sent(json, [merged.room]),
                 partial,
             })),
             None if partial => Err(incomplete(&merged.shards)),
@@ -261,7 +277,10 @@ impl Reader for Coordinator {
     }
 
     fn get(&self, id: LogId, deadline: Instant) -> BoxFuture<'_, Result<Option<Bytes>, Failure>> {
-        Box::pin(async move { Ok(self.find(id, deadline).await?.map(|hit| log(&hit).into())) })
+        Box::pin(async move {
+            let found = self.find(id, deadline).await?;
+            Ok(found.map(|Found { hit, room }| sent(log(&hit), [room])))
+        })
     }
 
     fn context(

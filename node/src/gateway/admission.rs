@@ -49,6 +49,11 @@ impl Admission {
         }
     }
 
+    /// Bytes in all, taken or not.
+    pub fn bytes(&self) -> usize {
+        self.units_in_all * UNIT
+    }
+
     /// Whether there is room for this many bytes when nobody else has any.
     pub fn could_hold(&self, bytes: usize) -> bool {
         bytes.div_ceil(UNIT) <= self.units_in_all

@@ -6,8 +6,8 @@ use std::fmt;
 use hushlog_ingest::json::{Each, Rejected, Shape};
 use hushlog_record::{LogId, ShardId, Timestamp};
 
-use super::{Admission, Permit};
-use crate::error::{Failure, Kind};
+use super::Room;
+use crate::error::Failure;
 
 /// The identity of a request that may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +18,27 @@ pub struct Key {
     pub sequence: u64,
 }
 
+/// Context of the key that is derived from the cluster's.
+const CONTEXT: &str = "hushlog identity of a keyed request";
+
+/// The key for identities of requests, from the cluster's key: the same on all of its nodes.
+pub fn request_key(cluster_key: &[u8; 32]) -> [u8; 32] {
+    blake3::derive_key(CONTEXT, cluster_key)
+}
+
 impl Key {
-    /// The key of an `Idempotency-Key` header.
-    pub fn of_header(text: &str) -> Self {
+    /// The key of an `Idempotency-Key` header, under [`request_key`].
+    pub fn of_header(request_key: &[u8; 32], text: &str) -> Self {
         Self {
-            producer: hash("hushlog idempotency key", text),
+            producer: hash(request_key, HEADER, text),
             sequence: 0,
         }
     }
 
-    /// The key of a producer's numbered request.
-    pub fn of_producer(producer: &str, sequence: u64) -> Self {
+    /// The key of a producer's numbered request, under [`request_key`].
+    pub fn of_producer(request_key: &[u8; 32], producer: &str, sequence: u64) -> Self {
         Self {
-            producer: hash("hushlog producer", producer),
+            producer: hash(request_key, PRODUCER, producer),
             sequence,
         }
     }
@@ -54,41 +62,18 @@ impl Key {
 }
 
 /// A header and a producer of the same name are not the same sender.
-fn hash(context: &str, text: &str) -> u128 {
-    let mut hasher = blake3::Hasher::new_derive_key(context);
+const HEADER: u8 = 1;
+const PRODUCER: u8 = 2;
+
+/// Blocks keep it, and what senders call themselves may be personal data that can be guessed: without
+/// the cluster's key nobody can try names out.
+fn hash(request_key: &[u8; 32], kind: u8, text: &str) -> u128 {
+    let mut hasher = blake3::Hasher::new_keyed(request_key);
+    hasher.update(&[kind]);
     hasher.update(text.as_bytes());
     let mut bytes = [0u8; 16];
     hasher.finalize_xof().fill(&mut bytes);
     u128::from_be_bytes(bytes)
-}
-
-/// Room in memory that a source may have to enlarge once it knows how much it needs.
-pub struct Room<'a> {
-    pub(super) admission: &'a Admission,
-    pub(super) permit: &'a mut Permit,
-}
-
-impl<'a> Room<'a> {
-    /// The room of this permit.
-    pub fn new(admission: &'a Admission, permit: &'a mut Permit) -> Self {
-        Self { admission, permit }
-    }
-
-    /// Makes it room for this many bytes in all.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.admission.grow(self.permit, bytes).map_err(|_| full())
-    }
-
-    /// Makes it room for so many bytes more.
-    pub fn add(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.grow(self.permit.bytes().saturating_add(bytes))
-    }
-}
-
-/// The refusal of a request for which there is no room.
-pub fn full() -> Failure {
-    let message = "the node's memory for requests is in use; try again in a moment";
-    Failure::new(Kind::Overloaded, message)
 }
 
 /// Decodes a request's body and hands over its records; runs on a CPU thread.
@@ -153,11 +138,24 @@ mod tests {
 
     #[test]
     fn keys_are_stable_and_kinds_of_sender_apart() {
-        assert_eq!(Key::of_header("a"), Key::of_header("a"));
-        assert_ne!(Key::of_header("a"), Key::of_header("b"));
+        let secret = request_key(&[7; 32]);
+        let header = |text| Key::of_header(&secret, text);
+        assert_eq!(header("a"), header("a"));
+        assert_ne!(header("a"), header("b"));
         assert_ne!(
-            Key::of_header("a").producer,
-            Key::of_producer("a", 0).producer
+            header("a").producer,
+            Key::of_producer(&secret, "a", 0).producer
+        );
+    }
+
+    #[test]
+    fn what_a_sender_is_called_cannot_be_found_out_without_the_clusters_key() {
+        let (own, other) = (request_key(&[7; 32]), request_key(&[8; 32]));
+        let name = "bob@example.com";
+        assert_ne!(Key::of_header(&own, name), Key::of_header(&other, name));
+        assert_ne!(
+            Key::of_producer(&own, name, 1),
+            Key::of_producer(&other, name, 1)
         );
     }
 }

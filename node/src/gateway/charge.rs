@@ -5,26 +5,43 @@
 
 use hushlog_record::Record;
 
-use super::{Admission, Permit, full};
+use super::{Admission, Full, Permit, full};
 use crate::error::{Failure, Kind};
 use crate::limits::{FIELD_MEMORY_BYTES, RECORD_MEMORY_BYTES};
 
 /// Room for rows. Once refused it only counts, so that a request is told whether it could ever fit.
-pub(super) struct Charge<'a> {
-    admission: &'a Admission,
+pub(super) struct Charge {
+    admission: Admission,
     permit: Permit,
     bytes: usize,
+    /// Bytes of them that were asked for records which are not among the rows yet.
+    ahead: usize,
     refused: bool,
 }
 
-impl<'a> Charge<'a> {
-    pub(super) fn new(admission: &'a Admission) -> Self {
+impl Charge {
+    pub(super) fn new(admission: &Admission) -> Self {
         Self {
-            admission,
+            admission: admission.clone(),
             permit: admission.none(),
             bytes: 0,
+            ahead: 0,
             refused: false,
         }
+    }
+
+    /// Asks for room for a record before it is made. What is asked for a record that is then rejected
+    /// is not given back before the request ends: making it had its price.
+    pub(super) fn ask(&mut self, bytes: usize) -> Result<(), Full> {
+        self.add(bytes);
+        self.ahead = self.ahead.saturating_add(bytes);
+        if self.refused { Err(Full) } else { Ok(()) }
+    }
+
+    /// Asks for room for records that are made, as far as it was not asked for before.
+    pub(super) fn add_rows(&mut self, bytes: usize) {
+        let ahead = std::mem::take(&mut self.ahead);
+        self.add(bytes.saturating_sub(ahead));
     }
 
     /// Asks for room for so many bytes more.
@@ -45,17 +62,23 @@ impl<'a> Charge<'a> {
         if !self.refused {
             return Ok(self.permit);
         }
-        if self
-            .admission
-            .could_hold(self.bytes.saturating_add(body_bytes))
-        {
-            return Err(full());
-        }
-        Err(Failure::new(
-            Kind::TooLarge,
-            "the records need more memory than the node has for requests; send them in smaller parts",
+        Err(refusal(
+            &self.admission,
+            self.bytes.saturating_add(body_bytes),
         ))
     }
+}
+
+/// What a request is told for which there is no room: to try again, or that it can never be taken since
+/// it needs at least so many bytes.
+pub fn refusal(admission: &Admission, bytes: usize) -> Failure {
+    if admission.could_hold(bytes) {
+        return full();
+    }
+    Failure::new(
+        Kind::TooLarge,
+        "the records need more memory than the node has for requests; send them in smaller parts",
+    )
 }
 
 /// Memory of a record with so many fields and bytes of text.

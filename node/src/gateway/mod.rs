@@ -8,9 +8,11 @@
 mod admission;
 mod batch;
 mod charge;
+mod claim;
 mod content;
 mod numbers;
 mod prepare;
+mod room;
 mod rows;
 mod shard;
 pub mod sink;
@@ -26,8 +28,11 @@ use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 pub use admission::{Admission, Full, Permit};
-pub use batch::{Batch, Key, Pushed, Receipt, Room, Source, full};
+pub use batch::{Batch, Key, Pushed, Receipt, Source, request_key};
+pub use charge::refusal;
+pub use claim::Claim;
 pub use content::content_key;
+pub use room::{Room, full};
 pub use sink::{Placed, Refused, Sink};
 
 use crate::clock::Clock;
@@ -57,6 +62,8 @@ pub struct Parts {
     pub masker: Arc<Masker>,
     /// What the contents of keyed requests are compared by: [`content_key`].
     pub content_key: [u8; 32],
+    /// What requests are told apart by: [`request_key`].
+    pub request_key: [u8; 32],
     /// Where CPU work goes.
     pub offload: Offload,
     /// The time.
@@ -77,6 +84,7 @@ struct Inner {
     sink: Arc<dyn Sink>,
     masker: Arc<Masker>,
     content_key: [u8; 32],
+    request_key: [u8; 32],
     offload: Offload,
     clock: Arc<dyn Clock>,
     ids: Mutex<Stream>,
@@ -103,6 +111,7 @@ impl Gateway {
                 sink: parts.sink,
                 masker: parts.masker,
                 content_key: parts.content_key,
+                request_key: parts.request_key,
                 offload: parts.offload,
                 clock: parts.clock,
                 ids: Mutex::new(parts.entropy.stream("log ids")),
@@ -117,6 +126,16 @@ impl Gateway {
     /// Where requests get room before they are read.
     pub fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// The key of an `Idempotency-Key` header.
+    pub fn key_of_header(&self, text: &str) -> Key {
+        Key::of_header(&self.inner.request_key, text)
+    }
+
+    /// The key of a producer's numbered request.
+    pub fn key_of_producer(&self, producer: &str, sequence: u64) -> Key {
+        Key::of_producer(&self.inner.request_key, producer, sequence)
     }
 
     /// Takes in one request. `permit` is the room it was read into; its rows get room of their own.
@@ -155,14 +174,14 @@ impl Gateway {
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
         let work = move || {
-            let room = Room::new(&inner.admission, &mut permit);
             let bench = prepare::Bench {
+                admission: &inner.admission,
                 masker: &inner.masker,
                 content_key: &inner.content_key,
                 received: inner.clock.now(),
                 numbers: &inner.numbers,
             };
-            bench.prepare(batch, room, ids, &*inner.sink)
+            bench.prepare(batch, &mut permit, ids, &*inner.sink)
         };
         self.inner.offload.run(work).await?
     }

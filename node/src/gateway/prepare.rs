@@ -3,7 +3,7 @@
 //! Goes through the body in small runs of records, stage by stage, so that each run stays in the
 //! processor's caches and the time of each stage can be told.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use hushlog_ingest::json::Rejected;
@@ -16,7 +16,7 @@ use super::charge::{Charge, memory, memory_of};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
 use super::rows::{Part, Rows};
-use super::{Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
+use super::{Admission, Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
 use crate::entropy::Stream;
 use crate::error::{Failure, Kind};
 use crate::limits::{
@@ -25,6 +25,7 @@ use crate::limits::{
 
 /// What requests are prepared with.
 pub(super) struct Bench<'a> {
+    pub(super) admission: &'a Admission,
     pub(super) masker: &'a Masker,
     pub(super) content_key: &'a [u8; 32],
     pub(super) received: Timestamp,
@@ -46,11 +47,16 @@ impl Bench<'_> {
     pub(super) fn prepare(
         &self,
         batch: Batch,
-        mut room: Room<'_>,
+        permit: &mut Permit,
         mut ids: Stream,
         sink: &dyn Sink,
     ) -> Result<Prepared, Failure> {
         let drawn = Cell::new(false);
+        let charge = RefCell::new(Charge::new(self.admission));
+        let content = batch
+            .key
+            .map(|_| Content::new(self.content_key, &batch.service, &batch.environment));
+        let mut room = Room::new(self.admission, permit, &charge, content);
         let mut random = || {
             drawn.set(true);
             draw(&mut ids)
@@ -70,9 +76,8 @@ impl Bench<'_> {
                 next: 0,
             },
             run: Run::default(),
-            charge: Charge::new(room.admission),
+            charge: &charge,
             tally: Tally::default(),
-            content: batch.key.map(|_| Content::new(self.content_key)),
             pieces: Pieces::new(batch.key),
             mark: cpu_time(),
         };
@@ -80,14 +85,12 @@ impl Bench<'_> {
         let read = source(&mut room, &mut |outcome| line.take(outcome));
         line.finish_run();
         let Line {
-            tally,
-            content,
-            mut pieces,
-            charge,
-            ..
+            tally, mut pieces, ..
         } = line;
+        let (body_bytes, content) = (room.bytes(), room.digest());
+        // A source that was refused room has ended for that reason alone.
+        let permit = charge.into_inner().settle(body_bytes)?;
         let shape = read?;
-        let permit = charge.settle(room.permit.bytes())?;
         if tally.accepted == 0 && tally.rejected == 0 {
             return Err(Failure::new(
                 Kind::EmptyBody,
@@ -95,9 +98,7 @@ impl Bench<'_> {
             ));
         }
         let text_bytes = pieces.text_bytes();
-        if let Some(content) = content {
-            pieces.are_of(content.finish());
-        }
+        pieces.are_of(content);
         let parts = pieces.route(sink)?;
         let pushed = Pushed {
             shape,
@@ -123,10 +124,8 @@ struct Line<'a> {
     context: Context<'a>,
     names: Names<'a>,
     run: Run,
-    charge: Charge<'a>,
+    charge: &'a RefCell<Charge>,
     tally: Tally,
-    /// Of a keyed request.
-    content: Option<Content>,
     pieces: Pieces,
     /// CPU time when the stage that is running began.
     mark: u64,
@@ -175,12 +174,13 @@ impl Line<'_> {
     fn finish_run(&mut self) {
         let mut run = std::mem::take(&mut self.run);
         let asked = run.memory();
-        self.charge.add(asked);
-        if !self.charge.is_refused() {
+        self.charge.borrow_mut().add_rows(asked);
+        if !self.charge.borrow().is_refused() {
             let needed = self.make_rows(run.records.drain(..));
-            self.charge.add(needed.saturating_sub(asked));
+            let more = needed.saturating_sub(asked);
+            self.charge.borrow_mut().add(more);
         }
-        if self.charge.is_refused() {
+        if self.charge.borrow().is_refused() {
             self.pieces.clear();
         }
         run.clear();
@@ -197,11 +197,6 @@ impl Line<'_> {
         let records: Vec<Record> = run
             .map(|raw| names.name(parse::record(raw, context)))
             .collect();
-        if let Some(content) = &mut self.content {
-            for record in &records {
-                content.add(record, self.bench.received);
-            }
-        }
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
         let masker = self.bench.masker;

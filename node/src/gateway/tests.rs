@@ -85,6 +85,7 @@ fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
         sink,
         masker: Arc::new(Masker::new(Policy::default(), HashKey::new([7; 32]))),
         content_key: content_key(&[7; 32]),
+        request_key: request_key(&[7; 32]),
         offload: Offload::inline(),
         clock: Arc::new(Scripted::new(Timestamp::from_millis(now))),
         entropy: Entropy::seeded(second),
@@ -99,7 +100,8 @@ fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
 fn batch(body: &str, key: Option<Key>) -> Batch {
     let body = body.to_owned();
     Batch {
-        source: Box::new(move |_, each| {
+        source: Box::new(move |room, each| {
+            room.sent(body.as_bytes());
             json::read(body.as_bytes(), Declared::Json, each)
                 .map_err(|error| Failure::new(Kind::InvalidBody, error.to_string()))
         }),
@@ -107,6 +109,14 @@ fn batch(body: &str, key: Option<Key>) -> Batch {
         environment: String::new(),
         key,
     }
+}
+
+fn header(text: &str) -> Key {
+    Key::of_header(&request_key(&[7; 32]), text)
+}
+
+fn producer(producer: &str, sequence: u64) -> Key {
+    Key::of_producer(&request_key(&[7; 32]), producer, sequence)
 }
 
 async fn push(gateway: &Gateway, body: &str, key: Option<Key>) -> Result<Pushed, Failure> {
@@ -182,7 +192,7 @@ async fn rows_of_a_closed_shard_go_to_the_next_bucket_once() {
         ..Fake::default()
     };
     let (gateway, fake) = gateway(fake);
-    let key = Key::of_header("k");
+    let key = header("k");
     let pushed = push(&gateway, TWO, Some(key)).await.expect("stored");
     assert_eq!(pushed.accepted, 2);
     let blocks = fake.blocks.lock();
@@ -204,7 +214,7 @@ async fn a_retry_is_cut_into_the_same_keyed_parts() {
             ..Fake::default()
         };
         let (gateway, fake) = gateway_with(fake, 1 << 30);
-        push(&gateway, &body, Some(Key::of_producer("p", 9)))
+        push(&gateway, &body, Some(producer("p", 9)))
             .await
             .expect("stored");
         let mut parts: Vec<_> = fake
@@ -268,7 +278,7 @@ async fn requests_share_a_block_while_one_is_on_its_way() {
 
 #[tokio::test]
 async fn requests_with_and_without_a_key_share_no_block() {
-    let key = |i| (i % 2 == 0).then(|| Key::of_producer("p", i));
+    let key = |i| (i % 2 == 0).then(|| producer("p", i));
     let blocks = push_at_once((0..40).map(key)).await;
     assert_eq!(rows(&blocks), 40);
     assert!(blocks.len() < 40, "{} blocks", blocks.len());
@@ -310,7 +320,7 @@ fn wide(number: usize) -> String {
 async fn every_block_can_be_read_however_many_field_names_a_request_has() {
     const RECORDS: usize = BLOCK_FIELDS_MAX / RECORD_FIELDS_MAX + 8;
     let body: Vec<String> = (0..RECORDS).map(wide).collect();
-    for key in [None, Some(Key::of_header("wide"))] {
+    for key in [None, Some(header("wide"))] {
         let (gateway, fake) = gateway_with(Fake::default(), 1 << 30);
         let pushed = push(&gateway, &body.join("\n"), key).await.expect("stored");
         assert_eq!((pushed.accepted, pushed.rejected), (RECORDS, 0));
@@ -327,7 +337,7 @@ async fn every_block_can_be_read_however_many_field_names_a_request_has() {
 async fn a_small_body_of_many_records_is_refused_before_its_rows_take_the_memory() {
     let empty = |records: usize| "{}\n".repeat(records);
     let rows = |bytes: usize| bytes / RECORD_MEMORY_BYTES;
-    for key in [None, Some(Key::of_header("many"))] {
+    for key in [None, Some(header("many"))] {
         let (gateway, fake) = gateway(Fake::default());
         // It fits as soon as others are done.
         let other = gateway.admission().take(1 << 19).expect("room");
@@ -365,7 +375,7 @@ async fn many_fields_and_many_services_are_paid_for() {
         .collect();
     for body in [wide, services.join("\n")] {
         let (gateway, fake) = gateway(Fake::default());
-        let failure = push(&gateway, &body, Some(Key::of_header("k")))
+        let failure = push(&gateway, &body, Some(header("k")))
             .await
             .expect_err("refused");
         assert_eq!(failure.kind, Kind::TooLarge);
@@ -398,7 +408,7 @@ async fn a_retry_names_the_record_that_was_stored() {
     let timed = r#"{"message":"m","timestamp":"2023-11-14T22:13:20.5Z"}"#;
     let millis = 1_700_000_000_500i64.to_be_bytes();
     for (body, time) in [(timed, &millis[2..]), (r#"{"message":"m"}"#, &[0; 6][..])] {
-        for key in [Key::of_header("k"), Key::of_producer("p", 3)] {
+        for key in [header("k"), producer("p", 3)] {
             let [stored, first, again] = named(body, Some(key)).await;
             assert_eq!((first, again), (stored, stored));
             assert_eq!(stored.0[..6], *time);
@@ -416,7 +426,7 @@ async fn records_of_keyed_requests_have_different_ids_and_keep_those_of_the_clie
     let body = format!(r#"[{{}},{{"log_id":"{OWN}"}},{{}}]"#);
     let (gateway, fake) = gateway(Fake::default());
     for sequence in 0..2 {
-        let key = Key::of_producer("p", sequence);
+        let key = producer("p", sequence);
         push(&gateway, &body, Some(key)).await.expect("stored");
     }
     let mut ids = Vec::new();
@@ -443,7 +453,7 @@ async fn contents(body: &str, key: Option<Key>, second: u64) -> BTreeSet<u64> {
 
 #[tokio::test]
 async fn all_parts_of_a_keyed_request_carry_the_digest_of_the_whole() {
-    let key = Some(Key::of_header("k"));
+    let key = Some(header("k"));
     let first = contents(TWO, key, 1).await;
     assert!(first.len() == 1 && !first.contains(&0), "{first:?}");
     assert_eq!(contents(TWO, key, 60).await, first, "a retry says the same");
@@ -455,13 +465,30 @@ async fn all_parts_of_a_keyed_request_carry_the_digest_of_the_whole() {
 }
 
 #[tokio::test]
+async fn how_a_record_is_read_has_no_part_in_its_digest() {
+    let key = Some(header("k"));
+    // A year that is guessed from the time of receipt, one too far ahead to be meant, and a time of
+    // its own that happens to be that of receipt.
+    for body in [
+        r#"{"message":"Dec 31 23:59:59 host app: m"}"#,
+        r#"{"timestamp":"2023-11-16T00:00:00Z","message":"m"}"#,
+        r#"{"timestamp":"2023-11-14T22:13:21Z","message":"m"}"#,
+    ] {
+        let first = contents(body, key, 1).await;
+        for later in [60, 2 * 86_400, 300 * 86_400] {
+            assert_eq!(contents(body, key, later).await, first, "{body}: {later}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_came_with_other_content_is_refused() {
     let conflicting = Fake {
         conflict: true,
         ..Fake::default()
     };
     let (gateway, _) = gateway(conflicting);
-    let key = Key::of_producer("p", 1);
+    let key = producer("p", 1);
     let failure = push(&gateway, TWO, Some(key)).await.expect_err("refused");
     assert_eq!(failure.kind, Kind::KeyReused);
     push(&gateway, TWO, None).await.expect("stored");

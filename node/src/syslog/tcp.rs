@@ -7,19 +7,21 @@ use hushlog_ingest::syslog::Decoder;
 use rand::Rng;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Messages, lost, store};
-use crate::api::{Api, Failure, Kind};
-use crate::gateway::Key;
+use super::delivery::{Delivery, Patience};
+use super::messages::{Messages, memory};
+use crate::api::Api;
+use crate::gateway::{Admission, Claim, Full};
 use crate::limits::{
-    RETRY_AFTER, SHUTDOWN_PATIENCE, SYSLOG_BATCH_BYTES, SYSLOG_BATCH_WAIT, SYSLOG_READ_BYTES,
+    RETRY_AFTER, SYSLOG_BATCH_WAIT, SYSLOG_MEMORY_PART, SYSLOG_READ_BYTES, SYSLOG_UNFINISHED_MAX,
 };
+use crate::metrics::Gauge;
 use crate::net::{Listener, Stream, accept};
 use crate::tasks::{Policy, Tasks};
 
-/// Serves until `stop` is cancelled; what has been read is then still stored, if it can be soon.
+/// Serves until `stop` is cancelled; what has been received is then still stored, if it can be soon.
 pub(crate) async fn serve_tcp(
     listener: Box<dyn Listener>,
     api: Api,
@@ -28,6 +30,8 @@ pub(crate) async fn serve_tcp(
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(connections_max));
+    let memory = api.gateway.admission();
+    let part = Admission::new(memory.bytes() / SYSLOG_MEMORY_PART, Gauge::default());
     loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await.ok();
@@ -41,8 +45,9 @@ pub(crate) async fn serve_tcp(
         let connection = Connection {
             producer: format!("syslog {:016x}", api.ids.lock().next_u64()),
             sequence: 0,
+            held: Held::new(&part, api.gateway.admission()),
+            patience: Patience::new(stop.clone()),
             api: api.clone(),
-            stop: stop.clone(),
         };
         tasks.spawn("syslog connection", Policy::Isolated, async move {
             if let Err(error) = connection.serve(stream).await {
@@ -54,95 +59,193 @@ pub(crate) async fn serve_tcp(
     }
 }
 
+/// What a connection has received and not handed in yet, with its room in the node's memory.
+struct Held {
+    decoder: Decoder,
+    messages: Messages,
+    /// Of the part for syslog, and of all.
+    room: [Claim; 2],
+}
+
+impl Held {
+    fn new(part: &Admission, all: &Admission) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            messages: Messages::default(),
+            room: [Claim::new(part), Claim::new(all)],
+        }
+    }
+
+    /// Makes room for so many bytes that were read, whatever messages they are.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
+        let needed = memory(bytes, bytes / 2 + 1);
+        let had = self.room[0].bytes();
+        for room in &mut self.room {
+            if let Err(Full) = room.add(needed) {
+                self.room.iter_mut().for_each(|room| room.shrink(had));
+                return Err(Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that were read, and gives the number of messages that are complete by them.
+    fn push(&mut self, bytes: &[u8]) -> usize {
+        let had = self.messages.count();
+        let messages = &mut self.messages;
+        self.decoder
+            .push(bytes, &mut |frame| messages.add(frame.bytes));
+        self.fit();
+        self.messages.count() - had
+    }
+
+    /// The connection has ended: a message that is not complete is taken as it is.
+    fn finish(&mut self) {
+        let messages = &mut self.messages;
+        self.decoder.finish(&mut |frame| messages.add(frame.bytes));
+    }
+
+    /// Gives back room that is not needed.
+    fn fit(&mut self) {
+        let needed = memory(self.decoder.held_bytes(), 0) + self.messages.memory();
+        self.room.iter_mut().for_each(|room| room.shrink(needed));
+    }
+}
+
+/// Why reading pauses.
+enum Pause {
+    /// There is a batch.
+    Batch,
+    /// The connection, or the node, has ended.
+    End,
+}
+
 struct Connection {
     /// Names its batches, so that one that is sent again is stored once.
     producer: String,
     sequence: u64,
+    held: Held,
+    patience: Patience,
     api: Api,
-    stop: CancellationToken,
 }
 
 impl Connection {
     async fn serve(mut self, mut stream: Stream) -> io::Result<()> {
-        let mut decoder = Decoder::default();
         let mut buffer = vec![0; SYSLOG_READ_BYTES];
         loop {
-            let mut messages = Messages::default();
-            let end = self
-                .fill(&mut stream, &mut buffer, &mut decoder, &mut messages)
-                .await;
-            if end.as_ref().is_ok_and(|end| !end) {
-                self.keep(&messages).await;
+            let pause = self.fill(&mut stream, &mut buffer).await;
+            if let Ok(Pause::Batch) = pause {
+                self.hand_in().await;
                 continue;
             }
-            decoder.finish(&mut |frame| messages.add(frame.bytes));
-            self.keep(&messages).await;
-            return end.map(|_| ());
+            if self.patience.is_stopped() {
+                self.drain(&mut stream, &mut buffer).await;
+            }
+            self.held.finish();
+            self.hand_in().await;
+            return pause.map(|_| ());
         }
     }
 
-    /// Reads until there is a batch; true at the end of the connection, or of the node.
-    async fn fill(
-        &self,
-        stream: &mut Stream,
-        buffer: &mut [u8],
-        decoder: &mut Decoder,
-        messages: &mut Messages,
-    ) -> io::Result<bool> {
+    /// Reads until there is a batch, which is at the latest a moment after its first message.
+    async fn fill(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Pause> {
+        let mut batch_until = None;
+        // A message that never ends would hold its room for ever.
+        let mut unfinished_until = self.unfinished_until();
         loop {
-            let read = async {
-                // A message alone goes at once when no other follows it.
-                match messages.is_empty() {
-                    true => Some(stream.read(buffer).await),
-                    false => timeout(SYSLOG_BATCH_WAIT, stream.read(buffer)).await.ok(),
-                }
-            };
             let read = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Ok(true),
-                read = read => read.transpose()?,
+                () = self.patience.stopped() => return Ok(Pause::End),
+                () = at(batch_until) => return Ok(Pause::Batch),
+                () = at(unfinished_until) => return Ok(Pause::End),
+                read = stream.read(buffer) => read?,
             };
-            match read {
-                Some(0) => return Ok(true),
-                Some(read) => {
-                    let bytes = buffer.get(..read).unwrap_or_default();
-                    decoder.push(bytes, &mut |frame| messages.add(frame.bytes));
-                }
-                None => return Ok(false),
+            if read == 0 {
+                return Ok(Pause::End);
             }
-            if messages.bytes >= SYSLOG_BATCH_BYTES {
-                return Ok(false);
+            let bytes = buffer.get(..read).unwrap_or_default();
+            if self.make_room(bytes.len(), unfinished_until).await {
+                unfinished_until = self.unfinished_until();
+                batch_until = None;
+            }
+            if self.held.push(bytes) > 0 || unfinished_until.is_none() {
+                unfinished_until = self.unfinished_until();
+            }
+            if self.held.messages.is_full() {
+                return Ok(Pause::Batch);
+            }
+            if batch_until.is_none() && !self.held.messages.is_empty() {
+                batch_until = Some(Instant::now() + SYSLOG_BATCH_WAIT);
             }
         }
     }
 
-    /// Stores a batch, however long that takes while the node runs.
-    async fn keep(&mut self, messages: &Messages) {
+    /// When the message that is not complete must be; `None` when there is none.
+    fn unfinished_until(&self) -> Option<Instant> {
+        let unfinished = self.held.decoder.held_bytes() > 0;
+        unfinished.then(|| Instant::now() + SYSLOG_UNFINISHED_MAX)
+    }
+
+    /// Waits for room for bytes that were read, which are few, until the node or the patience for an
+    /// unfinished message ends. True when what was there has been handed in for it.
+    async fn make_room(&mut self, bytes: usize, unfinished_until: Option<Instant>) -> bool {
+        let mut handed_in = false;
+        while let Err(Full) = self.held.make_room(bytes) {
+            if !self.held.messages.is_empty() {
+                self.hand_in().await;
+                handed_in = true;
+                continue;
+            }
+            let over = async {
+                tokio::select! {
+                    () = self.patience.stopped() => {}
+                    () = at(unfinished_until) => {}
+                }
+            };
+            tokio::select! {
+                biased;
+                () = over => return handed_in,
+                () = sleep(RETRY_AFTER) => {}
+            }
+        }
+        handed_in
+    }
+
+    /// Reads what has come before the node ended, up to a batch.
+    async fn drain(&mut self, stream: &mut Stream, buffer: &mut [u8]) {
+        let until = Instant::now() + SYSLOG_BATCH_WAIT;
+        while !self.held.messages.is_full()
+            && let Ok(Ok(read @ 1..)) = timeout_at(until, stream.read(buffer)).await
+        {
+            self.held.push(buffer.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// Stores what is complete, however long that takes while the node runs.
+    async fn hand_in(&mut self) {
+        let messages = std::mem::take(&mut self.held.messages);
         if messages.is_empty() {
             return;
         }
-        let key = Key::of_producer(&self.producer, self.sequence);
+        let gateway = &self.api.gateway;
+        let key = gateway.key_of_producer(&self.producer, self.sequence);
         self.sequence += 1;
-        let mut patience = None;
-        while let Err(failure) = store(&self.api, messages, Some(key)).await {
-            if self.stop.is_cancelled() {
-                patience.get_or_insert_with(|| Instant::now() + SHUTDOWN_PATIENCE / 2);
-            }
-            let is_late = patience.is_some_and(|until| Instant::now() >= until);
-            if !may_pass(&failure) || is_late {
-                tracing::warn!(%failure, "syslog messages were not stored");
-                lost(&self.api, "tcp").add(messages.held.len() as u64);
-                return;
-            }
-            sleep(RETRY_AFTER).await;
-        }
+        let delivery = Delivery {
+            api: &self.api,
+            messages,
+            key: Some(key),
+            over: "tcp",
+        };
+        delivery.run(&mut self.patience).await;
+        // Only now: the room is that of the messages.
+        self.held.fit();
     }
 }
 
-/// Whether the same batch may be stored later.
-fn may_pass(failure: &Failure) -> bool {
-    matches!(
-        failure.kind,
-        Kind::Overloaded | Kind::Unavailable | Kind::OutcomeUnknown | Kind::DiskFull
-    )
+/// Waits until then; for ever when there is no such time.
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
 }

@@ -6,47 +6,93 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::api::Api;
 use crate::api::http::tests::{Fake, Stored, api};
 use crate::gateway::Refused;
-use crate::net::{Listener, Net, Stream, Tcp};
+use crate::limits::{
+    SHUTDOWN_PATIENCE, SYSLOG_BATCH_WAIT, SYSLOG_MEMORY_PART, SYSLOG_UNFINISHED_MAX,
+};
+use crate::net::{Datagrams, Net, Tcp};
+use crate::pipes::Pipes;
 use crate::tasks::{Policy, Tasks};
 
-struct Pipes(tokio::sync::Mutex<mpsc::Receiver<DuplexStream>>);
+/// A server over pipes.
+struct Server {
+    dial: mpsc::Sender<DuplexStream>,
+    tasks: Tasks,
+    api: Api,
+    stored: Stored,
+}
 
-impl Listener for Pipes {
-    fn accept(&self) -> BoxFuture<'_, std::io::Result<Stream>> {
-        Box::pin(async move {
-            match self.0.lock().await.recv().await {
-                Some(pipe) => Ok(Stream::new(pipe)),
-                None => std::future::pending().await,
-            }
-        })
+const MEMORY: usize = 1 << 20;
+
+impl Server {
+    fn new(fake: Fake) -> Self {
+        let (dial, listener) = Pipes::new();
+        let (stored, tasks) = (fake.stored(), Tasks::new());
+        let api = api(fake, MEMORY);
+        let stop = tasks.stop_token();
+        let serving = serve_tcp(listener, api.clone(), 100, tasks.clone(), stop);
+        tasks.spawn("syslog", Policy::Isolated, async move {
+            serving.await;
+            Ok::<(), String>(())
+        });
+        Self {
+            dial,
+            tasks,
+            api,
+            stored,
+        }
     }
 
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], 0).into()
+    async fn connect(&self) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(64);
+        self.dial.send(far).await.expect("it listens");
+        near
     }
+
+    fn messages(&self) -> Vec<String> {
+        let stored = self.stored.lock();
+        stored.iter().map(|(_, message)| message.clone()).collect()
+    }
+
+    /// Bytes of memory that are taken.
+    fn taken(&self) -> usize {
+        let admission = self.api.gateway.admission();
+        let free = (0..=MEMORY >> 10).rev().map(|units| units << 10);
+        let free = free
+            .into_iter()
+            .find(|bytes| admission.take(*bytes).is_ok());
+        MEMORY - free.unwrap_or_default()
+    }
+
+    /// The value of a counter of this kind over TCP or UDP; 0 where there is none.
+    fn counted(&self, kind: &str, over: &str) -> u64 {
+        counted(&self.api, kind, over)
+    }
+}
+
+fn counted(api: &Api, kind: &str, over: &str) -> u64 {
+    let line = format!("hushlog_node_syslog_{kind}_total{{over=\"{over}\"}} ");
+    let text = api.registry.render();
+    let value = text.lines().find_map(|text| text.strip_prefix(&line));
+    value.map_or(0, |value| value.parse().expect("a number"))
+}
+
+async fn moment() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 /// Sends these bytes over one connection, ends it, and gives what is stored then.
 async fn sent(bytes: &[u8], fake: Fake) -> Vec<(String, String)> {
-    let (dial, accept) = mpsc::channel(1);
-    let stored = fake.stored();
-    let tasks = Tasks::new();
-    let listener = Box::new(Pipes(tokio::sync::Mutex::new(accept)));
-    let api = api(fake, 1 << 20);
-    let serving = serve_tcp(listener, api, 4, tasks.clone(), tasks.stop_token());
-    tasks.spawn("syslog", Policy::Isolated, async move {
-        serving.await;
-        Ok::<(), String>(())
-    });
-    let (mut near, far) = tokio::io::duplex(64);
-    dial.send(far).await.expect("it listens");
+    let server = Server::new(fake);
+    let mut near = server.connect().await;
     near.write_all(bytes).await.expect("it reads");
     drop(near);
-    settled(&stored).await
+    settled(&server.stored).await
 }
 
 /// What is stored once nothing has come for a while of paused time.
@@ -96,4 +142,196 @@ async fn a_datagram_is_a_message() {
     let stored = stored.lock().clone();
     assert_eq!(stored.len(), 1);
     assert!(stored[0].1.contains("one\nof one"), "{stored:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_leaves_a_moment_after_its_first_message_however_the_next_ones_trickle() {
+    let server = Server::new(Fake::default());
+    let mut near = server.connect().await;
+    for sent in 1..=20 {
+        near.write_all(b"<13>m\n").await.expect("it reads");
+        tokio::time::sleep(SYSLOG_BATCH_WAIT * 4 / 5).await;
+        if sent > 2 {
+            assert!(!server.messages().is_empty(), "after {sent} messages");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_connections_hold_is_in_the_nodes_memory_and_only_a_part_of_it() {
+    let server = Server::new(Fake::default());
+    let mut near = Vec::new();
+    for _ in 0..8 {
+        let mut pipe = server.connect().await;
+        let text = vec![b'x'; 60 << 10];
+        // What it has no room for it does not read.
+        let write = async { pipe.write_all(&text).await };
+        let _all = tokio::time::timeout(Duration::from_secs(1), write).await;
+        near.push(pipe);
+    }
+    let taken = server.taken();
+    assert!(taken > 60 << 10, "{taken}");
+    assert!(taken <= MEMORY / SYSLOG_MEMORY_PART, "{taken}");
+    drop(near);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let stored: usize = server.messages().iter().map(String::len).sum();
+    assert!(stored > 60 << 10, "{stored}");
+    assert_eq!(server.taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_while_the_nodes_memory_is_in_use() {
+    let server = Server::new(Fake::default());
+    let others = server.api.gateway.admission().take(MEMORY).expect("room");
+    let mut near = server.connect().await;
+    near.write_all(b"<13>one\n<13>two\n")
+        .await
+        .expect("it reads");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(server.messages().is_empty());
+    drop(others);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(server.messages().len(), 2);
+    assert_eq!(server.taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_never_complete_ends_its_connection_and_is_stored_as_it_is() {
+    let server = Server::new(Fake::default());
+    let mut near = server.connect().await;
+    near.write_all(b"<13>hal").await.expect("it reads");
+    tokio::time::sleep(SYSLOG_UNFINISHED_MAX / 2).await;
+    assert!(server.messages().is_empty());
+    // A trickle is no patience more.
+    near.write_all(b"f").await.expect("it reads");
+    tokio::time::sleep(SYSLOG_UNFINISHED_MAX * 3 / 4).await;
+    assert_eq!(server.messages().len(), 1);
+    assert!(server.messages()[0].contains("half"));
+    near.write_all(b"<13>other\n")
+        .await
+        .expect_err("it has ended");
+    // Those that are quiet between messages stay.
+    let mut near = server.connect().await;
+    for _ in 0..2 {
+        near.write_all(b"<13>whole\n").await.expect("it reads");
+        tokio::time::sleep(2 * SYSLOG_UNFINISHED_MAX).await;
+    }
+    assert_eq!(server.messages().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_when_the_node_ends_is_handed_in_first() {
+    let fake = Fake::refusing_at_first(vec![Refused::Unavailable, Refused::Backlog]);
+    let server = Server::new(fake);
+    let mut near = server.connect().await;
+    near.write_all(b"<13>one\n<13>two\n<13>thr")
+        .await
+        .expect("it reads");
+    moment().await;
+    assert!(server.messages().is_empty(), "refused so far");
+    near.write_all(b"ee").await.expect("it reads");
+    let late = server.tasks.shutdown(SHUTDOWN_PATIENCE).await;
+    assert!(late.is_empty(), "{late:?}");
+    let messages = server.messages();
+    assert_eq!(messages.len(), 3, "{messages:?}");
+    assert!(messages[2].contains("three"));
+    assert_eq!(server.counted("lost", "tcp"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_handed_in_before_the_node_ends_is_counted() {
+    for (why, lost, unknown) in [
+        (Refused::Unavailable, 2, 0),
+        (Refused::OutcomeUnknown, 0, 2),
+    ] {
+        let server = Server::new(Fake::refusing(why));
+        let mut near = server.connect().await;
+        near.write_all(b"<13>one\n<13>two\n")
+            .await
+            .expect("it reads");
+        moment().await;
+        let late = server.tasks.shutdown(SHUTDOWN_PATIENCE).await;
+        assert!(late.is_empty(), "{late:?}");
+        assert_eq!(server.counted("lost", "tcp"), lost, "{why:?}");
+        assert_eq!(server.counted("unknown", "tcp"), unknown, "{why:?}");
+    }
+}
+
+/// Datagrams that have come already.
+struct Queue(parking_lot::Mutex<Vec<&'static [u8]>>);
+
+impl Queue {
+    fn new(datagrams: &[&'static [u8]]) -> Box<Self> {
+        Box::new(Self(parking_lot::Mutex::new(datagrams.to_vec())))
+    }
+}
+
+impl Datagrams for Queue {
+    fn receive<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, std::io::Result<usize>> {
+        Box::pin(async move {
+            match self.received(buffer) {
+                Some(bytes) => Ok(bytes),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn received(&self, buffer: &mut [u8]) -> Option<usize> {
+        let next = self.0.lock().pop()?;
+        buffer.get_mut(..next.len())?.copy_from_slice(next);
+        Some(next.len())
+    }
+
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], 0).into()
+    }
+}
+
+/// Serves these datagrams for a moment, and to the end.
+async fn served(datagrams: &[&'static [u8]], api: Api, stop: CancellationToken) {
+    let serving = serve_udp(Queue::new(datagrams), api, stop.clone());
+    let stopping = async {
+        moment().await;
+        stop.cancel();
+    };
+    tokio::join!(serving, stopping);
+}
+
+#[tokio::test(start_paused = true)]
+async fn datagrams_that_came_before_the_node_ended_are_handed_in() {
+    let fake = Fake::default();
+    let stored = fake.stored();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    served(&[b"<13>one", b"", b"<13>two"], api(fake, MEMORY), stop).await;
+    assert_eq!(stored.lock().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn datagrams_that_were_not_stored_or_may_not_have_been_are_counted_apart() {
+    let cases = [
+        (Refused::Unavailable, 2, 0),
+        (Refused::OutcomeUnknown, 0, 2),
+    ];
+    for (why, lost, unknown) in cases {
+        let api = api(Fake::refusing(why), MEMORY);
+        served(
+            &[b"<13>one", b"<13>two"],
+            api.clone(),
+            CancellationToken::new(),
+        )
+        .await;
+        assert_eq!(counted(&api, "lost", "udp"), lost, "{why:?}");
+        assert_eq!(counted(&api, "unknown", "udp"), unknown, "{why:?}");
+    }
+    // No room for them at all.
+    let full = api(Fake::default(), MEMORY);
+    let _others = full.gateway.admission().take(MEMORY).expect("room");
+    served(
+        &[b"<13>one", b"<13>two"],
+        full.clone(),
+        CancellationToken::new(),
+    )
+    .await;
+    assert_eq!(counted(&full, "lost", "udp"), 2);
 }

@@ -178,6 +178,11 @@ impl TopKPartial {
         into.bytes
     }
 
+    /// Memory that it takes, estimated from what is in it.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.exceptions.memory_bytes()
+    }
+
     /// Reads a partial.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hushlog_node::callers::{Callers, Pass};
 use hushlog_node::net::{Net, serve_grpc};
 use hushlog_node::peers::Peers;
 use hushlog_raft::{
@@ -90,7 +91,10 @@ fn members(nodes: u64) -> BTreeMap<u64, Peer> {
 pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
     let boot = world.base.boot(node);
     let writer = writer(&world, node, boot);
-    let connect = Arc::new(Peers::new(Arc::new(Simulated)));
+    let pass = Pass::of(&[7; 32]);
+    let peers = Peers::new(Arc::new(Simulated));
+    peers.show(pass.clone());
+    let connect = Arc::new(peers);
     let seed = world
         .base
         .entropy
@@ -124,7 +128,7 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
     tokio::spawn(serve_grpc(
         listener,
         routes.routes(),
-        CONNECTIONS_MAX,
+        Callers::new(CONNECTIONS_MAX, pass),
         stop,
         Duration::ZERO,
         clock,

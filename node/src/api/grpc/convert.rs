@@ -9,6 +9,7 @@ use hushlog_proto::hushlog::v1 as wire;
 use hushlog_proto::hushlog::v1::field_value::Kind as Field;
 use hushlog_record::limits::FIELD_DEPTH_MAX;
 use hushlog_record::{Timestamp, Value};
+use prost::Message;
 use serde_json::{Map, Value as Json, json};
 
 /// What a producer says about a record.
@@ -48,6 +49,55 @@ pub(super) fn raw(record: wire::LogRecord) -> RawRecord {
     raw
 }
 
+/// The record as bytes that are the same however its fields are ordered: encoders give a map in any order,
+/// and a retry in another.
+pub(super) fn repeatable(record: &wire::LogRecord) -> Vec<u8> {
+    let mut fields: Vec<_> = record.fields.iter().collect();
+    fields.sort_by_key(|(name, _)| *name);
+    let mut bytes = Vec::new();
+    for (name, value) in fields {
+        for piece in [name.as_bytes(), &value.encode_to_vec()] {
+            bytes.extend_from_slice(&(piece.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(piece);
+        }
+    }
+    // Field by field, so that a member added to the message is not forgotten here.
+    let wire::LogRecord {
+        log_id,
+        timestamp_unix_nano,
+        service_name,
+        level,
+        message,
+        fields: _,
+        exception,
+        host,
+        environment,
+        region,
+        trace_id,
+        span_id,
+    } = record;
+    let exception = exception.as_ref().map(Message::encode_to_vec);
+    bytes.extend_from_slice(&timestamp_unix_nano.to_be_bytes());
+    bytes.push(u8::from(exception.is_some()));
+    let texts = [
+        log_id,
+        service_name,
+        level,
+        message,
+        host,
+        environment,
+        region,
+        trace_id,
+        span_id,
+    ];
+    let texts = texts.into_iter().map(|text| text.as_bytes());
+    for piece in texts.chain(exception.as_deref()) {
+        bytes.extend_from_slice(&(piece.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(piece);
+    }
+    bytes
+}
+
 fn field(raw: &mut RawRecord, name: String, kind: Option<Field>) {
     match kind {
         None => raw.field(name, Value::string("")),
@@ -69,6 +119,10 @@ fn flatten(raw: &mut RawRecord, name: String, json: &Json, depth: usize) {
     match json {
         Json::Object(members) if depth > 0 && !members.is_empty() => {
             for (member, value) in members {
+                // Every name below a long one is as long again.
+                if raw.is_oversize() {
+                    return;
+                }
                 flatten(raw, format!("{name}.{member}"), value, depth - 1);
             }
         }
@@ -256,6 +310,42 @@ fn exact(number: &serde_json::Number) -> Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_is_the_same_however_its_fields_are_ordered() {
+        let value = |number: i64| wire::FieldValue {
+            kind: Some(Field::IntValue(number)),
+        };
+        let record = |names: &mut dyn Iterator<Item = i64>| wire::LogRecord {
+            message: "m".into(),
+            fields: names.map(|n| (n.to_string(), value(n))).collect(),
+            ..Default::default()
+        };
+        let same = repeatable(&record(&mut (0..50)));
+        assert_eq!(repeatable(&record(&mut (0..50).rev())), same);
+        let changes: [fn(&mut wire::LogRecord); 5] = [
+            |record| record.message.push('x'),
+            |record| record.span_id.push('x'),
+            |record| record.timestamp_unix_nano = 1,
+            |record| record.exception = Some(wire::Exception::default()),
+            |record| record.fields.clear(),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut changed = record(&mut (0..50));
+            change(&mut changed);
+            assert_ne!(repeatable(&changed), same, "change {number}");
+        }
+    }
+
+    #[test]
+    fn names_below_a_long_name_are_made_only_until_the_record_is_too_large() {
+        let members: Vec<String> = (0..200_000).map(|n| format!("\"{n}\":1")).collect();
+        let mut raw = RawRecord::default();
+        let json = Field::JsonValue(format!("{{{}}}", members.join(",")));
+        field(&mut raw, "n".repeat(1 << 19), Some(json));
+        assert!(raw.is_oversize());
+        assert!(raw.text_bytes() < 3 << 19, "{}", raw.text_bytes());
+    }
 
     #[test]
     fn a_question_says_only_what_was_asked() {

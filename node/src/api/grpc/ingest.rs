@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use axum::http;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hushlog_ingest::json::{Each, Rejected, Shape, TOO_LARGE};
+use hushlog_ingest::json::{Each, Shape};
 use hushlog_proto::hushlog::v1::ingest_server::SERVICE_NAME;
 use hushlog_proto::hushlog::v1::push_ack::Outcome;
 use hushlog_proto::hushlog::v1::{
@@ -22,8 +22,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::raw::{Intake, Unary, exhausted, exhausted_answer, grpc, metered, unimplemented};
 use super::{convert, fitted, isolated};
+use crate::api::hand::Hand;
 use crate::api::{Api, Failure, Kind, protobuf};
-use crate::gateway::{Batch, Key, Permit, Pushed};
+use crate::gateway::{Batch, Permit, Pushed, Room};
 use crate::limits::{ENCODED_RECORD_BYTES_MAX, PRODUCER_BYTES_MAX, PUSH_STREAM_WINDOW};
 use crate::tasks::{Policy, Tasks};
 
@@ -209,10 +210,12 @@ async fn take(
         return Err(Failure::new(Kind::InvalidArgument, message));
     }
     let permit = fitted(api, permit, message.len())?;
-    let key = (!request.producer_id.is_empty())
-        .then(|| Key::of_producer(&request.producer_id, request.sequence));
+    let key = (!request.producer_id.is_empty()).then(|| {
+        let gateway = &api.gateway;
+        gateway.key_of_producer(&request.producer_id, request.sequence)
+    });
     let batch = Batch {
-        source: Box::new(move |_, each| records(&message, each)),
+        source: Box::new(move |room, each| records(&message, room, each)),
         service: request.service_name,
         environment: request.environment,
         key,
@@ -221,19 +224,18 @@ async fn take(
     Ok(response(pushed, request.receipt))
 }
 
-fn records(message: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
-    for (index, record) in protobuf::parts(message, RECORDS).enumerate() {
+fn records(message: &[u8], room: &mut Room<'_>, each: Each<'_>) -> Result<Shape, Failure> {
+    let mut hand = Hand::new(room, each);
+    for record in protobuf::parts(message, RECORDS) {
         let record = record.map_err(malformed)?;
-        let raw = if record.len() > ENCODED_RECORD_BYTES_MAX {
-            None
-        } else {
-            let record = LogRecord::decode(record).map_err(malformed)?;
-            Some(convert::raw(record)).filter(|raw| !raw.is_oversize())
-        };
-        each(raw.ok_or(Rejected {
-            index,
-            reason: TOO_LARGE,
-        }));
+        if record.len() > ENCODED_RECORD_BYTES_MAX {
+            hand.sent(|| record);
+            hand.reject();
+            continue;
+        }
+        let record = LogRecord::decode(record).map_err(malformed)?;
+        hand.sent(|| convert::repeatable(&record));
+        hand.over(record.message.len(), || convert::raw(record))?;
     }
     Ok(Shape::Array)
 }

@@ -76,7 +76,7 @@ async fn take(
 ) -> Result<ExportLogsServiceResponse, Failure> {
     let permit = fitted(api, permit, message.len())?;
     let batch = Batch {
-        source: Box::new(move |_, each| otlp::read_protobuf(&message, each)),
+        source: Box::new(move |room, each| otlp::read_protobuf(&message, room, each)),
         service: String::new(),
         environment: String::new(),
         key: None,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::body::{Limits, read};
 use super::{Api, Failure, Kind, too_large};
-use crate::gateway::{Batch, Key, Pushed, Receipt, Room, Source};
+use crate::gateway::{Batch, Pushed, Receipt, Room, Source};
 use crate::limits::{DECOMPRESSION_ESTIMATE, PRODUCER_BYTES_MAX};
 
 const SERVICE: HeaderName = HeaderName::from_static("x-service-name");
@@ -37,7 +37,7 @@ pub(super) async fn logs(
 ) -> Result<Response, Failure> {
     let form = form(&headers)?;
     let encodings = encodings(&headers)?;
-    let key = key(&headers)?;
+    let key = key(&headers)?.map(|text| api.gateway.key_of_header(text));
     let limits = Limits {
         bytes_max: api.body_bytes_max,
         compressed: !encodings.is_empty(),
@@ -58,6 +58,7 @@ pub(super) async fn logs(
 fn source(body: Bytes, encodings: Vec<Encoding>, form: Form, limit: usize) -> Source {
     Box::new(move |room, each| {
         let decoded = decoded(room, &body, &encodings, limit)?;
+        room.sent(&decoded);
         match form {
             Form::Json(declared) => json::read(&decoded, declared, each).map_err(unreadable),
             Form::Events => Ok(read_events(&decoded, each)),
@@ -176,7 +177,7 @@ fn read_events(body: &[u8], each: Each<'_>) -> Shape {
     Shape::Lines
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<Key>, Failure> {
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     let Some(value) = headers.get(KEY) else {
         return Ok(None);
     };
@@ -188,7 +189,7 @@ fn key(headers: &HeaderMap) -> Result<Option<Key>, Failure> {
         let message = format!("Idempotency-Key must be 1 to {PRODUCER_BYTES_MAX} ASCII characters");
         Failure::new(Kind::InvalidArgument, message)
     })?;
-    Ok(Some(Key::of_header(text)))
+    Ok(Some(text))
 }
 
 /// Service of records that name none; empty when there is none.

@@ -83,8 +83,11 @@ fn form(headers: &HeaderMap) -> Result<Form, Failure> {
 
 fn source(form: Form, body: Bytes, limit: usize) -> Source {
     Box::new(move |room, each| match form {
-        Form::Json(encodings) => loki::read_json(&decoded(room, &body, &encodings, limit)?, each),
-        Form::Protobuf => loki::read_protobuf(&unpacked(room, &body, limit)?, each),
+        Form::Json(encodings) => {
+            let decoded = decoded(room, &body, &encodings, limit)?;
+            loki::read_json(&decoded, room, each)
+        }
+        Form::Protobuf => loki::read_protobuf(&unpacked(room, &body, limit)?, room, each),
     })
 }
 

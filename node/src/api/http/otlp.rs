@@ -85,8 +85,8 @@ fn source(form: Form, body: Bytes, encodings: Vec<Encoding>, limit: usize) -> So
     Box::new(move |room, each| {
         let decoded = decoded(room, &body, &encodings, limit)?;
         match form {
-            Form::Json => otlp::read_json(&decoded, each),
-            Form::Protobuf => otlp::read_protobuf(&decoded, each),
+            Form::Json => otlp::read_json(&decoded, room, each),
+            Form::Protobuf => otlp::read_protobuf(&decoded, room, each),
         }
     })
 }

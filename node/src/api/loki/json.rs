@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use hushlog_ingest::RawRecord;
 use hushlog_ingest::json::{Each, Shape};
 use hushlog_record::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::raw;
+use super::stream::{Pairs, Said, Stream};
 use crate::api::arrays::elements;
 use crate::api::hand::Hand;
 use crate::error::{Failure, Kind};
+use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
 #[derive(Deserialize)]
@@ -21,7 +21,7 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
-struct Stream<'a> {
+struct OfStream<'a> {
     #[serde(borrow)]
     stream: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -29,7 +29,11 @@ struct Stream<'a> {
 }
 
 /// Hands over every entry of a request, in order, one decoded at a time.
-pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
+pub(in crate::api) fn read(
+    body: &[u8],
+    room: &mut Room<'_>,
+    each: Each<'_>,
+) -> Result<Shape, Failure> {
     let request: Request<'_> = serde_json::from_slice(body).map_err(|error| {
         let message = format!(
             "the body is not a push request in JSON: line {}, column {}",
@@ -38,7 +42,7 @@ pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure
         );
         Failure::new(Kind::InvalidBody, message)
     })?;
-    let mut hand = Hand::new(each);
+    let mut hand = Hand::new(room, each);
     let Some(streams) = request.streams else {
         return Err(wrong("`streams`"));
     };
@@ -48,29 +52,29 @@ pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure
     Ok(Shape::Array)
 }
 
-fn of_stream(stream: &RawValue, hand: &mut Hand<'_>) -> Result<(), Failure> {
-    let stream: Stream<'_> =
+fn of_stream(stream: &RawValue, hand: &mut Hand<'_, '_>) -> Result<(), Failure> {
+    let stream: OfStream<'_> =
         serde_json::from_str(stream.get()).map_err(|_| wrong("objects in `streams`"))?;
-    let labels = match stream.stream {
-        Some(labels) if is_short(labels) => Some(pairs(labels, "`stream`")?),
+    let of = match stream.stream {
+        Some(labels) if is_short(labels) => Some(Stream::new(pairs(labels, "`stream`")?)),
         Some(_) => None,
-        None => Some(Vec::new()),
+        None => Some(Stream::new(Vec::new())),
     };
     let Some(values) = stream.values else {
         return Ok(());
     };
     let no_values = || wrong("an array in `values`");
-    let mut each_value = |value: &RawValue| {
-        match &labels {
-            Some(labels) if is_short(value) => hand.over(of_value(labels, value)?),
-            _ => hand.reject(),
+    let mut each_value = |value: &RawValue| match &of {
+        Some(of) if is_short(value) => of_value(of, value, hand),
+        _ => {
+            hand.reject();
+            Ok(())
         }
-        Ok(())
     };
     elements(values, &mut each_value, no_values)
 }
 
-fn of_value(labels: &[(String, String)], value: &RawValue) -> Result<RawRecord, Failure> {
+fn of_value(of: &Stream, value: &RawValue, hand: &mut Hand<'_, '_>) -> Result<(), Failure> {
     let parts: Vec<&RawValue> =
         serde_json::from_str(value.get()).map_err(|_| wrong("arrays in `values`"))?;
     let (time, line, metadata) = match *parts.as_slice() {
@@ -85,9 +89,11 @@ fn of_value(labels: &[(String, String)], value: &RawValue) -> Result<RawRecord, 
         Some(metadata) => pairs(metadata, "the metadata of a value")?,
         None => Vec::new(),
     };
-    let time = (nanos != 0).then(|| Timestamp::from_nanos(nanos));
-    let line = RawRecord::line(line.as_bytes());
-    Ok(raw(labels, time, line, metadata.into_iter()))
+    let said = Said {
+        time: (nanos != 0).then(|| Timestamp::from_nanos(nanos)),
+        metadata,
+    };
+    of.entry(line.as_bytes(), said, hand)
 }
 
 fn is_short(json: &RawValue) -> bool {
@@ -99,7 +105,7 @@ fn text(json: &RawValue) -> Option<String> {
 }
 
 /// The members of an object; values that are no text are kept as JSON.
-fn pairs(json: &RawValue, what: &str) -> Result<Vec<(String, String)>, Failure> {
+fn pairs(json: &RawValue, what: &str) -> Result<Pairs, Failure> {
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_str(json.get()).map_err(|_| wrong(&format!("an object in {what}")))?;
     let value = |json: &RawValue| text(json).unwrap_or_else(|| json.get().to_owned());

@@ -4,12 +4,20 @@ use hushlog_ingest::{Context, parse};
 use hushlog_record::{Level, Record};
 
 use super::*;
+use crate::gateway::{Admission, full};
+use crate::metrics::Gauge;
 
-type Read = fn(&[u8], Each<'_>) -> Result<Shape, Failure>;
+type Read = fn(&[u8], &mut Room<'_>, Each<'_>) -> Result<Shape, Failure>;
+
+/// Reads a request in so many bytes of memory.
+fn read_in(memory: usize, read: Read, request: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
+    let admission = Admission::new(memory, Gauge::default());
+    Room::lend(&admission, |room| read(request, room, each))
+}
 
 fn parsed(read: Read, request: &[u8]) -> Result<Vec<Record>, Failure> {
     let mut found = Vec::new();
-    read(request, &mut |raw| {
+    read_in(16 << 20, read, request, &mut |raw| {
         let mut context = Context {
             received: Timestamp::from_millis(1),
             service: "",
@@ -165,9 +173,53 @@ fn a_line_that_is_not_utf8_and_one_that_is_too_long_are_dealt_with_alone() {
     };
     push.streams[0].entries[0].line.push(0xff);
     let mut outcomes = Vec::new();
-    let read = read_protobuf(&push.encode_to_vec(), &mut |raw| {
+    let request = push.encode_to_vec();
+    let read = read_in(16 << 20, read_protobuf, &request, &mut |raw| {
         outcomes.push(raw.map(|_| ()).map_err(|rejected| rejected.index));
     });
     assert_eq!(read, Ok(Shape::Array));
     assert_eq!(outcomes, [Ok(()), Err(1)]);
+}
+
+/// One stream with a label of so many bytes and so many entries, in both forms.
+fn labelled(label_bytes: usize, entries: usize) -> [(Read, Vec<u8>); 2] {
+    let label = "l".repeat(label_bytes);
+    let values = vec![r#"["1","x"]"#; entries].join(",");
+    let json = format!(r#"{{"streams":[{{"stream":{{"a":"{label}"}},"values":[{values}]}}]}}"#);
+    let push = Push {
+        streams: vec![Stream {
+            labels: format!("{{a=\"{label}\"}}"),
+            entries: vec![entry(1, "x", &[]); entries],
+            hash: 0,
+        }],
+    };
+    [
+        (read_json, json.into_bytes()),
+        (read_protobuf, push.encode_to_vec()),
+    ]
+}
+
+#[test]
+fn labels_are_copied_into_entries_while_there_is_room_and_then_nothing_is_read_any_more() {
+    const LABEL: usize = 100 << 10;
+    for (read, request) in labelled(LABEL, 10_000) {
+        let mut made = 0;
+        let outcome = read_in(1 << 20, read, &request, &mut |raw| {
+            made += raw.expect("small").text_bytes();
+        });
+        assert_eq!(outcome, Err(full()));
+        assert!((LABEL..1 << 20).contains(&made), "{made}");
+    }
+}
+
+#[test]
+fn labels_that_no_record_can_hold_are_copied_into_none() {
+    for (read, request) in labelled(1 << 20, 1_000) {
+        let mut rejected = 0;
+        // Making one of them would need more than there is.
+        let outcome = read_in(1 << 10, read, &request, &mut |raw| {
+            rejected += usize::from(raw.is_err());
+        });
+        assert_eq!((outcome, rejected), (Ok(Shape::Array), 1_000));
+    }
 }

@@ -14,15 +14,20 @@ use serde_json::Value as Json;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::raw;
+use super::Source;
 use crate::api::arrays;
 use crate::api::hand::Hand;
 use crate::error::{Failure, Kind};
+use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
 /// Hands over every record of a request, in order, one decoded at a time: a tree of the whole body
 /// would be many times its size. The depth of nesting is bounded by the JSON parser.
-pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
+pub(in crate::api) fn read(
+    body: &[u8],
+    room: &mut Room<'_>,
+    each: Each<'_>,
+) -> Result<Shape, Failure> {
     let request: Request<'_> = serde_json::from_slice(body).map_err(|error| {
         if error.classify() == Category::Data {
             return wrong("an object");
@@ -37,7 +42,7 @@ pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong("an object"));
     }
-    let mut hand = Hand::new(each);
+    let mut hand = Hand::new(room, each);
     elements(request.resource_logs, "resourceLogs", &mut |of_resource| {
         let of_resource: OfResource<'_> = object(of_resource, "resourceLogs")?;
         let resource = of_resource.resource.map(resource).transpose()?;
@@ -46,15 +51,23 @@ pub(in crate::api) fn read(body: &[u8], each: Each<'_>) -> Result<Shape, Failure
             let of_scope: OfScope<'_> = object(of_scope, "scopeLogs")?;
             let scope = of_scope.scope.map(scope_name).transpose()?;
             let scope = scope.unwrap_or_else(|| Some(String::new()));
-            elements(of_scope.log_records, "logRecords", &mut |record| {
-                match (&resource, &scope) {
-                    (Some(resource), Some(scope)) if is_short(record) => {
-                        hand.over(raw(resource, scope, log_record(&tree(record)?)?));
+            let source = match (&resource, &scope) {
+                (Some(resource), Some(scope)) => Some(Source::new(resource, scope)),
+                _ => None,
+            };
+            elements(
+                of_scope.log_records,
+                "logRecords",
+                &mut |record| match &source {
+                    Some(source) if is_short(record) => {
+                        source.record(log_record(&tree(record)?)?, &mut hand)
                     }
-                    _ => hand.reject(),
-                }
-                Ok(())
-            })
+                    _ => {
+                        hand.reject();
+                        Ok(())
+                    }
+                },
+            )
         })
     })?;
     Ok(Shape::Array)

@@ -15,8 +15,9 @@ use hushlog_record::{Timestamp, Value};
 use prost::Message;
 
 use super::hand::Hand;
-use super::protobuf::{Malformed, parts, without};
+use super::protobuf::{parts, without};
 use crate::error::{Failure, Kind};
+use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
 pub(super) use json::read as read_json;
@@ -27,83 +28,123 @@ const SCOPE_LOGS: u64 = 2;
 const LOG_RECORDS: u64 = 2;
 
 /// Hands over every record of an encoded `ExportLogsServiceRequest`, in order, one decoded at a time.
-pub(super) fn read_protobuf(request: &[u8], each: Each<'_>) -> Result<Shape, Failure> {
-    protobuf_records(request, &mut Hand::new(each)).map_err(|Malformed| {
-        Failure::new(
-            Kind::InvalidBody,
-            "the body is not an ExportLogsServiceRequest",
-        )
-    })?;
-    Ok(Shape::Array)
-}
-
-fn protobuf_records(request: &[u8], hand: &mut Hand<'_>) -> Result<(), Malformed> {
+pub(super) fn read_protobuf(
+    request: &[u8],
+    room: &mut Room<'_>,
+    each: Each<'_>,
+) -> Result<Shape, Failure> {
+    let hand = &mut Hand::new(room, each);
     for of_resource in parts(request, RESOURCE_LOGS) {
-        let of_resource = of_resource?;
-        let resource = without::<ResourceLogs>(of_resource, SCOPE_LOGS, ENCODED_RECORD_BYTES_MAX)?
-            .map(|logs| logs.resource.unwrap_or_default());
+        let of_resource = of_resource.map_err(malformed)?;
+        let logs = without::<ResourceLogs>(of_resource, SCOPE_LOGS, ENCODED_RECORD_BYTES_MAX);
+        let resource = logs.map_err(malformed)?;
+        let resource = resource.map(|logs| logs.resource.unwrap_or_default());
         for of_scope in parts(of_resource, SCOPE_LOGS) {
-            let of_scope = of_scope?;
-            let scope = without::<ScopeLogs>(of_scope, LOG_RECORDS, ENCODED_RECORD_BYTES_MAX)?
-                .map(|logs| logs.scope.unwrap_or_default());
+            let of_scope = of_scope.map_err(malformed)?;
+            let logs = without::<ScopeLogs>(of_scope, LOG_RECORDS, ENCODED_RECORD_BYTES_MAX);
+            let scope = logs.map_err(malformed)?;
+            let scope = scope.map(|logs| logs.scope.unwrap_or_default());
+            let source = match (&resource, &scope) {
+                (Some(resource), Some(scope)) => Some(Source::new(resource, &scope.name)),
+                _ => None,
+            };
             for record in parts(of_scope, LOG_RECORDS) {
-                let record = record?;
-                match (&resource, &scope) {
-                    (Some(resource), Some(scope)) if record.len() <= ENCODED_RECORD_BYTES_MAX => {
-                        let record = LogRecord::decode(record).map_err(|_| Malformed)?;
-                        hand.over(raw(resource, &scope.name, record));
+                let record = record.map_err(malformed)?;
+                match &source {
+                    Some(source) if record.len() <= ENCODED_RECORD_BYTES_MAX => {
+                        source.record(LogRecord::decode(record).map_err(malformed)?, hand)?;
                     }
                     _ => hand.reject(),
                 }
             }
         }
     }
-    Ok(())
+    Ok(Shape::Array)
 }
 
-fn raw(resource: &Resource, scope_name: &str, record: LogRecord) -> RawRecord {
-    let mut raw = RawRecord::default();
-    raw.timestamp = [record.time_unix_nano, record.observed_time_unix_nano]
-        .into_iter()
-        .find(|nanos| *nanos != 0)
-        .and_then(|nanos| i64::try_from(nanos).ok())
-        .map(Timestamp::from_nanos);
-    raw.severity_number = Some(record.severity_number);
-    raw.severity_text(record.severity_text);
-    raw.put(
-        "message",
-        Value::string(record.body.as_ref().map(value::text).unwrap_or_default()),
-    );
-    for attribute in &resource.attributes {
-        value::flatten(
-            &attribute.key,
-            attribute.value.as_ref(),
-            &mut |name, value| {
-                raw.resource(name, value);
-            },
-        );
+fn malformed<E>(_: E) -> Failure {
+    Failure::new(
+        Kind::InvalidBody,
+        "the body is not an ExportLogsServiceRequest",
+    )
+}
+
+/// Where records come from: what all of one resource and scope share, and each gets a copy of.
+struct Source<'a> {
+    resource: &'a Resource,
+    scope_name: &'a str,
+    /// Bytes of text that it is in each record.
+    text_bytes: usize,
+}
+
+impl<'a> Source<'a> {
+    fn new(resource: &'a Resource, scope_name: &'a str) -> Self {
+        let mut source = Self {
+            resource,
+            scope_name,
+            text_bytes: 0,
+        };
+        let mut alone = RawRecord::default();
+        source.describe(&mut alone);
+        source.text_bytes = alone.text_bytes();
+        source
     }
-    if !scope_name.is_empty() {
-        raw.field("otel.scope.name", Value::string(scope_name));
+
+    /// Hands over a record, which is made if there is room for it.
+    fn record(&self, record: LogRecord, hand: &mut Hand<'_, '_>) -> Result<(), Failure> {
+        hand.over(self.text_bytes, || self.raw(record))
     }
-    for attribute in &record.attributes {
-        value::flatten(
-            &attribute.key,
-            attribute.value.as_ref(),
-            &mut |name, value| {
-                raw.attribute(name, value);
-            },
-        );
-    }
-    if !record.event_name.is_empty() {
-        raw.field("event_name", Value::string(record.event_name));
-    }
-    for (name, id) in [("trace_id", record.trace_id), ("span_id", record.span_id)] {
-        if id.iter().any(|byte| *byte != 0) {
-            raw.put(name, Value::string(HEXLOWER.encode(&id)));
+
+    fn describe(&self, raw: &mut RawRecord) {
+        for attribute in &self.resource.attributes {
+            value::flatten(
+                &attribute.key,
+                attribute.value.as_ref(),
+                &mut |name, value| {
+                    raw.resource(name, value);
+                    !raw.is_oversize()
+                },
+            );
+        }
+        if !self.scope_name.is_empty() {
+            raw.field("otel.scope.name", Value::string(self.scope_name));
         }
     }
-    raw
+
+    fn raw(&self, record: LogRecord) -> RawRecord {
+        let mut raw = RawRecord::default();
+        raw.timestamp = [record.time_unix_nano, record.observed_time_unix_nano]
+            .into_iter()
+            .find(|nanos| *nanos != 0)
+            .and_then(|nanos| i64::try_from(nanos).ok())
+            .map(Timestamp::from_nanos);
+        raw.severity_number = Some(record.severity_number);
+        raw.severity_text(record.severity_text);
+        raw.put(
+            "message",
+            Value::string(record.body.as_ref().map(value::text).unwrap_or_default()),
+        );
+        self.describe(&mut raw);
+        for attribute in &record.attributes {
+            value::flatten(
+                &attribute.key,
+                attribute.value.as_ref(),
+                &mut |name, value| {
+                    raw.attribute(name, value);
+                    !raw.is_oversize()
+                },
+            );
+        }
+        if !record.event_name.is_empty() {
+            raw.field("event_name", Value::string(record.event_name));
+        }
+        for (name, id) in [("trace_id", record.trace_id), ("span_id", record.span_id)] {
+            if id.iter().any(|byte| *byte != 0) {
+                raw.put(name, Value::string(HEXLOWER.encode(&id)));
+            }
+        }
+        raw
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +156,8 @@ mod tests {
     use hushlog_record::{Level, Record};
 
     use super::*;
+    use crate::gateway::{Admission, full};
+    use crate::metrics::Gauge;
 
     fn attribute(key: &str, value: Any) -> KeyValue {
         KeyValue {
@@ -127,11 +170,22 @@ mod tests {
         Any::StringValue(text.into())
     }
 
-    type Read = fn(&[u8], Each<'_>) -> Result<Shape, Failure>;
+    type Read = fn(&[u8], &mut Room<'_>, Each<'_>) -> Result<Shape, Failure>;
+
+    /// Reads a request in so many bytes of memory.
+    fn read_in(
+        memory: usize,
+        read: Read,
+        request: &[u8],
+        each: Each<'_>,
+    ) -> Result<Shape, Failure> {
+        let admission = Admission::new(memory, Gauge::default());
+        Room::lend(&admission, |room| read(request, room, each))
+    }
 
     fn parsed(read: Read, request: &[u8]) -> Vec<Record> {
         let mut found = Vec::new();
-        let shape = read(request, &mut |raw| {
+        let shape = read_in(16 << 20, read, request, &mut |raw| {
             let mut context = Context {
                 received: Timestamp::from_millis(1),
                 service: "",
@@ -244,7 +298,7 @@ mod tests {
                 "resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"pay"}}}}]}}}}]}}"#
         );
         let mut seen = Vec::new();
-        let shape = read_json(body.as_bytes(), &mut |raw| {
+        let shape = read_in(16 << 20, read_json, body.as_bytes(), &mut |raw| {
             seen.push(raw.map(|raw| raw.text_bytes()));
         });
         assert_eq!(shape, Ok(Shape::Array));
@@ -264,7 +318,107 @@ mod tests {
             "{\"resourceLogs\":1}",
             "{\"resourceLogs\":[{\"scopeLogs\":{}}]}",
         ] {
-            assert!(read_json(body.as_bytes(), &mut |_| ()).is_err(), "{body}");
+            let read = read_in(1 << 20, read_json, body.as_bytes(), &mut |_| ());
+            assert!(read.is_err(), "{body}");
         }
+    }
+
+    /// A resource with an attribute of so many bytes and so many records, in both forms.
+    fn described(attribute_bytes: usize, records: usize) -> [(Read, Vec<u8>); 2] {
+        let long = "l".repeat(attribute_bytes);
+        let json = format!(
+            r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"a","value":{{"stringValue":"{long}"}}}}]}},
+                "scopeLogs":[{{"logRecords":[{}]}}]}}]}}"#,
+            vec!["{}"; records].join(",")
+        );
+        let logs = ScopeLogs {
+            log_records: vec![LogRecord::default(); records],
+            ..ScopeLogs::default()
+        };
+        let of_resource = ResourceLogs {
+            resource: Some(Resource {
+                attributes: vec![attribute("a", text(&long))],
+            }),
+            scope_logs: vec![logs],
+            ..ResourceLogs::default()
+        };
+        let request = ExportLogsServiceRequest {
+            resource_logs: vec![of_resource],
+        };
+        [
+            (read_json, json.into_bytes()),
+            (read_protobuf, request.encode_to_vec()),
+        ]
+    }
+
+    #[test]
+    fn a_resource_is_copied_into_records_while_there_is_room_and_then_nothing_is_read_any_more() {
+        const ATTRIBUTE: usize = 100 << 10;
+        for (read, request) in described(ATTRIBUTE, 10_000) {
+            let mut made = 0;
+            let outcome = read_in(1 << 20, read, &request, &mut |raw| {
+                made += raw.expect("small").text_bytes();
+            });
+            assert_eq!(outcome, Err(full()));
+            assert!((ATTRIBUTE..1 << 20).contains(&made), "{made}");
+        }
+    }
+
+    #[test]
+    fn a_resource_that_no_record_can_hold_is_copied_into_none() {
+        for (read, request) in described(1 << 20, 1_000) {
+            let mut rejected = 0;
+            let outcome = read_in(1 << 10, read, &request, &mut |raw| {
+                rejected += usize::from(raw.is_err());
+            });
+            assert_eq!((outcome, rejected), (Ok(Shape::Array), 1_000));
+        }
+    }
+
+    /// A record whose body holds a list in a list, so many times, in both forms.
+    fn deep(lists: usize) -> [(Read, Vec<u8>); 2] {
+        let json = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{}{}}}]}}]}}]}}"#,
+            r#"{"arrayValue":{"values":["#.repeat(lists),
+            "]}}".repeat(lists)
+        );
+        let field = |tag: u8, bytes: Vec<u8>| {
+            let mut out = vec![tag];
+            prost::encoding::encode_varint(bytes.len() as u64, &mut out);
+            out.extend(bytes);
+            out
+        };
+        // Each list is a field 5 of a value, and holds values as fields 1; so is the body a field 5.
+        let body = (0..lists).fold(Vec::new(), |inner, _| field(0x2a, field(0x0a, inner)));
+        let record = field(0x12, field(0x2a, body));
+        let request = field(0x0a, field(0x12, record));
+        [(read_json, json.into_bytes()), (read_protobuf, request)]
+    }
+
+    #[test]
+    fn values_in_each_other_without_end_are_refused_and_exhaust_no_stack() {
+        for (lists, is_read) in [(10, true), (10_000, false)] {
+            for (read, request) in deep(lists) {
+                let mut records = 0;
+                let outcome = read_in(16 << 20, read, &request, &mut |_| records += 1);
+                assert_eq!((outcome.is_ok(), records), (is_read, usize::from(is_read)));
+                let kind = outcome.err().map(|failure| failure.kind);
+                assert_eq!(kind, (!is_read).then_some(Kind::InvalidBody));
+            }
+        }
+    }
+
+    #[test]
+    fn names_below_a_long_name_are_made_only_until_the_record_is_too_large() {
+        let members = vec![attribute("", Any::BoolValue(true)); 100_000];
+        let list = AnyValue {
+            value: Some(Any::KvlistValue(KeyValueList { values: members })),
+        };
+        let mut made = 0;
+        value::flatten(&"n".repeat(1 << 20), Some(&list), &mut |name, _| {
+            made += name.len();
+            made <= 1 << 20
+        });
+        assert_eq!(made, (1 << 20) + 1);
     }
 }

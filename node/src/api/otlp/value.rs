@@ -7,8 +7,13 @@ use hushlog_record::limits::FIELD_DEPTH_MAX;
 use hushlog_record::{Kind, Value};
 use serde_json::{Map, Value as Json};
 
-/// Hands over the value under its name; an attribute list under the names of its members.
-pub(super) fn flatten(name: &str, value: Option<&AnyValue>, each: &mut dyn FnMut(String, Value)) {
+/// Hands over the value under its name; an attribute list under the names of its members, until `each`
+/// says that it wants no more: every name below a long one is as long again.
+pub(super) fn flatten(
+    name: &str,
+    value: Option<&AnyValue>,
+    each: &mut dyn FnMut(String, Value) -> bool,
+) {
     flatten_to(name, value, FIELD_DEPTH_MAX, each);
 }
 
@@ -16,14 +21,14 @@ fn flatten_to(
     name: &str,
     value: Option<&AnyValue>,
     depth: usize,
-    each: &mut dyn FnMut(String, Value),
-) {
+    each: &mut dyn FnMut(String, Value) -> bool,
+) -> bool {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Any::KvlistValue(list)) if depth > 0 && !list.values.is_empty() => {
-            for member in &list.values {
+            list.values.iter().all(|member| {
                 let name = format!("{name}.{}", member.key);
-                flatten_to(&name, member.value.as_ref(), depth - 1, each);
-            }
+                flatten_to(&name, member.value.as_ref(), depth - 1, each)
+            })
         }
         Some(any) => each(name.to_owned(), scalar(any)),
         None => each(name.to_owned(), Value::string("")),

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod filter;
+mod index;
 mod probes;
 
 use axum::Router;
@@ -73,28 +74,34 @@ async fn wrong_method() -> Failure {
     )
 }
 
+/// The type that a refusal has, where its kind says less than Elasticsearch does.
+#[derive(Clone, Copy)]
+struct Typed(&'static str);
+
 /// Names the product, and writes the bodies of refusals.
 async fn finish(mut response: Response) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         let (mut parts, _) = response.into_parts();
+        let typed = parts.extensions.remove::<Typed>();
         parts.headers.insert(header::CONTENT_TYPE, JSON);
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.extensions.insert(Explained);
-        response = Response::from_parts(parts, Body::from(explained(&failure)));
+        response = Response::from_parts(parts, Body::from(explained(&failure, typed)));
     }
     let product = HeaderValue::from_static("Elasticsearch");
     response.headers_mut().insert(PRODUCT, product);
     response
 }
 
-fn explained(failure: &Failure) -> String {
-    let kind = match failure.kind {
-        Kind::Overloaded => "es_rejected_execution_exception",
-        Kind::Unavailable => "unavailable_shards_exception",
-        Kind::EmptyBody | Kind::InvalidBody => "parse_exception",
-        Kind::InvalidArgument => "illegal_argument_exception",
-        Kind::NotFound => "resource_not_found_exception",
-        _ => failure.kind.code(),
+fn explained(failure: &Failure, typed: Option<Typed>) -> String {
+    let kind = match (typed, failure.kind) {
+        (Some(Typed(kind)), _) => kind,
+        (None, Kind::Overloaded) => "es_rejected_execution_exception",
+        (None, Kind::Unavailable) => "unavailable_shards_exception",
+        (None, Kind::EmptyBody | Kind::InvalidBody) => "parse_exception",
+        (None, Kind::InvalidArgument) => "illegal_argument_exception",
+        (None, Kind::NotFound) => "resource_not_found_exception",
+        (None, kind) => kind.code(),
     };
     let cause = json!({ "type": kind, "reason": failure.message });
     let status = failure.kind.status().as_u16();
@@ -105,6 +112,6 @@ fn explained(failure: &Failure) -> String {
     .to_string()
 }
 
-fn json_of(body: String) -> Response {
-    ([(header::CONTENT_TYPE, JSON)], body).into_response()
+fn json_of(body: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], body.into()).into_response()
 }

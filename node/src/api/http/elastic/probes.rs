@@ -5,7 +5,8 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::super::{Api, Failure, Kind, json as answer};
+use super::super::{Api, json as answer};
+use super::index::{Invalid, check};
 
 /// What the node says to be where a client does not show which version it expects.
 const VERSION: &str = "8.19.0";
@@ -133,13 +134,8 @@ pub(super) async fn acknowledge(method: Method) -> Response {
 }
 
 /// `PUT /{index}`.
-pub(super) async fn create_index(Path(index): Path<String>) -> Result<Response, Failure> {
-    if index.starts_with('_') {
-        return Err(Failure::new(
-            Kind::InvalidArgument,
-            "the name of an index must not begin with `_`",
-        ));
-    }
+pub(super) async fn create_index(Path(index): Path<String>) -> Result<Response, Invalid> {
+    check(&index)?;
     let body = json!({ "acknowledged": true, "shards_acknowledged": true, "index": index });
     Ok(answer(StatusCode::OK, &body))
 }

@@ -46,6 +46,14 @@ impl Fake {
         Arc::clone(&self.stored)
     }
 
+    /// Refuses every block with this.
+    pub(crate) fn refusing(why: Refused) -> Self {
+        Self {
+            refuse: Some(why),
+            ..Self::default()
+        }
+    }
+
     /// Refuses one block after the other with these, the last first, and then stores.
     pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
         Self {
@@ -163,7 +171,9 @@ impl Control for Fake {
     }
 }
 
+mod odd;
 mod sources;
+mod wire;
 
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -177,6 +187,7 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
         sink: Arc::clone(&fake) as _,
         masker: Arc::clone(&masker),
         content_key: [7; 32],
+        request_key: [7; 32],
         offload: Offload::inline(),
         clock: Arc::clone(&clock) as _,
         entropy: entropy.clone(),

@@ -324,3 +324,154 @@ async fn otlp_in_json_is_read_as_the_specification_says() {
         404
     );
 }
+
+/// A request whose records share a long text, with the path that takes it.
+fn shared(records: usize) -> [(&'static str, String); 2] {
+    let long = "l".repeat(32 << 10);
+    let values = vec![r#"["1","x"]"#; records].join(",");
+    let empty = vec!["{}"; records].join(",");
+    [
+        (
+            "/loki/api/v1/push",
+            format!(r#"{{"streams":[{{"stream":{{"a":"{long}"}},"values":[{values}]}}]}}"#),
+        ),
+        (
+            "/v1/logs",
+            format!(
+                r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"a","value":{{"stringValue":"{long}"}}}}]}},
+                "scopeLogs":[{{"logRecords":[{empty}]}}]}}]}}"#
+            ),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn copies_of_what_records_share_are_paid_for_before_they_are_made() {
+    const MEMORY: usize = 1 << 20;
+    // Twenty copies fit once the other request is gone; two thousand never do.
+    for (records, others, status) in [(20, 0, 2), (20, MEMORY / 2, 429), (2_000, 0, 413)] {
+        for (path, body) in shared(records) {
+            let fake = Fake::default();
+            let sink = Arc::clone(&fake.stored);
+            let api = api(fake, MEMORY);
+            let _others = api.gateway.admission().take(others).expect("room");
+            let response = router(api.clone())
+                .oneshot(post(path, &[JSON], body))
+                .await
+                .expect("infallible");
+            let got = response.status().as_u16();
+            match status {
+                2 => assert!(response.status().is_success(), "{path}: {got}"),
+                status => assert_eq!(got, status, "{path}"),
+            }
+            assert_eq!(
+                response.headers().contains_key("retry-after"),
+                status == 429
+            );
+            assert_eq!(stored(&sink).len(), if status == 2 { records } else { 0 });
+        }
+    }
+}
+
+fn bulk(path: &str, body: impl Into<Body>) -> Request<Body> {
+    post(path, &[BULK], body)
+}
+
+#[tokio::test]
+async fn the_name_of_an_index_is_bounded_where_the_address_gives_it() {
+    for (bytes, status) in [(255, 200), (256, 400), (4_096, 400)] {
+        let name = "i".repeat(bytes);
+        for (routes, path) in [
+            (router as Routes, format!("/es/{name}/_bulk")),
+            (elastic_router, format!("/{name}/_bulk")),
+        ] {
+            let fake = Fake::default();
+            let sink = Arc::clone(&fake.stored);
+            let answer = ask(routes, fake, bulk(&path, "{\"index\":{}}\n{}\n")).await;
+            assert_eq!(answer.status, status, "{}", answer.text);
+            assert_eq!(stored(&sink).len(), usize::from(status == 200));
+            if status == 400 {
+                let body = answer.json();
+                assert_eq!(body["error"]["type"], "invalid_index_name_exception");
+                assert_eq!(body["status"], 400);
+                assert!(answer.text.len() < 512, "it is not repeated");
+            }
+        }
+    }
+    let create = |name: String| Request::put(format!("/es/{name}")).body(Body::empty());
+    for (bytes, status) in [(255, 200), (256, 400)] {
+        let request = create("i".repeat(bytes)).expect("a request");
+        let answer = ask(router, Fake::default(), request).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_bulk_request_is_paid_for_before_anything_is_stored() {
+    // The name of the index comes back with every item, each of its characters as six.
+    let path = format!("/es/{}/_bulk", "%01".repeat(255));
+    let body = |items: usize| {
+        let deletes = "{\"delete\":{}}\n".repeat(items);
+        format!("{{\"index\":{{}}}}\n{{}}\n{deletes}")
+    };
+    let fake = Fake::default();
+    let sink = Arc::clone(&fake.stored);
+    let answer = ask(router, fake, bulk(&path, body(2_000))).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    assert!(stored(&sink).is_empty());
+
+    let api = api(Fake::default(), 1 << 20);
+    let response = router(api.clone()).oneshot(bulk(&path, body(100)));
+    let response = response.await.expect("infallible");
+    assert_eq!(response.status(), 200);
+    tokio::task::yield_now().await;
+    let free = || api.gateway.admission().take(1 << 20).is_ok();
+    assert!(!free(), "the answer has not been sent");
+    let bytes = response.into_body().collect().await.expect("a body");
+    assert!(bytes.to_bytes().len() > 100 * 6 * 255);
+    assert!(free());
+}
+
+#[tokio::test]
+async fn a_filter_of_unreasonable_size_is_refused_before_anything_is_stored() {
+    for filter in ["a,".repeat(100), "a".repeat(2_000)] {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let path = format!("/es/_bulk?filter_path={filter}");
+        let answer = ask(router, fake, bulk(&path, TWO)).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        assert_eq!(answer.json()["error"]["type"], "illegal_argument_exception");
+        assert!(stored(&sink).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_wants_nothing_is_empty() {
+    for (filter, expected) in [
+        ("nothing", json!({})),
+        ("items.delete.status", json!({})),
+        (
+            "errors,items.*._index",
+            json!({"errors": false, "items": [
+                {"create": {"_index": "logs"}}, {"index": {"_index": "logs"}},
+            ]}),
+        ),
+    ] {
+        let path = format!("/es/_bulk?filter_path={filter}");
+        let answer = ask(router, Fake::default(), bulk(&path, TWO)).await;
+        assert_eq!((answer.status, answer.json()), (200, expected), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_request_that_is_stored_and_cannot_be_answered_is_of_unknown_outcome() {
+    let fake = Fake::default();
+    let sink = Arc::clone(&fake.stored);
+    let mut parts = Arc::into_inner(api(fake, 1 << 20).inner).expect("alone");
+    parts.offload = Offload::ended();
+    let response = router(Api::new(parts)).oneshot(bulk("/es/_bulk", TWO));
+    let response = response.await.expect("infallible");
+    assert_eq!(stored(&sink).len(), 2);
+    assert_eq!(response.status(), 504);
+    assert!(!response.headers().contains_key("retry-after"));
+}

@@ -1,0 +1,74 @@
+//! Messages that go through the pipeline together: bounded in bytes and in number.
+
+use crate::limits::{SYSLOG_BATCH_BYTES, SYSLOG_BATCH_MESSAGES_MAX, SYSLOG_MESSAGE_MEMORY_BYTES};
+
+/// Messages that were received, one behind the other.
+#[derive(Default)]
+pub(super) struct Messages {
+    text: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Messages {
+    pub(super) fn add(&mut self, message: &[u8]) {
+        self.text.extend_from_slice(message);
+        self.ends.push(self.text.len());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether they are enough for one batch.
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= SYSLOG_BATCH_BYTES || self.ends.len() >= SYSLOG_BATCH_MESSAGES_MAX
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        memory(self.text.len(), self.ends.len())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| self.text.get(*start..*end).unwrap_or_default())
+    }
+}
+
+/// Memory of so many bytes of text in so many messages; what grows may be twice as large as it has to be.
+pub(super) const fn memory(text_bytes: usize, messages: usize) -> usize {
+    2 * text_bytes + messages * SYSLOG_MESSAGE_MEMORY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_stay_apart_and_are_bounded_in_bytes_and_number() {
+        let mut messages = Messages::default();
+        for message in ["one", "", "three"] {
+            messages.add(message.as_bytes());
+        }
+        let all: Vec<&[u8]> = messages.iter().collect();
+        assert_eq!(all, [b"one".as_slice(), b"", b"three"]);
+        assert_eq!((messages.count(), messages.is_full()), (3, false));
+
+        let mut long = Messages::default();
+        long.add(&vec![b'x'; SYSLOG_BATCH_BYTES]);
+        assert!(long.is_full());
+        let mut many = Messages::default();
+        for _ in 0..SYSLOG_BATCH_MESSAGES_MAX {
+            assert!(!many.is_full());
+            many.add(b"x");
+        }
+        assert!(many.is_full());
+    }
+}
