@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
+use hushlog_pii::Key;
 use hushlog_raft::Connect;
 use hushlog_record::ShardId;
 use hushlog_storage::identity::{self, Identity};
@@ -31,6 +31,7 @@ use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
 use crate::gateway::{self, Gateway};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
+use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::net::{self, BindError, Datagrams, Listener, Net};
 use crate::offload::Offload;
@@ -210,6 +211,7 @@ impl Node {
         let writer = seams.disk.open(&config.data.join(STORE))?;
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
+        let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
         let cluster = Cluster::open(cluster::Parts {
             settings,
             secret: secret.clone(),
@@ -223,13 +225,14 @@ impl Node {
             builder: machine.build.clone(),
             tasks: machine.tasks.clone(),
             registry: machine.registry.clone(),
+            masking: Arc::clone(&masking),
         })
         .await?;
         let door = Arc::new(Door {
             cluster: cluster.clone(),
             closing: AtomicBool::new(false),
         });
-        let api = api(&config, &machine, &secret, &cluster, &door);
+        let api = api(&config, &machine, &secret, &cluster, masking, &door);
         let mut node = Self {
             http: http.address(),
             grpc: grpc.address(),
@@ -428,15 +431,12 @@ fn api(
     machine: &Machine,
     secret: &Secret,
     cluster: &Cluster,
+    masking: Arc<Masking>,
     door: &Arc<Door>,
 ) -> Api {
-    let masker = Arc::new(Masker::new(
-        MaskPolicy::default(),
-        Key::new(secret.hash_key),
-    ));
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::new(cluster.clone()),
-        masker: Arc::clone(&masker),
+        masking: Arc::clone(&masking),
         content_key: gateway::content_key(&secret.hash_key),
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
@@ -453,7 +453,8 @@ fn api(
         gateway,
         reader: Arc::new(coordinator),
         control: Arc::clone(door) as _,
-        masker,
+        policies: Arc::new(cluster.clone()),
+        masking,
         offload: machine.query.clone(),
         clock: Arc::clone(&machine.clock),
         registry: machine.registry.clone(),
