@@ -1,5 +1,6 @@
 //! The HTTP side of every command that talks to a server: a deadline on each call, errors in words.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -98,5 +99,28 @@ impl Reply {
             .as_str()
             .unwrap_or("no reason given");
         bail!("{}: {message}", self.status)
+    }
+}
+
+/// A value as a part of an address.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_safe_in_addresses() {
+        assert_eq!(encoded("a b&c=é/1h"), "a%20b%26c%3D%C3%A9%2F1h");
     }
 }

@@ -8,6 +8,7 @@ mod client;
 mod cluster;
 mod exit;
 mod output;
+mod pii;
 mod search;
 mod send;
 mod serve;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             Command::Send(args) => send::run(args, json).await,
             Command::Search(args) => search::run(args, json).await,
             Command::Top(args) => top::run(args, json).await,
+            Command::Pii(command) => pii::run(command, json).await,
             Command::Bench(bench) => bench::run(bench, json).await,
         }
     });

@@ -1,6 +1,5 @@
 //! `hushlog top`: the most frequent exceptions.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +7,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::args::TopArgs;
-use crate::client::Client;
+use crate::client::{Client, encoded};
 use crate::output::{line, print, printable, table};
 use crate::search::{ask, whole};
 
@@ -34,19 +33,6 @@ pub(crate) async fn run(args: TopArgs, json_output: bool) -> Result<()> {
         show(&answer)?;
     }
     whole(&answer)
-}
-
-/// A value as a part of an address.
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-    }
-    out
 }
 
 fn show(answer: &Value) -> Result<()> {
@@ -84,14 +70,4 @@ fn show(answer: &Value) -> Result<()> {
         ]);
     }
     line(table)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_safe_in_addresses() {
-        assert_eq!(encoded("a b&c=é/1h"), "a%20b%26c%3D%C3%A9%2F1h");
-    }
 }

@@ -44,6 +44,12 @@ pub enum Kind {
     DeadlineExceeded,
     /// The disk is full; nothing of the request was stored.
     DiskFull,
+    /// There is no such pattern that could be taken, or it contradicts others.
+    InvalidPattern,
+    /// The pattern is there already, and another.
+    PatternExists,
+    /// A change of the patterns is made, and not in force everywhere yet.
+    PolicyPending,
     /// The request's key was used for other content before; this content is not stored.
     KeyReused,
     /// A mistake in Hushlog.
@@ -54,19 +60,23 @@ impl Kind {
     /// The HTTP status.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::EmptyBody | Self::InvalidBody | Self::InvalidQuery | Self::InvalidArgument => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::EmptyBody
+            | Self::InvalidBody
+            | Self::InvalidQuery
+            | Self::InvalidArgument
+            | Self::InvalidPattern => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Incomplete | Self::PolicyPending => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::OutcomeUnknown | Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::KeyReused => StatusCode::CONFLICT,
+            Self::KeyReused | Self::PatternExists => StatusCode::CONFLICT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -89,6 +99,9 @@ impl Kind {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::DiskFull => "disk_full",
+            Self::InvalidPattern => "invalid_pattern",
+            Self::PatternExists => "pattern_exists",
+            Self::PolicyPending => "policy_pending",
             Self::KeyReused => "idempotency_key_reused",
             Self::Internal => "internal",
         }
@@ -101,22 +114,27 @@ impl Kind {
             | Self::InvalidBody
             | Self::InvalidQuery
             | Self::InvalidArgument
+            | Self::InvalidPattern
             | Self::UnsupportedMediaType => tonic::Code::InvalidArgument,
             Self::NotFound => tonic::Code::NotFound,
             Self::MethodNotAllowed => tonic::Code::Unimplemented,
             Self::RequestTimeout | Self::OutcomeUnknown | Self::DeadlineExceeded => {
                 tonic::Code::DeadlineExceeded
             }
-            Self::KeyReused => tonic::Code::AlreadyExists,
+            Self::KeyReused | Self::PatternExists => tonic::Code::AlreadyExists,
             Self::TooLarge | Self::DiskFull => tonic::Code::ResourceExhausted,
-            Self::Overloaded | Self::Unavailable | Self::Incomplete => tonic::Code::Unavailable,
+            Self::Overloaded | Self::Unavailable | Self::Incomplete | Self::PolicyPending => {
+                tonic::Code::Unavailable
+            }
             Self::Internal => tonic::Code::Internal,
         }
     }
 
     const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::Unavailable | Self::Incomplete => Some(RETRY_AFTER),
+            Self::Overloaded | Self::Unavailable | Self::Incomplete | Self::PolicyPending => {
+                Some(RETRY_AFTER)
+            }
             _ => None,
         }
     }
@@ -132,6 +150,8 @@ pub struct Failure {
     pub message: String,
     /// Byte offset in the body or query that is meant.
     pub position: Option<usize>,
+    /// Names of what did not answer, for a change that must reach all of it.
+    pub missing: Vec<String>,
 }
 
 impl Failure {
@@ -141,6 +161,7 @@ impl Failure {
             kind,
             message: message.into(),
             position: None,
+            missing: Vec::new(),
         }
     }
 
@@ -148,6 +169,13 @@ impl Failure {
     #[must_use]
     pub fn at(mut self, position: usize) -> Self {
         self.position = Some(position);
+        self
+    }
+
+    /// The same, naming what did not answer.
+    #[must_use]
+    pub fn missing(mut self, names: Vec<String>) -> Self {
+        self.missing = names;
         self
     }
 
@@ -165,6 +193,9 @@ impl Failure {
         });
         if let (Some(position), Some(object)) = (self.position, error.as_object_mut()) {
             object.insert("position".into(), position.into());
+        }
+        if let (false, Some(object)) = (self.missing.is_empty(), error.as_object_mut()) {
+            object.insert("missing".into(), self.missing.clone().into());
         }
         json!({ "error": error })
     }

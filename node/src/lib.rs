@@ -13,6 +13,7 @@ pub mod entropy;
 pub mod error;
 pub mod gateway;
 pub mod limits;
+pub mod masking;
 pub mod metrics;
 pub mod net;
 pub mod node;

@@ -68,6 +68,8 @@ pub const PART_ROWS_MAX: usize = 4_096;
 pub const PART_FIELDS_MAX: usize = 1 << 16;
 /// Text bytes at which a part of a request is full.
 pub const PART_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Text bytes of a part's masked records at which it is full, where masking has made them longer.
+pub const PART_MASKED_BYTES_MAX: usize = 8 << 20;
 /// Requests that wait for one shard's batcher before the next caller waits.
 pub const BATCHER_INBOX_MAX: usize = 1_024;
 /// Blocks of one gateway that may be on their way to one shard; the first with keys and the first
@@ -84,6 +86,16 @@ pub const PUSH_STREAM_WINDOW: usize = 64;
 pub const QUERY_BODY_BYTES_MAX: usize = 1 << 20;
 /// Largest text for `POST /api/v1/pii/test` in bytes.
 pub const PII_TEST_BYTES_MAX: usize = 1 << 20;
+/// Largest body that changes a pattern, in bytes.
+pub const PATTERN_BODY_BYTES_MAX: usize = 256 << 10;
+/// Largest policy, patterns and all, as the cluster keeps it, in bytes.
+pub const POLICY_BYTES_MAX: usize = 1 << 20;
+/// Time for a change of the patterns to come into force everywhere.
+pub const POLICY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to ask the meta group which patterns hold.
+pub const POLICY_READ_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a change is made again because another came first.
+pub const POLICY_ATTEMPTS_MAX: usize = 8;
 /// Longest time to read the head of an HTTP request.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request in bytes.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use futures_util::future::BoxFuture;
-use hushlog_pii::{Key, Masker, Policy as MaskPolicy};
+use hushlog_pii::Key;
 use hushlog_raft::Connect;
 use hushlog_record::ShardId;
 use hushlog_storage::identity::{self, Identity};
@@ -33,6 +33,7 @@ use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
 use crate::gateway::{self, Gateway};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
+use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::net::{self, BindError, Datagrams, Listener, Net};
 use crate::offload::Offload;
@@ -219,6 +220,7 @@ impl Node {
         let writer = seams.disk.open(&config.data.join(STORE))?;
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
+        let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
         let cluster = Cluster::open(cluster::Parts {
             settings,
             secret: secret.clone(),
@@ -232,13 +234,14 @@ impl Node {
             builder: machine.build.clone(),
             tasks: machine.tasks.clone(),
             registry: machine.registry.clone(),
+            masking: Arc::clone(&masking),
         })
         .await?;
         let door = Arc::new(Door {
             cluster: cluster.clone(),
             closing: AtomicBool::new(false),
         });
-        let api = api(&config, &machine, &secret, &cluster, &door);
+        let api = api(&config, &machine, &secret, &cluster, masking, &door);
         let mut node = Self {
             http: http.address(),
             grpc: grpc.address(),
@@ -438,15 +441,12 @@ fn api(
     machine: &Machine,
     secret: &Secret,
     cluster: &Cluster,
+    masking: Arc<Masking>,
     door: &Arc<Door>,
 ) -> Api {
-    let masker = Arc::new(Masker::new(
-        MaskPolicy::default(),
-        Key::new(secret.hash_key),
-    ));
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::new(cluster.clone()),
-        masker: Arc::clone(&masker),
+        masking: Arc::clone(&masking),
         content_key: gateway::content_key(&secret.hash_key),
         request_key: gateway::request_key(&secret.hash_key),
         offload: machine.ingest.clone(),
@@ -464,7 +464,8 @@ fn api(
         gateway,
         reader: Arc::new(coordinator),
         control: Arc::clone(door) as _,
-        masker,
+        policies: Arc::new(cluster.clone()),
+        masking,
         offload: machine.query.clone(),
         clock: Arc::clone(&machine.clock),
         registry: machine.registry.clone(),

@@ -189,14 +189,7 @@ impl Masker {
         Some(out)
     }
 
-    /// Masks a string in place; costs no allocation when nothing is found.
-    pub(crate) fn mask_string(&self, text: &mut String, place: Place<'_>, fired: &mut Fired) {
-        if let Some(masked) = self.masked(text, place, fired) {
-            *text = masked;
-        }
-    }
-
-    /// The masked text, counted; `None` when nothing was found.
+    /// The masked text, counted; `None`, and no allocation, when nothing was found.
     pub(crate) fn masked(&self, text: &str, place: Place<'_>, fired: &mut Fired) -> Option<String> {
         let mut notes = Notes::default();
         let found = self.find(text, place, &mut notes);

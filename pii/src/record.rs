@@ -3,98 +3,139 @@
 use std::collections::BTreeSet;
 
 use hushlog_record::museum::{Bug, planted};
-use hushlog_record::{Kind, Masked, Record, Value};
+use hushlog_record::{Exception, Kind, Masked, Record, Value};
 
 use crate::finder::Fired;
+use crate::original::{Original, Spot};
 use crate::pattern::Place;
 use crate::{Masker, detector, json};
 
 impl Masker {
     /// Masks every text of a record, at any depth, and adds the detectors that fired to `pii`.
-    pub fn mask(&self, mut record: Record) -> Masked<Record> {
+    pub fn mask(&self, record: Record) -> Masked<Record> {
+        self.mask_keeping(record).0
+    }
+
+    /// As [`Masker::mask`], and gives what was replaced, so that the record can be masked again under
+    /// another policy. Costs no more where nothing is found.
+    pub fn mask_keeping(&self, mut record: Record) -> (Masked<Record>, Original) {
         let mut fired = Fired::default();
+        let mut original = Original::default();
         // Scopes go by the masked name of the service: that is what a second masking sees.
         let mut service = std::mem::take(&mut record.service_name);
-        self.mask_string(&mut service, at("", "service"), &mut fired);
-        self.mask_texts(&mut record, &service, &mut fired);
-        self.mask_fields(&mut record.fields, &service, &mut fired);
+        if let Some(masked) = self.masked(&service, at("", "service"), &mut fired) {
+            original.keep_text(Spot::Service, std::mem::replace(&mut service, masked));
+        }
+        self.mask_texts(&mut record, &service, &mut fired, &mut original);
+        self.mask_fields(&mut record.fields, &service, &mut fired, &mut original);
         record.service_name = service;
         if fired.any() {
+            original.keep_pii(&record.pii);
             let names = fired.iter().map(|by| self.name(by).into_owned());
             record.pii.extend(names);
             record.pii.sort_unstable();
             record.pii.dedup();
         }
-        Masked::vouch(record)
+        (Masked::vouch(record), original)
     }
 
-    fn mask_texts(&self, record: &mut Record, service: &str, fired: &mut Fired) {
-        for (text, path) in [
-            (&mut record.message, "message"),
-            (&mut record.host, "host"),
-            (&mut record.environment, "environment"),
-            (&mut record.region, "region"),
+    /// Masks a record that another policy has masked, as if it had not: from what that has replaced.
+    pub fn mask_again(
+        &self,
+        masked: Masked<Record>,
+        original: Original,
+    ) -> (Masked<Record>, Original) {
+        self.mask_keeping(original.restore(masked))
+    }
+
+    fn mask_texts(
+        &self,
+        record: &mut Record,
+        service: &str,
+        fired: &mut Fired,
+        original: &mut Original,
+    ) {
+        let mut mask = |text: &mut String, path, spot| {
+            if let Some(masked) = self.masked(text, at(service, path), fired) {
+                original.keep_text(spot, std::mem::replace(text, masked));
+            }
+        };
+        for (text, path, spot) in [
+            (&mut record.message, "message", Spot::Message),
+            (&mut record.host, "host", Spot::Host),
+            (&mut record.environment, "environment", Spot::Environment),
+            (&mut record.region, "region", Spot::Region),
         ] {
-            self.mask_string(text, at(service, path), fired);
+            mask(text, path, spot);
         }
-        for (id, path) in [
-            (&mut record.trace_id, "trace_id"),
-            (&mut record.span_id, "span_id"),
+        for (id, path, spot) in [
+            (&mut record.trace_id, "trace_id", Spot::TraceId),
+            (&mut record.span_id, "span_id", Spot::SpanId),
         ] {
             if !is_trace_id(id) {
-                self.mask_string(id, at(service, path), fired);
+                mask(id, path, spot);
             }
         }
         if let Some(exception) = &mut record.exception {
-            for (text, path) in [
-                (&mut exception.type_name, "exception.type"),
-                (&mut exception.message, "exception.message"),
-                (&mut exception.stack_trace, "exception.stack_trace"),
+            let Exception {
+                type_name,
+                message,
+                stack_trace,
+            } = exception;
+            for (text, path, spot) in [
+                (type_name, "exception.type", Spot::ExceptionType),
+                (message, "exception.message", Spot::ExceptionMessage),
+                (stack_trace, "exception.stack_trace", Spot::StackTrace),
             ] {
                 if path != "exception.message" || !planted(Bug::UnmaskedPath) {
-                    self.mask_string(text, at(service, path), fired);
+                    mask(text, path, spot);
                 }
             }
         }
     }
 
-    fn mask_fields(&self, fields: &mut [(String, Value)], service: &str, fired: &mut Fired) {
-        let mut renamed = false;
-        for (name, value) in fields.iter_mut() {
+    fn mask_fields(
+        &self,
+        fields: &mut [(String, Value)],
+        service: &str,
+        fired: &mut Fired,
+        original: &mut Original,
+    ) {
+        let mut names = Vec::new();
+        for (number, (name, value)) in fields.iter_mut().enumerate() {
             let masked = self.masked(name, at(service, ""), fired);
             let place = Place {
                 name: Some(name),
                 service,
                 path: masked.as_deref().unwrap_or(name),
             };
-            self.mask_value(place, value, fired);
+            let before = self.mask_value(place, value, fired);
+            if let Some(before) = before {
+                original.keep_value(number, before);
+            }
             if let Some(masked) = masked {
-                *name = masked;
-                renamed = true;
+                names.push((number, std::mem::replace(name, masked)));
             }
         }
-        if renamed {
+        if !names.is_empty() {
+            original.keep_names(fields, names);
             restore_order(fields);
         }
     }
 
-    fn mask_value(&self, place: Place<'_>, value: &mut Value, fired: &mut Fired) {
-        match value.kind {
-            Kind::Bool => {}
-            Kind::String => {
-                self.mask_string(&mut value.text, place, fired);
-            }
-            Kind::Number => {
-                if let Some(masked) = self.mask_number(&value.text, place, fired) {
-                    *value = Value::string(masked);
-                }
-            }
-            Kind::Json => {
-                if let Some(masked) = json::mask(self, &value.text, place, fired) {
-                    value.text = masked;
-                }
-            }
-        }
+    /// Gives the value as it was, where something was found.
+    fn mask_value(&self, place: Place<'_>, value: &mut Value, fired: &mut Fired) -> Option<Value> {
+        let text = &value.text;
+        let masked = match value.kind {
+            Kind::Bool => None,
+            Kind::String => self.masked(text, place, fired).map(Value::string),
+            Kind::Number => self.mask_number(text, place, fired).map(Value::string),
+            Kind::Json => json::mask(self, text, place, fired).map(|text| Value {
+                kind: Kind::Json,
+                text,
+            }),
+        };
+        masked.map(|masked| std::mem::replace(value, masked))
     }
 }
 

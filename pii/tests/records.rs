@@ -205,3 +205,43 @@ fn a_field_that_is_named_a_secret_goes_whole_whatever_its_kind() {
     );
     assert_eq!(text("password", Value::string("")), "");
 }
+
+#[test]
+fn a_masked_record_is_masked_again_as_it_came() {
+    let nothing = Masker::new(Policy::empty(), Key::new([1; 32]));
+    let masker = Masker::new(Policy::default(), Key::new([1; 32]));
+    let mut plain = record("nothing here");
+    plain.fields = vec![("a".into(), Value::number("1"))];
+    let mut full = record(MAIL);
+    full.service_name = MAIL.into();
+    full.span_id = MAIL.into();
+    full.pii = vec!["mine".into()];
+    full.exception = Some(Exception {
+        type_name: "E".into(),
+        message: MAIL.into(),
+        stack_trace: MAIL.into(),
+    });
+    full.fields = vec![
+        ("b".into(), Value::string(MAIL)),
+        ("c".into(), Value::number("4111111111111111")),
+        ("password".into(), Value::string("hunter22")),
+    ];
+    let mut renamed = full.clone();
+    // Both are masked to one name, which moves them.
+    renamed.fields = vec![
+        ("a2@example.org".into(), Value::string("x")),
+        (MAIL.into(), Value::string(MAIL)),
+        ("b".into(), Value::string("y")),
+    ];
+    for before in [plain, full, renamed] {
+        let (masked, original) = masker.mask_keeping(before.clone());
+        assert_eq!(masked, masker.mask(before.clone()));
+        let changed = *masked != before;
+        assert_eq!(original.is_empty(), !changed);
+        assert_eq!(original.memory() > 0, changed);
+        assert!(!format!("{original:?}").contains('@'));
+        let (again, original) = nothing.mask_again(masked, original);
+        assert!(*again == before);
+        assert!(original.is_empty());
+    }
+}

@@ -17,7 +17,9 @@ const KIND_DATA: u8 = 1;
 const KIND_CUT: u8 = 2;
 const KIND_CLOSE: u8 = 3;
 const KIND_INHERIT_V1: u8 = 4;
-const KIND_INHERIT: u8 = 5;
+const KIND_INHERIT_V2: u8 = 5;
+const KIND_POLICY: u8 = 6;
+const KIND_INHERIT: u8 = 7;
 const KIND_META: u8 = 16;
 
 /// One entry of a group's log, as far as it is ours.
@@ -31,6 +33,8 @@ pub enum Command {
     Close,
     /// The request keys that the shards before this one remember.
     Inherit(Arc<Table>),
+    /// From here on the shard refuses blocks that were masked under a policy before this epoch.
+    Policy(u64),
     /// A change of the cluster's facts (meta group only).
     Meta(Arc<meta::Command>),
 }
@@ -62,7 +66,9 @@ impl Command {
     pub(crate) fn block_bytes(&self) -> Bytes {
         match self {
             Self::Data(data) => data.block.bytes().clone(),
-            Self::Cut | Self::Close | Self::Inherit(_) | Self::Meta(_) => Bytes::new(),
+            Self::Cut | Self::Close | Self::Inherit(_) | Self::Policy(_) | Self::Meta(_) => {
+                Bytes::new()
+            }
         }
     }
 
@@ -71,7 +77,8 @@ impl Command {
         match self {
             Self::Data(data) => data.block.bytes().len() + 8 * data.skip.len(),
             Self::Cut | Self::Close => 1,
-            Self::Inherit(table) => 68 * table.entries.len(),
+            Self::Inherit(table) => 76 * table.entries.len(),
+            Self::Policy(_) => 9,
             Self::Meta(command) => command.bytes(),
         }
     }
@@ -100,6 +107,9 @@ impl Command {
                 out.u8(KIND_INHERIT);
                 table.encode(out);
             }
+            Self::Policy(epoch) => {
+                out.u8(KIND_POLICY).u64(*epoch);
+            }
             Self::Meta(command) => {
                 out.u8(KIND_META);
                 command.encode(out);
@@ -113,7 +123,9 @@ impl Command {
             KIND_CUT => Ok(Self::Cut),
             KIND_CLOSE => Ok(Self::Close),
             KIND_INHERIT_V1 => inherit(input, Form::V1),
-            KIND_INHERIT => inherit(input, Form::V2),
+            KIND_INHERIT_V2 => inherit(input, Form::V2),
+            KIND_POLICY => Ok(Self::Policy(input.u64()?)),
+            KIND_INHERIT => inherit(input, Form::V3),
             KIND_META => Ok(Self::Meta(Arc::new(meta::Command::decode(input)?))),
             other => Err(input.invalid(format!("command {other}"))),
         }
@@ -167,6 +179,7 @@ impl fmt::Display for Command {
             Self::Cut => f.write_str("cut"),
             Self::Close => f.write_str("close"),
             Self::Inherit(table) => write!(f, "inherit {} keys", table.entries.len()),
+            Self::Policy(epoch) => write!(f, "policy {epoch}"),
             Self::Meta(command) => write!(f, "meta {}", command.name()),
         }
     }
@@ -187,6 +200,9 @@ pub enum Applied {
     Stored(Vec<PartAnswer>),
     /// The shard was closed before: nothing is stored.
     Closed,
+    /// The block was masked under a policy before this epoch, the lowest that the shard takes: nothing is
+    /// stored.
+    Outdated(u64),
     /// The next segment's range; `None` when there is no data to cut.
     Cut(Option<Range<u64>>),
     /// The keys are remembered.
@@ -203,6 +219,7 @@ impl fmt::Display for Applied {
             Self::Nothing => f.write_str("nothing"),
             Self::Stored(parts) => write!(f, "stored {} parts", parts.len()),
             Self::Closed => f.write_str("closed"),
+            Self::Outdated(epoch) => write!(f, "older than policy {epoch}"),
             Self::Cut(range) => write!(f, "cut {range:?}"),
             Self::Inherited => f.write_str("inherited"),
             Self::Meta(answer) => write!(f, "{answer:?}"),

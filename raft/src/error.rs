@@ -15,6 +15,13 @@ pub enum ProposeError {
     /// The shard takes no more data: ask for the shard that took over.
     #[error("the shard is closed")]
     Closed,
+    /// The block was masked under an older version of the patterns than the shard takes: mask its records
+    /// again. Nothing of it is stored, and nothing will be.
+    #[error("the block was masked before policy {lowest}, the lowest that the shard takes")]
+    Outdated {
+        /// The lowest policy epoch that the shard takes.
+        lowest: u64,
+    },
     /// Nothing was proposed: the leader's tails are over their limit.
     #[error("more arrives at the leader than it turns into segments")]
     Backlog,

@@ -29,7 +29,7 @@ pub use command::{Applied, Command, Data};
 pub use error::{Error, ProposeError, ReadError};
 pub use group::{
     Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Settings,
-    ShardGroup, Status, abdicate, hand_over, propose_from_outside, read_barriers,
+    ShardGroup, Status, abdicate, hand_over, propose_from_outside, read_barriers, status_at,
 };
 pub use incarnation::Incarnations;
 pub use network::{Connect, Lane, service};

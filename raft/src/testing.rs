@@ -29,6 +29,17 @@ pub(crate) fn keyed_block(shard: ShardId, keys: &[u64], rows: u32, hour: i64) ->
 
 /// A block of `rows` records per part: its key, and the digest of its request's content.
 pub(crate) fn block_of(shard: ShardId, keys: &[(PartKey, u64)], rows: u32, hour: i64) -> Block {
+    block_under(1, shard, keys, rows, hour)
+}
+
+/// As [`block_of`], masked under this policy.
+pub(crate) fn block_under(
+    policy_epoch: u64,
+    shard: ShardId,
+    keys: &[(PartKey, u64)],
+    rows: u32,
+    hour: i64,
+) -> Block {
     let at = Timestamp::from_nanos(hour * 3_600 * 1_000_000_000);
     let mut records = Vec::new();
     let mut parts = Vec::new();
@@ -43,7 +54,7 @@ pub(crate) fn block_of(shard: ShardId, keys: &[(PartKey, u64)], rows: u32, hour:
             rows: from..from + rows,
         });
     }
-    Block::seal(shard, 1, at, parts, &records)
+    Block::seal(shard, policy_epoch, at, parts, &records)
 }
 
 /// A block of one record without a key.

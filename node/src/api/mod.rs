@@ -9,6 +9,7 @@ mod hand;
 pub mod http;
 mod loki;
 pub mod otlp;
+mod patterns;
 mod protobuf;
 mod reader;
 mod window;
@@ -16,18 +17,18 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_pii::Masker;
 use parking_lot::Mutex;
 use rand::Rng;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 pub use crate::error::{Failure, Kind};
-pub use reader::{Answer, Control, Reader, TopK};
+pub use reader::{Answer, Control, Policies, Reader, TopK};
 
 use crate::clock::Clock;
 use crate::entropy::Stream;
 use crate::gateway::Gateway;
+use crate::masking::Masking;
 use crate::metrics::{Latency, Registry};
 use crate::offload::Offload;
 
@@ -45,8 +46,10 @@ pub struct Parts {
     pub reader: Arc<dyn Reader>,
     /// Knows the node.
     pub control: Arc<dyn Control>,
+    /// Knows and changes what is masked.
+    pub policies: Arc<dyn Policies>,
     /// Finds personal data, for the test page.
-    pub masker: Arc<Masker>,
+    pub masking: Arc<Masking>,
     /// Where CPU work of questions goes.
     pub offload: Offload,
     /// The time.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use hushlog_pii::Policy;
 use hushlog_record::{ExceptionId, LogId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -70,6 +71,22 @@ pub trait Reader: Send + Sync + 'static {
         window: Duration,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Option<Answer>, Failure>>;
+}
+
+/// What the cluster masks by: one policy at a time, with numbers that go up.
+pub trait Policies: Send + Sync + 'static {
+    /// The newest policy of the cluster: no change that came to an end before the call is missed.
+    fn newest(&self, deadline: Instant) -> BoxFuture<'_, Result<Policy, Failure>>;
+
+    /// Makes this the policy, if the newest is the one before it; whether it is.
+    fn replace(&self, policy: Policy, deadline: Instant) -> BoxFuture<'_, Result<bool, Failure>>;
+
+    /// Waits until nothing that an earlier policy has masked is accepted anywhere any more.
+    ///
+    /// # Errors
+    /// [`Kind::PolicyPending`](crate::error::Kind::PolicyPending) with the names of the shards that may
+    /// still accept it.
+    fn in_force(&self, epoch: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
 /// What the node says about itself.

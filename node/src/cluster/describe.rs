@@ -209,6 +209,7 @@ mod tests {
             bucket: 1,
             opened_at: Timestamp::from_nanos(1),
             closed_at: None,
+            policy_epoch: 0,
             slots: vec![slot(0), slot(1)],
         };
         meta::State {

@@ -20,6 +20,7 @@ pub mod join;
 mod keeper;
 mod leads;
 mod placement;
+mod policy;
 pub(crate) mod question;
 pub(crate) mod replica;
 mod replicas;
@@ -53,6 +54,7 @@ use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
 use crate::limits::READY_SILENCE_MAX;
+use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::{Policy, Tasks};
@@ -103,6 +105,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Where numbers go.
     pub registry: Registry,
+    /// What masks on this node: it is kept to the cluster's policy.
+    pub masking: Arc<Masking>,
 }
 
 /// A cheap handle.
@@ -131,6 +135,7 @@ struct Inner {
     /// Who led the shards that this node has no replica of, when last heard of.
     leaders: Mutex<BTreeMap<ShardId, NodeId>>,
     restart: watch::Sender<bool>,
+    masking: Arc<Masking>,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -237,8 +242,10 @@ impl Cluster {
                 initialised: Mutex::new(false),
                 leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
+                masking: parts.masking,
             }),
         };
+        cluster.load_policy().await;
         gauges::register(&parts.registry, cluster.replicas(), store);
         cluster.open_replicas().await?;
         Ok(cluster)
@@ -280,6 +287,9 @@ impl Cluster {
             .spawn("shard map", Policy::Fatal, async move {
                 cluster.follow_map().await
             });
+        let cluster = self.clone();
+        let policy = cluster.follow_policy();
+        self.inner.tasks.spawn("policy", Policy::Fatal, policy);
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();
@@ -525,6 +535,9 @@ impl Cluster {
             return Err(format!("writes have stopped after a failure: {reason}"));
         }
         if let Some(reason) = self.inner.context.incarnations.refusal() {
+            return Err(reason);
+        }
+        if let Some(reason) = self.inner.masking.unusable() {
             return Err(reason);
         }
         let state = self.inner.meta.state();

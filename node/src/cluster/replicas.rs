@@ -181,7 +181,9 @@ impl Replicas {
             Stored::Nothing => {}
         }
         let installer = Arc::clone(&self.inner.installer);
-        let group = ShardGroup::open(&self.inner.context, shard, installer).await?;
+        let bucket = state.buckets.get(&shard.bucket);
+        let policy = bucket.map_or(0, |bucket| bucket.policy_epoch);
+        let group = ShardGroup::open(&self.inner.context, shard, policy, installer).await?;
         // What is being fetched is in no manifest yet, and must not be swept away.
         let _installing = group.installing().await;
         let tail_bytes_max = self.inner.settings.tail_memory;

@@ -38,6 +38,7 @@ impl Sink for Cluster {
                     shard: receipt.origin.shard,
                     seq: receipt.origin.seq,
                     copies: receipt.copies,
+                    policy_epoch: receipt.policy_epoch,
                     conflict: receipt.conflict,
                 })
                 .collect())
@@ -82,6 +83,7 @@ fn refused(error: &ProposeError) -> Refused {
         ProposeError::Backlog => Refused::Backlog,
         ProposeError::DiskFull => Refused::DiskFull,
         ProposeError::Closed => Refused::Closed,
+        ProposeError::Outdated { lowest } => Refused::Outdated { lowest: *lowest },
         ProposeError::WritesFailed(_) => Refused::WritesFailed,
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! decode → parse → mask on a CPU thread, rows to the batcher of their shard, blocks to the cluster.
 //! A request is acknowledged when all of its parts are stored; it is refused whole before any of it
-//! is proposed; in between its outcome is unknown and said to be. Unmasked text never leaves the CPU
-//! job that decoded it.
+//! is proposed; in between its outcome is unknown and said to be. Unmasked text never leaves the memory
+//! of the request: what masking has replaced is kept beside its records until they are stored, so that a
+//! change of the policy on the way has them masked again as they came.
 
 mod admission;
 mod batch;
@@ -18,6 +19,7 @@ mod shard;
 pub mod sink;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +41,13 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, Stream};
 use crate::error::Failure;
 use crate::limits::{REROUTE_PAUSE, REROUTES_MAX};
+use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::Tasks;
 use numbers::Numbers;
 use prepare::Prepared;
-use rows::Part;
+use rows::{Part, Rows};
 use shard::{Batchers, Outcome};
 use verdict::Verdict;
 
@@ -59,7 +62,7 @@ pub struct Parts {
     /// Where blocks go.
     pub sink: Arc<dyn Sink>,
     /// What masks.
-    pub masker: Arc<Masker>,
+    pub masking: Arc<Masking>,
     /// What the contents of keyed requests are compared by: [`content_key`].
     pub content_key: [u8; 32],
     /// What requests are told apart by: [`request_key`].
@@ -82,7 +85,7 @@ pub struct Parts {
 
 struct Inner {
     sink: Arc<dyn Sink>,
-    masker: Arc<Masker>,
+    masking: Arc<Masking>,
     content_key: [u8; 32],
     request_key: [u8; 32],
     offload: Offload,
@@ -104,12 +107,11 @@ impl Gateway {
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks,
             numbers: numbers.clone(),
-            policy_epoch: parts.masker.epoch(),
         });
         Self {
             inner: Arc::new(Inner {
                 sink: parts.sink,
-                masker: parts.masker,
+                masking: parts.masking,
                 content_key: parts.content_key,
                 request_key: parts.request_key,
                 offload: parts.offload,
@@ -166,17 +168,19 @@ impl Gateway {
             permit,
         } = self.prepare(batch, permit).await?;
         self.inner.numbers.bytes.add(text_bytes as u64);
-        pushed.receipts = self.store(parts, Arc::new(permit), deadline).await?;
+        let stored = self.store(parts, Arc::new(permit), deadline, &mut pushed.pii);
+        pushed.receipts = stored.await?;
         Ok(pushed)
     }
 
     async fn prepare(&self, batch: Batch, mut permit: Permit) -> Result<Prepared, Failure> {
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
+        let masker = self.inner.masking.current();
         let work = move || {
             let bench = prepare::Bench {
                 admission: &inner.admission,
-                masker: &inner.masker,
+                masker: &masker,
                 content_key: &inner.content_key,
                 received: inner.clock.now(),
                 numbers: &inner.numbers,
@@ -186,12 +190,14 @@ impl Gateway {
         self.inner.offload.run(work).await?
     }
 
-    /// Stores every part, sending rows of closed shards to the shards that took over.
+    /// Stores every part, sending rows of closed shards to the shards that took over, and masking again
+    /// what was masked under a policy that its shard takes no more. `pii` counts what was found.
     async fn store(
         &self,
         mut parts: Vec<Part>,
         permit: Arc<Permit>,
         deadline: Instant,
+        pii: &mut BTreeMap<String, u64>,
     ) -> Result<Vec<Receipt>, Failure> {
         let mut verdict = Verdict::default();
         for round in 0..=REROUTES_MAX {
@@ -201,24 +207,39 @@ impl Gateway {
                     .submit(part, Arc::clone(&permit), deadline)
             });
             let mut closed = Vec::new();
+            let mut outdated = Outdated::default();
             for outcome in join_all(submitted).await {
                 match outcome {
                     Outcome::Stored(receipts) => verdict.stored(receipts),
                     Outcome::Refused(Refused::Closed, rows) if round < REROUTES_MAX => {
                         closed.push(rows)
                     }
+                    Outcome::Refused(Refused::Outdated { lowest }, rows)
+                        if round < REROUTES_MAX && !rows.records.is_empty() =>
+                    {
+                        outdated.add(rows, lowest);
+                    }
                     Outcome::Refused(why, _) => verdict.refused(why),
                 }
             }
-            if closed.is_empty() {
+            if closed.is_empty() && outdated.is_empty() {
                 break;
             }
-            if Instant::now() + REROUTE_PAUSE >= deadline {
-                verdict.refused(Refused::Unavailable);
-                break;
+            if !closed.is_empty() {
+                if Instant::now() + REROUTE_PAUSE >= deadline {
+                    verdict.refused(Refused::Unavailable);
+                    break;
+                }
+                tokio::time::sleep(REROUTE_PAUSE).await;
             }
-            tokio::time::sleep(REROUTE_PAUSE).await;
-            for rows in closed {
+            let again = match self.mask_again(outdated, deadline, pii).await {
+                Ok(again) => again,
+                Err(why) => {
+                    verdict.refused(why);
+                    break;
+                }
+            };
+            for rows in closed.into_iter().chain(again) {
                 match rows.route(&*self.inner.sink) {
                     Ok(routed) => parts.extend(routed),
                     Err(why) => verdict.refused(why),
@@ -227,6 +248,83 @@ impl Gateway {
         }
         verdict.settle()
     }
+
+    /// Masks rows as they came, under the policy that their shards ask for, once this node has it.
+    async fn mask_again(
+        &self,
+        outdated: Outdated,
+        deadline: Instant,
+        pii: &mut BTreeMap<String, u64>,
+    ) -> Result<Vec<Rows>, Refused> {
+        let Outdated { rows, lowest } = outdated;
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        let learnt = self.inner.masking.at_least(lowest);
+        if tokio::time::timeout_at(deadline, learnt).await.is_err() {
+            return Err(Refused::Outdated { lowest });
+        }
+        let (masker, admission) = (self.inner.masking.current(), self.inner.admission.clone());
+        let mut found = std::mem::take(pii);
+        let work = move || {
+            let again = rows
+                .into_iter()
+                .map(|rows| mask_rows_again(rows, &masker, &admission, &mut found))
+                .collect::<Result<Vec<Rows>, Refused>>();
+            again.map(|again| (again, found))
+        };
+        let done = self.inner.offload.run(work).await;
+        let (again, found) = done.map_err(|_| Refused::Unavailable)??;
+        self.inner.numbers.masked_again.increment();
+        *pii = found;
+        Ok(again)
+    }
+}
+
+/// Rows that were masked under a policy that their shards take no more.
+#[derive(Default)]
+struct Outdated {
+    rows: Vec<Rows>,
+    /// The lowest policy epoch that all of those shards take.
+    lowest: u64,
+}
+
+impl Outdated {
+    fn add(&mut self, rows: Rows, lowest: u64) {
+        self.rows.push(rows);
+        self.lowest = self.lowest.max(lowest);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// `found` counts the records in which each detector fired.
+fn mask_rows_again(
+    rows: Rows,
+    masker: &Masker,
+    admission: &Admission,
+    found: &mut BTreeMap<String, u64>,
+) -> Result<Rows, Refused> {
+    let before = rows.memory();
+    for detector in rows.records.iter().flat_map(|record| &record.pii) {
+        if let Some(count) = found.get_mut(detector) {
+            *count = count.saturating_sub(1);
+        }
+    }
+    let mut again = rows.mask_again(masker);
+    for detector in again.records.iter().flat_map(|record| &record.pii) {
+        *found.entry(detector.clone()).or_default() += 1;
+    }
+    found.retain(|_, count| *count > 0);
+    let more = again.memory().saturating_sub(before);
+    if more > 0 {
+        let room = again.room.get_or_insert_with(|| admission.none());
+        let bytes = room.bytes() + more;
+        admission.grow(room, bytes).map_err(|_| Refused::NoRoom)?;
+    }
+    Ok(again)
 }
 
 /// Ten random bytes for each record's id.

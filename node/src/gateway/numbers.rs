@@ -19,6 +19,7 @@ pub(super) struct Numbers {
     ack: Latency,
     pub(super) blocks: Counter,
     pub(super) block_bytes: Counter,
+    pub(super) masked_again: Counter,
     pub(super) decode: Seconds,
     pub(super) parse: Seconds,
     pub(super) mask: Seconds,
@@ -58,6 +59,10 @@ impl Numbers {
             ),
             blocks: counter("hushlog_node_blocks_total", "Blocks sealed."),
             block_bytes: counter("hushlog_node_block_bytes_total", "Bytes of blocks sealed."),
+            masked_again: counter(
+                "hushlog_node_masked_again_total",
+                "Requests of which records were masked again: the policy changed on their way.",
+            ),
             decode: stage("decode"),
             parse: stage("parse"),
             mask: stage("mask"),

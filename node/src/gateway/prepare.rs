@@ -8,19 +8,20 @@ use std::collections::BTreeMap;
 
 use hushlog_ingest::json::Rejected;
 use hushlog_ingest::{Context, RawRecord, parse};
-use hushlog_pii::Masker;
+use hushlog_pii::{Masker, Original};
 use hushlog_record::block::PartKey;
 use hushlog_record::{LogId, Masked, Record, Timestamp};
 
 use super::charge::{Charge, memory, memory_of};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
-use super::rows::{Part, Rows};
+use super::rows::{Part, Rows, Weight};
 use super::{Admission, Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
 use crate::entropy::Stream;
 use crate::error::{Failure, Kind};
 use crate::limits::{
-    PART_MEMORY_BYTES, PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX, STAGE_RUN_BYTES, STAGE_RUN_ROWS,
+    PART_MASKED_BYTES_MAX, PART_MEMORY_BYTES, PART_TEXT_BYTES_MAX, REJECTIONS_LISTED_MAX,
+    STAGE_RUN_BYTES, STAGE_RUN_ROWS,
 };
 
 /// What requests are prepared with.
@@ -78,7 +79,7 @@ impl Bench<'_> {
             run: Run::default(),
             charge: &charge,
             tally: Tally::default(),
-            pieces: Pieces::new(batch.key),
+            pieces: Pieces::new(batch.key, self.masker.epoch()),
             mark: cpu_time(),
         };
         let source = batch.source;
@@ -199,21 +200,26 @@ impl Line<'_> {
             .collect();
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
+        let pieces = self.pieces.all.len();
+        let places: Vec<usize> = records
+            .iter()
+            .map(|record| self.pieces.place(record))
+            .collect();
+        let begun = cpu_time();
         let masker = self.bench.masker;
-        let masked: Vec<Masked<Record>> = records
+        let masked: Vec<(Masked<Record>, Original)> = records
             .into_iter()
-            .map(|record| masker.mask(record))
+            .map(|record| masker.mask_keeping(record))
             .collect();
         let done = cpu_time();
-        numbers.mask.add_nanos(done.saturating_sub(parsed));
+        numbers.mask.add_nanos(done.saturating_sub(begun));
         let mut needed = 0;
-        let chunks = self.pieces.chunks;
-        for record in masked {
-            needed += memory_of(&record);
+        for (place, (record, original)) in places.into_iter().zip(masked) {
+            needed += memory_of(&record) + original.memory();
             self.tally.accept(&record);
-            self.pieces.push(record);
+            self.pieces.push(place, (record, original));
         }
-        needed + (self.pieces.chunks - chunks) as usize * PART_MEMORY_BYTES
+        needed + (self.pieces.all.len() - pieces) * PART_MEMORY_BYTES
     }
 }
 
@@ -272,83 +278,104 @@ impl Tally {
 }
 
 /// Rows cut into pieces that fit into a block: keyed ones by service, in the order of the request.
+///
+/// The cuts go by the records as they came: a retry may come after a change of the policy, and its
+/// pieces must be the same.
 struct Pieces {
     key: Option<Key>,
-    open: BTreeMap<String, Rows>,
-    full: Vec<Rows>,
-    chunks: u32,
+    epoch: u64,
+    /// The place of the piece that each service fills.
+    open: BTreeMap<String, usize>,
+    all: Vec<Piece>,
+}
+
+struct Piece {
+    rows: Rows,
+    /// What its records weighed before they were masked.
+    unmasked: Weight,
+}
+
+impl Piece {
+    fn is_full(&self) -> bool {
+        self.unmasked.is_full(PART_TEXT_BYTES_MAX)
+            || self.rows.weight.text_bytes >= PART_MASKED_BYTES_MAX
+    }
 }
 
 impl Pieces {
-    fn new(key: Option<Key>) -> Self {
+    fn new(key: Option<Key>, epoch: u64) -> Self {
         Self {
             key,
+            epoch,
             open: BTreeMap::new(),
-            full: Vec::new(),
-            chunks: 0,
+            all: Vec::new(),
         }
     }
 
-    fn push(&mut self, record: Masked<Record>) {
+    /// The place of the piece that takes this record, which is not masked yet.
+    fn place(&mut self, record: &Record) -> usize {
         // Unkeyed rows of all services stay together until their shards are known.
         let service = if self.key.is_some() {
             record.service_name.as_str()
         } else {
             ""
         };
-        let Some(rows) = self.open.get_mut(service) else {
-            let mut rows = Rows::new(self.next_key());
-            let service = service.to_owned();
-            rows.push(record);
-            self.open.insert(service, rows);
-            return;
-        };
-        if !rows.weight.is_full(PART_TEXT_BYTES_MAX) {
-            rows.push(record);
-            return;
+        let unmasked = Weight::of(record);
+        if let Some(place) = self.open.get(service)
+            && let Some(piece) = self.all.get_mut(*place)
+            && !piece.is_full()
+        {
+            piece.unmasked.add(unmasked);
+            return *place;
         }
-        let service = service.to_owned();
-        let mut next = Rows::new(self.next_key());
-        next.push(record);
-        self.full.extend(self.open.insert(service, next));
+        let place = self.all.len();
+        self.open.insert(service.to_owned(), place);
+        self.all.push(Piece {
+            rows: Rows::new(self.part_key(place), self.epoch),
+            unmasked,
+        });
+        place
+    }
+
+    fn push(&mut self, place: usize, masked: (Masked<Record>, Original)) {
+        if let Some(piece) = self.all.get_mut(place) {
+            piece.rows.push(masked);
+        }
+    }
+
+    fn part_key(&self, place: usize) -> Option<PartKey> {
+        let key = self.key?;
+        Some(PartKey {
+            producer: key.producer,
+            sequence: key.sequence,
+            chunk: u32::try_from(place).expect("a request has fewer pieces than bytes"),
+        })
     }
 
     /// Tells every piece what the whole request says.
     fn are_of(&mut self, content: u64) {
-        for rows in self.full.iter_mut().chain(self.open.values_mut()) {
-            rows.content = content;
+        for piece in &mut self.all {
+            piece.rows.content = content;
         }
     }
 
     /// Drops all rows: they will not be stored.
     fn clear(&mut self) {
         self.open.clear();
-        self.full.clear();
-    }
-
-    fn next_key(&mut self) -> Option<PartKey> {
-        let chunk = self.chunks;
-        self.chunks += 1;
-        let key = self.key?;
-        Some(PartKey {
-            producer: key.producer,
-            sequence: key.sequence,
-            chunk,
-        })
+        self.all.clear();
     }
 
     fn text_bytes(&self) -> usize {
-        self.full
+        self.all
             .iter()
-            .chain(self.open.values())
-            .map(|rows| rows.weight.text_bytes)
+            .map(|piece| piece.rows.weight.text_bytes)
             .sum()
     }
 
     fn route(self, sink: &dyn Sink) -> Result<Vec<Part>, Failure> {
         let mut parts = Vec::new();
-        for rows in self.full.into_iter().chain(self.open.into_values()) {
-            parts.extend(rows.route(sink).map_err(verdict::failure)?);
+        for piece in self.all {
+            parts.extend(piece.rows.route(sink).map_err(verdict::failure)?);
         }
         Ok(parts)
     }

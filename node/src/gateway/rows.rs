@@ -1,11 +1,13 @@
 //! Masked rows on their way to shards.
 
+use hushlog_pii::{Masker, Original};
 use hushlog_record::block::PartKey;
 use hushlog_record::limits::{BLOCK_FIELDS_MAX, BLOCK_ROWS_MAX, RECORD_FIELDS_MAX};
 use hushlog_record::{Masked, Record, ShardId};
 use rustc_hash::FxHashMap;
 
-use super::{Refused, Sink};
+use super::charge::memory_of;
+use super::{Permit, Refused, Sink};
 use crate::limits::{PART_FIELDS_MAX, PART_ROWS_MAX};
 
 /// What rows weigh against the limits of a block.
@@ -50,10 +52,16 @@ const _: () = assert!(2 * (PART_FIELDS_MAX + RECORD_FIELDS_MAX) <= BLOCK_FIELDS_
 /// alone: a retry that finds another shard map makes the same pieces with the same keys.
 pub(super) struct Rows {
     pub(super) records: Vec<Masked<Record>>,
+    /// What masking has replaced in each, for the case that the policy changes before they are stored.
+    pub(super) originals: Vec<Original>,
+    /// The policy that they are masked under.
+    pub(super) epoch: u64,
     pub(super) weight: Weight,
     pub(super) key: Option<PartKey>,
     /// Digest of the whole request, if it has a key; else 0.
     pub(super) content: u64,
+    /// Room that they need beyond what the request has asked for.
+    pub(super) room: Option<Permit>,
 }
 
 /// Rows with the shard that takes them.
@@ -63,18 +71,42 @@ pub(super) struct Part {
 }
 
 impl Rows {
-    pub(super) fn new(key: Option<PartKey>) -> Self {
+    pub(super) fn new(key: Option<PartKey>, epoch: u64) -> Self {
         Self {
             records: Vec::new(),
+            originals: Vec::new(),
+            epoch,
             weight: Weight::default(),
             key,
             content: 0,
+            room: None,
         }
     }
 
-    pub(super) fn push(&mut self, record: Masked<Record>) {
+    pub(super) fn push(&mut self, (record, original): (Masked<Record>, Original)) {
         self.weight.add(Weight::of(&record));
         self.records.push(record);
+        self.originals.push(original);
+    }
+
+    /// Memory of its records.
+    pub(super) fn memory(&self) -> usize {
+        let records = self.records.iter().map(|record| memory_of(record));
+        let originals = self.originals.iter().map(Original::memory);
+        records.sum::<usize>() + originals.sum::<usize>()
+    }
+
+    /// Masks every row as it came, under another policy.
+    pub(super) fn mask_again(self, masker: &Masker) -> Self {
+        let mut again = Self {
+            content: self.content,
+            room: self.room,
+            ..Self::new(self.key, masker.epoch())
+        };
+        for (record, original) in self.records.into_iter().zip(self.originals) {
+            again.push(masker.mask_again(record, original));
+        }
+        again
     }
 
     /// Finds the shard of every row again.
@@ -86,9 +118,10 @@ impl Rows {
             let shard = sink.route(&first.service_name)?;
             return Ok(vec![Part { shard, rows: self }]);
         }
+        let (epoch, mut room) = (self.epoch, self.room);
         let mut parts: Vec<Part> = Vec::new();
         let mut places: FxHashMap<String, usize> = FxHashMap::default();
-        for record in self.records {
+        for (record, original) in self.records.into_iter().zip(self.originals) {
             let place = match places.get(&record.service_name) {
                 Some(place) => *place,
                 None => {
@@ -98,7 +131,10 @@ impl Rows {
                     if known.is_none() {
                         parts.push(Part {
                             shard,
-                            rows: Self::new(None),
+                            rows: Self {
+                                room: room.take(),
+                                ..Self::new(None, epoch)
+                            },
                         });
                     }
                     places.insert(record.service_name.clone(), place);
@@ -106,7 +142,7 @@ impl Rows {
                 }
             };
             if let Some(part) = parts.get_mut(place) {
-                part.rows.push(record);
+                part.rows.push((record, original));
             }
         }
         Ok(parts)

@@ -39,7 +39,6 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
     pub(super) numbers: Numbers,
-    pub(super) policy_epoch: u64,
 }
 
 /// The batchers of all shards; cheap to clone.
@@ -88,7 +87,7 @@ impl Batchers {
         // A batcher answers every submission; one that panicked may have proposed this one.
         outcome
             .await
-            .unwrap_or_else(|_| Outcome::Refused(Refused::OutcomeUnknown, Rows::new(None)))
+            .unwrap_or_else(|_| Outcome::Refused(Refused::OutcomeUnknown, Rows::new(None, 0)))
     }
 
     fn inbox(&self, shard: ShardId) -> mpsc::Sender<Submission> {
@@ -237,13 +236,36 @@ impl Batcher {
             let Some(submissions) = self.lane(keyed).launch(in_flight) else {
                 continue;
             };
-            let flight = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
-            self.flights.push(Box::pin(async move {
-                flight.await;
-                keyed
-            }));
+            let blocks = by_policy(submissions);
+            // One was counted already.
+            self.lane(keyed).in_flight += blocks.len().saturating_sub(1);
+            for submissions in blocks {
+                let flight = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
+                self.flights.push(Box::pin(async move {
+                    flight.await;
+                    keyed
+                }));
+            }
         }
     }
+}
+
+/// A block says under which policy it was masked: rows of two policies, as they come while it changes,
+/// are two blocks.
+fn by_policy(submissions: Vec<Submission>) -> Vec<Vec<Submission>> {
+    let mut blocks: Vec<Vec<Submission>> = Vec::with_capacity(1);
+    for submission in submissions {
+        let epoch = submission.rows.epoch;
+        let like = |block: &&mut Vec<Submission>| {
+            let first = block.first();
+            first.is_some_and(|first| first.rows.epoch == epoch)
+        };
+        match blocks.iter_mut().find(like) {
+            Some(block) => block.push(submission),
+            None => blocks.push(vec![submission]),
+        }
+    }
+    blocks
 }
 
 /// Seals one block, proposes it, and answers everyone who waits for it.
@@ -267,7 +289,7 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
             for waiter in waiting {
                 answer(
                     waiter.done,
-                    Outcome::Refused(Refused::Internal, Rows::new(None)),
+                    Outcome::Refused(Refused::Internal, Rows::new(None, 0)),
                 );
             }
             return;
@@ -277,7 +299,7 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
         Ok(placed) => {
             drop(cargo);
             for waiter in waiting {
-                let outcome = outcome(&placed, &waiter.rows, shared.policy_epoch);
+                let outcome = outcome(&placed, &waiter.rows);
                 answer(waiter.done, outcome);
             }
         }
@@ -289,14 +311,15 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
 struct Cargo {
     records: Vec<Masked<Record>>,
     parts: Vec<BlockPart>,
+    /// The policy that all of them are masked under.
+    epoch: u64,
 }
 
 /// Who waits for which rows of it.
 struct Waiter {
     rows: Range<u32>,
-    weight: Weight,
-    key: Option<hushlog_record::block::PartKey>,
-    content: u64,
+    /// Its rows without their records, which are in the block.
+    without: Rows,
     done: oneshot::Sender<Outcome>,
     _permit: Arc<Permit>,
 }
@@ -305,29 +328,23 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
     let mut cargo = Cargo {
         records: Vec::new(),
         parts: Vec::new(),
+        epoch: submissions.first().map_or(0, |first| first.rows.epoch),
     };
     let mut waiting = Vec::with_capacity(submissions.len());
     for submission in submissions {
-        let Rows {
-            mut records,
-            weight,
-            key,
-            content,
-        } = submission.rows;
+        let mut without = submission.rows;
         let start = row(cargo.records.len());
-        cargo.records.append(&mut records);
+        cargo.records.append(&mut without.records);
         let rows = start..row(cargo.records.len());
         cargo.parts.push(BlockPart {
-            key,
-            content,
+            key: without.key,
+            content: without.content,
             rows: rows.clone(),
         });
         let (done, permit) = (submission.done, submission.permit);
         waiting.push(Waiter {
             rows,
-            weight,
-            key,
-            content,
+            without,
             done,
             _permit: permit,
         });
@@ -354,12 +371,12 @@ async fn seal(
     cargo: Cargo,
 ) -> Result<(Block, Cargo), NotSealed> {
     let numbers = shared.numbers.clone();
-    let (epoch, admitted_at) = (shared.policy_epoch, shared.clock.now());
+    let admitted_at = shared.clock.now();
     let work = move || {
         let began = cpu_time();
         let block = Block::try_seal(
             shard,
-            epoch,
+            cargo.epoch,
             admitted_at,
             cargo.parts.clone(),
             &cargo.records,
@@ -373,17 +390,17 @@ async fn seal(
 }
 
 /// Where the waiter's rows are: every place that holds some of them, in order.
-fn outcome(placed: &[Placed], rows: &Range<u32>, policy_epoch: u64) -> Outcome {
+fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
     let own = |place: &&Placed| place.rows.start < rows.end && rows.start < place.rows.end;
     let places: Vec<&Placed> = placed.iter().filter(own).collect();
     if places.iter().any(|place| place.conflict) {
-        return Outcome::Refused(Refused::KeyReused, Rows::new(None));
+        return Outcome::Refused(Refused::KeyReused, Rows::new(None, 0));
     }
     let receipt = |place: &Placed| Receipt {
         shard: place.shard,
         seq: place.seq,
         copies: place.copies,
-        policy_epoch,
+        policy_epoch: place.policy_epoch,
     };
     Outcome::Stored(places.into_iter().map(receipt).collect())
 }
@@ -395,9 +412,7 @@ fn unload(cargo: Cargo, waiting: Vec<Waiter>, why: Refused) {
         let records = records.by_ref().take(waiter.rows.len()).collect();
         let rows = Rows {
             records,
-            weight: waiter.weight,
-            key: waiter.key,
-            content: waiter.content,
+            ..waiter.without
         };
         answer(waiter.done, Outcome::Refused(why, rows));
     }

@@ -34,6 +34,8 @@ pub struct Placed {
     pub seq: u64,
     /// Replicas that had them synced when the leader acknowledged.
     pub copies: u32,
+    /// Version of the patterns that they were masked under.
+    pub policy_epoch: u64,
     /// Whether they are not there at all: their request key had come with other content before.
     pub conflict: bool,
 }
@@ -50,6 +52,15 @@ pub enum Refused {
     /// Nothing was stored: the shard takes no more, the next one does.
     #[error("the shard is closed")]
     Closed,
+    /// Nothing was stored: the shard takes no records masked under a policy before this epoch.
+    #[error("the patterns have changed, and this node has not learnt them yet; nothing was stored")]
+    Outdated {
+        /// The lowest policy epoch that the shard takes.
+        lowest: u64,
+    },
+    /// Nothing was stored: there is no room for the records once they are masked again.
+    #[error("the node's memory for requests is in use; nothing was stored")]
+    NoRoom,
     /// Nothing was stored: the tail is over its limit.
     #[error("more records arrive than can be indexed; nothing was stored")]
     Backlog,

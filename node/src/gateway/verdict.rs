@@ -41,8 +41,8 @@ impl Verdict {
 const fn weight(why: Refused) -> u8 {
     match why {
         Refused::Closed => 0,
-        Refused::Unavailable => 1,
-        Refused::Backlog => 2,
+        Refused::Unavailable | Refused::Outdated { .. } => 1,
+        Refused::Backlog | Refused::NoRoom => 2,
         Refused::WritesFailed => 3,
         Refused::DiskFull => 4,
         Refused::Internal => 5,
@@ -54,8 +54,11 @@ const fn weight(why: Refused) -> u8 {
 /// What the client is told.
 pub(super) fn failure(why: Refused) -> Failure {
     let kind = match why {
-        Refused::Closed | Refused::Unavailable | Refused::WritesFailed => Kind::Unavailable,
-        Refused::Backlog => Kind::Overloaded,
+        Refused::Closed
+        | Refused::Unavailable
+        | Refused::Outdated { .. }
+        | Refused::WritesFailed => Kind::Unavailable,
+        Refused::Backlog | Refused::NoRoom => Kind::Overloaded,
         Refused::DiskFull => Kind::DiskFull,
         Refused::Internal => Kind::Internal,
         Refused::OutcomeUnknown => Kind::OutcomeUnknown,

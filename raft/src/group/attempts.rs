@@ -58,11 +58,16 @@ impl Attempts {
 
     /// What the proposal comes to if its last attempt ends with this. A closed shard has applied all
     /// that it will ever hold, and the shards after it know its request keys: the caller may ask those,
-    /// whatever became of an earlier attempt. Other refusals speak of the last attempt alone.
+    /// whatever became of an earlier attempt. One that takes no block of this policy any more has applied
+    /// all of them that it will ever hold too, and knows their keys. Other refusals speak of the last
+    /// attempt alone.
     pub(super) fn ended_by(&self, error: ProposeError) -> ProposeError {
         match &self.unknown {
-            Some(why) if error != ProposeError::Closed => ProposeError::OutcomeUnknown(why.clone()),
-            None | Some(_) => error,
+            Some(_) if matches!(error, ProposeError::Closed | ProposeError::Outdated { .. }) => {
+                error
+            }
+            Some(why) => ProposeError::OutcomeUnknown(why.clone()),
+            None => error,
         }
     }
 }

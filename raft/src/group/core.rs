@@ -44,6 +44,7 @@ pub(super) struct Applying {
     pub(super) segmented_to: u64,
     pub(super) applied_to: u64,
     pub(super) closed: bool,
+    pub(super) policy_epoch: u64,
 }
 
 impl Core {
@@ -281,6 +282,7 @@ impl Core {
                     .map_or(0, |i| i + 1)
                     .max(applying.applied_to),
                 closed: applying.closed,
+                policy_epoch: applying.policy_epoch,
                 unfit: self.context.is_unfit(),
                 members: members(metrics),
             };

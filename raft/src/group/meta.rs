@@ -173,6 +173,7 @@ impl MetaGroup {
             segmented_to: 0,
             applied_to: self.inner.shared.applied_to(),
             closed: false,
+            policy_epoch: 0,
         })
     }
 

@@ -40,8 +40,8 @@ pub use handover::{abdicate, hand_over};
 pub use intake::{Hold, Intake};
 pub use meta::MetaGroup;
 pub use outside::propose_from_outside;
-pub use read::read_barriers;
 pub(crate) use read::read_here;
+pub use read::{read_barriers, status_at};
 pub use settings::Settings;
 pub use shard::ShardGroup;
 pub use status::{Member, Role, Status};
@@ -231,6 +231,8 @@ pub struct Receipt {
     pub origin: Origin,
     /// On how many disks they are at least.
     pub copies: u32,
+    /// Version of the patterns that they were masked under.
+    pub policy_epoch: u64,
     /// Whether an earlier proposal had stored them.
     pub duplicate: bool,
     /// Whether the request key had come with other content before: these rows are not stored.

@@ -165,6 +165,23 @@ pub(crate) async fn read_here(
     join_all(reads).await
 }
 
+/// What the node at this address knows of a group, whether this node has it or not.
+///
+/// # Errors
+/// [`ReadError::Unavailable`] when it does not answer, or has no such group.
+pub async fn status_at(
+    context: &Context,
+    group: GroupId,
+    node: NodeId,
+    peer: &Peer,
+    deadline: Instant,
+) -> Result<Status, ReadError> {
+    let answer = Remote::new(context, node, peer)
+        .status(group, deadline)
+        .await;
+    answer.map_err(|status| ReadError::Unavailable(status.to_string()))
+}
+
 /// What another member knows of a group.
 pub(super) async fn status_of(
     core: &Core,
@@ -179,7 +196,5 @@ pub(super) async fn status_of(
     let peer = Peer {
         addr: addr.ok_or(ReadError::NotFound(core.group))?,
     };
-    let remote = Remote::new(&core.context, node, &peer);
-    let answer = remote.status(core.group, deadline).await;
-    answer.map_err(|status| ReadError::Unavailable(status.to_string()))
+    status_at(&core.context, core.group, node, &peer, deadline).await
 }

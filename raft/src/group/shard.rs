@@ -44,7 +44,9 @@ struct Inner {
 }
 
 impl ShardGroup {
-    /// Opens the shard's group as the last run left it and takes part in it from then on.
+    /// Opens the shard's group as the last run left it and takes part in it from then on. A shard that
+    /// has nothing yet takes blocks from `policy_epoch` on: a fact of its bucket, the same for every
+    /// member.
     ///
     /// # Errors
     /// [`Error::Open`] if it is open already; [`Error::Storage`], [`Error::Codec`] and
@@ -52,12 +54,14 @@ impl ShardGroup {
     pub async fn open(
         context: &Context,
         shard: ShardId,
+        policy_epoch: u64,
         installer: Arc<dyn Installer>,
     ) -> Result<Self, Error> {
         if context.groups.get(shard.group()).is_some() {
             return Err(Error::Open(shard.group()));
         }
-        let shared = Arc::new(Shared::open(shard, context.writer.clone()).await?);
+        let shared = Shared::open(shard, policy_epoch, context.writer.clone());
+        let shared = Arc::new(shared.await?);
         let machine = Machine::Shard(Arc::clone(&shared));
         let core = Core::open(context, shard.group(), machine).await?;
         let in_flight = InFlight::default();
@@ -169,6 +173,9 @@ impl ShardGroup {
             return Err(Attempt::Final(ProposeError::Invalid(why)));
         }
         let _claim = self.inner.in_flight.claim(block, deadline).await?;
+        // Looked at before the keys: what an earlier attempt has stored under an older policy came before
+        // the change, and is known by now.
+        let positions = self.inner.shared.positions();
         let known = self.known_parts(block);
         if !known.is_empty() && known.iter().all(|answer| answer.duplicate) && is_keyed(block) {
             return Ok(self.receipts(known));
@@ -176,13 +183,17 @@ impl ShardGroup {
         if !self.core().is_leader() {
             return Err(Attempt::Retry("this node does not lead".into()));
         }
-        if self.inner.shared.positions().closed {
+        if positions.closed {
             return Err(Attempt::Final(ProposeError::Closed));
+        }
+        if block.header().policy_epoch < positions.policy_epoch {
+            let lowest = positions.policy_epoch;
+            return Err(Attempt::Final(ProposeError::Outdated { lowest }));
         }
         if let Some(hold) = self.core().context.intake.hold() {
             return Err(Attempt::Final(hold.into()));
         }
-        if has_keys(block) && !self.inner.shared.positions().inherited {
+        if has_keys(block) && !positions.inherited {
             // A retry could be stored twice: the shards before this one may know the key.
             let why = "the request keys of the bucket before are not known here yet";
             return Err(Attempt::Retry(why.into()));
@@ -201,6 +212,9 @@ impl ShardGroup {
         match written.await? {
             (_, Applied::Stored(answers)) => Ok(self.receipts(answers)),
             (_, Applied::Closed) => Err(Attempt::Final(ProposeError::Closed)),
+            (_, Applied::Outdated(lowest)) => {
+                Err(Attempt::Final(ProposeError::Outdated { lowest }))
+            }
             (_, other) => Err(Attempt::Final(ProposeError::Invalid(other.to_string()))),
         }
     }
@@ -233,12 +247,14 @@ impl ShardGroup {
             shard: self.inner.shard,
             seq: 0,
         };
+        let policy_epoch = block.header().policy_epoch;
         let answer = |part: hushlog_record::block::Part| {
             let shared = &self.inner.shared;
             let known = part.key.and_then(|key| shared.known(&key, part.content));
             PartAnswer {
                 rows: part.rows,
                 origin: known.map_or(here, |known| known.origin),
+                policy_epoch: known.map_or(policy_epoch, |known| known.policy_epoch),
                 duplicate: known.is_some(),
                 conflict: known.is_some_and(|known| known.conflict),
             }
@@ -252,6 +268,7 @@ impl ShardGroup {
             rows: answer.rows,
             origin: answer.origin,
             copies,
+            policy_epoch: answer.policy_epoch,
             duplicate: answer.duplicate,
             conflict: answer.conflict,
         };
@@ -275,6 +292,16 @@ impl ShardGroup {
     /// As [`cut`](Self::cut).
     pub async fn close(&self, deadline: Instant) -> Result<(), ProposeError> {
         self.command(Command::Close, deadline).await.map(|_| ())
+    }
+
+    /// Refuses blocks that were masked under a policy before this epoch from then on, at the leader. What
+    /// is proposed when this has returned is refused wherever it comes from.
+    ///
+    /// # Errors
+    /// As [`cut`](Self::cut).
+    pub async fn raise_policy(&self, epoch: u64, deadline: Instant) -> Result<(), ProposeError> {
+        let raised = self.command(Command::Policy(epoch), deadline).await;
+        raised.map(|_| ())
     }
 
     /// Remembers the request keys of the shards before this one, at the leader.
@@ -419,6 +446,7 @@ impl ShardGroup {
                 segmented_to: positions.segmented_to,
                 applied_to: positions.applied_to,
                 closed: positions.closed,
+                policy_epoch: positions.policy_epoch,
             }
         })
     }

@@ -85,6 +85,9 @@ pub struct Status {
     pub appended_to: u64,
     /// Whether the shard takes no more data.
     pub closed: bool,
+    /// The lowest version of the patterns that the shard takes blocks of, as far as it is applied; 0 for
+    /// the meta group.
+    pub policy_epoch: u64,
     /// Whether others should lead rather than this node, whatever the group.
     pub unfit: bool,
     /// The members, by node.

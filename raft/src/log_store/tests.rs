@@ -35,7 +35,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine> for Builder {
         let bucket = self.next.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId { bucket, slot: 0 };
         let store = LogStore::open(shard.group(), self.writer.clone()).unwrap();
-        let shared = Shared::open(shard, self.writer.clone()).await.unwrap();
+        let shared = Shared::open(shard, 0, self.writer.clone()).await.unwrap();
         Ok(((), store, Machine::Shard(Arc::new(shared))))
     }
 }

@@ -2,6 +2,7 @@
 
 use hushlog_record::{ShardId, Timestamp};
 
+use super::policy::{Policy, put_policy, take_policy};
 use super::seal::{Seal, put_seal, take_seal};
 use super::state::{Node, Slot, put_node, put_slots, take_node, take_shard, take_slots};
 use crate::codec::{Decoder, Encoder, Error};
@@ -11,6 +12,7 @@ const KIND_REGISTER_NODE: u8 = 2;
 const KIND_OPEN_BUCKET: u8 = 3;
 const KIND_SET_REPLICATION: u8 = 4;
 const KIND_FINISH: u8 = 5;
+const KIND_SET_POLICY: u8 = 6;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -47,6 +49,8 @@ pub enum Command {
         /// What it holds.
         seal: Seal,
     },
+    /// Replaces the policy, if it is the one before this.
+    SetPolicy(Policy),
 }
 
 /// What became of a change.
@@ -69,6 +73,7 @@ impl Command {
             Self::OpenBucket { .. } => "open bucket",
             Self::SetReplication(_) => "set replication",
             Self::Finish { .. } => "finish",
+            Self::SetPolicy(_) => "set policy",
         }
     }
 
@@ -79,6 +84,7 @@ impl Command {
             Self::OpenBucket { slots, .. } => 20 + 64 * slots.len(),
             Self::SetReplication(_) => 5,
             Self::Finish { .. } => 9 + Seal::BYTES,
+            Self::SetPolicy(policy) => 13 + policy.bytes.len(),
         }
     }
 
@@ -111,6 +117,10 @@ impl Command {
                 out.u8(KIND_FINISH).u64(shard.group());
                 put_seal(out, seal);
             }
+            Self::SetPolicy(policy) => {
+                out.u8(KIND_SET_POLICY);
+                put_policy(out, policy);
+            }
         }
     }
 
@@ -131,6 +141,7 @@ impl Command {
                 shard: take_shard(input)?,
                 seal: take_seal(input)?,
             }),
+            KIND_SET_POLICY => Ok(Self::SetPolicy(take_policy(input)?)),
             other => Err(input.invalid(format!("meta command {other}"))),
         }
     }

@@ -61,7 +61,11 @@ impl Inner {
                 Applied::Meta(facts.apply(&command))
             }
             Payload::Normal(
-                Command::Data(_) | Command::Cut | Command::Close | Command::Inherit(_),
+                Command::Data(_)
+                | Command::Cut
+                | Command::Close
+                | Command::Inherit(_)
+                | Command::Policy(_),
             ) => Applied::Foreign,
         }
     }

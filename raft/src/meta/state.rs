@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
+use super::policy::{Policy, put_policy, take_policy};
 use super::seal::{Seal, put_seal, take_seal};
 use super::{Answer, Command};
 use crate::codec::{Decoder, Encoder, Error};
@@ -43,6 +44,8 @@ pub struct Bucket {
     pub opened_at: Timestamp,
     /// When the next one took over; `None` while it is the open one.
     pub closed_at: Option<Timestamp>,
+    /// Epoch of the policy when it was opened: its shards never take blocks masked under an older one.
+    pub policy_epoch: u64,
     /// Its slots, ascending.
     pub slots: Vec<Slot>,
 }
@@ -75,12 +78,14 @@ pub struct State {
     pub buckets: BTreeMap<u64, Bucket>,
     /// Shards that are finished, each with what it holds for ever.
     pub sealed: BTreeMap<ShardId, Seal>,
+    /// What records are masked by.
+    pub policy: Policy,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
-/// 2 has the sealed shards behind the buckets of 1.
-const VERSION: u8 = 2;
+/// 2 has the sealed shards behind the buckets of 1; 3 the policy behind those, and its epoch in buckets.
+const VERSION: u8 = 3;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -118,7 +123,30 @@ impl State {
                 Answer::Done
             }
             Command::Finish { shard, seal } => self.finish(*shard, seal),
+            Command::SetPolicy(policy) => self.set_policy(policy),
         }
+    }
+
+    /// Epochs have no gaps, and what has an epoch never changes.
+    fn set_policy(&mut self, policy: &Policy) -> Answer {
+        if policy.epoch == self.policy.epoch + 1 {
+            self.policy = policy.clone();
+        }
+        if self.policy == *policy {
+            Answer::Done
+        } else {
+            Answer::Conflict("the policy has been changed meanwhile".into())
+        }
+    }
+
+    /// Shards that may still take data masked under a policy before this epoch, unless they say
+    /// otherwise, with who holds them.
+    pub fn shards_before_policy(&self, epoch: u64) -> impl Iterator<Item = (ShardId, &Slot)> {
+        let earlier = self.buckets.values();
+        earlier
+            .filter(move |bucket| bucket.policy_epoch < epoch)
+            .flat_map(Bucket::shards)
+            .filter(|(shard, _)| !self.sealed.contains_key(shard))
     }
 
     /// The first seal of a shard is the one that holds.
@@ -168,6 +196,7 @@ impl State {
                 bucket,
                 opened_at,
                 closed_at: None,
+                policy_epoch: self.policy.epoch,
                 slots,
             },
         );
@@ -190,6 +219,7 @@ impl State {
                 None => out.u8(0),
                 Some(at) => out.u8(1).i64(at.nanos()),
             };
+            out.u64(bucket.policy_epoch);
             put_slots(out, &bucket.slots);
         }
         out.len(self.sealed.len());
@@ -197,6 +227,7 @@ impl State {
             out.u64(shard.group());
             put_seal(out, seal);
         }
+        put_policy(out, &self.policy);
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -219,6 +250,7 @@ impl State {
             let closed_at = closed
                 .then(|| input.i64().map(Timestamp::from_nanos))
                 .transpose()?;
+            let policy_epoch = if version >= 3 { input.u64()? } else { 0 };
             let slots = take_slots(&mut input)?;
             state.buckets.insert(
                 bucket,
@@ -226,6 +258,7 @@ impl State {
                     bucket,
                     opened_at,
                     closed_at,
+                    policy_epoch,
                     slots,
                 },
             );
@@ -235,6 +268,9 @@ impl State {
                 let shard = take_shard(&mut input)?;
                 state.sealed.insert(shard, take_seal(&mut input)?);
             }
+        }
+        if version >= 3 {
+            state.policy = take_policy(&mut input)?;
         }
         input.end()?;
         Ok(state)

@@ -6,7 +6,9 @@ use hushlog_record::{ShardId, Timestamp};
 use hushlog_storage::store::Mem;
 use hushlog_storage::writer::Writer;
 
-use super::{Answer, Command, Node, Seal, Shared, Slot, State};
+use super::seal::put_seal;
+use super::state::{put_node, put_slots};
+use super::{Answer, Command, Node, Policy, Seal, Shared, Slot, State};
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
 
@@ -41,7 +43,15 @@ fn commands() -> Vec<Command> {
     commands.extend((1..=3).map(|id| Command::RegisterNode(node(id))));
     commands.extend([open(0, 10), open(1, 20), Command::SetReplication(1)]);
     commands.push(finish(1, 0, 7));
+    commands.push(policy(2, "a"));
     commands
+}
+
+fn policy(epoch: u64, bytes: &'static str) -> Command {
+    Command::SetPolicy(Policy {
+        epoch,
+        bytes: bytes.into(),
+    })
 }
 
 fn finish(bucket: u64, slot: u16, digest: u8) -> Command {
@@ -77,19 +87,79 @@ fn only_a_shard_of_a_bucket_that_is_over_is_finished_and_the_first_seal_holds() 
 }
 
 #[test]
-fn facts_of_the_first_version_are_read() {
+fn a_policy_follows_the_one_before_and_buckets_keep_that_of_their_opening() {
     let mut state = State::default();
-    for command in &commands()[..6] {
+    for command in &commands()[..5] {
         state.apply(command);
     }
-    let mut out = Encoder::default();
-    state.encode(&mut out);
-    let mut bytes = out.finish();
-    assert_eq!(bytes.split_off(bytes.len() - 4), [0; 4], "no sealed shard");
-    bytes[0] = 1;
-    assert_eq!(State::decode(&bytes).unwrap(), state);
-    bytes[0] = 3;
-    assert!(State::decode(&bytes).is_err());
+    let refused = |answer| matches!(answer, Answer::Conflict(_));
+    assert_eq!(state.policy, Policy::default());
+    assert!(refused(state.apply(&policy(1, "b"))), "it has another");
+    assert!(refused(state.apply(&policy(3, "b"))), "2 was never there");
+    for _ in 0..2 {
+        assert_eq!(state.apply(&policy(2, "b")), Answer::Done);
+    }
+    assert!(refused(state.apply(&policy(2, "c"))), "it was another");
+    assert_eq!(state.policy.bytes, "b");
+    state.apply(&open(1, 20));
+    let epochs: Vec<_> = state.buckets.values().map(|b| b.policy_epoch).collect();
+    assert_eq!(epochs, [1, 2]);
+    let before = |state: &State, epoch| {
+        let shards = state.shards_before_policy(epoch);
+        shards.map(|(shard, _)| shard).collect::<Vec<_>>()
+    };
+    let shard = |slot| ShardId { bucket: 1, slot };
+    assert_eq!(before(&state, 2), [shard(0), shard(1)]);
+    assert_eq!(before(&state, 3).len(), 4);
+    state.apply(&finish(1, 0, 7));
+    assert_eq!(before(&state, 2), [shard(1)]);
+}
+
+/// The facts as an earlier build wrote them: without policies, and without sealed shards in version 1.
+fn encode_old(state: &State, version: u8) -> Vec<u8> {
+    let mut out = Encoder::versioned(version);
+    out.u128(state.cluster)
+        .u32(state.replication)
+        .u64(state.applied);
+    out.len(state.nodes.len());
+    for node in state.nodes.values() {
+        put_node(&mut out, node);
+    }
+    out.len(state.buckets.len());
+    for bucket in state.buckets.values() {
+        out.u64(bucket.bucket).i64(bucket.opened_at.nanos());
+        match bucket.closed_at {
+            None => out.u8(0),
+            Some(at) => out.u8(1).i64(at.nanos()),
+        };
+        put_slots(&mut out, &bucket.slots);
+    }
+    if version > 1 {
+        out.len(state.sealed.len());
+        for (shard, seal) in &state.sealed {
+            out.u64(shard.group());
+            put_seal(&mut out, seal);
+        }
+    }
+    out.finish()
+}
+
+#[test]
+fn facts_of_earlier_versions_are_read() {
+    for (version, known) in [(1, 6), (2, 8)] {
+        let mut state = State::default();
+        for command in &commands()[..known] {
+            state.apply(command);
+        }
+        let mut expected = state.clone();
+        for bucket in expected.buckets.values_mut() {
+            bucket.policy_epoch = 0;
+        }
+        let mut bytes = encode_old(&state, version);
+        assert_eq!(State::decode(&bytes).unwrap(), expected);
+        bytes[0] = 4;
+        assert!(State::decode(&bytes).is_err());
+    }
 }
 
 #[test]

@@ -72,6 +72,10 @@ impl<'a> Remote<'a> {
         let mut stub = self.stub(Lane::Data).map_err(|status| not_sent(&status))?;
         let answer = timeout_at(deadline, stub.propose_block(request)).await;
         let answer = proposed(answer)?;
+        if answer.refusal == i32::from(pb::Refusal::Outdated) {
+            let lowest = answer.policy_epoch;
+            return Err(Attempt::Final(ProposeError::Outdated { lowest }));
+        }
         refused(answer.refusal, &answer.message)?;
         answer
             .receipts
@@ -163,6 +167,7 @@ fn status_from(group: GroupId, answer: pb::ShardStatusResponse) -> GroupStatus {
         committed_to: answer.committed_to,
         appended_to: answer.appended_to,
         closed: answer.closed,
+        policy_epoch: answer.policy_epoch,
         unfit: answer.unfit,
         members: answer.members.into_iter().map(member).collect(),
     }
@@ -218,7 +223,10 @@ fn refused(refusal: i32, message: &str) -> Answer<()> {
             "the leader's writes have stopped: {message}"
         ))),
         Ok(pb::Refusal::Invalid) => Err(Attempt::Final(ProposeError::Invalid(message))),
-        Ok(pb::Refusal::OutcomeUnknown) | Err(_) => Err(Attempt::Unknown(message)),
+        // Only an answer to a block has the epoch that goes with it.
+        Ok(pb::Refusal::OutcomeUnknown | pb::Refusal::Outdated) | Err(_) => {
+            Err(Attempt::Unknown(message))
+        }
     }
 }
 
@@ -232,6 +240,7 @@ fn receipt(part: &pb::PartReceipt, copies: u32) -> Answer<Receipt> {
             seq: part.seq,
         },
         copies,
+        policy_epoch: part.policy_epoch,
         duplicate: part.duplicate,
         conflict: part.conflict,
     })

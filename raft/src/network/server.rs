@@ -294,12 +294,14 @@ impl RaftService for Server {
                 ..Default::default()
             },
             Err(attempt) => {
+                let policy_epoch = lowest_policy(&attempt);
                 let (refusal, message) = refusal_of(attempt);
                 let leader = group.leader().unwrap_or(0);
                 pb::ProposeBlockResponse {
                     refusal,
                     message,
                     leader,
+                    policy_epoch,
                     ..Default::default()
                 }
             }
@@ -412,8 +414,17 @@ fn receipt_to(receipt: &crate::Receipt) -> pb::PartReceipt {
         rows_to: receipt.rows.end,
         shard: receipt.origin.shard.group(),
         seq: receipt.origin.seq,
+        policy_epoch: receipt.policy_epoch,
         duplicate: receipt.duplicate,
         conflict: receipt.conflict,
+    }
+}
+
+/// The policy epoch that a refused block should have had at least; 0 when it is not refused for that.
+fn lowest_policy(attempt: &Attempt) -> u64 {
+    match attempt {
+        Attempt::Final(ProposeError::Outdated { lowest }) => *lowest,
+        Attempt::Retry(_) | Attempt::Unknown(_) | Attempt::Final(_) => 0,
     }
 }
 
@@ -422,6 +433,7 @@ fn refusal_of(attempt: Attempt) -> (i32, String) {
         Attempt::Retry(why) => (pb::Refusal::NotLeader, why),
         Attempt::Unknown(why) => (pb::Refusal::OutcomeUnknown, why),
         Attempt::Final(ProposeError::Closed) => (pb::Refusal::Closed, String::new()),
+        Attempt::Final(ProposeError::Outdated { .. }) => (pb::Refusal::Outdated, String::new()),
         Attempt::Final(ProposeError::Backlog) => (pb::Refusal::Backlog, String::new()),
         Attempt::Final(ProposeError::DiskFull) => (pb::Refusal::DiskFull, String::new()),
         Attempt::Final(ProposeError::Invalid(why)) => (pb::Refusal::Invalid, why),
@@ -450,6 +462,7 @@ fn status_to(status: GroupStatus) -> pb::ShardStatusResponse {
         committed_to: status.committed_to,
         appended_to: status.appended_to,
         closed: status.closed,
+        policy_epoch: status.policy_epoch,
         unfit: status.unfit,
         members: status.members.into_iter().map(member).collect(),
     }

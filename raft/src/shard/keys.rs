@@ -2,8 +2,10 @@
 //! since the one before and not all that is remembered.
 //!
 //! ```text
-//! Space::State  group u64 | 7 | ordinal u64 of the first  →  version u8 = 1 · count u32, entries · CRC32 u32
+//! Space::State  group u64 | 7 | ordinal u64 of the first  →  version u8 = 2 · count u32, entries · CRC32 u32
 //! ```
+//!
+//! Entries of version 1 are without policies.
 //!
 //! A key's ordinal is how many the replica had learnt before it. Which of them are remembered is said by
 //! the snapshot ([`Window`]); chunks before it are removed in the batch that moves it.
@@ -14,12 +16,13 @@ use hushlog_record::{GroupId, Timestamp};
 use hushlog_storage::store::{Batch, ScanLimit, Space, Store};
 
 use super::Table;
-use super::producers::{Form, TABLE_ENTRY_BYTES, TableEntry, put_entry, take_entry};
+use super::producers::{Form, TableEntry, put_entry, take_entry};
 use crate::Error;
 use crate::codec::{self, Decoder, Encoder};
 use crate::log_store::keys;
 
-const VERSION: u8 = 1;
+const VERSION_WITHOUT_POLICIES: u8 = 1;
+const VERSION: u8 = 2;
 const WHAT: &str = "request keys";
 
 /// The keys that a shard remembers at one position, by their ordinals: `[from, to)`.
@@ -50,9 +53,13 @@ impl Chunk {
     }
 
     fn decode(first: u64, stored: &[u8]) -> Result<Self, codec::Error> {
-        let mut input = Decoder::checked(WHAT, VERSION, stored)?;
-        let count = input.count(TABLE_ENTRY_BYTES)?;
-        let entries = (0..count).map(|_| take_entry(&mut input, Form::V2));
+        let mut input = Decoder::whole(WHAT, stored)?;
+        let form = match input.version_up_to(VERSION)? {
+            VERSION_WITHOUT_POLICIES => Form::V2,
+            _ => Form::V3,
+        };
+        let count = input.count(form.entry_bytes())?;
+        let entries = (0..count).map(|_| take_entry(&mut input, form));
         let entries = entries.collect::<Result<_, _>>()?;
         input.end()?;
         Ok(Self { first, entries })
@@ -189,6 +196,7 @@ mod tests {
             admitted_at: Timestamp::from_nanos(5),
             learnt_at: ordinal,
             content: ordinal,
+            policy_epoch: 1 + ordinal,
         };
         Chunk {
             first: ordinals.start,
@@ -242,6 +250,19 @@ mod tests {
         write(&store, &mut chunks, &chunk(0..4), 0);
         write(&store, &mut chunks, &chunk(4..5), 0);
         assert_eq!(load(&store, &chunks, 0, 5).unwrap(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_chunk_without_policies_is_still_read() {
+        let mut chunk = chunk(3..4);
+        let new = chunk.encode();
+        // version, count, key, content; then the policy, which the first version has not.
+        let policy_at = 1 + 4 + 28 + 8;
+        let mut old = [&new[..policy_at], &new[policy_at + 8..new.len() - 4]].concat();
+        old[0] = VERSION_WITHOUT_POLICIES;
+        old.extend(crc32fast::hash(&old).to_be_bytes());
+        chunk.entries[0].policy_epoch = 1;
+        assert_eq!(Chunk::decode(3, &old), Ok(chunk));
     }
 
     #[test]

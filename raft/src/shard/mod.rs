@@ -61,6 +61,8 @@ pub struct PartAnswer {
     pub rows: Range<u32>,
     /// Where they are.
     pub origin: Origin,
+    /// Version of the patterns that they were masked under.
+    pub policy_epoch: u64,
     /// Whether they had been there before: the rows of this block are skipped.
     pub duplicate: bool,
     /// Whether what had been there is of another content: these rows are not stored, and nowhere.
@@ -99,4 +101,6 @@ pub struct Positions {
     pub closed: bool,
     /// Whether it knows the request keys of the shards before it: until then it takes no keyed request.
     pub inherited: bool,
+    /// The lowest version of the patterns that it takes blocks of.
+    pub policy_epoch: u64,
 }

@@ -29,6 +29,8 @@ pub struct TableEntry {
     pub key: PartKey,
     /// Digest of the whole request; 0 when it is not known.
     pub content: u64,
+    /// Version of the patterns that its rows were masked under.
+    pub policy_epoch: u64,
     /// Where its rows are.
     pub origin: Origin,
     /// When its block was admitted.
@@ -46,20 +48,37 @@ pub struct Table {
     pub entries: Vec<TableEntry>,
 }
 
-/// Bytes of an entry, and of one as it was before contents were remembered.
-pub(super) const TABLE_ENTRY_BYTES: usize = 68;
+/// Bytes of an entry, of one as it was before policies were remembered, and before contents were.
+pub(super) const TABLE_ENTRY_BYTES: usize = 76;
+const TABLE_ENTRY_BYTES_V2: usize = 68;
 const TABLE_ENTRY_BYTES_V1: usize = 60;
-/// The first byte of a table as it is sent. One of the first version has a time there, and 2 would be
-/// in 1974.
-const SENT: u8 = 2;
+/// The policy of what was stored before policies could be changed.
+const POLICY_EPOCH_FIRST: u64 = 1;
+/// The first byte of a table as it is sent, by form. One of the first has a time there, and these would
+/// be in 1974 and 1976.
+const SENT_V2: u8 = 2;
+const SENT: u8 = 3;
 
 /// How the request keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Without contents.
     V1,
-    /// With them.
+    /// With them, without policies.
     V2,
+    /// With both.
+    V3,
+}
+
+impl Form {
+    /// Bytes of an entry.
+    pub(super) const fn entry_bytes(self) -> usize {
+        match self {
+            Self::V1 => TABLE_ENTRY_BYTES_V1,
+            Self::V2 => TABLE_ENTRY_BYTES_V2,
+            Self::V3 => TABLE_ENTRY_BYTES,
+        }
+    }
 }
 
 /// What is known of a part's key.
@@ -67,6 +86,8 @@ pub(crate) enum Form {
 pub(crate) struct Known {
     /// Where the rows are that came under it.
     pub(crate) origin: Origin,
+    /// Version of the patterns that they were masked under.
+    pub(crate) policy_epoch: u64,
     /// Whether they were of a request with other content.
     pub(crate) conflict: bool,
 }
@@ -100,7 +121,8 @@ impl Table {
     /// When it is no table.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let (form, bytes) = match bytes.split_first() {
-            Some((&SENT, rest)) => (Form::V2, rest),
+            Some((&SENT, rest)) => (Form::V3, rest),
+            Some((&SENT_V2, rest)) => (Form::V2, rest),
             _ => (Form::V1, bytes),
         };
         let mut input = Decoder::new("request keys", bytes);
@@ -132,10 +154,7 @@ impl Table {
 
     pub(crate) fn decode(input: &mut Decoder<'_>, form: Form) -> Result<Self, Error> {
         let now = Timestamp::from_nanos(input.i64()?);
-        let count = input.count(match form {
-            Form::V1 => TABLE_ENTRY_BYTES_V1,
-            Form::V2 => TABLE_ENTRY_BYTES,
-        })?;
+        let count = input.count(form.entry_bytes())?;
         if count > PRODUCER_KEYS_MAX {
             return Err(input.invalid(format!("{count} request keys")));
         }
@@ -151,7 +170,7 @@ pub(super) fn put_entry(out: &mut Encoder, entry: &TableEntry) {
     out.u128(entry.key.producer)
         .u64(entry.key.sequence)
         .u32(entry.key.chunk);
-    out.u64(entry.content);
+    out.u64(entry.content).u64(entry.policy_epoch);
     out.u64(entry.origin.shard.group()).u64(entry.origin.seq);
     out.i64(entry.admitted_at.nanos()).u64(entry.learnt_at);
 }
@@ -164,13 +183,18 @@ pub(super) fn take_entry(input: &mut Decoder<'_>, form: Form) -> Result<TableEnt
     };
     let content = match form {
         Form::V1 => 0,
-        Form::V2 => input.u64()?,
+        Form::V2 | Form::V3 => input.u64()?,
+    };
+    let policy_epoch = match form {
+        Form::V1 | Form::V2 => POLICY_EPOCH_FIRST,
+        Form::V3 => input.u64()?,
     };
     let group = input.u64()?;
     let shard = ShardId::from_group(group).ok_or_else(|| input.invalid("a key of no shard"))?;
     Ok(TableEntry {
         key,
         content,
+        policy_epoch,
         origin: Origin {
             shard,
             seq: input.u64()?,
@@ -235,15 +259,16 @@ impl Producers {
         let mut pieces = pieces.filter_map(|(_, ordinal)| self.at(*ordinal));
         let differs =
             |entry: &&TableEntry| entry.content != 0 && content != 0 && entry.content != content;
+        let known = |entry: &TableEntry, conflict| Known {
+            origin: entry.origin,
+            policy_epoch: entry.policy_epoch,
+            conflict,
+        };
         if let Some(entry) = pieces.find(differs) {
-            let (origin, conflict) = (entry.origin, true);
-            return Some(Known { origin, conflict });
+            return Some(known(entry, true));
         }
         let entry = self.at(*self.known.get(key)?)?;
-        Some(Known {
-            origin: entry.origin,
-            conflict: false,
-        })
+        Some(known(entry, false))
     }
 
     /// Moves time forward to a block's admission, by a bounded step, and forgets what is too old.
@@ -339,6 +364,7 @@ mod tests {
                 chunk: 0,
             },
             content: sequence,
+            policy_epoch: 3 + sequence,
             origin: Origin {
                 shard: ShardId { bucket: 1, slot: 0 },
                 seq: learnt_at,
@@ -392,30 +418,45 @@ mod tests {
         assert_eq!(known(PartKey { sequence, ..later }, 6), None);
     }
 
+    /// A table as earlier builds wrote it.
+    fn old(table: &Table, form: Form) -> Vec<u8> {
+        let mut old = Encoder::default();
+        if form == Form::V2 {
+            old.u8(SENT_V2);
+        }
+        old.i64(table.now.nanos()).len(table.entries.len());
+        for entry in &table.entries {
+            old.u128(entry.key.producer).u64(entry.key.sequence);
+            old.u32(entry.key.chunk);
+            if form == Form::V2 {
+                old.u64(entry.content);
+            }
+            old.u64(entry.origin.shard.group()).u64(entry.origin.seq);
+            old.i64(entry.admitted_at.nanos()).u64(entry.learnt_at);
+        }
+        old.finish()
+    }
+
     #[test]
-    fn a_table_without_contents_is_still_read() {
+    fn tables_of_earlier_builds_are_still_read() {
         let table = Table {
             now: at(3),
             entries: vec![entry(1, 5, 1), entry(2, 6, 2)],
         };
         assert_eq!(Table::from_bytes(&table.to_bytes()), Ok(table.clone()));
-        let mut old = Encoder::default();
-        old.i64(table.now.nanos()).len(table.entries.len());
-        for entry in &table.entries {
-            old.u128(entry.key.producer).u64(entry.key.sequence);
-            old.u32(entry.key.chunk).u64(entry.origin.shard.group());
-            old.u64(entry.origin.seq).i64(entry.admitted_at.nanos());
-            old.u64(entry.learnt_at);
+        for form in [Form::V1, Form::V2] {
+            let known = |entry: &TableEntry| TableEntry {
+                content: if form == Form::V1 { 0 } else { entry.content },
+                policy_epoch: 1,
+                ..*entry
+            };
+            let expected = Table {
+                now: table.now,
+                entries: table.entries.iter().map(known).collect(),
+            };
+            let read = Table::from_bytes(&old(&table, form));
+            assert_eq!(read, Ok(expected), "{form:?}");
         }
-        let without = |entry: &TableEntry| TableEntry {
-            content: 0,
-            ..*entry
-        };
-        let expected = Table {
-            now: table.now,
-            entries: table.entries.iter().map(without).collect(),
-        };
-        assert_eq!(Table::from_bytes(&old.finish()), Ok(expected));
     }
 
     #[test]

@@ -3,17 +3,18 @@
 //! As sent, and as stored by earlier builds:
 //!
 //! ```text
-//! version u8 = 2
+//! version u8 = 4
 //! last log id          flag, term u64, index u64
 //! membership           length u32, bytes (own version and CRC32)
 //! segmented_to u64, closed u8, inherited u8
-//! request keys         latest admission i64, count u32, entries of 68 bytes; of 60, without
-//!                      contents, in version 1
+//! policy epoch u64     the lowest that the shard takes; not in versions 1 to 3, which take all
+//! request keys         latest admission i64, count u32, entries of 76 bytes; of 68, without
+//!                      policies, in version 2; of 60, without contents too, in version 1
 //! manifest             length u32, bytes as the node encoded them
 //! CRC32 u32
 //! ```
 //!
-//! As stored: version 3, and instead of the request keys which of the chunks' keys are remembered
+//! As stored: version 5 (3 before there was a policy epoch), and instead of the request keys which of the chunks' keys are remembered
 //! (`super::keys`): latest admission i64, ordinals from u64, to u64.
 
 use bytes::Bytes;
@@ -27,8 +28,10 @@ use crate::codec::{
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
 
 const VERSION_SENT_WITHOUT_CONTENTS: u8 = 1;
-const VERSION_SENT: u8 = 2;
-const VERSION_STORED: u8 = 3;
+const VERSION_SENT_WITHOUT_POLICY: u8 = 2;
+const VERSION_STORED_WITHOUT_POLICY: u8 = 3;
+const VERSION_SENT: u8 = 4;
+const VERSION_STORED: u8 = 5;
 const WHAT: &str = "shard snapshot";
 
 /// A shard as of one log id.
@@ -39,6 +42,8 @@ pub(crate) struct Record {
     pub(crate) segmented_to: u64,
     pub(crate) closed: bool,
     pub(crate) inherited: bool,
+    /// The lowest policy epoch that the shard takes.
+    pub(crate) policy_epoch: u64,
     pub(crate) keys: Window,
     pub(crate) manifest: Bytes,
 }
@@ -75,7 +80,8 @@ impl Record {
         out.bytes(&encode_stored_membership(&self.membership));
         out.u64(self.segmented_to)
             .u8(u8::from(self.closed))
-            .u8(u8::from(self.inherited));
+            .u8(u8::from(self.inherited))
+            .u64(self.policy_epoch);
         out
     }
 
@@ -88,11 +94,20 @@ impl Record {
         let membership = decode_stored_membership(input.bytes()?)?;
         let segmented_to = input.u64()?;
         let (closed, inherited) = (input.flag()?, input.flag()?);
-        let table = match version {
-            VERSION_SENT_WITHOUT_CONTENTS => Some(Table::decode(&mut input, Form::V1)?),
-            VERSION_SENT => Some(Table::decode(&mut input, Form::V2)?),
+        let policy_epoch = if version > VERSION_STORED_WITHOUT_POLICY {
+            input.u64()?
+        } else {
+            0
+        };
+        let form = match version {
+            VERSION_SENT_WITHOUT_CONTENTS => Some(Form::V1),
+            VERSION_SENT_WITHOUT_POLICY => Some(Form::V2),
+            VERSION_SENT => Some(Form::V3),
             _ => None,
         };
+        let table = form
+            .map(|form| Table::decode(&mut input, form))
+            .transpose()?;
         let keys = match &table {
             Some(table) => Window {
                 now: table.now,
@@ -114,6 +129,7 @@ impl Record {
             segmented_to,
             closed,
             inherited,
+            policy_epoch,
             keys,
             manifest: slice_of(bytes, input.bytes()?),
         };

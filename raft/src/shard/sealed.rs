@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! sealed   version u8 = 1 · segmented_to u64 · manifest length u32, bytes · CRC32 u32
-//! keys     version u8 = 1 · request keys · CRC32 u32
+//! keys     version u8 = 2 · request keys · CRC32 u32
 //! ```
+//!
+//! Request keys of version 1 are without policies.
 //!
 //! Written in one synced batch with the removal of the group's log, vote and snapshot: a crash leaves
 //! the group or the sealed shard, never both and never neither.
@@ -19,6 +21,8 @@ use crate::codec::{self, Decoder, Encoder, slice_of};
 use crate::log_store::keys;
 
 const VERSION: u8 = 1;
+const VERSION_KEYS_WITHOUT_POLICIES: u8 = 1;
+const VERSION_KEYS: u8 = 2;
 const WHAT: &str = "sealed shard";
 const WHAT_KEYS: &str = "request keys of a sealed shard";
 
@@ -59,7 +63,7 @@ impl Sealed {
             keys::sealed(shard.group()),
             self.encode().finish_with_crc(),
         );
-        let mut encoded = Encoder::versioned(VERSION);
+        let mut encoded = Encoder::versioned(VERSION_KEYS);
         table.encode(&mut encoded);
         batch.put(
             Space::State,
@@ -96,8 +100,12 @@ pub fn sealed_keys(writer: &WriterHandle, shard: ShardId) -> Result<Option<Table
     let Some(stored) = writer.store().get(Space::State, &key)? else {
         return Ok(None);
     };
-    let mut input = Decoder::checked(WHAT_KEYS, VERSION, &stored)?;
-    let table = Table::decode(&mut input, Form::V2)?;
+    let mut input = Decoder::whole(WHAT_KEYS, &stored)?;
+    let form = match input.version_up_to(VERSION_KEYS)? {
+        VERSION_KEYS_WITHOUT_POLICIES => Form::V2,
+        _ => Form::V3,
+    };
+    let table = Table::decode(&mut input, form)?;
     input.end()?;
     Ok(Some(table))
 }

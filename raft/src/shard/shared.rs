@@ -43,13 +43,18 @@ struct Inner {
 }
 
 impl Shared {
-    /// The shard as of its snapshot; the Raft core applies the log after it. Blocks on the disk.
-    pub(crate) async fn open(shard: ShardId, writer: WriterHandle) -> Result<Self, crate::Error> {
+    /// The shard as of its snapshot; the Raft core applies the log after it. Without a snapshot it
+    /// begins with this policy epoch. Blocks on the disk.
+    pub(crate) async fn open(
+        shard: ShardId,
+        policy_epoch: u64,
+        writer: WriterHandle,
+    ) -> Result<Self, crate::Error> {
         let (store, group) = (writer.store(), shard.group());
         let stored = store.get(Space::State, &keys::snapshot(group))?;
         let mut chunks = Chunks::open(&**store, group)?;
         let (state, record) = match stored.map(|bytes| Record::decode(&bytes)).transpose()? {
-            None => (State::new(shard), None),
+            None => (State::new(shard, policy_epoch), None),
             Some((record, Some(table))) => {
                 // An earlier build has written it whole.
                 let all = Chunk {

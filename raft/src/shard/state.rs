@@ -22,6 +22,7 @@ struct PendingCut {
     membership: StoredMembership,
     closed: bool,
     inherited: bool,
+    policy_epoch: u64,
     keys: Frozen,
 }
 
@@ -38,11 +39,14 @@ pub(crate) struct State {
     cuts: VecDeque<PendingCut>,
     closed: bool,
     inherited: bool,
+    /// Blocks that were masked under an older policy are refused.
+    policy_epoch: u64,
     manifest: Bytes,
 }
 
 impl State {
-    pub(super) fn new(shard: ShardId) -> Self {
+    /// A shard without data that takes blocks masked under this policy, or a later one.
+    pub(super) fn new(shard: ShardId, policy_epoch: u64) -> Self {
         Self {
             shard,
             applied: None,
@@ -56,6 +60,7 @@ impl State {
             closed: false,
             // The first bucket has nobody to inherit from.
             inherited: shard.bucket <= 1,
+            policy_epoch,
             manifest: Bytes::new(),
         }
     }
@@ -75,7 +80,7 @@ impl State {
             closed: record.closed,
             inherited: record.inherited,
             manifest: record.manifest.clone(),
-            ..Self::new(shard)
+            ..Self::new(shard, record.policy_epoch)
         }
     }
 
@@ -103,6 +108,7 @@ impl State {
             uncut_bytes: self.uncut_bytes,
             closed: self.closed,
             inherited: self.inherited,
+            policy_epoch: self.policy_epoch,
         };
         assert!(
             positions.segmented_to <= positions.cut_to && positions.cut_to <= positions.applied_to,
@@ -142,6 +148,10 @@ impl State {
                 Applied::Nothing
             }
             Payload::Normal(Command::Inherit(table)) => self.apply_inherit(index, &table),
+            Payload::Normal(Command::Policy(epoch)) => {
+                self.policy_epoch = self.policy_epoch.max(epoch);
+                Applied::Nothing
+            }
             Payload::Normal(Command::Meta(_)) => Applied::Foreign,
         };
         self.applied = Some(log_id);
@@ -155,6 +165,10 @@ impl State {
         }
         if self.closed {
             return self.answer_repeats(header).unwrap_or(Applied::Closed);
+        }
+        if header.policy_epoch < self.policy_epoch {
+            let outdated = Applied::Outdated(self.policy_epoch);
+            return self.answer_repeats(header).unwrap_or(outdated);
         }
         self.producers.advance(header.admitted_at);
         let answers = self.answer_parts(seq, header);
@@ -192,6 +206,7 @@ impl State {
             Some(PartAnswer {
                 rows: part.rows,
                 origin: known.origin,
+                policy_epoch: known.policy_epoch,
                 duplicate: true,
                 conflict: known.conflict,
             })
@@ -221,6 +236,7 @@ impl State {
             answers.push(PartAnswer {
                 rows: part.rows,
                 origin: known.map_or(here, |known| known.origin),
+                policy_epoch: known.map_or(header.policy_epoch, |known| known.policy_epoch),
                 duplicate: known.is_some(),
                 conflict: known.is_some_and(|known| known.conflict),
             });
@@ -229,6 +245,7 @@ impl State {
                 self.producers.remember(TableEntry {
                     key,
                     content: part.content,
+                    policy_epoch: header.policy_epoch,
                     origin: here,
                     admitted_at,
                     learnt_at: seq,
@@ -267,6 +284,7 @@ impl State {
             membership: self.membership.clone(),
             closed: self.closed,
             inherited: self.inherited,
+            policy_epoch: self.policy_epoch,
             keys,
         });
         self.cut_to = index;
@@ -288,6 +306,7 @@ impl State {
             segmented_to: range.end,
             closed: cut.closed,
             inherited: cut.inherited,
+            policy_epoch: cut.policy_epoch,
             keys: cut.keys.window,
             manifest,
         };
@@ -324,6 +343,7 @@ impl State {
             segmented_to: self.segmented_to,
             closed: self.closed,
             inherited: self.inherited,
+            policy_epoch: self.policy_epoch,
             keys: window,
             manifest: self.manifest.clone(),
         };

@@ -13,7 +13,7 @@ use super::state::State;
 use super::{Record, Shared, TailBlock};
 use crate::command::{Applied, Command, Data};
 use crate::log_store::keys;
-use crate::testing::{SHARD, block_of, key, keyed_block, plain_block};
+use crate::testing::{SHARD, block_of, block_under, key, keyed_block, plain_block};
 use crate::types::{Entry, Payload, log_id};
 
 fn entry(index: u64, command: Command) -> Entry {
@@ -50,7 +50,7 @@ fn stored(answer: Applied) -> Vec<(u64, bool)> {
 
 #[test]
 fn a_repeat_stores_nothing_and_names_the_original() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     let block = keyed_block(SHARD, &[1], 3, 0);
     assert_eq!(stored(state.apply(data(5, block.clone()))), [(5, false)]);
     assert_eq!(stored(state.apply(data(6, block))), [(5, true)]);
@@ -60,7 +60,7 @@ fn a_repeat_stores_nothing_and_names_the_original() {
 
 #[test]
 fn rows_of_a_repeated_part_exist_for_no_reader_even_if_the_leader_did_not_know() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     state.apply(data(1, keyed_block(SHARD, &[2], 3, 0)));
     let mixed = keyed_block(SHARD, &[1, 2, 3], 3, 0);
     assert_eq!(
@@ -91,7 +91,7 @@ fn a_key_with_other_content_stores_nothing_and_says_so() {
             .collect();
         Command::Data(Data::whole(block_of(SHARD, &parts, 2, 0)))
     };
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     let first = state.apply(entry(1, block(&[(1, 11), (2, 22)])));
     assert_eq!(conflicts(first), [false, false]);
     let second = state.apply(entry(2, block(&[(1, 11), (2, 23), (3, 33), (3, 34)])));
@@ -106,7 +106,7 @@ fn a_key_with_other_content_stores_nothing_and_says_so() {
     let bytes = state.table().to_bytes();
     let table = super::Table::from_bytes(&bytes).unwrap();
     let next = ShardId { bucket: 2, slot: 0 };
-    let mut after = State::new(next);
+    let mut after = State::new(next, 0);
     after.apply(entry(1, Command::Inherit(Arc::new(table))));
     for (number, content, conflict) in [(2, 22, false), (2, 23, true), (3, 34, true)] {
         let late = state.apply(entry(3 + content, block(&[(number, content)])));
@@ -118,15 +118,82 @@ fn a_key_with_other_content_stores_nothing_and_says_so() {
 
 #[test]
 fn a_key_twice_in_one_block_counts_once() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     let block = keyed_block(SHARD, &[1, 1], 2, 0);
     assert_eq!(stored(state.apply(data(1, block))), [(1, false), (1, true)]);
     assert_eq!(state.view().tail[0].rows(), 2);
 }
 
+/// A block of one record of request `number`, masked under this policy.
+fn block_of_policy(epoch: u64, number: u64) -> Command {
+    let block = block_under(epoch, SHARD, &[(key(number), 1)], 1, 0);
+    Command::Data(Data::whole(block))
+}
+
+#[test]
+fn blocks_of_an_older_policy_are_refused_and_what_was_stored_before_is_known() {
+    let mut state = State::new(SHARD, 2);
+    let apply = |state: &mut State, index, command| state.apply(entry(index, command));
+    let first = apply(&mut state, 1, block_of_policy(1, 1));
+    assert_eq!(first, Applied::Outdated(2), "the policy of its opening");
+    assert_eq!(
+        stored(apply(&mut state, 2, block_of_policy(2, 2))),
+        [(2, false)]
+    );
+    assert_eq!(apply(&mut state, 3, Command::Policy(5)), Applied::Nothing);
+    assert_eq!(apply(&mut state, 4, Command::Policy(3)), Applied::Nothing);
+    assert_eq!(state.positions().policy_epoch, 5, "it never goes back");
+    let late = apply(&mut state, 5, block_of_policy(4, 3));
+    assert_eq!(late, Applied::Outdated(5));
+    assert_eq!(state.view().tail.len(), 1);
+    // A repeat of what was stored under the policy of then, whatever it is masked by now.
+    for (index, epoch) in [(6, 2), (7, 5)] {
+        let Applied::Stored(parts) = apply(&mut state, index, block_of_policy(epoch, 2)) else {
+            panic!("it is stored")
+        };
+        assert_eq!((parts[0].duplicate, parts[0].policy_epoch), (true, 2));
+    }
+    // What was refused was not remembered.
+    assert_eq!(
+        stored(apply(&mut state, 8, block_of_policy(5, 3))),
+        [(8, false)]
+    );
+}
+
+#[test]
+fn a_snapshot_keeps_the_policy_as_of_its_cut_and_an_old_one_takes_every_block() {
+    let mut state = State::new(SHARD, 0);
+    for command in [Command::Policy(4), block_of_policy(4, 1), Command::Cut] {
+        let index = state.applied_to();
+        state.apply(entry(index, command));
+    }
+    state.apply(entry(3, Command::Policy(6)));
+    let (record, _) = state.record_of_cut(&(0..2), Bytes::new()).unwrap();
+    for bytes in [record.encode_stored(), record.encode_sent(&state.table())] {
+        let (read, table) = Record::decode(&bytes).unwrap();
+        let table = table.unwrap_or_else(|| state.table());
+        let mut restored = State::restore(SHARD, &read, &table);
+        assert_eq!(restored.positions().policy_epoch, 4);
+        restored.apply(entry(2, Command::Cut));
+        restored.apply(entry(3, Command::Policy(6)));
+        assert_eq!(restored.positions().policy_epoch, 6);
+    }
+    let stored = record.encode_stored();
+    let policy_at = stored.len() - 4 - 4 - 24 - 8;
+    let mut old = [
+        &stored[..policy_at],
+        &stored[policy_at + 8..stored.len() - 4],
+    ]
+    .concat();
+    old[0] = 3;
+    old.extend(crc32fast::hash(&old).to_be_bytes());
+    let (read, _) = Record::decode(&old.into()).unwrap();
+    assert_eq!((read.policy_epoch, read.keys), (0, record.keys));
+}
+
 #[test]
 fn a_closed_shard_takes_no_data_but_still_knows_its_repeats() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     let block = keyed_block(SHARD, &[1], 1, 0);
     state.apply(data(1, block.clone()));
     state.apply(entry(2, Command::Close));
@@ -143,9 +210,9 @@ fn a_closed_shard_takes_no_data_but_still_knows_its_repeats() {
 #[test]
 fn inherited_keys_answer_with_the_shard_that_has_the_rows() {
     let old = ShardId { bucket: 1, slot: 3 };
-    let mut before = State::new(old);
+    let mut before = State::new(old, 0);
     before.apply(data(9, keyed_block(old, &[1, 2], 1, 0)));
-    let mut state = State::new(ShardId { bucket: 2, slot: 0 });
+    let mut state = State::new(ShardId { bucket: 2, slot: 0 }, 0);
     assert_eq!(
         state.apply(entry(1, Command::Inherit(Arc::new(before.table())))),
         Applied::Inherited
@@ -156,7 +223,7 @@ fn inherited_keys_answer_with_the_shard_that_has_the_rows() {
 
 #[test]
 fn a_block_of_another_shard_is_not_stored() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     let foreign = plain_block(ShardId { bucket: 9, slot: 9 }, 1);
     assert_eq!(state.apply(data(1, foreign)), Applied::Foreign);
     assert!(state.view().tail.is_empty());
@@ -164,7 +231,7 @@ fn a_block_of_another_shard_is_not_stored() {
 
 #[test]
 fn a_cut_without_data_is_none() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     assert_eq!(state.apply(entry(1, Command::Cut)), Applied::Cut(None));
     state.apply(data(2, plain_block(SHARD, 1)));
     assert_eq!(
@@ -209,7 +276,7 @@ fn eventful() -> Vec<Entry> {
 #[test]
 fn a_snapshot_and_the_log_after_it_give_the_state_of_the_whole_log() {
     let log = eventful();
-    let mut whole = State::new(SHARD);
+    let mut whole = State::new(SHARD, 0);
     let cuts: Vec<_> = log
         .iter()
         .filter_map(|entry| match whole.apply(entry.clone()) {
@@ -250,7 +317,7 @@ fn a_snapshot_and_the_log_after_it_give_the_state_of_the_whole_log() {
 
 #[test]
 fn only_the_oldest_pending_cut_can_become_a_segment() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     for index in [0, 2] {
         state.apply(data(index, plain_block(SHARD, index)));
         state.apply(entry(index + 1, Command::Cut));
@@ -265,7 +332,7 @@ fn only_the_oldest_pending_cut_can_become_a_segment() {
 
 #[test]
 fn a_view_does_not_change_when_the_state_does() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     state.apply(data(0, plain_block(SHARD, 0)));
     let view = state.view();
     state.apply(data(1, plain_block(SHARD, 1)));
@@ -276,16 +343,18 @@ fn a_view_does_not_change_when_the_state_does() {
 
 #[test]
 fn a_snapshot_of_the_first_version_is_still_read() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     state.apply(data(0, plain_block(SHARD, 0)));
     state.apply(entry(1, Command::Cut));
     let (record, _) = state
         .record_of_cut(&(0..1), Bytes::from_static(b"m"))
         .unwrap();
     let sent = |record: &Record| record.encode_sent(&state.table());
-    // Without request keys only the version differs.
-    let mut old = sent(&record).to_vec();
-    old.truncate(old.len() - 4);
+    // Without request keys only the version differs, and that there is no policy.
+    let new = sent(&record);
+    let behind = 8 + 4 + 4 + 1 + 4;
+    let policy_at = new.len() - behind - 8;
+    let mut old = [&new[..policy_at], &new[policy_at + 8..new.len() - 4]].concat();
     old[0] = 1;
     old.extend(crc32fast::hash(&old).to_be_bytes());
     let (read, table) = Record::decode(&old.into()).unwrap();
@@ -295,7 +364,7 @@ fn a_snapshot_of_the_first_version_is_still_read() {
 
 #[test]
 fn every_flipped_byte_of_a_snapshot_is_noticed() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     state.apply(data(0, keyed_block(SHARD, &[1, 2], 1, 0)));
     state.apply(entry(1, Command::Cut));
     let (record, _) = state
@@ -312,7 +381,7 @@ fn every_flipped_byte_of_a_snapshot_is_noticed() {
 
 #[tokio::test]
 async fn a_snapshot_that_an_earlier_build_has_stored_with_its_keys_is_taken_over() {
-    let mut state = State::new(SHARD);
+    let mut state = State::new(SHARD, 0);
     state.apply(data(0, keyed_block(SHARD, &[1, 2], 1, 0)));
     state.apply(entry(1, Command::Cut));
     let cut = state.record_of_cut(&(0..1), Bytes::from_static(b"m"));
@@ -325,7 +394,7 @@ async fn a_snapshot_that_an_earlier_build_has_stored_with_its_keys_is_taken_over
     mem.write(batch, Durability::Synced).unwrap();
 
     for _ in 0..2 {
-        let shared = Shared::open(SHARD, owner.handle()).await.unwrap();
+        let shared = Shared::open(SHARD, 0, owner.handle()).await.unwrap();
         assert_eq!(shared.table(), state.table());
         let snapshot = shared.current_snapshot().await.unwrap().unwrap();
         assert_eq!(snapshot.snapshot.bytes().unwrap(), stored);

@@ -58,6 +58,7 @@ mod tests {
             bucket,
             opened_at: at(0),
             closed_at: (bucket < 3).then(|| at(1)),
+            policy_epoch: 1,
             slots: vec![Slot {
                 slot: 0,
                 voters: vec![1, 2, 3],

@@ -174,7 +174,7 @@ async fn open(
             world: Arc::clone(world),
             node,
         });
-        match ShardGroup::open(context, shard, fetch).await {
+        match ShardGroup::open(context, shard, 0, fetch).await {
             Ok(group) => {
                 world.broken.lock().remove(&(node, shard));
                 if group.is_pristine()

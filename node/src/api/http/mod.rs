@@ -7,6 +7,7 @@ mod health;
 mod ingest;
 mod loki;
 pub(crate) mod otlp;
+mod patterns;
 mod pii;
 mod query;
 mod root;
@@ -48,6 +49,16 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/exceptions/{exception_id}", get(exceptions::one))
         .route("/api/v1/cluster", get(health::cluster))
         .route("/api/v1/pii/test", post(pii::test))
+        .route(
+            "/api/v1/pii/patterns",
+            get(patterns::list).post(patterns::add),
+        )
+        .route(
+            "/api/v1/pii/patterns/{id}",
+            get(patterns::get)
+                .put(patterns::set)
+                .delete(patterns::remove),
+        )
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method);
     walled(routes, api)

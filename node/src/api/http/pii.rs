@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::body::read_small;
 use super::{Api, Failure, Kind, json};
+use crate::api::patterns;
 use crate::limits::PII_TEST_BYTES_MAX;
 
 #[derive(Deserialize)]
@@ -27,7 +28,11 @@ pub(super) async fn test(State(api): State<Api>, body: Body) -> Result<Response,
             "the body is empty; send {\"text\":\"…\"}",
         ));
     }
-    let masker = api.masker.clone();
+    if let Err(failure) = patterns::newest(&api).await {
+        // What this node knows is shown, with its epoch.
+        tracing::debug!(%failure, "the test shows what this node knows");
+    }
+    let masker = api.masking.current();
     let answer = api.offload.run(move || {
         let test: Test = serde_json::from_slice(&body).map_err(|_| {
             Failure::new(
@@ -38,13 +43,14 @@ pub(super) async fn test(State(api): State<Api>, body: Body) -> Result<Response,
         if test.text.len() > PII_TEST_BYTES_MAX {
             return Err(super::too_large(PII_TEST_BYTES_MAX));
         }
-        Ok(describe(&test.text, &masker.mask_text(&test.text)))
+        let findings = masker.mask_text(&test.text);
+        Ok(describe(&test.text, &findings, masker.epoch()))
     });
     Ok(json(StatusCode::OK, &answer.await??))
 }
 
 /// Offsets go out in code points of the text that was sent.
-fn describe(text: &str, findings: &Findings<'_>) -> Value {
+fn describe(text: &str, findings: &Findings<'_>, epoch: u64) -> Value {
     let mut counted = (0, 0);
     let mut code_points = |byte: usize| {
         let more = text
@@ -65,5 +71,5 @@ fn describe(text: &str, findings: &Findings<'_>) -> Value {
             })
         })
         .collect();
-    json!({ "masked": findings.masked, "spans": spans })
+    json!({ "masked": findings.masked, "spans": spans, "policy_epoch": epoch })
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 15] = [
+const PATHS: [(&str, &str, &str); 16] = [
     (
         "POST",
         "/api/v1/logs",
@@ -43,6 +43,11 @@ const PATHS: [(&str, &str, &str); 15] = [
         "one exception with its trend",
     ),
     ("POST", "/api/v1/pii/test", "what masking does to a text"),
+    (
+        "GET",
+        "/api/v1/pii/patterns",
+        "patterns masked beside the built-in detectors; POST adds one",
+    ),
     ("GET", "/api/v1/cluster", "nodes, shards, leaders"),
     ("GET", "/healthz", "the process is up"),
     ("GET", "/readyz", "it can take traffic"),

@@ -242,7 +242,7 @@ impl Cluster {
             runtime_of_the_node.spawn(server.serve_with_incoming(incoming));
             let mut open = BTreeMap::new();
             for shard in shards {
-                let group = ShardGroup::open(&context, shard, installer.clone())
+                let group = ShardGroup::open(&context, shard, 0, installer.clone())
                     .await
                     .unwrap();
                 open.insert(shard, group);

@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
-use hushlog_pii::{Key, Masker, Policy};
+use hushlog_pii::{Key, Policy};
 use hushlog_record::{Block, ExceptionId, LogId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -17,10 +17,11 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::router;
-use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Reader, TopK};
+use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Policies, Reader, TopK};
 use crate::clock::Scripted;
 use crate::entropy::Entropy;
 use crate::gateway::{self, Gateway, Placed, Refused, Sink};
+use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::Tasks;
@@ -85,6 +86,7 @@ impl Sink for Fake {
                         shard: block.header().shard,
                         seq: 7,
                         copies: 2,
+                        policy_epoch: block.header().policy_epoch,
                         conflict: false,
                     }])
                 }
@@ -171,21 +173,78 @@ impl Control for Fake {
     }
 }
 
+/// A cluster of one shard that takes every change.
+struct FakePolicies {
+    masking: Arc<Masking>,
+    /// What does not confirm a change.
+    missing: Vec<String>,
+    /// How many changes of others come first.
+    others: Mutex<u64>,
+}
+
+impl Policies for FakePolicies {
+    fn newest(&self, _: Instant) -> BoxFuture<'_, Result<Policy, Failure>> {
+        Box::pin(async { Ok(self.masking.current().policy().clone()) })
+    }
+
+    fn replace(&self, policy: Policy, _: Instant) -> BoxFuture<'_, Result<bool, Failure>> {
+        Box::pin(async move {
+            let now = self.masking.current().policy().clone();
+            if policy.epoch != now.epoch + 1 {
+                return Ok(false);
+            }
+            let mut others = self.others.lock();
+            let (policy, taken) = if *others > 0 {
+                *others -= 1;
+                (now, false)
+            } else {
+                (policy, true)
+            };
+            let epoch = self.masking.epoch() + 1;
+            self.masking
+                .adopt(epoch, &policy.to_bytes())
+                .expect("it was compiled");
+            Ok(taken)
+        })
+    }
+
+    fn in_force(&self, _: u64, _: Instant) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            if self.missing.is_empty() {
+                return Ok(());
+            }
+            let failure = Failure::new(Kind::PolicyPending, "not everywhere yet");
+            Err(failure.missing(self.missing.clone()))
+        })
+    }
+}
+
 mod odd;
+mod patterns;
 mod sources;
 mod wire;
 
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) fn api(fake: Fake, memory: usize) -> Api {
+    api_with(fake, memory, |_| {})
+}
+
+fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakePolicies)) -> Api {
     let fake = Arc::new(fake);
     let entropy = Entropy::seeded(1);
-    let masker = Arc::new(Masker::new(Policy::default(), Key::new([7; 32])));
+    let masking = Arc::new(Masking::new(Key::new([7; 32])));
+    let mut policies = FakePolicies {
+        masking: Arc::clone(&masking),
+        missing: Vec::new(),
+        others: Mutex::new(0),
+    };
+    change(&mut policies);
     let clock = Arc::new(Scripted::new(Timestamp::from_millis(1_700_000_000_000)));
     let registry = Registry::default();
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::clone(&fake) as _,
-        masker: Arc::clone(&masker),
+        masking: Arc::clone(&masking),
         content_key: [7; 32],
         request_key: [7; 32],
         offload: Offload::inline(),
@@ -200,7 +259,8 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
         gateway,
         reader: Arc::clone(&fake) as _,
         control: fake,
-        masker,
+        policies: Arc::new(policies),
+        masking,
         offload: Offload::inline(),
         clock,
         registry,

@@ -1,0 +1,80 @@
+//! `/api/v1/pii/patterns`: what the cluster masks beside the built-in detectors.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::body::read_small;
+use super::{Api, Failure, Kind, json};
+use crate::api::patterns::{self, Change, Changed, change};
+use crate::limits::PATTERN_BODY_BYTES_MAX;
+
+/// `GET /api/v1/pii/patterns`.
+pub(super) async fn list(State(api): State<Api>) -> Result<Response, Failure> {
+    let (epoch, patterns) = patterns::list(&api).await?;
+    let body = json!({ "policy_epoch": epoch, "patterns": patterns });
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// `GET /api/v1/pii/patterns/{id}`.
+pub(super) async fn get(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let (epoch, pattern) = patterns::get(&api, &id).await?;
+    Ok(json(StatusCode::OK, &with_epoch(pattern, epoch)))
+}
+
+/// `POST /api/v1/pii/patterns`.
+pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
+    let members = patterns::members(&read(body).await?)?;
+    answer(change(&api, Change::Add(members)).await?)
+}
+
+/// `PUT /api/v1/pii/patterns/{id}`.
+pub(super) async fn set(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Failure> {
+    let members = patterns::members(&read(body).await?)?;
+    answer(change(&api, Change::Set(id, members)).await?)
+}
+
+/// `DELETE /api/v1/pii/patterns/{id}`.
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let removed = change(&api, Change::Remove(id.clone())).await?;
+    let body = json!({ "pattern_id": id, "deleted": true, "policy_epoch": removed.epoch });
+    Ok(json(StatusCode::OK, &body))
+}
+
+async fn read(body: Body) -> Result<Bytes, Failure> {
+    let body = read_small(body, PATTERN_BODY_BYTES_MAX).await?;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        let message = "the body is empty; send {\"name\":\"…\",\"regex_pattern\":\"…\"}";
+        return Err(Failure::new(Kind::EmptyBody, message));
+    }
+    Ok(body)
+}
+
+fn answer(changed: Changed) -> Result<Response, Failure> {
+    let status = if changed.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(json(status, &with_epoch(changed.pattern, changed.epoch)))
+}
+
+fn with_epoch(mut pattern: Value, epoch: u64) -> Value {
+    if let Some(members) = pattern.as_object_mut() {
+        members.insert("policy_epoch".into(), epoch.into());
+    }
+    pattern
+}

@@ -1,0 +1,277 @@
+//! The patterns of the cluster's policy: one is added, changed or removed, and in force when that returns.
+//!
+//! A change is made to the newest policy and made again when another came first. A pattern that cannot be
+//! taken is refused with the reason before anything is changed.
+
+use hushlog_pii::{Pattern, Policy, Words};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{Api, Failure, Kind};
+use crate::limits::{POLICY_ATTEMPTS_MAX, POLICY_READ_TIMEOUT, POLICY_TIMEOUT};
+
+/// Members of a pattern, each with the names that stand for it.
+const MEMBERS: [(&str, &[&str]); 14] = [
+    ("pattern_id", &["pattern_id", "id"]),
+    ("name", &["name"]),
+    ("pattern_type", &["pattern_type"]),
+    ("regex_pattern", &["regex_pattern", "regex"]),
+    ("capture", &["capture"]),
+    ("keywords", &["keywords"]),
+    ("validator", &["validator"]),
+    ("masking_strategy", &["masking_strategy", "strategy"]),
+    ("replacement", &["replacement"]),
+    ("scope", &["scope"]),
+    ("suppress", &["suppress"]),
+    ("priority", &["priority"]),
+    ("mode", &["mode"]),
+    ("is_active", &["is_active"]),
+];
+/// Members of the members that are objects.
+const NESTED: [(&str, &[&str]); 3] = [
+    (
+        "keywords",
+        &["before", "after", "include", "exclude", "in_path"],
+    ),
+    (
+        "scope",
+        &["services", "services_except", "fields", "fields_except"],
+    ),
+    ("suppress", &["exact", "prefix", "suffix"]),
+];
+
+/// What is to be changed.
+#[derive(Clone)]
+pub(super) enum Change {
+    /// A new pattern.
+    Add(Map<String, Value>),
+    /// Members of the pattern of this id; those that are left out stay, those that are null are as if
+    /// they had never been given.
+    Set(String, Map<String, Value>),
+    /// The pattern of this id goes.
+    Remove(String),
+}
+
+/// What has become of a change.
+pub(super) struct Changed {
+    /// The policy by which it is in force.
+    pub(super) epoch: u64,
+    /// The pattern as it is, or was.
+    pub(super) pattern: Value,
+    /// Whether it is new.
+    pub(super) created: bool,
+}
+
+/// What a change makes of a policy.
+struct Edit {
+    /// The policy after it; `None` when nothing changes.
+    policy: Option<Policy>,
+    /// `None` when there is no such pattern.
+    pattern: Option<Pattern>,
+}
+
+/// Reads the members of a pattern.
+///
+/// # Errors
+/// [`Kind::InvalidBody`] when it is no JSON object, [`Kind::InvalidPattern`] when it has a member that
+/// patterns do not have.
+pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    let given: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body must be a JSON object, a pattern: {error}");
+        Failure::new(Kind::InvalidBody, message)
+    })?;
+    let mut members = Map::new();
+    for (name, value) in given {
+        let known = MEMBERS
+            .iter()
+            .find(|(_, names)| names.contains(&name.as_str()));
+        let (member, _) = known.ok_or_else(|| unknown_member("a pattern", &name))?;
+        check_nested(member, &value)?;
+        if members.insert((*member).to_owned(), value).is_some() {
+            let message = format!("`{member}` is given twice");
+            return Err(Failure::new(Kind::InvalidPattern, message));
+        }
+    }
+    Ok(members)
+}
+
+fn check_nested(member: &str, value: &Value) -> Result<(), Failure> {
+    let (Some((_, known)), Value::Object(object)) =
+        (NESTED.iter().find(|(name, _)| *name == member), value)
+    else {
+        return Ok(());
+    };
+    match object.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(unknown_member(&format!("`{member}`"), name)),
+        None => Ok(()),
+    }
+}
+
+fn unknown_member(of: &str, name: &str) -> Failure {
+    // A long name is cut: it is the client's own text.
+    let name: String = name.chars().take(64).collect();
+    Failure::new(Kind::InvalidPattern, format!("{of} has no member `{name}`"))
+}
+
+/// The newest policy's epoch and patterns.
+pub(super) async fn list(api: &Api) -> Result<(u64, Vec<Value>), Failure> {
+    let policy = newest(api).await?;
+    Ok((policy.epoch, policy.patterns().iter().map(show).collect()))
+}
+
+/// The newest policy's epoch and its pattern of this id.
+pub(super) async fn get(api: &Api, id: &str) -> Result<(u64, Value), Failure> {
+    let policy = newest(api).await?;
+    let pattern = policy.patterns().iter().find(|pattern| pattern.id == id);
+    let pattern = pattern.ok_or_else(not_found)?;
+    Ok((policy.epoch, show(pattern)))
+}
+
+/// The cluster's newest policy.
+pub(super) async fn newest(api: &Api) -> Result<Policy, Failure> {
+    api.policies
+        .newest(Instant::now() + POLICY_READ_TIMEOUT)
+        .await
+}
+
+/// Makes a change. When this returns no record that is masked without it is accepted anywhere.
+///
+/// # Errors
+/// [`Kind::PolicyPending`] when the change is made, but not in force everywhere in time: the same
+/// request again waits for it. Any other failure but [`Kind::OutcomeUnknown`]: nothing has changed.
+pub(super) async fn change(api: &Api, change: Change) -> Result<Changed, Failure> {
+    let deadline = Instant::now() + POLICY_TIMEOUT;
+    let mut tried = None;
+    for _ in 0..POLICY_ATTEMPTS_MAX {
+        let before = api.policies.newest(deadline).await?;
+        let epoch = before.epoch;
+        let wanted = change.clone();
+        let edit = api.offload.run(move || edit(before, wanted)).await??;
+        let Some(policy) = edit.policy else {
+            // An earlier request may have made the change and not waited until it was in force.
+            api.policies.in_force(epoch, deadline).await?;
+            // Its own first attempt may have been one.
+            let pattern = edit.pattern.or(tried.clone()).ok_or_else(not_found)?;
+            return Ok(Changed {
+                epoch,
+                pattern: show(&pattern),
+                created: tried.is_some() && matches!(change, Change::Add(_)),
+            });
+        };
+        let epoch = policy.epoch;
+        let pattern = edit.pattern.ok_or_else(not_found)?;
+        if api.policies.replace(policy, deadline).await? {
+            api.policies.in_force(epoch, deadline).await?;
+            return Ok(Changed {
+                epoch,
+                pattern: show(&pattern),
+                created: matches!(change, Change::Add(_)),
+            });
+        }
+        tried = Some(pattern);
+    }
+    Err(Failure::new(
+        Kind::Unavailable,
+        "the patterns are being changed by others all the time; try again",
+    ))
+}
+
+/// The policy after a change, compiled. CPU work.
+fn edit(before: Policy, change: Change) -> Result<Edit, Failure> {
+    let mut patterns = before.patterns().to_vec();
+    let place = |patterns: &[Pattern], id: &str| patterns.iter().position(|p| p.id == id);
+    let pattern = match change {
+        Change::Add(mut members) => {
+            if let (None, Some(name)) = (members.get("pattern_id"), members.get("name")) {
+                let name = name.clone();
+                members.insert("pattern_id".into(), name);
+            }
+            let pattern = read(members)?;
+            match place(&patterns, &pattern.id).and_then(|place| patterns.get(place)) {
+                Some(known) if *known == pattern => return Ok(unchanged(Some(pattern))),
+                Some(_) => {
+                    let message = "there is another pattern of this id; change it with PUT";
+                    return Err(Failure::new(Kind::PatternExists, message));
+                }
+                None => patterns.push(pattern.clone()),
+            }
+            pattern
+        }
+        Change::Set(id, members) => {
+            let Some(known) = place(&patterns, &id).and_then(|place| patterns.get_mut(place))
+            else {
+                return Ok(unchanged(None));
+            };
+            let pattern = merged(known, members)?;
+            if pattern.id != id {
+                let message = "`pattern_id` is not that of the path; the id of a pattern stays";
+                return Err(Failure::new(Kind::InvalidPattern, message));
+            }
+            if *known == pattern {
+                return Ok(unchanged(Some(pattern)));
+            }
+            known.clone_from(&pattern);
+            pattern
+        }
+        Change::Remove(id) => match place(&patterns, &id) {
+            Some(place) => patterns.remove(place),
+            None => return Ok(unchanged(None)),
+        },
+    };
+    let epoch = before.epoch + 1;
+    let policy = before.with_patterns(patterns);
+    let mut policy =
+        policy.map_err(|refusal| Failure::new(Kind::InvalidPattern, refusal.to_string()))?;
+    policy.epoch = epoch;
+    Ok(Edit {
+        policy: Some(policy),
+        pattern: Some(pattern),
+    })
+}
+
+fn unchanged(pattern: Option<Pattern>) -> Edit {
+    Edit {
+        policy: None,
+        pattern,
+    }
+}
+
+/// A pattern with other members.
+fn merged(pattern: &Pattern, members: Map<String, Value>) -> Result<Pattern, Failure> {
+    let Ok(Value::Object(mut all)) = serde_json::to_value(pattern) else {
+        let message = "the pattern cannot be written as JSON";
+        return Err(Failure::new(Kind::Internal, message));
+    };
+    all.extend(members);
+    read(all)
+}
+
+fn read(mut members: Map<String, Value>) -> Result<Pattern, Failure> {
+    members.retain(|_, value| !value.is_null());
+    serde_json::from_value(Value::Object(members)).map_err(|error| {
+        let message = format!("the pattern cannot be taken: {error}");
+        Failure::new(Kind::InvalidPattern, message)
+    })
+}
+
+fn not_found() -> Failure {
+    Failure::new(Kind::NotFound, "there is no pattern of this id")
+}
+
+/// A pattern as the API gives it: words with the usual windows are a list, what was not given is null.
+fn show(pattern: &Pattern) -> Value {
+    let mut shown = serde_json::to_value(pattern).unwrap_or_default();
+    let usual = Words {
+        include: pattern.keywords.include.clone(),
+        ..Words::default()
+    };
+    if let Some(members) = shown.as_object_mut() {
+        if pattern.keywords == usual {
+            members.insert("keywords".into(), usual.include.into());
+        }
+        for name in ["capture", "validator", "replacement"] {
+            members.entry(name).or_insert(Value::Null);
+        }
+    }
+    shown
+}

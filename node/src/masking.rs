@@ -1,0 +1,126 @@
+//! What masks on this node: one masker, exchanged whole when the cluster's policy changes.
+//!
+//! A request takes the masker that is current when it is prepared. That this may be an old one is found
+//! out by the shard that is to store it; nothing here decides what is accepted.
+
+use std::sync::Arc;
+
+use hushlog_pii::{Key, Masker, Policy, Refusal};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// The node's masker. Shared by all that mask.
+pub struct Masking {
+    key: Key,
+    current: watch::Sender<Arc<Masker>>,
+    /// The newest policy that could not be used, and why.
+    unusable: Mutex<Option<(u64, String)>>,
+}
+
+impl Masking {
+    /// By the policy that every cluster begins with.
+    pub fn new(key: Key) -> Self {
+        let masker = Masker::new(Policy::default(), key.clone());
+        Self {
+            key,
+            current: watch::Sender::new(Arc::new(masker)),
+            unusable: Mutex::new(None),
+        }
+    }
+
+    /// The masker to use now.
+    pub fn current(&self) -> Arc<Masker> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Version of the policy that is in use here.
+    pub fn epoch(&self) -> u64 {
+        self.current.borrow().epoch()
+    }
+
+    /// Waits until a policy of this epoch, or a later one, is in use here.
+    pub async fn at_least(&self, epoch: u64) {
+        let mut current = self.current.subscribe();
+        // The sender lives as long as `self`.
+        drop(current.wait_for(|masker| masker.epoch() >= epoch).await);
+    }
+
+    /// Whether a policy of this epoch is news, and has not been found unusable.
+    pub fn lacks(&self, epoch: u64) -> bool {
+        let tried = self.unusable.lock().as_ref().map_or(0, |(tried, _)| *tried);
+        epoch > self.epoch().max(tried)
+    }
+
+    /// Compiles a stored policy and uses it from now on, unless a later one is in use. CPU work.
+    ///
+    /// # Errors
+    /// When this release cannot use it; then the node goes on with the one that it has, which the shards
+    /// do not take any more.
+    pub fn adopt(&self, epoch: u64, bytes: &[u8]) -> Result<(), Refusal> {
+        let policy = if bytes.is_empty() {
+            Ok(Policy::default())
+        } else {
+            Policy::from_bytes(bytes)
+        };
+        match policy {
+            Ok(mut policy) => {
+                policy.epoch = epoch;
+                let masker = Arc::new(Masker::new(policy, self.key.clone()));
+                self.current.send_if_modified(|current| {
+                    let newer = masker.epoch() > current.epoch();
+                    if newer {
+                        *current = masker;
+                    }
+                    newer
+                });
+                Ok(())
+            }
+            Err(refusal) => {
+                *self.unusable.lock() = Some((epoch, refusal.to_string()));
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Why the newest policy that was seen is not in use, if it is not.
+    pub fn unusable(&self) -> Option<String> {
+        let unusable = self.unusable.lock();
+        let (epoch, why) = unusable.as_ref()?;
+        (*epoch > self.epoch()).then(|| format!("policy {epoch} cannot be used here: {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hushlog_pii::Pattern;
+
+    use super::*;
+
+    fn policy(epoch: u64, pattern: &str) -> Vec<u8> {
+        let patterns = vec![Pattern::new("badge", pattern)];
+        let mut policy = Policy::default().with_patterns(patterns).unwrap();
+        policy.epoch = epoch;
+        policy.to_bytes()
+    }
+
+    #[tokio::test]
+    async fn it_goes_forward_only_and_says_what_it_cannot_use() {
+        let masking = Masking::new(Key::new([1; 32]));
+        assert_eq!(masking.epoch(), 1);
+        masking.adopt(3, &policy(3, "B-[0-9]+")).unwrap();
+        masking.adopt(2, &policy(2, "C-[0-9]+")).unwrap();
+        masking.at_least(3).await;
+        let masked = |text| masking.current().mask_text(text).masked.into_owned();
+        assert_eq!(masked("B-1 C-1"), "[BADGE] C-1");
+        assert!(masking.lacks(4) && !masking.lacks(3));
+        assert!(masking.adopt(4, b"{}").is_err());
+        assert!(!masking.lacks(4), "it is not tried again and again");
+        let why = masking.unusable().unwrap();
+        assert!(why.starts_with("policy 4 "), "{why}");
+        masking.adopt(5, &policy(5, "C-[0-9]+")).unwrap();
+        assert_eq!(
+            (masked("B-1 C-1"), masking.unusable()),
+            ("B-1 [BADGE]".into(), None)
+        );
+    }
+}
