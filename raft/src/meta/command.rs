@@ -1,7 +1,10 @@
 //! Changes of the cluster's facts, and what the group answers to each.
 
+use std::time::Duration;
+
 use hushlog_record::{ShardId, Timestamp};
 
+use super::retention::{RetentionRule, put_rule, take_rule};
 use super::seal::{Seal, put_seal, take_seal};
 use super::state::{Node, Slot, put_node, put_slots, take_node, take_shard, take_slots};
 use crate::codec::{Decoder, Encoder, Error};
@@ -11,6 +14,8 @@ const KIND_REGISTER_NODE: u8 = 2;
 const KIND_OPEN_BUCKET: u8 = 3;
 const KIND_SET_REPLICATION: u8 = 4;
 const KIND_FINISH: u8 = 5;
+const KIND_SET_RETENTION: u8 = 8;
+const KIND_DROP_BUCKET: u8 = 9;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -47,6 +52,15 @@ pub enum Command {
         /// What it holds.
         seal: Seal,
     },
+    /// Sets or removes a rule of retention.
+    SetRetention(RetentionRule),
+    /// Forgets a bucket whose shards are all finished: from then on its replicas are deleted.
+    DropBucket {
+        /// Its number.
+        bucket: u64,
+        /// The longest retention that the proposer knew. A rule that gives more by now keeps the bucket.
+        judged_by: Duration,
+    },
 }
 
 /// What became of a change.
@@ -69,6 +83,8 @@ impl Command {
             Self::OpenBucket { .. } => "open bucket",
             Self::SetReplication(_) => "set replication",
             Self::Finish { .. } => "finish",
+            Self::SetRetention(_) => "set retention",
+            Self::DropBucket { .. } => "drop bucket",
         }
     }
 
@@ -79,6 +95,8 @@ impl Command {
             Self::OpenBucket { slots, .. } => 20 + 64 * slots.len(),
             Self::SetReplication(_) => 5,
             Self::Finish { .. } => 9 + Seal::BYTES,
+            Self::SetRetention(rule) => rule.bytes(),
+            Self::DropBucket { .. } => 17,
         }
     }
 
@@ -111,6 +129,15 @@ impl Command {
                 out.u8(KIND_FINISH).u64(shard.group());
                 put_seal(out, seal);
             }
+            Self::SetRetention(rule) => {
+                out.u8(KIND_SET_RETENTION);
+                put_rule(out, rule);
+            }
+            Self::DropBucket { bucket, judged_by } => {
+                out.u8(KIND_DROP_BUCKET)
+                    .u64(*bucket)
+                    .u64(judged_by.as_secs());
+            }
         }
     }
 
@@ -130,6 +157,11 @@ impl Command {
             KIND_FINISH => Ok(Self::Finish {
                 shard: take_shard(input)?,
                 seal: take_seal(input)?,
+            }),
+            KIND_SET_RETENTION => Ok(Self::SetRetention(take_rule(input)?)),
+            KIND_DROP_BUCKET => Ok(Self::DropBucket {
+                bucket: input.u64()?,
+                judged_by: Duration::from_secs(input.u64()?),
             }),
             other => Err(input.invalid(format!("meta command {other}"))),
         }

@@ -4,6 +4,7 @@
 //! have equal bytes. A snapshot is the whole state.
 
 mod command;
+mod retention;
 mod seal;
 mod shared;
 mod state;
@@ -11,6 +12,7 @@ mod state;
 mod tests;
 
 pub use command::{Answer, Command};
+pub use retention::{Retention, RetentionRule};
 pub use seal::Seal;
 pub(crate) use shared::Shared;
 pub use state::{Bucket, Node, Slot, State};
