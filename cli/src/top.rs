@@ -37,7 +37,7 @@ pub(crate) async fn run(args: TopArgs, json_output: bool) -> Result<()> {
 }
 
 /// A value as a part of an address.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

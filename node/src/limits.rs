@@ -66,6 +66,10 @@ pub const PUSH_STREAM_WINDOW: usize = 64;
 pub const QUERY_BODY_BYTES_MAX: usize = 1 << 20;
 /// Largest text for `POST /api/v1/pii/test` in bytes.
 pub const PII_TEST_BYTES_MAX: usize = 1 << 20;
+/// Largest body of a rule of retention in bytes.
+pub const RETENTION_BODY_BYTES_MAX: usize = 4 << 10;
+/// Time for reading or changing the rules of retention.
+pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time to read the head of an HTTP request.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request in bytes.

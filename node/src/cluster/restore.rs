@@ -165,9 +165,5 @@ impl Restorer {
 /// Whether the shards of the next bucket remember the request keys of this one: they do when they are
 /// sealed themselves.
 fn is_inherited(state: &meta::State, shard: ShardId) -> bool {
-    let next = state.buckets.get(&(shard.bucket + 1));
-    next.is_some_and(|bucket| {
-        let mut shards = bucket.shards();
-        shards.all(|(shard, _)| state.sealed.contains_key(&shard))
-    })
+    state.is_inherited(shard.bucket)
 }

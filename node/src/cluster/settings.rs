@@ -26,6 +26,8 @@ pub struct ClusterSettings {
     pub raft: RaftSettings,
     /// When tails are cut.
     pub cut: CutPolicy,
+    /// How long records are kept that no rule says anything of.
+    pub retention: Duration,
     /// Free bytes of the disk below which no data is taken.
     pub disk_reserve: u64,
     /// Bytes of all queries on this node.
@@ -72,6 +74,7 @@ impl ClusterSettings {
                 tail_age: config.cut.age,
                 node_tail_bytes_max: config.cut.backlog as u64,
             },
+            retention: config.retention.default,
             disk_reserve: config.limits.disk_reserve as u64,
             query_memory: config.limits.query_memory,
             query_memory_each: config.limits.query_memory_each,

@@ -84,7 +84,7 @@ impl Reasons {
         match refusal {
             Refusal::Unavailable(reason) => self.texts.push(format!("{who}: {reason}")),
             Refusal::Busy(reason) => self.busy = Some(reason),
-            Refusal::Request(_) => return Err(refusal),
+            Refusal::Request(_) | Refusal::Dropped => return Err(refusal),
         }
         Ok(())
     }
@@ -109,7 +109,8 @@ impl Round<'_> {
         map_is_current: bool,
         pruned: u64,
     ) -> Result<Gathered, Failure> {
-        let asked_of = needs.len() as u64;
+        let mut asked_of = needs.len() as u64;
+        let mut pruned = pruned;
         let asked = needs
             .into_iter()
             .map(|(shard, need)| async move { (shard, need, self.ask(shard, need).await) });
@@ -129,7 +130,13 @@ impl Round<'_> {
                     return Err(Failure::new(Kind::InvalidArgument, reason));
                 }
                 Err(Refusal::Busy(reason)) => return Err(Failure::new(Kind::Overloaded, reason)),
-                Err(Refusal::Unavailable(reason)) => reason,
+                Err(refusal) if self.is_dropped(shard, &refusal) => {
+                    // Nothing in it would have been seen.
+                    asked_of -= 1;
+                    pruned += 1;
+                    continue;
+                }
+                Err(refusal @ (Refusal::Unavailable(_) | Refusal::Dropped)) => refusal.to_string(),
             };
             tracing::warn!(%shard, ?need, reason, "shard did not answer in full");
             if planted(Bug::PartialCalledComplete) {
@@ -158,6 +165,15 @@ impl Round<'_> {
             failures,
         };
         Ok(Gathered { replies, shards })
+    }
+
+    /// Whether a shard did not answer because the cluster has dropped it meanwhile.
+    fn is_dropped(&self, shard: ShardId, refusal: &Refusal) -> bool {
+        match refusal {
+            Refusal::Dropped => true,
+            Refusal::Unavailable(_) => self.cluster.meta().state().is_dropped(shard),
+            Refusal::Busy(_) | Refusal::Request(_) => false,
+        }
     }
 
     async fn ask(&self, shard: ShardId, need: Need) -> Result<Found, Refusal> {
@@ -273,6 +289,7 @@ impl Round<'_> {
                 .decode_reply(&bytes)
                 .map_err(Refusal::Unavailable),
             Some(Outcome::Unavailable(reason)) => Err(Refusal::Unavailable(reason)),
+            Some(Outcome::Dropped(_)) => Err(Refusal::Dropped),
             Some(Outcome::Busy(reason)) => Err(Refusal::Busy(reason)),
             Some(Outcome::Refused(reason)) => Err(Refusal::Request(reason)),
             None => Err(unavailable("the answer is empty")),
@@ -302,6 +319,8 @@ mod tests {
             .expect("another may answer");
         let too_large = Refusal::Request("too large".into());
         assert_eq!(reasons.note("node 3", too_large.clone()), Err(too_large));
+        let dropped = reasons.note("node 3", Refusal::Dropped);
+        assert_eq!(dropped, Err(Refusal::Dropped), "nobody else is asked");
         let all = Refusal::Unavailable("node 2: down".into());
         assert_eq!(reasons.settle(), all);
     }
