@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Shows and changes what is masked, and tries masking.
     #[command(subcommand)]
     Pii(PiiCommand),
+    /// Sets what holds for the whole cluster.
+    #[command(subcommand)]
+    Admin(Admin),
     /// Measures a running server.
     #[command(subcommand)]
     Bench(Bench),
@@ -320,12 +323,65 @@ pub(crate) enum Strategy {
     PartialMask,
 }
 
+/// What to set.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// How long records are kept: hushlog admin retention set payment --days 7
+    Retention(RetentionArgs),
+}
+
+/// Arguments of `admin retention`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RetentionArgs {
+    #[command(subcommand)]
+    pub(crate) command: RetentionCommand,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to do with the rules of retention.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// Shows all rules.
+    List,
+    /// Shows how long the records of a service are kept, and by which rule.
+    Get {
+        /// The service; `default`: all that have no rule of their own.
+        service: String,
+    },
+    /// Sets a rule. What is older is hidden at once, and deleted when nothing younger lies beside it.
+    Set {
+        /// The service; `default`: all that have no rule of their own.
+        service: String,
+        #[command(flatten)]
+        period: PeriodArgs,
+    },
+    /// Removes a rule: the service has that of all others.
+    Remove {
+        /// The service; `default`: all that have no rule of their own.
+        service: String,
+    },
+}
+
+/// How long.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PeriodArgs {
+    /// So many days.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) days: Option<u32>,
+    /// So many hours.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=87_600))]
+    pub(crate) hours: Option<u32>,
+}
+
 /// Which server to call.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// Address of a node's HTTP interface.
     #[arg(
         long,
+        global = true,
         env = "HUSHLOG_SERVER",
         default_value = "http://127.0.0.1:7700",
         value_name = "URL"

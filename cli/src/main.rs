@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how records are stored or found; it reads arguments, calls, and prints.
 
+mod admin;
 mod args;
 mod bench;
 mod client;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             Command::Search(args) => search::run(args, json).await,
             Command::Top(args) => top::run(args, json).await,
             Command::Pii(command) => pii::run(command, json).await,
+            Command::Admin(admin) => admin::run(admin, json).await,
             Command::Bench(bench) => bench::run(bench, json).await,
         }
     });

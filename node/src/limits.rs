@@ -96,6 +96,10 @@ pub const POLICY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const POLICY_READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a change is made again because another came first.
 pub const POLICY_ATTEMPTS_MAX: usize = 8;
+/// Largest body of a rule of retention in bytes.
+pub const RETENTION_BODY_BYTES_MAX: usize = 4 << 10;
+/// Time for reading or changing the rules of retention.
+pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time to read the head of an HTTP request.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request in bytes.

@@ -12,6 +12,7 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
+use hushlog_raft::meta::RetentionRule;
 use hushlog_record::ShardId;
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
@@ -20,17 +21,20 @@ use parking_lot::Mutex;
 use rand::Rng;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::api::{self, Api, Control};
 use crate::callers::{Callers, Pass};
 use crate::clock::Clock;
+use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
 use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
 use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
+use crate::error::Failure;
 use crate::gateway::{self, Gateway};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::masking::Masking;
@@ -156,6 +160,18 @@ impl Control for Door {
 
     fn describe_node(&self) -> Value {
         self.cluster.describe_node()
+    }
+
+    fn retention(&self, deadline: Instant) -> BoxFuture<'_, Result<Periods, Failure>> {
+        Box::pin(self.cluster.current_periods(deadline))
+    }
+
+    fn set_retention(
+        &self,
+        rule: RetentionRule,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Periods, Failure>> {
+        Box::pin(self.cluster.set_retention(rule, deadline))
     }
 }
 

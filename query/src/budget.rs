@@ -117,8 +117,7 @@ pub struct Budget {
     stop: Arc<dyn Fn() -> Option<Stop> + Send + Sync>,
     /// Whether the index may leave out granules. Answers are the same without.
     pub use_index: bool,
-    /// Whether counts may come from summaries. Answers are the same without, unless records are
-    /// hidden from queries, which summaries do not know.
+    /// Whether counts may come from summaries. Answers are the same without.
     pub use_summaries: bool,
 }
 

@@ -118,6 +118,11 @@ impl<'a> Reader<'a> {
             .map_err(|_| DAMAGED)
     }
 
+    /// All that has not been read.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn finish(self) -> Result<(), Error> {
         if self.rest.is_empty() {
             Ok(())

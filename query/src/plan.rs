@@ -5,22 +5,31 @@
 
 use hushlog_record::Timestamp;
 
+use crate::codec::{Reader, Writer};
 use crate::field::Field;
+use crate::floors::{Cut, Floors};
 use crate::language::{Expr, Leaf, Scalar, Target, Test};
 use crate::{Error, Request};
 
-/// Version of the encoding: then now (8 bytes, big-endian) and the request as JSON.
-const VERSION: u8 = 1;
+/// Version of the encoding: then now (8 bytes, big-endian), the floors and the request as JSON.
+const VERSION: u8 = 2;
+/// The same without floors; still read.
+const VERSION_WITHOUT_FLOORS: u8 = 1;
 
 /// A request made ready for shards.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What was asked.
     pub request: Request,
-    /// Only records between these event times, both included, can match.
+    /// Only records between these event times, both included, can match and be seen.
     pub time: Interval,
     /// What must be true besides.
     pub rest: Expr,
+    /// The event times that are asked for, hidden or not.
+    asked: Interval,
+    /// The part of `time` in which nothing is hidden.
+    clear: Interval,
+    floors: Floors,
     now: Timestamp,
     source: Vec<u8>,
 }
@@ -100,9 +109,31 @@ impl Plan {
             request,
             time,
             rest: Expr::and(rest),
+            asked: time,
+            clear: time,
+            floors: Floors::NONE,
             now,
             source: json.to_vec(),
         })
+    }
+
+    /// Hides what is older than these floors, instead of what was hidden before.
+    pub fn hide(&mut self, floors: Floors) {
+        let cut = floors.cut(self.asked, self.services());
+        (self.time, self.clear, self.floors) = (cut.time, cut.clear, floors);
+    }
+
+    /// The oldest event times that are seen.
+    pub const fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// What is hidden of what is asked for.
+    pub(crate) const fn cut(&self) -> Cut {
+        Cut {
+            time: self.time,
+            clear: self.clear,
+        }
     }
 
     /// The only services that can match, letter by letter; `None` if any may.
@@ -128,10 +159,12 @@ impl Plan {
 
     /// The bytes for another node.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        bytes.extend(self.now.nanos().to_be_bytes());
-        bytes.extend(&self.source);
-        bytes
+        let mut into = Writer::default();
+        into.byte(VERSION);
+        into.raw(&self.now.nanos().to_be_bytes());
+        self.floors.encode(&mut into);
+        into.raw(&self.source);
+        into.bytes
     }
 
     /// Reads the bytes from another node.
@@ -139,13 +172,19 @@ impl Plan {
     /// # Errors
     /// [`Error::Damaged`], or the request is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let Some((&VERSION, rest)) = bytes.split_first() else {
-            return Err(Error::Damaged("a query plan"));
+        let damaged = |_| Error::Damaged("a query plan");
+        let mut from = Reader::new(bytes);
+        let version = from.byte().map_err(damaged)?;
+        let now = from.array().map_err(damaged)?;
+        let floors = match version {
+            VERSION => Floors::decode(&mut from).map_err(damaged)?,
+            VERSION_WITHOUT_FLOORS => Floors::NONE,
+            _ => return Err(Error::Damaged("a query plan")),
         };
-        let (now, source) = rest
-            .split_first_chunk()
-            .ok_or(Error::Damaged("a query plan"))?;
-        Self::new(source, Timestamp::from_nanos(i64::from_be_bytes(*now)))
+        let now = Timestamp::from_nanos(i64::from_be_bytes(now));
+        let mut plan = Self::new(from.rest(), now)?;
+        plan.hide(floors);
+        Ok(plan)
     }
 
     /// Whether only times, levels and services are asked about, so that counts suffice.
@@ -199,10 +238,18 @@ mod tests {
 
     #[test]
     fn a_plan_travels() {
-        let plan =
+        let mut plan =
             plan(r#"{"query":"timestamp:>now-1h x","filters":{"services":["a"]},"limit":3}"#);
+        let asked = plan.time;
+        let floor = Timestamp::from_nanos(asked.first + 5);
+        plan.hide(Floors::new(floor, [("a".to_owned(), floor)]));
+        assert_eq!(plan.time.first, asked.first + 5);
         let back = Plan::decode(&plan.encode()).unwrap();
-        assert_eq!(back.time, plan.time);
+        assert_eq!((back.time, back.cut()), (plan.time, plan.cut()));
+        assert_eq!(back.floors, plan.floors);
+        let mut again = back.clone();
+        again.hide(Floors::NONE);
+        assert_eq!((again.time, again.cut()), (asked, Cut::none(asked)));
         assert_eq!(back.rest, plan.rest);
         assert_eq!(back.request.limit, 3);
         assert_eq!(back.services(), Some(vec!["a"]));
@@ -210,9 +257,16 @@ mod tests {
             &[][..],
             &[9],
             &[VERSION, 1],
-            &[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, b'{'],
+            &[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'{'],
+            &[VERSION_WITHOUT_FLOORS, 0, 0, 0, 0, 0, 0, 0, 0, b'{'],
         ] {
             assert!(Plan::decode(bytes).is_err());
         }
+        let first_version = [
+            &[VERSION_WITHOUT_FLOORS, 0, 0, 0, 0, 0, 0, 0, 0],
+            &b"{}"[..],
+        ];
+        let old = Plan::decode(&first_version.concat()).unwrap();
+        assert_eq!(old.cut(), Cut::none(Interval::ALL));
     }
 }

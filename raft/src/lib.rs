@@ -34,7 +34,7 @@ pub use group::{
 pub use incarnation::Incarnations;
 pub use network::{Connect, Lane, service};
 pub use shard::{
-    Origin, PartAnswer, Positions, Sealed, Table, TableEntry, TailBlock, View, forget_sealed_keys,
-    has_group, sealed_keys,
+    Origin, PartAnswer, Positions, Sealed, Table, TableEntry, TailBlock, View, drop_shard,
+    forget_sealed_keys, has_group, sealed_keys, stored_shards,
 };
 pub use types::Peer;

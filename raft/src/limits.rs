@@ -18,6 +18,14 @@ pub const PRODUCER_KEY_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 pub const PRODUCER_STEP_NANOS: i64 = 3_600 * 1_000_000_000;
 /// Bytes of commands after which the meta group takes a snapshot.
 pub const META_SNAPSHOT_LOG_BYTES: u64 = 256 << 10;
+/// Shortest time that a rule keeps records.
+pub const RETENTION_MIN: Duration = Duration::from_secs(3_600);
+/// Longest time that a rule keeps records: ten years of 365 days.
+pub const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
+/// Most services with a retention rule of their own: every question carries them all.
+pub const RETENTION_RULES_MAX: usize = 1_000;
+/// Longest name of a service with a retention rule, in bytes.
+pub const RETENTION_SERVICE_BYTES_MAX: usize = 256;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.

@@ -8,10 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Policy;
+use hushlog_raft::meta::RetentionRule;
 use hushlog_record::{ExceptionId, LogId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::cluster::retention::Periods;
 use crate::error::Failure;
 
 /// A JSON answer.
@@ -99,4 +101,14 @@ pub trait Control: Send + Sync + 'static {
 
     /// What this node knows of the cluster by itself.
     fn describe_node(&self) -> Value;
+
+    /// How long records are kept, with every change that was acknowledged before.
+    fn retention(&self, deadline: Instant) -> BoxFuture<'_, Result<Periods, Failure>>;
+
+    /// Sets or removes a rule of retention; gives what holds then.
+    fn set_retention(
+        &self,
+        rule: RetentionRule,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Periods, Failure>>;
 }

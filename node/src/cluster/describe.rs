@@ -62,6 +62,7 @@ impl Cluster {
             "open_bucket": state.open_bucket().map(|bucket| json!({
                 "bucket": bucket.bucket, "opened_at": bucket.opened_at.to_string(), "slots": bucket.slots.len(),
             })),
+            "buckets": self.periods().describe_buckets(),
             "shards": shards,
         })
     }

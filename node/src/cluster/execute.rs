@@ -168,6 +168,9 @@ pub(crate) enum Refusal {
     /// This replica cannot; another one may.
     #[error("{0}")]
     Unavailable(String),
+    /// The cluster has dropped the shard: its retention is over.
+    #[error("the shard's retention is over")]
+    Dropped,
     /// Other questions use this replica's memory; another one may have room.
     #[error("{0}")]
     Busy(String),

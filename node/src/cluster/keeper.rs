@@ -100,7 +100,7 @@ impl Waiting {
 }
 
 impl Keeper {
-    /// Runs until its shard is sealed here, or its node stops it.
+    /// Runs until its shard is sealed or dropped here, or its node stops it.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let started = Instant::now();
         let mut ending = Ending::default();
@@ -202,8 +202,26 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Seals the replica once the cluster knows its shard as finished; whether it has.
+    /// Ends the replica if the cluster has dropped its shard, which this node must know durably: else a
+    /// restart could take it for one that was never opened. Whether it has. Its files are the dropper's.
+    async fn discard(&self) -> Result<bool, Error> {
+        let shard = self.replica.shard;
+        let durable = self.meta.durable_state();
+        if !durable.is_some_and(|state| state.is_dropped(shard)) {
+            return Ok(false);
+        }
+        let _installing = self.replica.group.installing().await;
+        self.replica.group.discard().await?;
+        self.replicas.forget(shard);
+        tracing::info!(%shard, "a replica was left behind when its shard was dropped");
+        Ok(true)
+    }
+
+    /// Seals the replica once the cluster knows its shard as finished; whether it has ended.
     async fn end(&self, ending: &mut Ending) -> Result<bool, Error> {
+        if self.discard().await? {
+            return Ok(true);
+        }
         let state = self.meta.state();
         let Some(seal) = state.sealed.get(&self.replica.shard) else {
             return Ok(false);

@@ -10,6 +10,7 @@ pub(crate) mod cpu;
 pub mod cut;
 mod describe;
 mod doubts;
+mod dropper;
 pub(crate) mod execute;
 mod files;
 mod gauges;
@@ -26,6 +27,7 @@ pub(crate) mod replica;
 mod replicas;
 mod report;
 mod restore;
+pub mod retention;
 mod scrub;
 mod sealed;
 pub mod secret;
@@ -62,6 +64,7 @@ use crate::tasks::{Policy, Tasks};
 use accounts::Accounts;
 use buckets::BucketKeeper;
 use doubts::Doubts;
+use dropper::{Dropped, Dropper};
 use files::Fetcher;
 use held::Held;
 use keeper::Keeper;
@@ -122,6 +125,8 @@ struct Inner {
     meta: MetaGroup,
     replicas: Replicas,
     store: PathBuf,
+    /// Folder of all segments.
+    segments: PathBuf,
     connect: Arc<dyn Connect>,
     clock: Arc<dyn Clock>,
     offload: Offload,
@@ -131,6 +136,7 @@ struct Inner {
     tasks: Tasks,
     build_seconds: BuildSeconds,
     scrubbed: crate::metrics::Counter,
+    dropped: Dropped,
     initialised: Mutex<bool>,
     /// Who led the shards that this node has no replica of, when last heard of.
     leaders: Mutex<BTreeMap<ShardId, NodeId>>,
@@ -204,6 +210,7 @@ impl Cluster {
             intake: Intake::default(),
         };
         let store = parts.segments.with_file_name(crate::node::STORE);
+        let segments = parts.segments.clone();
         let meta = MetaGroup::open(&context).await?;
         let fetcher = Arc::new(Fetcher {
             connect: Arc::clone(&parts.connect),
@@ -230,6 +237,7 @@ impl Cluster {
                 meta,
                 replicas,
                 store: store.clone(),
+                segments,
                 connect: parts.connect,
                 clock: parts.clock,
                 offload: parts.offload,
@@ -239,6 +247,7 @@ impl Cluster {
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 scrubbed: Scrub::counter(&parts.registry),
+                dropped: Dropped::new(&parts.registry),
                 initialised: Mutex::new(false),
                 leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
@@ -294,6 +303,7 @@ impl Cluster {
         self.watch_leads();
         self.watch_sealed();
         self.watch_files();
+        self.watch_dropped();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -399,6 +409,37 @@ impl Cluster {
             }
         };
         self.inner.tasks.spawn("scrub", Policy::Fatal, rounds);
+    }
+
+    /// Deletes what the cluster has dropped.
+    fn watch_dropped(&self) {
+        let mut dropper = Dropper {
+            replicas: self.inner.replicas.clone(),
+            meta: self.inner.meta.clone(),
+            writer: self.inner.context.writer.clone(),
+            folder: self.inner.segments.clone(),
+            disk: self.inner.builder.clone(),
+            dropped: self.inner.dropped.clone(),
+            done_as_of: None,
+        };
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok::<(), Error>(()),
+                    () = dropper.tick() => {}
+                }
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(dropper::TICK) => {}
+                }
+            }
+        };
+        self.inner
+            .tasks
+            .spawn("dropped shards", Policy::Fatal, ticks);
     }
 
     async fn follow_map(&self) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! What a shard can be asked, here or on another node, and what it answers.
 
-use hushlog_query::{Budget, Part, Partial, Plan, TopK, TopKPartial, View};
+use hushlog_query::{Budget, Floors, Part, Partial, Plan, TopK, TopKPartial, View};
 use hushlog_record::LogId;
 
 const KIND_PLAN: u8 = 1;
@@ -84,7 +84,9 @@ impl Question {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (kind, body) = match self {
             Self::Plan(plan) => (KIND_PLAN, plan.encode()),
-            Self::Lookup { id, .. } => (KIND_LOOKUP, id.0.to_vec()),
+            Self::Lookup { id, plan } => {
+                (KIND_LOOKUP, [&id.0[..], &plan.floors().to_bytes()].concat())
+            }
             Self::TopK(request) => (KIND_TOP_K, request.encode()),
         };
         let mut bytes = vec![kind];
@@ -98,8 +100,13 @@ impl Question {
         match bytes.split_first() {
             Some((&KIND_PLAN, body)) => Plan::decode(body).map(Self::Plan).map_err(text),
             Some((&KIND_LOOKUP, body)) => {
-                let id = body.try_into().map_err(|_| "the id is damaged")?;
-                Self::lookup(LogId(id)).map_err(text)
+                let (id, floors) = body.split_first_chunk().ok_or("the id is damaged")?;
+                let mut question = Self::lookup(LogId(*id)).map_err(text)?;
+                // Releases that hide nothing send the id alone.
+                if !floors.is_empty() {
+                    question.hide(Floors::from_bytes(floors).map_err(text)?);
+                }
+                Ok(question)
             }
             Some((&KIND_TOP_K, body)) => TopK::decode(body).map(Self::TopK).map_err(text),
             _ => Err("the question is of another release".into()),
@@ -112,6 +119,14 @@ impl Question {
             id,
             plan: hushlog_query::lookup_plan(id)?,
         })
+    }
+
+    /// Hides what is older than these floors, instead of what was hidden before.
+    pub(crate) fn hide(&mut self, floors: Floors) {
+        match self {
+            Self::Plan(plan) | Self::Lookup { plan, .. } => plan.hide(floors),
+            Self::TopK(request) => request.hide(floors),
+        }
     }
 
     /// Reads a reply to this question.
@@ -133,5 +148,31 @@ impl Reply {
             Self::Partial(partial) => partial.encode(),
             Self::TopK(partial) => partial.encode(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hushlog_record::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_look_up_travels_with_what_is_hidden_and_without() {
+        let id = LogId([7; 16]);
+        let mut question = Question::lookup(id).expect("valid");
+        let alone = [&[KIND_LOOKUP], &id.0[..]].concat();
+        let own = ("a".to_owned(), Timestamp::from_nanos(70));
+        question.hide(Floors::new(Timestamp::from_nanos(50), [own]));
+        for (bytes, hidden) in [(question.encode(), true), (alone, false)] {
+            let Ok(Question::Lookup { id: back, plan }) = Question::decode(&bytes) else {
+                panic!("a look-up was encoded");
+            };
+            assert_eq!(back, id);
+            assert_eq!(*plan.floors() != Floors::NONE, hidden);
+        }
+        let cut_short = question.encode();
+        assert!(Question::decode(&cut_short[..cut_short.len() - 1]).is_err());
+        assert!(Question::decode(&cut_short[..16]).is_err());
     }
 }

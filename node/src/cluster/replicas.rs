@@ -374,4 +374,12 @@ impl Replicas {
         }
         (total, largest.1)
     }
+
+    /// Takes out a shard that was dropped. Questions that have it pinned keep what they have.
+    pub(crate) fn forget(&self, shard: ShardId) {
+        self.inner.context.groups.finish(shard.group());
+        self.inner.open.write().remove(&shard);
+        self.inner.sealed.write().remove(&shard);
+        self.inner.segments.close(shard);
+    }
 }

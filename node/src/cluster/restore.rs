@@ -166,7 +166,10 @@ impl Restorer {
     /// Verifies every file of a shard on this node, and replaces what is lost or damaged.
     async fn mend(&self, shard: ShardId) -> Result<(), Error> {
         let Some(held) = self.replicas.held(shard) else {
-            // Nothing of it is here: what is restored is verified on the way.
+            // Nothing of it is here: what is restored is verified on the way, and what was dropped is gone.
+            if self.meta.state().slot(shard).is_none() {
+                self.replicas.doubts().verified(shard, 0);
+            }
             return Ok(());
         };
         let sources = self.sources(shard);
@@ -281,9 +284,5 @@ impl Restorer {
 /// Whether the shards of the next bucket remember the request keys of this one: they do when they are
 /// sealed themselves.
 fn is_inherited(state: &meta::State, shard: ShardId) -> bool {
-    let next = state.buckets.get(&(shard.bucket + 1));
-    next.is_some_and(|bucket| {
-        let mut shards = bucket.shards();
-        shards.all(|(shard, _)| state.sealed.contains_key(&shard))
-    })
+    state.is_inherited(shard.bucket)
 }

@@ -86,6 +86,13 @@ impl Service {
             .ok_or_else(|| Status::not_found("the shard is not on this node"))
     }
 
+    /// Whether a shard cannot answer because the cluster has dropped it, as far as is known here.
+    fn is_dropped(&self, group: GroupId, refusal: &Refusal) -> bool {
+        let facts = self.cluster.meta().state();
+        matches!(refusal, Refusal::Unavailable(_))
+            && ShardId::from_group(group).is_some_and(|shard| facts.is_dropped(shard))
+    }
+
     async fn answer_committed(&self, shard: ShardId, asked: Asked<'_>) -> Result<Reply, Refusal> {
         let held = self.cluster.replicas().held(shard);
         match held.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))? {
@@ -133,7 +140,9 @@ impl Node for Service {
             };
             let outcome = match outcome {
                 Ok(reply) => Outcome::Reply(reply.encode().into()),
+                Err(refusal) if self.is_dropped(position.group, &refusal) => Outcome::Dropped(true),
                 Err(Refusal::Unavailable(reason)) => Outcome::Unavailable(reason),
+                Err(Refusal::Dropped) => Outcome::Dropped(true),
                 Err(Refusal::Busy(reason)) => Outcome::Busy(reason),
                 Err(Refusal::Request(reason)) => Outcome::Refused(reason),
             };

@@ -37,6 +37,8 @@ pub struct ClusterSettings {
     pub cut: CutPolicy,
     /// How fast files are read again to find damage.
     pub scrub: ScrubSettings,
+    /// How long records are kept that no rule says anything of.
+    pub retention: Duration,
     /// Free bytes of the disk below which no data is taken.
     pub disk_reserve: u64,
     /// Bytes of all queries on this node.
@@ -87,6 +89,7 @@ impl ClusterSettings {
                 rate: config.scrub.rate as u64,
                 pause: config.scrub.pause,
             },
+            retention: config.retention.default,
             disk_reserve: config.limits.disk_reserve as u64,
             query_memory: config.limits.query_memory,
             query_memory_each: config.limits.query_memory_each,

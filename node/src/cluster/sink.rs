@@ -20,7 +20,8 @@ impl Sink for Cluster {
     ) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
             let shard = block.header().shard;
-            if self.inner.meta.state().sealed.contains_key(&shard) {
+            let facts = self.inner.meta.state();
+            if facts.sealed.contains_key(&shard) || facts.is_dropped(shard) {
                 return Err(Refused::Closed);
             }
             let stored = match self.group(shard) {

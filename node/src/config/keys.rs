@@ -170,6 +170,11 @@ pub const KEYS: &[Key] = &[
         "Free bytes of the disk below which writes are refused; then: 507.",
     ),
     key(
+        "retention.default",
+        "30d",
+        "How long records are kept while the cluster has no `default` rule of its own; alike on all nodes.",
+    ),
+    key(
         "cut.bytes",
         "8MiB",
         "Bytes of a shard's tail that make a segment.",

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hushlog_raft::limits::{RETENTION_MAX, RETENTION_MIN};
 use hushlog_record::NodeId;
 
 pub use layers::{Error, Layers, Origin};
@@ -33,6 +34,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// What it may use.
     pub limits: Limits,
+    /// How long records are kept.
+    pub retention: Retention,
     /// When the tail becomes a segment.
     pub cut: Cut,
     /// How files are read again to find damage.
@@ -122,6 +125,13 @@ pub struct Limits {
     pub disk_reserve: usize,
 }
 
+/// How long records are kept, where no rule of the cluster says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// For all services.
+    pub default: Duration,
+}
+
 /// When the tail becomes a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -166,6 +176,9 @@ impl Config {
             node,
             cluster,
             limits: read_limits(layers)?,
+            retention: Retention {
+                default: layers.duration("retention.default")?,
+            },
             cut: Cut {
                 bytes: layers.bytes("cut.bytes")?,
                 age: layers.duration("cut.age")?,
@@ -180,6 +193,9 @@ impl Config {
         };
         if config.cut.backlog < config.cut.bytes {
             return Err(layers.invalid("cut.backlog", "at least as much as cut.bytes"));
+        }
+        if !(RETENTION_MIN..=RETENTION_MAX).contains(&config.retention.default) {
+            return Err(layers.invalid("retention.default", "from 1h to 3650d"));
         }
         if config.limits.query_memory < config.limits.query_memory_each {
             let expected = "at least as much as limits.query_memory_each";
@@ -343,6 +359,8 @@ mod tests {
             (vec![("cut.age", "soon")], "cut.age"),
             (vec![("cut.backlog", "1KiB")], "cut.backlog"),
             (vec![("limits.body", "1TiB")], "limits.ingest_memory"),
+            (vec![("retention.default", "59m")], "retention.default"),
+            (vec![("retention.default", "3651d")], "retention.default"),
             (vec![("cluster.bucket", "1ms")], "cluster.bucket"),
             (vec![("cluster.heartbeat", "10s")], "cluster.election_min"),
         ];

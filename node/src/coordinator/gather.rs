@@ -85,7 +85,7 @@ impl Reasons {
         match refusal {
             Refusal::Unavailable(reason) => self.texts.push(format!("{who}: {reason}")),
             Refusal::Busy(reason) => self.busy = Some(reason),
-            Refusal::Request(_) => return Err(refusal),
+            Refusal::Request(_) | Refusal::Dropped => return Err(refusal),
         }
         Ok(())
     }
@@ -110,7 +110,8 @@ impl Round<'_> {
         map_is_current: bool,
         pruned: u64,
     ) -> Result<Gathered, Failure> {
-        let asked_of = needs.len() as u64;
+        let mut asked_of = needs.len() as u64;
+        let mut pruned = pruned;
         let asked = needs
             .into_iter()
             .map(|(shard, need)| async move { (shard, need, self.ask(shard, need).await) });
@@ -126,7 +127,13 @@ impl Round<'_> {
                     replies.push(reply);
                     "no leader with a majority; answered from what one replica has".to_owned()
                 }
-                Err(Refusal::Unavailable(reason)) => reason,
+                Err(refusal) if self.is_dropped(shard, &refusal) => {
+                    // Nothing in it would have been seen.
+                    asked_of -= 1;
+                    pruned += 1;
+                    continue;
+                }
+                Err(refusal @ (Refusal::Unavailable(_) | Refusal::Dropped)) => refusal.to_string(),
                 Err(refusal) => return Err(refused(refusal)),
             };
             tracing::warn!(%shard, ?need, reason, "shard did not answer in full");
@@ -161,6 +168,15 @@ impl Round<'_> {
             shards,
             room,
         })
+    }
+
+    /// Whether a shard did not answer because the cluster has dropped it meanwhile.
+    fn is_dropped(&self, shard: ShardId, refusal: &Refusal) -> bool {
+        match refusal {
+            Refusal::Dropped => true,
+            Refusal::Unavailable(_) => self.cluster.meta().state().is_dropped(shard),
+            Refusal::Busy(_) | Refusal::Request(_) => false,
+        }
     }
 
     async fn ask(&self, shard: ShardId, need: Need) -> Result<Found, Refusal> {
@@ -273,6 +289,7 @@ impl Round<'_> {
         {
             Some(Outcome::Reply(bytes)) => Paid::decode(self.question, &bytes, self.account),
             Some(Outcome::Unavailable(reason)) => Err(Refusal::Unavailable(reason)),
+            Some(Outcome::Dropped(_)) => Err(Refusal::Dropped),
             Some(Outcome::Busy(reason)) => Err(Refusal::Busy(reason)),
             Some(Outcome::Refused(reason)) => Err(Refusal::Request(reason)),
             None => Err(unavailable("the answer is empty")),
@@ -285,7 +302,7 @@ fn refused(refusal: Refusal) -> Failure {
     let kind = match refusal {
         Refusal::Request(_) => Kind::InvalidArgument,
         Refusal::Busy(_) => Kind::Overloaded,
-        Refusal::Unavailable(_) => Kind::Unavailable,
+        Refusal::Unavailable(_) | Refusal::Dropped => Kind::Unavailable,
     };
     Failure::new(kind, refusal.to_string())
 }
@@ -312,6 +329,8 @@ mod tests {
             .expect("another may answer");
         let too_large = Refusal::Request("too large".into());
         assert_eq!(reasons.note("node 3", too_large.clone()), Err(too_large));
+        let dropped = reasons.note("node 3", Refusal::Dropped);
+        assert_eq!(dropped, Err(Refusal::Dropped), "nobody else is asked");
         let all = Refusal::Unavailable("node 2: down".into());
         assert_eq!(reasons.settle(), all);
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_query::request::Consistency;
-use hushlog_query::{Lease, Shards};
+use hushlog_query::{Floors, Lease, Shards};
 use hushlog_raft::{ReadError, read_barriers};
 use hushlog_record::ShardId;
 use hushlog_record::id::META_GROUP;
@@ -64,6 +64,11 @@ impl Coordinator {
         }
     }
 
+    /// The oldest event times that a question sees that begins now.
+    fn floors(&self) -> Floors {
+        self.cluster.periods().floors(self.clock.now())
+    }
+
     fn query_id(&self) -> String {
         format!("{:016x}", self.ids.lock().next_u64())
     }
@@ -71,24 +76,25 @@ impl Coordinator {
     /// Asks one replica of every shard that the question concerns.
     async fn gather(
         &self,
-        question: Question,
+        mut question: Question,
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<(Gathered, Arc<Question>), Failure> {
-        let question = Arc::new(question);
+        question.hide(self.floors());
         let question_id = self.ids.lock().next_u64();
         let account = self.cluster.account(question_id);
         // A fifth of the time is kept for the answer from what exists.
         let left = deadline.saturating_duration_since(Instant::now());
         let barrier = Instant::now() + BARRIER_PATIENCE.min(left * 4 / 5);
         let (needs, pruned, map_is_current) = match consistency {
-            Consistency::Committed => self.committed(&question, barrier).await,
+            Consistency::Committed => self.committed(&mut question, barrier).await,
             Consistency::Any => {
                 let (asked, pruned) = shards::choose(&self.cluster, &question);
                 let any = asked.into_iter().map(|shard| (shard, Need::Any));
                 (any.collect(), pruned, true)
             }
         };
+        let question = Arc::new(question);
         let round = Round {
             cluster: &self.cluster,
             question: &question,
@@ -102,15 +108,17 @@ impl Coordinator {
 
     /// Makes sure that this node knows every bucket that was opened before now, and what an answer of
     /// each shard must have seen. The shards that are known already are asked about at the same time,
-    /// so that an election of the meta group costs them nothing.
+    /// so that an election of the meta group costs them nothing. What is hidden is judged by the rules
+    /// that were acknowledged before now, too.
     async fn committed(
         &self,
-        question: &Question,
+        question: &mut Question,
         deadline: Instant,
     ) -> (Vec<(ShardId, Need)>, u64, bool) {
         let (known, _) = shards::choose(&self.cluster, question);
         let (map_is_current, mut needs) =
             tokio::join!(self.map_barrier(deadline), self.needs(&known, deadline));
+        question.hide(self.floors());
         let (asked, pruned) = shards::choose(&self.cluster, question);
         let new: Vec<ShardId> = asked
             .iter()

@@ -153,7 +153,7 @@ mod tests {
             let is_refused = |refusal: &Refusal| match refusal {
                 Refusal::Request(_) => is_request,
                 Refusal::Busy(_) => !is_request,
-                Refusal::Unavailable(_) => false,
+                Refusal::Unavailable(_) | Refusal::Dropped => false,
             };
             let pool = Pool::new(free);
             let account = pool.question(own);

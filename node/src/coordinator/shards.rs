@@ -46,8 +46,7 @@ fn services(question: &Question) -> Option<Vec<&str>> {
 
 fn time(question: &Question) -> Interval {
     match question {
-        Question::Plan(plan) => plan.time,
-        Question::Lookup { .. } => Interval::ALL,
+        Question::Plan(plan) | Question::Lookup { plan, .. } => plan.time,
         Question::TopK(request) => request.time(),
     }
 }

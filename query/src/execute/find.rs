@@ -8,7 +8,6 @@ use hushlog_record::Timestamp;
 use super::{Aim, Run};
 use crate::Error;
 use crate::limits::GRANULES_PER_READ;
-use crate::minutes::full_minutes;
 use crate::position::Order;
 use crate::prune;
 use crate::source::Source;
@@ -89,7 +88,7 @@ impl Run<'_> {
 
     /// The granules and blocks that may have a match, best first.
     fn pieces(&self) -> Vec<Piece> {
-        let counted = full_minutes(self.plan.time);
+        let counted = self.whole_minutes();
         let mut pieces = Vec::new();
         for (source, from) in self.sources.iter().enumerate() {
             let (min, max) = from.times();

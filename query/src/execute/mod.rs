@@ -16,7 +16,7 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::Schema;
 use hushlog_index::Prune;
-use hushlog_record::Level;
+use hushlog_record::{Level, Timestamp};
 use hushlog_storage::batch::name;
 
 use crate::Error;
@@ -135,9 +135,22 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Counts by summaries, and scans only the minutes that the time range cuts.
+    /// The minutes that summaries can count: those that the time range does not cut, and in which nothing
+    /// is hidden.
+    fn whole_minutes(&self) -> Range<i64> {
+        full_minutes(self.plan.cut().clear)
+    }
+
+    /// Whether a scan between these times must look for hidden rows among rows with these event times, if
+    /// they are known.
+    fn hides(&self, time: Interval, bounds: Option<(Timestamp, Timestamp)>) -> bool {
+        let cut = self.plan.cut();
+        time.first < cut.clear.first && bounds.is_none_or(|(min, max)| cut.is_needed(min, max))
+    }
+
+    /// Counts by summaries, and scans only the minutes that these cannot count.
     fn count(&mut self) -> Result<(), Error> {
-        let whole = full_minutes(self.plan.time);
+        let whole = self.whole_minutes();
         for source in 0..self.sources.len() {
             let (min, max) = self.sources[source].times();
             if !self.plan.time.overlaps(min, max) {
@@ -227,6 +240,9 @@ impl<'a> Run<'a> {
                 if !time.covers(min, max) {
                     selected = &selected & &in_time(batch, time)?;
                 }
+                if self.hides(time, Some((min, max))) {
+                    selected = &selected & &self.plan.floors().visible(batch)?;
+                }
                 if selected.count_set_bits() > 0 {
                     selected = &selected & &self.costly.eval(batch)?;
                 }
@@ -308,7 +324,7 @@ impl<'a> Run<'a> {
         self.nulls[source].get_or_init(|| Nulls::of(&segment.segment))
     }
 
-    /// Evaluates the cheap conjuncts and the time; `None` selects all rows.
+    /// Evaluates the cheap conjuncts, the time and what is hidden; `None` selects all rows.
     fn filter_cheaply(
         &self,
         source: usize,
@@ -325,8 +341,13 @@ impl<'a> Run<'a> {
         let mut needs = Vec::new();
         self.cheap.needs(segment.segment.schema(), &mut needs);
         let mut columns: Vec<String> = needs.into_iter().map(|need| need.column).collect();
-        if granules.iter().any(|&granule| !covered(granule)) {
+        let hides = |granule: u32| self.hides(time, segment.segment.granule_time(granule));
+        let any_hides = granules.iter().any(|&granule| hides(granule));
+        if any_hides || granules.iter().any(|&granule| !covered(granule)) {
             columns.push(name::TIMESTAMP.to_owned());
+        }
+        if any_hides && !columns.iter().any(|column| column == name::SERVICE_NAME) {
+            columns.push(name::SERVICE_NAME.to_owned());
         }
         if columns.is_empty() {
             return Ok(granules.iter().map(|&granule| (granule, None)).collect());
@@ -341,6 +362,9 @@ impl<'a> Run<'a> {
             let mut selected = self.cheap.eval(&batch)?;
             if !covered(granule) {
                 selected = &selected & &in_time(&batch, time)?;
+            }
+            if hides(granule) {
+                selected = &selected & &self.plan.floors().visible(&batch)?;
             }
             Ok((granule, Some(selected)))
         })

@@ -9,8 +9,10 @@ use super::{TopK, TopKPartial};
 use crate::Error;
 use crate::budget::Budget;
 use crate::field::Field;
+use crate::floors::Floors;
 use crate::language::{Expr, Scalar, Test};
 use crate::limits::GRANULES_PER_READ;
+use crate::minutes::{edges, full_minutes};
 use crate::nulls::Nulls;
 use crate::plan::Interval;
 use crate::prune::{self, ByBounds};
@@ -22,22 +24,33 @@ use crate::view::{SegmentView, TailBlock, View, data};
 /// # Errors
 /// As [`execute`](crate::execute).
 pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial, Error> {
-    let time = request.time();
-    let counted = budget.use_summaries && request.environment.is_none();
+    let cut = request.cut();
+    let time = cut.time;
+    // Summaries know whole minutes, and nothing of what is hidden in them.
+    let whole = full_minutes(cut.clear);
+    let counted = budget.use_summaries && request.environment.is_none() && !whole.is_empty();
     let service = request.service.as_deref();
     let mut exceptions = Exceptions::new();
     // What has no summary is counted into this one.
     let mut rest = Summary::new();
-    let scan = Scan::new(request, budget);
+    let all = Scan::new(request, time, budget);
+    let uncounted: Vec<Scan<'_>> = edges(time, &whole)
+        .filter(|_| counted)
+        .map(|edge| Scan::new(request, edge, budget))
+        .collect();
     for segment in &view.segments {
-        if !time.overlaps(segment.meta.time_min, segment.meta.time_max) {
+        let (min, max) = (segment.meta.time_min, segment.meta.time_max);
+        if !time.overlaps(min, max) {
             continue;
         }
         match &segment.summary {
             Some(summary) if counted => {
-                exceptions.merge(&summary.exceptions(request.minutes.clone(), service));
+                exceptions.merge(&summary.exceptions(whole.clone(), service));
+                for scan in uncounted.iter().filter(|scan| scan.time.overlaps(min, max)) {
+                    scan.segment(segment, &mut rest)?;
+                }
             }
-            _ => scan.segment(segment, &mut rest)?,
+            _ => all.segment(segment, &mut rest)?,
         }
     }
     for block in &view.tail {
@@ -47,7 +60,8 @@ pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial
         }
         match block.counts() {
             Some(counts) if counted => {
-                for cell in &counts.exceptions {
+                let cells = counts.exceptions.iter();
+                for cell in cells.filter(|cell| whole.contains(&cell.minute)) {
                     let samples: Vec<[u8; 16]> = cell.samples.iter().map(|id| id.0).collect();
                     let tally = ExceptionTally {
                         count: cell.count,
@@ -57,8 +71,11 @@ pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial
                     };
                     rest.add_exception(cell.minute, &cell.service, &cell.type_name, tally);
                 }
+                for scan in uncounted.iter().filter(|scan| scan.time.overlaps(min, max)) {
+                    scan.tail(block, &mut rest)?;
+                }
             }
-            _ => scan.tail(block, &mut rest)?,
+            _ => all.tail(block, &mut rest)?,
         }
     }
     exceptions.merge(&rest.exceptions(request.minutes.clone(), service));
@@ -72,6 +89,8 @@ pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial
 struct Scan<'a> {
     budget: &'a Budget,
     time: Interval,
+    /// What rows may be hidden by, if any may be.
+    floors: Option<&'a Floors>,
     matcher: Matcher,
     by_bounds: Vec<ByBounds>,
 }
@@ -85,8 +104,7 @@ const COLUMNS: [&str; 5] = [
 ];
 
 impl<'a> Scan<'a> {
-    fn new(request: &TopK, budget: &'a Budget) -> Self {
-        let time = request.time();
+    fn new(request: &'a TopK, time: Interval, budget: &'a Budget) -> Self {
         let mut parts = vec![
             Expr::field(
                 Field::Timestamp,
@@ -108,9 +126,11 @@ impl<'a> Scan<'a> {
         }
         let expr = Expr::and(parts);
         let by_bounds = prune::by_bounds(&expr);
+        let hides = time.first < request.cut().clear.first;
         Self {
             budget,
             time,
+            floors: hides.then_some(&request.floors),
             matcher: Matcher::compile(&expr),
             by_bounds,
         }
@@ -136,7 +156,10 @@ impl<'a> Scan<'a> {
     }
 
     fn add(&self, batch: &RecordBatch, into: &mut Summary) -> Result<(), Error> {
-        let selected = self.matcher.eval(batch)?;
+        let mut selected = self.matcher.eval(batch)?;
+        if let Some(floors) = self.floors {
+            selected = &selected & &floors.visible(batch)?;
+        }
         let rows = Rows::new(batch).map_err(data)?;
         for row in selected.set_indices().map(|index| rows.get(index)) {
             let (Some(time), Some(service), Some((type_name, ..)), Some(LogId(id))) = (

@@ -11,6 +11,7 @@ use hushlog_record::{ShardId, Timestamp};
 use hushlog_sketch::Exceptions;
 
 use crate::codec::{DAMAGED, Reader, Writer};
+use crate::floors::{Cut, Floors};
 use crate::limits::TOP_K_MAX;
 use crate::plan::Interval;
 use crate::{Error, when};
@@ -57,6 +58,7 @@ pub struct TopK {
     pub environment: Option<String>,
     /// One row per type over all services.
     pub fold_services: bool,
+    pub(crate) floors: Floors,
 }
 
 impl TopK {
@@ -103,21 +105,34 @@ impl TopK {
             service: some(params.service),
             environment: some(params.environment),
             fold_services,
+            floors: Floors::NONE,
         })
     }
 
-    /// First and last event time of the window, both included.
+    /// Hides what is older than these floors, instead of what was hidden before.
+    pub fn hide(&mut self, floors: Floors) {
+        self.floors = floors;
+    }
+
+    /// First and last event time of the window, both included, as far as it can be seen.
     pub fn time(&self) -> Interval {
-        Interval {
+        self.cut().time
+    }
+
+    /// What is hidden of the window.
+    pub(crate) fn cut(&self) -> Cut {
+        let window = Interval {
             first: self.minutes.start.saturating_mul(NANOS_PER_MINUTE),
             last: self.minutes.end.saturating_mul(NANOS_PER_MINUTE) - 1,
-        }
+        };
+        let service = self.service.as_deref();
+        self.floors.cut(window, service.map(std::iter::once))
     }
 
     /// The bytes for another node.
     pub fn encode(&self) -> Vec<u8> {
         let mut into = Writer::default();
-        into.byte(VERSION);
+        into.byte(REQUEST_VERSION);
         into.size(self.k);
         into.text(&self.window);
         into.signed(self.minutes.start);
@@ -126,6 +141,7 @@ impl TopK {
             into.text(text.as_deref().unwrap_or_default());
         }
         into.byte(u8::from(self.fold_services));
+        self.floors.encode(&mut into);
         into.bytes
     }
 
@@ -135,7 +151,8 @@ impl TopK {
     /// [`Error::Damaged`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut from = Reader::new(bytes);
-        if from.byte()? != VERSION {
+        let version = from.byte()?;
+        if ![REQUEST_VERSION, REQUEST_VERSION_WITHOUT_FLOORS].contains(&version) {
             return Err(DAMAGED);
         }
         let k = usize::try_from(from.number()?).map_err(|_| DAMAGED)?;
@@ -143,6 +160,11 @@ impl TopK {
         let minutes = from.signed()?..from.signed()?;
         let (service, environment) = (from.text()?, from.text()?);
         let fold_services = from.byte()? != 0;
+        let floors = if version == REQUEST_VERSION {
+            Floors::decode(&mut from)?
+        } else {
+            Floors::NONE
+        };
         from.finish()?;
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(Self {
@@ -152,11 +174,16 @@ impl TopK {
             service: some(service),
             environment: some(environment),
             fold_services,
+            floors,
         })
     }
 }
 
-/// Version of the encodings.
+/// Version of the encoding of a request.
+const REQUEST_VERSION: u8 = 2;
+/// The same without floors at its end; still read.
+const REQUEST_VERSION_WITHOUT_FLOORS: u8 = 1;
+/// Version of the encoding of what a shard counted.
 const VERSION: u8 = 1;
 
 /// What one shard counted.
@@ -300,7 +327,15 @@ mod tests {
             group_by: Some("type".into()),
             ..Params::default()
         };
-        let request = TopK::new(params, now()).unwrap();
+        let mut request = TopK::new(params, now()).unwrap();
+        let mut first_version = request.encode();
+        first_version.truncate(first_version.len() - request.floors.to_bytes().len());
+        first_version[0] = REQUEST_VERSION_WITHOUT_FLOORS;
+        assert_eq!(TopK::decode(&first_version).unwrap(), request);
+        request.hide(Floors::new(
+            now(),
+            [("a".to_owned(), Timestamp::from_nanos(7))],
+        ));
         let bytes = request.encode();
         assert_eq!(TopK::decode(&bytes).unwrap(), request);
         assert!(TopK::decode(&bytes[..bytes.len() - 1]).is_err());

@@ -1,5 +1,7 @@
 //! Generated records and queries: small alphabets, so that much matches.
 
+use std::collections::BTreeMap;
+
 use hushlog_record::{Exception, Level, LogId, Record, Timestamp, Value};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -280,6 +282,30 @@ fn ask() -> impl Strategy<Value = Ask> {
             2 => (inner.clone(), inner).prop_map(|(a, b)| Ask::Or(Box::new(a), Box::new(b))),
         ]
     })
+}
+
+/// The oldest event times that are seen, in milliseconds after the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden {
+    pub(crate) default: i64,
+    pub(crate) services: BTreeMap<String, i64>,
+}
+
+/// Nothing is hidden; or the same of all services, or more or less of some, at whole minutes or not.
+pub(crate) fn hidden() -> impl Strategy<Value = Option<Hidden>> {
+    let floor = || {
+        prop_oneof![
+            (-1..MINUTES + 1).prop_map(|minute| minute * 60_000),
+            -60_000..(MINUTES + 1) * 60_000,
+        ]
+    };
+    let services = prop::collection::btree_map(
+        select(SERVICES.to_vec()).prop_map(str::to_owned),
+        floor(),
+        0..3,
+    );
+    let hidden = (floor(), services).prop_map(|(default, services)| Hidden { default, services });
+    prop::option::weighted(0.7, hidden)
 }
 
 /// A time range: none, whole minutes, or cutting minutes; in milliseconds after the start.

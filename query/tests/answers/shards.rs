@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use hushlog_index::Index;
 use hushlog_query::{
-    Alphabets, Answer, Budget, Error, Memory, Part, Partial, Plan, SegmentView, TailBlock, View,
+    Alphabets, Answer, Budget, Error, Floors, Memory, Part, Partial, Plan, SegmentView, TailBlock,
+    View,
 };
 use hushlog_query::{merge, unite};
 use hushlog_record::block::Counts;
@@ -134,7 +135,14 @@ pub(crate) fn budget(use_index: bool, use_summaries: bool) -> Budget {
 
 /// Answers a request over these shards, each in parts, every plan and partial having travelled.
 pub(crate) fn answer(json: &str, views: &[View], budget: &Budget) -> Answer {
-    let plan = Plan::new(json.as_bytes(), now()).unwrap_or_else(|error| panic!("{json}: {error}"));
+    answer_above(&Floors::NONE, json, views, budget)
+}
+
+/// The same, where what is older than `floors` is hidden.
+pub(crate) fn answer_above(floors: &Floors, json: &str, views: &[View], budget: &Budget) -> Answer {
+    let plan = Plan::new(json.as_bytes(), now());
+    let mut plan = plan.unwrap_or_else(|error| panic!("{json}: {error}"));
+    plan.hide(floors.clone());
     let plan = Plan::decode(&plan.encode()).unwrap();
     // One, two or three threads, so that every way is taken.
     let threads = 1 + usize::from(budget.use_index) + usize::from(budget.use_summaries);

@@ -231,6 +231,29 @@ fn a_record_is_found_by_its_id_and_an_unknown_id_is_not() {
 }
 
 #[test]
+fn a_record_that_is_hidden_is_not_found_by_its_id() {
+    use hushlog_query::{Floors, execute, lookup_plan};
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    for cuts in [&[1][..], &[]] {
+        let view = shards::view(folder.path(), shard, &[Batch::of(records())], cuts);
+        let found = |record: &Record, floors: Floors| {
+            let mut plan = lookup_plan(record.log_id).unwrap();
+            plan.hide(floors);
+            execute(&plan, &view, &budget(true, true)).unwrap().total
+        };
+        for record in records() {
+            let later = record.timestamp.saturating_add(1);
+            assert_eq!(found(&record, Floors::new(record.timestamp, [])), 1);
+            assert_eq!(found(&record, Floors::new(later, [])), 0);
+            let own = |floor| [(record.service_name.clone(), floor)];
+            assert_eq!(found(&record, Floors::new(later, own(record.timestamp))), 1);
+            assert_eq!(found(&record, Floors::new(record.timestamp, own(later))), 0);
+        }
+    }
+}
+
+#[test]
 fn a_query_stops_when_it_must() {
     use hushlog_query::{Budget, Error, Memory, Plan, Stop, execute};
     let folder = tempfile::tempdir().unwrap();

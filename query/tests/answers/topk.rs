@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hushlog_query::topk::{Params, TopK, TopKPartial, render, top_k};
-use hushlog_query::{Shards, View, exception, execute, merge};
+use hushlog_query::{Floors, Shards, View, exception, execute, merge};
 use hushlog_record::{Exception, ExceptionId, LogId, Record, ShardId};
 use serde_json::{Value, json};
 
@@ -54,9 +54,15 @@ fn views(folders: &[tempfile::TempDir]) -> Vec<View> {
 }
 
 fn ask(params: Params) -> Value {
+    ask_above(&Floors::NONE, params)
+}
+
+fn ask_above(floors: &Floors, params: Params) -> Value {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let views = views(&folders);
-    let request = TopK::new(params, now()).unwrap();
+    let mut request = TopK::new(params, now()).unwrap();
+    request.hide(floors.clone());
+    let request = TopK::decode(&request.encode()).unwrap();
     let [with, without] = [true, false].map(|fast| {
         let partials: Vec<_> = views
             .iter()
@@ -140,6 +146,44 @@ fn exceptions_are_counted_over_shards_segments_and_tail() {
             ..params()
         },
         &[("Io", "-", 4), ("Timeout", "-", 1)],
+    );
+}
+
+#[test]
+fn what_is_hidden_is_not_counted() {
+    // Seen are those of 0, -1 and -2 minutes: this cuts the minute of the third.
+    let ago = |seconds: i64| now().saturating_add(-seconds * 1_000_000_000);
+    let day = || Params {
+        window: Some("24h".into()),
+        ..Params::default()
+    };
+    let seen = |floors: &Floors| rows(&ask_above(floors, day()));
+    let expected = |rows: &[(&str, &str, u64)]| {
+        let key = |(t, s, n): &(&str, &str, u64)| (((*t).to_owned(), (*s).to_owned()), *n);
+        rows.iter().map(key).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(
+        seen(&Floors::new(ago(121), [])),
+        expected(&[("Io", "cart", 3)])
+    );
+    assert_eq!(
+        seen(&Floors::new(ago(119), [])),
+        expected(&[("Io", "cart", 2)])
+    );
+    let auth_longer = Floors::new(ago(119), [("auth".to_owned(), ago(241))]);
+    assert_eq!(
+        seen(&auth_longer),
+        expected(&[("Io", "cart", 2), ("Io", "auth", 1), ("Timeout", "auth", 1)])
+    );
+    let auth_shorter = Floors::new(ago(100_000), [("auth".to_owned(), ago(239))]);
+    assert_eq!(
+        seen(&auth_shorter),
+        expected(&[("Io", "cart", 3), ("Io", "auth", 1)])
+    );
+    let answer = ask_above(&Floors::new(ago(119), []), day());
+    assert_eq!(
+        answer["exceptions"][0]["first_seen"],
+        "2026-01-02T03:03:05Z"
     );
 }
 

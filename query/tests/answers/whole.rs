@@ -3,30 +3,55 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use hushlog_query::View;
+use hushlog_query::{Floors, View};
 use hushlog_record::{LogId, Record, ShardId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::generate::{batches, query, range, start};
+use crate::generate::{Hidden, batches, hidden, query, range, start};
 use crate::oracle::Ask;
-use crate::shards::{self, Batch, answer, budget};
+use crate::shards::{self, Batch, answer_above, budget};
 
 const SHARDS: [ShardId; 2] = [
     ShardId { bucket: 1, slot: 0 },
     ShardId { bucket: 1, slot: 1 },
 ];
 
+/// What is asked about, and what of it is hidden.
+struct Scope {
+    /// From and to, in milliseconds after the start.
+    span: Option<(i64, i64)>,
+    hidden: Option<Hidden>,
+}
+
+impl Scope {
+    fn floors(&self) -> Floors {
+        let at = |millis: i64| start().saturating_add(millis * 1_000_000);
+        self.hidden.as_ref().map_or(Floors::NONE, |hidden| {
+            let services = hidden.services.iter();
+            let services = services.map(|(name, millis)| (name.clone(), at(*millis)));
+            Floors::new(at(hidden.default), services)
+        })
+    }
+
+    fn shows(&self, record: &Record) -> bool {
+        let at = record.timestamp.nanos() - start().nanos();
+        let inside = |(from, to): (i64, i64)| (from * 1_000_000..to * 1_000_000).contains(&at);
+        let is_old = self.hidden.as_ref().is_some_and(|hidden| {
+            let of_service = hidden.services.get(&record.service_name);
+            at < of_service.unwrap_or(&hidden.default) * 1_000_000
+        });
+        self.span.is_none_or(inside) && !is_old
+    }
+}
+
 /// Every matching record, newest first, ties backwards by shard, seq and row.
-fn expected<'a>(ask: &Ask, span: Option<(i64, i64)>, all: &'a [Vec<Batch>]) -> Vec<&'a Record> {
+fn expected<'a>(ask: &Ask, scope: &Scope, all: &'a [Vec<Batch>]) -> Vec<&'a Record> {
     let mut found = Vec::new();
     for (shard, batches) in all.iter().enumerate() {
         for (seq, batch) in batches.iter().enumerate() {
             for (row, record) in batch.visible() {
-                let at = record.timestamp.nanos() - start().nanos();
-                let inside =
-                    span.is_none_or(|(from, to)| (from * 1_000_000..to * 1_000_000).contains(&at));
-                if inside && ask.matches(record) {
+                if scope.shows(record) && ask.matches(record) {
                     found.push((Reverse((record.timestamp, shard, seq, row)), record));
                 }
             }
@@ -54,9 +79,11 @@ fn counts(aggregation: &Value) -> BTreeMap<String, u64> {
     pairs.filter(|(_, count)| *count > 0).collect()
 }
 
-fn request(ask: &Ask, span: Option<(i64, i64)>, order: &str, limit: usize, offset: usize) -> Value {
+fn request(ask: &Ask, scope: &Scope, order: &str, limit: usize, offset: usize) -> Value {
     let at = |millis: i64| start().saturating_add(millis * 1_000_000).to_string();
-    let range = span.map(|(from, to)| json!({ "start": at(from), "end": at(to) }));
+    let range = scope
+        .span
+        .map(|(from, to)| json!({ "start": at(from), "end": at(to) }));
     json!({
         "query": ask.text(), "filters": { "timestamp_range": range },
         "sort": { "field": "timestamp", "order": order }, "limit": limit, "offset": offset,
@@ -67,20 +94,14 @@ fn ids(answer: &hushlog_query::Answer) -> Vec<LogId> {
     answer.hits.iter().map(|hit| hit.record.log_id).collect()
 }
 
-fn check(
-    views: &[View],
-    all: &[Vec<Batch>],
-    ask: &Ask,
-    span: Option<(i64, i64)>,
-    window: (usize, usize),
-) {
-    let mut expected = expected(ask, span, all);
+fn check(views: &[View], all: &[Vec<Batch>], ask: &Ask, scope: &Scope, window: (usize, usize)) {
+    let mut expected = expected(ask, scope, all);
     let (limit, offset) = window;
     for order in ["desc", "asc"] {
-        let body = request(ask, span, order, limit, offset).to_string();
+        let body = request(ask, scope, order, limit, offset).to_string();
         let wanted: Vec<&&Record> = expected.iter().skip(offset).take(limit).collect();
         for (index, summaries) in [(true, true), (false, false), (true, false), (false, true)] {
-            let answer = answer(&body, views, &budget(index, summaries));
+            let answer = answer_above(&scope.floors(), &body, views, &budget(index, summaries));
             assert_eq!(answer.total, expected.len() as u64, "total of {body}");
             assert_eq!(answer.hits.len(), wanted.len(), "hits of {body}");
             for (hit, wanted) in answer.hits.iter().zip(&wanted) {
@@ -92,19 +113,24 @@ fn check(
         }
         expected.reverse();
     }
-    check_pages(views, &expected, ask, span);
-    check_aggregations(views, &expected, ask, span);
+    check_pages(views, &expected, ask, scope);
+    check_aggregations(views, &expected, ask, scope);
 }
 
 /// Pages by `search_after` are the whole answer, without loss or repetition.
-fn check_pages(views: &[View], expected: &[&Record], ask: &Ask, span: Option<(i64, i64)>) {
+fn check_pages(views: &[View], expected: &[&Record], ask: &Ask, scope: &Scope) {
     if expected.len() > 400 {
         return;
     }
-    let mut body = request(ask, span, "desc", 37, 0);
+    let mut body = request(ask, scope, "desc", 37, 0);
     let mut seen = Vec::new();
     loop {
-        let answer = answer(&body.to_string(), views, &budget(true, true));
+        let answer = answer_above(
+            &scope.floors(),
+            &body.to_string(),
+            views,
+            &budget(true, true),
+        );
         assert_eq!(answer.total, expected.len() as u64);
         seen.extend(ids(&answer));
         match answer.next_search_after {
@@ -116,8 +142,8 @@ fn check_pages(views: &[View], expected: &[&Record], ask: &Ask, span: Option<(i6
     assert_eq!(seen, wanted, "pages of {body}");
 }
 
-fn check_aggregations(views: &[View], expected: &[&Record], ask: &Ask, span: Option<(i64, i64)>) {
-    let mut body = request(ask, span, "desc", 0, 0);
+fn check_aggregations(views: &[View], expected: &[&Record], ask: &Ask, scope: &Scope) {
+    let mut body = request(ask, scope, "desc", 0, 0);
     // The first set can come from summaries, the second cannot.
     let countable = json!({
         "levels": { "terms": { "field": "level" }, "aggs": { "services": { "terms": { "field": "service" } } } },
@@ -136,7 +162,12 @@ fn check_aggregations(views: &[View], expected: &[&Record], ask: &Ask, span: Opt
         (&scanned, false, false),
     ] {
         body["aggregations"] = aggregations.clone();
-        let answer = answer(&body.to_string(), views, &budget(index, summaries));
+        let answer = answer_above(
+            &scope.floors(),
+            &body.to_string(),
+            views,
+            &budget(index, summaries),
+        );
         let got = answer.aggregations.as_ref().unwrap();
         let levels = count_by(expected, |record| record.level.name().to_owned());
         assert_eq!(counts(&got["levels"]), levels, "levels of {body}");
@@ -200,15 +231,15 @@ proptest! {
         first in batches(),
         second in batches(),
         cuts in prop::collection::vec(0usize..3, 0..3),
-        asks in prop::collection::vec((query(), range(), (0usize..60, 0usize..30)), 16),
+        asks in prop::collection::vec((query(), range(), hidden(), (0usize..60, 0usize..30)), 16),
     ) {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let all = [first, second];
         let views: Vec<View> = (0..2)
             .map(|i| shards::view(folders[i].path(), SHARDS[i], &all[i], &cuts))
             .collect();
-        for (ask, span, window) in asks {
-            check(&views, &all, &ask, span, window);
+        for (ask, span, hidden, window) in asks {
+            check(&views, &all, &ask, &Scope { span, hidden }, window);
         }
     }
 }

@@ -139,6 +139,20 @@ impl MetaGroup {
         self.inner.shared.state()
     }
 
+    /// The facts that this node knows from its start on, should it start again now; `None` before the
+    /// first snapshot.
+    pub fn durable_state(&self) -> Option<Arc<State>> {
+        self.inner.shared.durable_state()
+    }
+
+    /// Has the facts as applied here made durable. They are some time after this has returned.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn make_durable(&self) -> Result<(), Error> {
+        self.core().snapshot().await
+    }
+
     /// Sees every change of the facts.
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.inner.shared.watch()

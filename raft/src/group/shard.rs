@@ -393,6 +393,18 @@ impl ShardGroup {
         self.inner.shared.seal(sealed, table).await
     }
 
+    /// Stops the group for good and removes all that the store has of it. Only for a shard that the meta
+    /// group has dropped, and knows so durably here.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn discard(&self) -> Result<(), Error> {
+        let core = self.core();
+        core.context.groups.finish(core.group);
+        core.shutdown().await;
+        self.inner.shared.discard().await
+    }
+
     /// Held while segments of the shard are put on this node's disk, so that a build and a fetch never
     /// write the same folder.
     pub async fn installing(&self) -> OwnedMutexGuard<()> {

@@ -1,8 +1,11 @@
 //! Changes of the cluster's facts, and what the group answers to each.
 
+use std::time::Duration;
+
 use hushlog_record::{ShardId, Timestamp};
 
 use super::policy::{Policy, put_policy, take_policy};
+use super::retention::{RetentionRule, put_rule, take_rule};
 use super::seal::{Seal, put_seal, take_seal};
 use super::state::{Node, Slot, put_node, put_slots, take_node, take_shard, take_slots};
 use crate::codec::{Decoder, Encoder, Error};
@@ -13,6 +16,8 @@ const KIND_OPEN_BUCKET: u8 = 3;
 const KIND_SET_REPLICATION: u8 = 4;
 const KIND_FINISH: u8 = 5;
 const KIND_SET_POLICY: u8 = 6;
+const KIND_SET_RETENTION: u8 = 8;
+const KIND_DROP_BUCKET: u8 = 9;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -51,6 +56,15 @@ pub enum Command {
     },
     /// Replaces the policy, if it is the one before this.
     SetPolicy(Policy),
+    /// Sets or removes a rule of retention.
+    SetRetention(RetentionRule),
+    /// Forgets a bucket whose shards are all finished: from then on its replicas are deleted.
+    DropBucket {
+        /// Its number.
+        bucket: u64,
+        /// The longest retention that the proposer knew. A rule that gives more by now keeps the bucket.
+        judged_by: Duration,
+    },
 }
 
 /// What became of a change.
@@ -74,6 +88,8 @@ impl Command {
             Self::SetReplication(_) => "set replication",
             Self::Finish { .. } => "finish",
             Self::SetPolicy(_) => "set policy",
+            Self::SetRetention(_) => "set retention",
+            Self::DropBucket { .. } => "drop bucket",
         }
     }
 
@@ -85,6 +101,8 @@ impl Command {
             Self::SetReplication(_) => 5,
             Self::Finish { .. } => 9 + Seal::BYTES,
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
+            Self::SetRetention(rule) => rule.bytes(),
+            Self::DropBucket { .. } => 17,
         }
     }
 
@@ -121,6 +139,15 @@ impl Command {
                 out.u8(KIND_SET_POLICY);
                 put_policy(out, policy);
             }
+            Self::SetRetention(rule) => {
+                out.u8(KIND_SET_RETENTION);
+                put_rule(out, rule);
+            }
+            Self::DropBucket { bucket, judged_by } => {
+                out.u8(KIND_DROP_BUCKET)
+                    .u64(*bucket)
+                    .u64(judged_by.as_secs());
+            }
         }
     }
 
@@ -142,6 +169,11 @@ impl Command {
                 seal: take_seal(input)?,
             }),
             KIND_SET_POLICY => Ok(Self::SetPolicy(take_policy(input)?)),
+            KIND_SET_RETENTION => Ok(Self::SetRetention(take_rule(input)?)),
+            KIND_DROP_BUCKET => Ok(Self::DropBucket {
+                bucket: input.u64()?,
+                judged_by: Duration::from_secs(input.u64()?),
+            }),
             other => Err(input.invalid(format!("meta command {other}"))),
         }
     }

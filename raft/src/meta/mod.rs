@@ -5,6 +5,7 @@
 
 mod command;
 mod policy;
+mod retention;
 mod seal;
 mod shared;
 mod state;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use command::{Answer, Command};
 pub use policy::Policy;
+pub use retention::{Retention, RetentionRule};
 pub use seal::Seal;
 pub(crate) use shared::Shared;
 pub use state::{Bucket, Node, Slot, State};

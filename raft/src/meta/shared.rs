@@ -163,6 +163,15 @@ impl Shared {
         Arc::clone(&self.inner.lock().facts)
     }
 
+    /// The facts of the last snapshot: at least these are known after a restart.
+    pub(crate) fn durable_state(&self) -> Option<Arc<State>> {
+        let inner = self.inner.lock();
+        inner
+            .record
+            .as_ref()
+            .map(|record| Arc::clone(&record.state))
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
     }

@@ -1,10 +1,12 @@
 //! What the cluster knows of itself: nodes, and which nodes hold which slot of which bucket.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
 use super::policy::{Policy, put_policy, take_policy};
+use super::retention::{Retention, put_retention, take_retention};
 use super::seal::{Seal, put_seal, take_seal};
 use super::{Answer, Command};
 use crate::codec::{Decoder, Encoder, Error};
@@ -38,7 +40,7 @@ pub struct Slot {
 /// A span of admission time, planned as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// Number, from 1, without gaps.
+    /// Number, from 1, never used again.
     pub bucket: u64,
     /// When the meta leader opened it.
     pub opened_at: Timestamp,
@@ -63,6 +65,11 @@ impl Bucket {
             )
         })
     }
+
+    /// Whether all its shards are among the finished ones.
+    fn is_sealed(&self, sealed: &BTreeMap<ShardId, Seal>) -> bool {
+        self.shards().all(|(shard, _)| sealed.contains_key(&shard))
+    }
 }
 
 /// The cluster's facts at one log index.
@@ -80,11 +87,14 @@ pub struct State {
     pub sealed: BTreeMap<ShardId, Seal>,
     /// What records are masked by.
     pub policy: Policy,
+    /// How long records are kept.
+    pub retention: Retention,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
-/// 2 has the sealed shards behind the buckets of 1; 3 the policy behind those, and its epoch in buckets.
+/// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
+/// buckets.
 const VERSION: u8 = 3;
 const WHAT: &str = "cluster facts";
 
@@ -101,6 +111,32 @@ impl State {
     pub fn slot(&self, shard: ShardId) -> Option<&Slot> {
         let bucket = self.buckets.get(&shard.bucket)?;
         bucket.slots.iter().find(|slot| slot.slot == shard.slot)
+    }
+
+    /// Whether the shard was here once and its time is over: nothing of it is needed any more. False for
+    /// one that these facts do not know of yet.
+    pub fn is_dropped(&self, shard: ShardId) -> bool {
+        shard.bucket <= self.last_bucket() && self.slot(shard).is_none()
+    }
+
+    /// Whether the shards of the next bucket remember the request keys of this one: they do when they are
+    /// finished themselves.
+    pub fn is_inherited(&self, bucket: u64) -> bool {
+        match self.buckets.get(&(bucket + 1)) {
+            Some(next) => next.is_sealed(&self.sealed),
+            // It was dropped, so it was finished before.
+            None => bucket + 1 < self.last_bucket(),
+        }
+    }
+
+    /// Whether nobody needs the bucket, as soon as the retention of all its records is over.
+    pub fn may_be_dropped(&self, bucket: &Bucket) -> bool {
+        bucket.is_sealed(&self.sealed) && self.is_inherited(bucket.bucket)
+    }
+
+    /// Number of the last bucket; 0 for none. It is never dropped, so that no number comes again.
+    fn last_bucket(&self) -> u64 {
+        self.buckets.keys().next_back().copied().unwrap_or(0)
     }
 
     pub(super) fn apply(&mut self, command: &Command) -> Answer {
@@ -124,6 +160,11 @@ impl State {
             }
             Command::Finish { shard, seal } => self.finish(*shard, seal),
             Command::SetPolicy(policy) => self.set_policy(policy),
+            Command::SetRetention(rule) => match self.retention.apply(rule) {
+                Ok(()) => Answer::Done,
+                Err(reason) => Answer::Conflict(reason),
+            },
+            Command::DropBucket { bucket, judged_by } => self.drop_bucket(*bucket, *judged_by),
         }
     }
 
@@ -164,6 +205,29 @@ impl State {
         }
     }
 
+    /// The whole bucket at once: which slot a service has depends on how many there are.
+    fn drop_bucket(&mut self, number: u64, judged_by: Duration) -> Answer {
+        let Some(bucket) = self.buckets.get(&number) else {
+            return if number <= self.last_bucket() {
+                Answer::Done
+            } else {
+                Answer::Conflict("there is no such bucket yet".into())
+            };
+        };
+        if !self.may_be_dropped(bucket) {
+            return Answer::Conflict("the bucket is needed".into());
+        }
+        if self.retention.longest() > Some(judged_by) {
+            return Answer::Conflict("a rule keeps the bucket for longer".into());
+        }
+        let shards: Vec<ShardId> = bucket.shards().map(|(shard, _)| shard).collect();
+        for shard in shards {
+            self.sealed.remove(&shard);
+        }
+        self.buckets.remove(&number);
+        Answer::Done
+    }
+
     fn set_cluster(&mut self, cluster: u128, replication: u32) -> Answer {
         if self.cluster == 0 {
             self.cluster = cluster;
@@ -177,7 +241,7 @@ impl State {
     }
 
     fn open(&mut self, expected: u64, opened_at: Timestamp, slots: &[Slot]) -> Answer {
-        let last = self.buckets.keys().next_back().copied().unwrap_or(0);
+        let last = self.last_bucket();
         if last != expected {
             return Answer::Bucket(last);
         }
@@ -228,6 +292,7 @@ impl State {
             put_seal(out, seal);
         }
         put_policy(out, &self.policy);
+        put_retention(out, &self.retention);
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -271,6 +336,7 @@ impl State {
         }
         if version >= 3 {
             state.policy = take_policy(&mut input)?;
+            state.retention = take_retention(&mut input)?;
         }
         input.end()?;
         Ok(state)

@@ -1,6 +1,7 @@
 //! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_record::{ShardId, Timestamp};
 use hushlog_storage::store::Mem;
@@ -8,7 +9,7 @@ use hushlog_storage::writer::Writer;
 
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
-use super::{Answer, Command, Node, Policy, Seal, Shared, Slot, State};
+use super::{Answer, Command, Node, Policy, RetentionRule, Seal, Shared, Slot, State};
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
 
@@ -44,6 +45,9 @@ fn commands() -> Vec<Command> {
     commands.extend([open(0, 10), open(1, 20), Command::SetReplication(1)]);
     commands.push(finish(1, 0, 7));
     commands.push(policy(2, "a"));
+    commands.extend([keep(None, Some(48)), keep(Some("a"), Some(1))]);
+    commands.extend([keep(Some("b"), Some(9)), keep(Some("a"), None)]);
+    commands.push(drop_bucket(1, 48));
     commands
 }
 
@@ -52,6 +56,21 @@ fn policy(epoch: u64, bytes: &'static str) -> Command {
         epoch,
         bytes: bytes.into(),
     })
+}
+
+/// Keeps a service's records for so many hours.
+fn keep(service: Option<&str>, hours: Option<u64>) -> Command {
+    Command::SetRetention(RetentionRule {
+        service: service.map(str::to_owned),
+        period: hours.map(|hours| Duration::from_secs(hours * 3_600)),
+    })
+}
+
+fn drop_bucket(bucket: u64, hours: u64) -> Command {
+    Command::DropBucket {
+        bucket,
+        judged_by: Duration::from_secs(hours * 3_600),
+    }
 }
 
 fn finish(bucket: u64, slot: u16, digest: u8) -> Command {
@@ -84,6 +103,12 @@ fn only_a_shard_of_a_bucket_that_is_over_is_finished_and_the_first_seal_holds() 
     assert_eq!(state.apply(&finish(1, 0, 7)), Answer::Done);
     assert!(refused(state.apply(&finish(1, 0, 8))));
     assert_eq!(state, once);
+}
+
+fn encoded(state: &State) -> Vec<u8> {
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    out.finish()
 }
 
 #[test]
@@ -162,6 +187,76 @@ fn facts_of_earlier_versions_are_read() {
     }
 }
 
+/// Buckets 1 to 4 of two shards, the first three over and finished.
+fn three_finished() -> State {
+    let mut state = State::default();
+    let opened = (0..4).map(|last| open(last, 10));
+    for command in commands()[..4].iter().cloned().chain(opened) {
+        state.apply(&command);
+    }
+    for (bucket, slot) in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)] {
+        assert_eq!(state.apply(&finish(bucket, slot, 7)), Answer::Done);
+    }
+    state
+}
+
+#[test]
+fn a_bucket_is_dropped_whole_once_nobody_needs_it() {
+    let refused = |answer| matches!(answer, Answer::Conflict(_));
+    let mut state = State::default();
+    for command in &commands()[..6] {
+        state.apply(command);
+    }
+    assert!(refused(state.apply(&drop_bucket(1, 1))), "not finished");
+    state.apply(&finish(1, 0, 7));
+    assert!(refused(state.apply(&drop_bucket(1, 1))), "half finished");
+    state.apply(&finish(1, 1, 7));
+    assert!(refused(state.apply(&drop_bucket(1, 1))), "not inherited");
+    assert!(refused(state.apply(&drop_bucket(2, 1))), "it is open");
+    assert!(refused(state.apply(&drop_bucket(3, 1))), "not opened yet");
+
+    let mut state = three_finished();
+    let shard = |bucket, slot| ShardId { bucket, slot };
+    assert!(refused(state.apply(&drop_bucket(3, 1))), "not inherited");
+    assert!(!state.is_dropped(shard(1, 0)));
+    let before = state.clone();
+    assert_eq!(state.apply(&drop_bucket(1, 1)), Answer::Done);
+    assert!(state.is_dropped(shard(1, 0)) && state.is_dropped(shard(1, 1)));
+    assert!(!state.is_dropped(shard(2, 0)) && !state.is_dropped(shard(4, 1)));
+    assert!(!state.is_dropped(shard(5, 0)), "it may be opened yet");
+    assert_eq!((state.buckets.len(), state.sealed.len()), (3, 4));
+    let once = state.clone();
+    assert_eq!(state.apply(&drop_bucket(1, 1)), Answer::Done);
+    assert_eq!(state, once);
+    assert_eq!(state.apply(&open(4, 90)), Answer::Bucket(5));
+
+    // A bucket in the middle may go first, where clocks were wrong; those before it stay droppable.
+    let mut state = before;
+    assert_eq!(state.apply(&drop_bucket(2, 1)), Answer::Done);
+    assert!(state.is_inherited(1));
+    assert_eq!(state.apply(&drop_bucket(1, 1)), Answer::Done);
+    assert!(!state.is_inherited(4));
+}
+
+#[test]
+fn a_rule_that_came_in_between_keeps_a_bucket() {
+    let mut state = three_finished();
+    state.apply(&keep(Some("a"), Some(3)));
+    let refused = state.apply(&drop_bucket(1, 2));
+    assert!(matches!(refused, Answer::Conflict(_)));
+    state.apply(&keep(Some("a"), None));
+    state.apply(&keep(None, Some(2)));
+    assert_eq!(state.apply(&drop_bucket(1, 2)), Answer::Done);
+}
+
+#[test]
+fn a_rule_beyond_the_limits_is_refused() {
+    let mut state = State::default();
+    let refused = state.apply(&keep(None, Some(0)));
+    assert!(matches!(refused, Answer::Conflict(_)));
+    assert_eq!(state, State::default());
+}
+
 #[test]
 fn a_bucket_is_opened_once_however_often_it_is_asked_for() {
     let mut state = State::default();
@@ -236,9 +331,7 @@ fn commands_answers_and_facts_come_back_as_they_were() {
             answer
         );
     }
-    let mut out = Encoder::default();
-    state.encode(&mut out);
-    let bytes = out.finish();
+    let bytes = encoded(&state);
     assert_eq!(State::decode(&bytes).unwrap(), state);
     for len in 0..bytes.len() {
         assert!(State::decode(&bytes[..len]).is_err(), "cut at {len}");

@@ -4,6 +4,7 @@
 //! time inside a larger block), does no search work and never waits for a disk. Every replica that
 //! has applied the same log has the same state.
 
+mod dropped;
 mod keys;
 mod producers;
 mod record;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushlog_record::block::{Block, Counts};
 
+pub use dropped::{drop_shard, stored_shards};
 pub(crate) use producers::{Form, Known};
 pub use producers::{Origin, Table, TableEntry};
 pub(crate) use record::Record;

@@ -139,7 +139,7 @@ pub fn has_group(writer: &WriterHandle, shard: ShardId) -> Result<bool, Error> {
 }
 
 /// The removal of all that the store has of a shard's group.
-fn without(shard: ShardId) -> Batch {
+pub(super) fn without(shard: ShardId) -> Batch {
     let group = shard.group();
     let mut batch = Batch::new();
     for key in [

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::keys::{Chunk, Chunks};
 use super::state::State;
-use super::{Known, Positions, Record, Sealed, Table, View};
+use super::{Known, Positions, Record, Sealed, Table, View, drop_shard};
 use crate::command::Applied;
 use crate::log_store::keys;
 use crate::snapshot::Body;
@@ -167,6 +167,12 @@ impl Shared {
         sealed.install(&self.writer, self.shard, table).await?;
         self.inner.lock().sealed = true;
         Ok(())
+    }
+
+    /// Removes all that the store has of the group, which must not run any more.
+    pub(crate) async fn discard(&self) -> Result<(), crate::Error> {
+        let _recording = self.recording.lock().await;
+        drop_shard(&self.writer, self.shard).await
     }
 
     /// The snapshot that could be made now: the whole state while there is no tail, else the last

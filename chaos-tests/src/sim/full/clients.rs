@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::dial;
 use crate::sim::schedule::{below, between};
-use crate::sim::stage::{Base, Now};
+use crate::sim::stage::{Base, EPOCH, Now};
 
 const PRODUCERS: u64 = 3;
 const READERS: u64 = 2;
@@ -45,6 +45,8 @@ enum Fate {
 struct Sent {
     service: u64,
     level: &'static str,
+    /// Its event time, simulated milliseconds.
+    at: u64,
     fate: Fate,
 }
 
@@ -64,6 +66,8 @@ struct State {
 #[derive(Clone)]
 pub(super) struct Clients {
     base: Arc<Base>,
+    /// How long records are seen, in milliseconds, if that matters in this run.
+    seen_for: Option<u64>,
     state: Arc<Mutex<State>>,
 }
 
@@ -71,9 +75,11 @@ pub(super) struct Clients {
 type Answer = Result<(StatusCode, Value), String>;
 
 impl Clients {
-    pub(super) fn new(base: &Arc<Base>) -> Self {
+    pub(super) fn new(base: &Arc<Base>, retention: Option<Duration>) -> Self {
+        let millis = |retention: Duration| u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         Self {
             base: Arc::clone(base),
+            seen_for: retention.map(millis),
             state: Arc::default(),
         }
     }
@@ -133,11 +139,13 @@ impl Clients {
                     "INFO"
                 };
                 let token = format!("{name}r{row}");
+                let at = self.base.trace.millis();
                 self.state.lock().records.insert(
                     token.clone(),
                     Sent {
                         service,
                         level,
+                        at,
                         fate: Fate::Refused,
                     },
                 );
@@ -148,6 +156,10 @@ impl Clients {
                     "message": format!("{token} was sent by {address} today"),
                     "fields": {"ticket": token, "mail": address, &address: "an address as a name"},
                 });
+                // Where it matters when a record is hidden, it says its time itself.
+                if self.seen_for.is_some() {
+                    log["timestamp"] = json!(EPOCH + i64::try_from(at).unwrap_or(0));
+                }
                 if level == "ERROR" {
                     log["exception.type"] = json!("MailError");
                     log["exception.message"] = json!(format!("no mailbox of {address}"));
@@ -218,8 +230,11 @@ impl Clients {
             let node = 1 + below(&mut random, self.base.nodes);
             let service = below(&mut random, SERVICES);
             let before = self.acked(service);
+            let asked_at = self.base.trace.millis();
             let answer = query(node, service).await;
-            self.check(&format!("a query at node {node}"), service, &before, answer);
+            let what = format!("a query at node {node}");
+            self.check_hidden(&what, asked_at, &answer);
+            self.check(&what, service, &before, answer);
             sleep(Duration::from_millis(between(&mut random, 200, 1_500))).await;
         }
         if number == 1 {
@@ -237,11 +252,14 @@ impl Clients {
     async fn read_everything_at(&self, node: u64) {
         for service in 0..SERVICES {
             let before = self.acked(service);
+            let asked_at = self.base.trace.millis();
             match query(node, service).await {
                 Ok((StatusCode::OK, body)) => {
                     let what = format!("the last query at node {node}");
                     self.check_refused(&what, &body);
-                    self.check(&what, service, &before, Ok((StatusCode::OK, body)));
+                    let answer = Ok((StatusCode::OK, body));
+                    self.check_hidden(&what, asked_at, &answer);
+                    self.check(&what, service, &before, answer);
                 }
                 other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
             }
@@ -260,6 +278,32 @@ impl Clients {
                 ));
             }
         }
+    }
+
+    /// What was too old when the question was asked must not be there.
+    fn check_hidden(&self, what: &str, asked_at: u64, answer: &Answer) {
+        let (Some(seen_for), Ok((_, body))) = (self.seen_for, answer) else {
+            return;
+        };
+        let empty = Vec::new();
+        for log in body["logs"].as_array().unwrap_or(&empty) {
+            let token = log["fields"]["ticket"].as_str().unwrap_or_default();
+            let sent = self.state.lock().records.get(token).cloned();
+            if sent.is_some_and(|sent| sent.at + seen_for < asked_at) {
+                self.violate(format!("retention: {what} shows {token}, which is hidden"));
+            }
+        }
+    }
+
+    /// Whether a record is still seen by whoever asked a while ago.
+    fn is_seen(&self, token: &str) -> bool {
+        let Some(seen_for) = self.seen_for else {
+            return true;
+        };
+        let now = self.base.trace.millis();
+        let state = self.state.lock();
+        let sent = state.records.get(token);
+        sent.is_some_and(|sent| now <= sent.at + seen_for)
     }
 
     /// Tokens of the records of a service that are acknowledged by now.
@@ -308,7 +352,11 @@ impl Clients {
             }
         }
         if complete && logs.len() < LIMIT {
-            let missing: Vec<_> = before.difference(&found).take(5).collect();
+            let missing = before.difference(&found);
+            let missing: Vec<_> = missing
+                .filter(|token| self.is_seen(token))
+                .take(5)
+                .collect();
             if !missing.is_empty() {
                 self.violate(format!(
                     "C8 {what} is complete with {} records of svc-{service} and lacks {missing:?}, \

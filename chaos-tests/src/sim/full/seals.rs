@@ -7,27 +7,30 @@ use hushlog_node::Node;
 use hushlog_raft::meta::State;
 use hushlog_record::ShardId;
 
-/// Buckets that may still be on their way to their seals: the open one and the one before.
-const UNDER_WAY: u64 = 2;
-
-/// What is not sealed and should be, or is not what was agreed on.
-pub(super) fn check(running: &BTreeMap<u64, Node>) -> Vec<String> {
+/// What is not sealed and should be, or is not what was agreed on. So many of the last buckets, the open one
+/// among them, may still be on their way to their seals.
+pub(super) fn check(running: &BTreeMap<u64, Node>, under_way: u64) -> Vec<String> {
     let judged = running
         .iter()
         .map(|(node, running)| match running.sealed() {
-            Ok(sealed) => judge(*node, &running.facts(), &sealed),
+            Ok(sealed) => judge(*node, &running.facts(), &sealed, under_way),
             Err(error) => vec![format!("C4 node {node} cannot read a manifest: {error}")],
         });
     judged.flatten().collect()
 }
 
 /// The same of one node: what it knows of the cluster, and the digests of what is sealed on it.
-fn judge(node: u64, facts: &State, sealed: &BTreeMap<ShardId, [u8; 32]>) -> Vec<String> {
+fn judge(
+    node: u64,
+    facts: &State,
+    sealed: &BTreeMap<ShardId, [u8; 32]>,
+    under_way: u64,
+) -> Vec<String> {
     let last = facts.buckets.keys().next_back().copied().unwrap_or(0);
     let over = facts
         .buckets
         .values()
-        .filter(|bucket| bucket.bucket + UNDER_WAY <= last);
+        .filter(|bucket| bucket.bucket + under_way <= last);
     let here = over
         .flat_map(|bucket| bucket.shards())
         .filter(|(_, slot)| slot.voters.contains(&node));
@@ -83,14 +86,18 @@ mod tests {
     #[test]
     fn a_shard_that_should_be_sealed_and_one_that_differs_are_seen() {
         let sealed = |digest| BTreeMap::from([(FIRST, [digest; 32])]);
-        assert_eq!(judge(1, &facts(), &sealed(7)), [""; 0]);
-        assert_eq!(judge(4, &facts(), &BTreeMap::new()), [""; 0], "not its own");
-        let late = judge(1, &facts(), &BTreeMap::new());
+        assert_eq!(judge(1, &facts(), &sealed(7), 2), [""; 0]);
+        assert_eq!(
+            judge(4, &facts(), &BTreeMap::new(), 2),
+            [""; 0],
+            "not its own"
+        );
+        let late = judge(1, &facts(), &BTreeMap::new(), 2);
         assert_eq!(late, ["C11 b1-s0 is not sealed on node 1"]);
-        let other = judge(1, &facts(), &sealed(8));
+        let other = judge(1, &facts(), &sealed(8), 2);
         assert_eq!(other, ["C4 b1-s0 on node 1 is not what was agreed on"]);
         let mut unknown = facts();
         unknown.sealed.clear();
-        assert_eq!(judge(1, &unknown, &sealed(7)).len(), 1);
+        assert_eq!(judge(1, &unknown, &sealed(7), 2).len(), 1);
     }
 }

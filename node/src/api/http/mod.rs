@@ -10,6 +10,7 @@ pub(crate) mod otlp;
 mod patterns;
 mod pii;
 mod query;
+mod retention;
 mod root;
 
 use std::panic::AssertUnwindSafe;
@@ -48,6 +49,13 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/exceptions/top-k", get(exceptions::top_k))
         .route("/api/v1/exceptions/{exception_id}", get(exceptions::one))
         .route("/api/v1/cluster", get(health::cluster))
+        .route("/api/v1/retention", get(retention::list))
+        .route(
+            "/api/v1/retention/{service}",
+            get(retention::one)
+                .put(retention::set)
+                .delete(retention::remove),
+        )
         .route("/api/v1/pii/test", post(pii::test))
         .route(
             "/api/v1/pii/patterns",

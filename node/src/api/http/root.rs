@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 16] = [
+const PATHS: [(&str, &str, &str); 20] = [
     (
         "POST",
         "/api/v1/logs",
@@ -48,6 +48,22 @@ const PATHS: [(&str, &str, &str); 16] = [
         "/api/v1/pii/patterns",
         "patterns masked beside the built-in detectors; POST adds one",
     ),
+    ("GET", "/api/v1/retention", "how long records are kept"),
+    (
+        "GET",
+        "/api/v1/retention/{service}",
+        "the same of one service, or of `default`",
+    ),
+    (
+        "PUT",
+        "/api/v1/retention/{service}",
+        "keep its records for {\"days\":30} or {\"hours\":12}",
+    ),
+    (
+        "DELETE",
+        "/api/v1/retention/{service}",
+        "keep them as long as all others'",
+    ),
     ("GET", "/api/v1/cluster", "nodes, shards, leaders"),
     ("GET", "/healthz", "the process is up"),
     ("GET", "/readyz", "it can take traffic"),
@@ -83,7 +99,7 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 fn text() -> String {
     let mut page = format!("hushlog {}\n\n", env!("CARGO_PKG_VERSION"));
     for (method, path, what) in PATHS {
-        page.push_str(&format!("{method:<5} {path:<34} {what}\n"));
+        page.push_str(&format!("{method:<6} {path:<34} {what}\n"));
     }
     page.push_str(&format!("\nTry: {EXAMPLE}http://THIS-HOST/api/v1/logs\n"));
     page

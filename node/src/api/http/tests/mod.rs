@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use hushlog_pii::{Key, Policy};
+use hushlog_raft::meta::{Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use tower::ServiceExt;
 use super::router;
 use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Policies, Reader, TopK};
 use crate::clock::Scripted;
+use crate::cluster::retention::Periods;
 use crate::entropy::Entropy;
 use crate::gateway::{self, Gateway, Placed, Refused, Sink};
 use crate::masking::Masking;
@@ -36,6 +38,7 @@ pub(crate) struct Fake {
     /// What the first blocks are refused with.
     refuse_first: Mutex<Vec<Refused>>,
     stored: Stored,
+    rules: Mutex<Retention>,
 }
 
 /// Service and message of every record that was stored.
@@ -98,6 +101,14 @@ impl Sink for Fake {
 const FOUND: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 impl Fake {
+    fn periods(&self) -> Periods {
+        let facts = State {
+            retention: self.rules.lock().clone(),
+            ..State::default()
+        };
+        Periods::new(Arc::new(facts), Duration::from_secs(30 * 86_400))
+    }
+
     fn answer(&self, json: Value) -> Answer {
         assert!(!self.panics, "on purpose");
         Answer {
@@ -171,6 +182,32 @@ impl Control for Fake {
     fn describe_node(&self) -> Value {
         json!({ "nodes": [] })
     }
+
+    fn retention(&self, _: Instant) -> BoxFuture<'_, Result<Periods, Failure>> {
+        Box::pin(async { Ok(self.periods()) })
+    }
+
+    fn set_retention(
+        &self,
+        rule: RetentionRule,
+        _: Instant,
+    ) -> BoxFuture<'_, Result<Periods, Failure>> {
+        Box::pin(async move {
+            let RetentionRule { service, period } = rule;
+            let mut rules = self.rules.lock();
+            match (service, period) {
+                (None, period) => rules.default = period,
+                (Some(service), Some(period)) => {
+                    rules.services.insert(service, period);
+                }
+                (Some(service), None) => {
+                    rules.services.remove(&service);
+                }
+            }
+            drop(rules);
+            Ok(self.periods())
+        })
+    }
 }
 
 /// A cluster of one shard that takes every change.
@@ -221,6 +258,7 @@ impl Policies for FakePolicies {
 
 mod odd;
 mod patterns;
+mod retention;
 mod sources;
 mod wire;
 

@@ -17,7 +17,11 @@ async fn taken(kind: &str, body: impl Into<Body>) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn what_is_odd_is_kept() {
-    let deep = format!("{{\"message\":\"m\",\"deep\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let deep = format!(
+        "{{\"message\":\"m\",\"deep\":{}1{}}}",
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
     let keys: Vec<String> = (0..4_000).map(|key| format!("\"k{key}\":0")).collect();
     let many = format!("{{\"message\":\"m\",{}}}", keys.join(","));
     let long = "9".repeat(400);
@@ -27,33 +31,78 @@ async fn what_is_odd_is_kept() {
     let cases: [(&str, &[u8]); 29] = [
         ("not UTF-8", b"{\"message\":\"m\xff\"}"),
         ("half a surrogate", br#"{"message":"m","a":"\ud800"}"#),
-        ("a mark of the byte order", b"\xef\xbb\xbf{\"message\":\"m\"}"),
+        (
+            "a mark of the byte order",
+            b"\xef\xbb\xbf{\"message\":\"m\"}",
+        ),
         ("other line ends", b"\r\n{\"message\":\"m\"}\r\n\r\n"),
-        ("control characters", br#"{"message":"m\u0000\u0001\u001b[31m"}"#),
-        ("unknown fields", br#"{"message":"m","what":{"is":["this"]}}"#),
+        (
+            "control characters",
+            br#"{"message":"m\u0000\u0001\u001b[31m"}"#,
+        ),
+        (
+            "unknown fields",
+            br#"{"message":"m","what":{"is":["this"]}}"#,
+        ),
         ("no time", br#"{"message":"m"}"#),
         ("no time at all", br#"{"message":"m","timestamp":"soon"}"#),
-        ("the far future", br#"{"message":"m","timestamp":"2999-01-01T00:00:00Z"}"#),
-        ("the year 10000", br#"{"message":"m","timestamp":"10000-01-01T00:00:00Z"}"#),
-        ("the far past", br#"{"message":"m","timestamp":"1970-01-01T00:00:00Z"}"#),
+        (
+            "the far future",
+            br#"{"message":"m","timestamp":"2999-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "the year 10000",
+            br#"{"message":"m","timestamp":"10000-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "the far past",
+            br#"{"message":"m","timestamp":"1970-01-01T00:00:00Z"}"#,
+        ),
         ("before everything", br#"{"message":"m","timestamp":-1}"#),
         ("seconds", br#"{"message":"m","timestamp":1700000000}"#),
-        ("milliseconds", br#"{"message":"m","timestamp":1700000000000}"#),
-        ("microseconds", br#"{"message":"m","timestamp":1700000000000000}"#),
-        ("more than any time", br#"{"message":"m","timestamp":99999999999999999999999}"#),
+        (
+            "milliseconds",
+            br#"{"message":"m","timestamp":1700000000000}"#,
+        ),
+        (
+            "microseconds",
+            br#"{"message":"m","timestamp":1700000000000000}"#,
+        ),
+        (
+            "more than any time",
+            br#"{"message":"m","timestamp":99999999999999999999999}"#,
+        ),
         ("an unknown level", br#"{"message":"m","level":"LOUD"}"#),
         ("a number for a text", br#"{"message":5,"fields":[]}"#),
-        ("a list for a text", br#"{"message":["m"],"service":{"a":1}}"#),
+        (
+            "a list for a text",
+            br#"{"message":["m"],"service":{"a":1}}"#,
+        ),
         ("the same name twice", br#"{"message":"m","a":1,"a":2}"#),
-        ("names of languages", br#"{"message":"m","__proto__":{"a":1},"constructor":1}"#),
-        ("no name", br#"{"message":"m","":1,".":2,"a.b":1,"a":{"b":2}}"#),
+        (
+            "names of languages",
+            br#"{"message":"m","__proto__":{"a":1},"constructor":1}"#,
+        ),
+        (
+            "no name",
+            br#"{"message":"m","":1,".":2,"a.b":1,"a":{"b":2}}"#,
+        ),
         ("numbers", numbers.as_bytes()),
         ("depth", deep.as_bytes()),
         ("many names", many.as_bytes()),
-        ("zero width", "{\"message\":\"m\u{200b}\u{feff}\"}".as_bytes()),
+        (
+            "zero width",
+            "{\"message\":\"m\u{200b}\u{feff}\"}".as_bytes(),
+        ),
         ("an empty object", b"{}"),
-        ("an object of nothing", br#"{"message":null,"level":null,"timestamp":null}"#),
-        ("names of columns", br#"{"message":"m","_other":1,"fields.a":1,"pii":["x"]}"#),
+        (
+            "an object of nothing",
+            br#"{"message":null,"level":null,"timestamp":null}"#,
+        ),
+        (
+            "names of columns",
+            br#"{"message":"m","_other":1,"fields.a":1,"pii":["x"]}"#,
+        ),
     ];
     for (what, body) in cases {
         let stored = taken("application/json", body.to_vec()).await;
@@ -72,7 +121,10 @@ async fn lines_within_a_message_make_no_records() {
         let stored = taken(kind, body).await;
         assert_eq!(stored.len(), records, "{kind}");
         for (_, message) in stored {
-            assert!(message.starts_with("one\n{") && message.ends_with("forged"), "{message}");
+            assert!(
+                message.starts_with("one\n{") && message.ends_with("forged"),
+                "{message}"
+            );
         }
     }
 }
@@ -100,7 +152,11 @@ async fn encodings_that_lie_or_hide_in_each_other_are_refused() {
         ("zstd", gzip(b"{}"), 400),
         ("identity", gzip(b"{}"), 400),
         ("gzip", b"{}".to_vec(), 400),
-        ("gzip, gzip, gzip, gzip, gzip, gzip, gzip, gzip, gzip", gzip(b"{}"), 415),
+        (
+            "gzip, gzip, gzip, gzip, gzip, gzip, gzip, gzip, gzip",
+            gzip(b"{}"),
+            415,
+        ),
     ];
     for (encoding, body, status) in cases {
         let fake = Fake::default();

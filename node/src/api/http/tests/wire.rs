@@ -72,16 +72,38 @@ fn status(answer: &str) -> &str {
 async fn what_is_no_request_ends_its_connection_and_harms_nobody() {
     let server = Server::new();
     let post = "POST /api/v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
-    let headers: String = (0..2 * HEADERS_MAX).map(|n| format!("h{n}: v\r\n")).collect();
+    let headers: String = (0..2 * HEADERS_MAX)
+        .map(|n| format!("h{n}: v\r\n"))
+        .collect();
     let long = format!("h: {}\r\n", "v".repeat(2 * HEADER_BYTES_MAX));
     let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
-        ("a banner", b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec(), &["400", "closed"]),
-        ("TLS", [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3].repeat(9), &["400", "closed"]),
+        (
+            "a banner",
+            b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec(),
+            &["400", "closed"],
+        ),
+        (
+            "TLS",
+            [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3].repeat(9),
+            &["400", "closed"],
+        ),
         ("noise", vec![0xff; 4_096], &["400", "closed"]),
         ("nothing", Vec::new(), &["closed"]),
-        ("many headers", format!("{post}{headers}\r\n").into(), &["431", "closed"]),
-        ("a long header", format!("{post}{long}\r\n").into(), &["431", "closed"]),
-        ("a bad length", format!("{post}content-length: -1\r\n\r\n{{}}").into(), &["400"]),
+        (
+            "many headers",
+            format!("{post}{headers}\r\n").into(),
+            &["431", "closed"],
+        ),
+        (
+            "a long header",
+            format!("{post}{long}\r\n").into(),
+            &["431", "closed"],
+        ),
+        (
+            "a bad length",
+            format!("{post}content-length: -1\r\n\r\n{{}}").into(),
+            &["400"],
+        ),
         (
             "two lengths",
             format!("{post}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}").into(),
@@ -120,7 +142,9 @@ async fn what_is_no_request_ends_its_connection_and_harms_nobody() {
 async fn a_head_that_never_ends_is_given_up() {
     let server = Server::new();
     let mut pipe = server.connect().await;
-    pipe.write_all(b"POST /api/v1/logs HTTP/1.1\r\nhost: ").await.expect("it reads");
+    pipe.write_all(b"POST /api/v1/logs HTTP/1.1\r\nhost: ")
+        .await
+        .expect("it reads");
     let mut answer = Vec::new();
     let read = pipe.read_to_end(&mut answer);
     let ended = tokio::time::timeout(2 * HEADER_READ_TIMEOUT, read).await;

@@ -1,0 +1,288 @@
+//! What the rules of retention mean at a moment: which rows are hidden, and which buckets are over.
+//!
+//! It hides nothing and drops nothing itself; see `hushlog_query::Floors` and `dropper`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushlog_query::Floors;
+use hushlog_raft::meta::{self, RetentionRule};
+use hushlog_raft::{ProposeError, ReadError};
+use hushlog_record::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::Cluster;
+use crate::error::{Failure, Kind};
+
+/// How long records are kept, by the rules that hold and by this node's configuration.
+#[derive(Clone, Debug)]
+pub struct Periods {
+    facts: Arc<meta::State>,
+    configured: Duration,
+}
+
+/// Who says how long the records of a service are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A rule for exactly this.
+    Rule,
+    /// The rule for all services without their own.
+    Default,
+    /// The configuration.
+    Configuration,
+}
+
+impl Source {
+    /// Its name in the interface.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Default => "default",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
+impl Periods {
+    /// What these facts say; where they say nothing, `configured`.
+    pub fn new(facts: Arc<meta::State>, configured: Duration) -> Self {
+        Self { facts, configured }
+    }
+
+    /// Of services without a rule of their own.
+    pub fn by_default(&self) -> (Duration, Source) {
+        match self.facts.retention.default {
+            Some(period) => (period, Source::Rule),
+            None => (self.configured, Source::Configuration),
+        }
+    }
+
+    /// Of one service.
+    pub fn of(&self, service: &str) -> (Duration, Source) {
+        let own = self.facts.retention.services.get(service);
+        match (own, self.facts.retention.default) {
+            (Some(period), _) => (*period, Source::Rule),
+            (None, Some(period)) => (period, Source::Default),
+            (None, None) => (self.configured, Source::Configuration),
+        }
+    }
+
+    /// The services with a rule of their own, and how long their records are kept.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, Duration)> {
+        let services = self.facts.retention.services.iter();
+        services.map(|(name, period)| (name.as_str(), *period))
+    }
+
+    /// The longest time that anybody's records are kept.
+    pub fn longest(&self) -> Duration {
+        let rules = self.rules().map(|(_, period)| period);
+        rules.fold(self.by_default().0, Duration::max)
+    }
+
+    /// The oldest event times that readers see now.
+    pub(crate) fn floors(&self, now: Timestamp) -> Floors {
+        let rules = self.rules();
+        Floors::new(
+            before(now, self.by_default().0),
+            rules.map(|(name, period)| (name.to_owned(), before(now, period))),
+        )
+    }
+
+    /// When the records of a bucket are over, however long they are kept; `None` while it is open.
+    fn over_at(&self, bucket: &meta::Bucket) -> Option<Timestamp> {
+        let longest = self.longest();
+        let closed_at = bucket.closed_at?;
+        Some(closed_at.saturating_add(nanos(longest)))
+    }
+
+    /// The buckets that are to be dropped, oldest first.
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = u64> {
+        let buckets = self.facts.buckets.values();
+        let due = buckets.filter(move |bucket| {
+            let is_over = self.over_at(bucket).is_some_and(|at| at <= now);
+            is_over && self.facts.may_be_dropped(bucket)
+        });
+        due.map(|bucket| bucket.bucket)
+    }
+
+    /// The buckets for people: when each was open, and from when on it is dropped.
+    pub(crate) fn describe_buckets(&self) -> Vec<Value> {
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        let buckets = self.facts.buckets.values();
+        buckets
+            .map(|bucket| {
+                json!({
+                    "bucket": bucket.bucket,
+                    "opened_at": bucket.opened_at.to_string(),
+                    "closed_at": text(bucket.closed_at),
+                    "expires_at": text(self.over_at(bucket)),
+                })
+            })
+            .collect()
+    }
+}
+
+fn nanos(period: Duration) -> i64 {
+    i64::try_from(period.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn before(now: Timestamp, period: Duration) -> Timestamp {
+    now.saturating_add(-nanos(period))
+}
+
+impl Cluster {
+    /// How long records are kept, as far as this node knows.
+    pub(crate) fn periods(&self) -> Periods {
+        Periods::new(self.meta().state(), self.settings().retention)
+    }
+
+    /// The same, with every change that was acknowledged before.
+    ///
+    /// # Errors
+    /// When the meta group has no leader in time.
+    pub(crate) async fn current_periods(&self, deadline: Instant) -> Result<Periods, Failure> {
+        let barrier = self.meta().read_barrier(deadline).await;
+        barrier.map_err(|error: ReadError| {
+            tracing::debug!(%error, "the rules of retention could not be read");
+            let why = "the meta group has no leader with a majority; try again in a moment";
+            Failure::new(Kind::Unavailable, why)
+        })?;
+        Ok(self.periods())
+    }
+
+    /// Sets or removes a rule; from then on it holds for every question that is asked, at any node.
+    ///
+    /// # Errors
+    /// When it is over a limit, when nothing was changed, or when that is not known.
+    pub(crate) async fn set_retention(
+        &self,
+        rule: RetentionRule,
+        deadline: Instant,
+    ) -> Result<Periods, Failure> {
+        let command = meta::Command::SetRetention(rule);
+        match self.meta().propose(command, deadline).await {
+            Ok(meta::Answer::Conflict(reason)) => Err(Failure::new(Kind::InvalidArgument, reason)),
+            Ok(_) => Ok(self.periods()),
+            Err(error) => {
+                tracing::debug!(%error, "a rule of retention was not changed");
+                Err(failure(&error))
+            }
+        }
+    }
+}
+
+fn failure(error: &ProposeError) -> Failure {
+    let (kind, why) = match error {
+        ProposeError::OutcomeUnknown(_) | ProposeError::WritesFailed(_) => (
+            Kind::OutcomeUnknown,
+            "it is not known whether the rule was changed; ask, or send it again",
+        ),
+        ProposeError::DiskFull => (Kind::DiskFull, "the disk is full; nothing was changed"),
+        ProposeError::Invalid(_) => (Kind::Internal, "the rule could not be stored"),
+        ProposeError::Unavailable(_)
+        | ProposeError::Backlog
+        | ProposeError::Closed
+        | ProposeError::Outdated { .. } => (
+            Kind::Unavailable,
+            "the meta group takes no change at the moment; nothing was changed",
+        ),
+    };
+    Failure::new(kind, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hushlog_raft::meta::{Bucket, Retention, Seal, Slot, State};
+    use hushlog_record::ShardId;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn hours(hours: i64) -> Timestamp {
+        Timestamp::from_millis(hours * 3_600_000)
+    }
+
+    /// Four buckets of an hour, the last of them open, the first three finished.
+    fn facts(retention: Retention) -> Arc<State> {
+        let slot = Slot {
+            slot: 0,
+            voters: vec![1],
+            preferred_leader: 1,
+        };
+        let bucket = |bucket: i64| Bucket {
+            bucket: bucket.cast_unsigned(),
+            opened_at: hours(bucket),
+            closed_at: (bucket < 4).then(|| hours(bucket + 1)),
+            policy_epoch: 0,
+            slots: vec![slot.clone()],
+        };
+        let seal = Seal {
+            digest: [0; 32],
+            segmented_to: 1,
+            rows: 0,
+            bytes: 0,
+            time_min: hours(0),
+            time_max: hours(0),
+        };
+        let buckets = (1i64..5).map(|number| (number.cast_unsigned(), bucket(number)));
+        let sealed = (1..4).map(|bucket| (ShardId { bucket, slot: 0 }, seal.clone()));
+        Arc::new(State {
+            buckets: buckets.collect(),
+            sealed: sealed.collect(),
+            retention,
+            ..State::default()
+        })
+    }
+
+    fn rules(default: Option<Duration>, services: &[(&str, Duration)]) -> Retention {
+        let services = services.iter().map(|(name, p)| ((*name).to_owned(), *p));
+        Retention {
+            default,
+            services: services.collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    #[test]
+    fn a_service_is_kept_by_its_rule_else_by_default_else_by_configuration() {
+        let periods = Periods::new(facts(Retention::default()), 5 * HOUR);
+        assert_eq!(periods.of("a"), (5 * HOUR, Source::Configuration));
+        assert_eq!(periods.by_default(), (5 * HOUR, Source::Configuration));
+        let rules = rules(Some(2 * HOUR), &[("a", HOUR)]);
+        let periods = Periods::new(facts(rules), 5 * HOUR);
+        assert_eq!(periods.of("a"), (HOUR, Source::Rule));
+        assert_eq!(periods.of("b"), (2 * HOUR, Source::Default));
+        assert_eq!(periods.by_default(), (2 * HOUR, Source::Rule));
+        let floors = periods.floors(hours(10));
+        assert_eq!(floors.of("a"), hours(9).nanos());
+        assert_eq!(floors.of("b"), hours(8).nanos());
+    }
+
+    #[test]
+    fn a_bucket_goes_when_the_longest_retention_is_over_since_it_closed() {
+        let due = |retention: Retention, now: i64| {
+            let periods = Periods::new(facts(retention), 3 * HOUR);
+            periods.due(hours(now)).collect::<Vec<_>>()
+        };
+        // Bucket 1 closed at hour 2, bucket 2 at hour 3; 3 is not inherited as long as 4 is open.
+        assert_eq!(due(Retention::default(), 4), [0; 0]);
+        assert_eq!(due(Retention::default(), 5), [1]);
+        assert_eq!(due(Retention::default(), 100), [1, 2]);
+        assert_eq!(due(rules(Some(HOUR), &[]), 3), [1]);
+        assert_eq!(due(rules(Some(HOUR), &[("a", 9 * HOUR)]), 10), [0; 0]);
+        assert_eq!(due(rules(Some(HOUR), &[("a", 9 * HOUR)]), 11), [1]);
+        // A rule for one service does not shorten what the others' records have.
+        assert_eq!(due(rules(None, &[("a", HOUR)]), 4), [0; 0]);
+    }
+
+    #[test]
+    fn people_see_when_a_bucket_goes() {
+        let periods = Periods::new(facts(Retention::default()), 3 * HOUR);
+        let buckets = periods.describe_buckets();
+        assert_eq!(buckets[0]["expires_at"], hours(5).to_string());
+        assert_eq!(buckets[3]["expires_at"], Value::Null);
+    }
+}
