@@ -59,7 +59,10 @@ impl Net for Linked {
     }
 
     fn dial(&self, address: String) -> BoxFuture<'static, io::Result<Stream>> {
-        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = address
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
         let (own, cuts) = (self.own, self.cuts.clone());
         Box::pin(async move {
             let to = port.unwrap_or(0);
@@ -161,7 +164,8 @@ impl Cluster {
     }
 
     async fn start_all(&mut self) -> Result<()> {
-        let starts = (1..=self.ports.len()).map(|id| Node::start_on(self.config(id), self.seams(id)));
+        let starts =
+            (1..=self.ports.len()).map(|id| Node::start_on(self.config(id), self.seams(id)));
         let started = futures_util::future::try_join_all(starts).await?;
         self.nodes = started.into_iter().map(Some).collect();
         self.ready().await
@@ -287,7 +291,10 @@ async fn a_record_sent_to_any_node_after_a_change_is_masked_by_it() -> Result<()
         .await?;
     assert_eq!(epoch, 2);
     assert_eq!(cluster.send(2, "shop", text).await?, 2);
-    assert_eq!(cluster.stored(2, "added", text).await?, "badge [BADGE] C-1234");
+    assert_eq!(
+        cluster.stored(2, "added", text).await?,
+        "badge [BADGE] C-1234"
+    );
     // To and fro, each time through another node than the records.
     for round in 0..6 {
         let (regex, masked) = if round % 2 == 0 {
@@ -300,7 +307,11 @@ async fn a_record_sent_to_any_node_after_a_change_is_masked_by_it() -> Result<()
         cluster.change(node, Method::PUT, &one, body).await?;
         for other in 1..=3 {
             let token = format!("round{round}at{other}");
-            assert_eq!(cluster.stored(other, &token, text).await?, masked, "{token}");
+            assert_eq!(
+                cluster.stored(other, &token, text).await?,
+                masked,
+                "{token}"
+            );
         }
     }
     let off = json!({"is_active": false});
@@ -308,13 +319,22 @@ async fn a_record_sent_to_any_node_after_a_change_is_masked_by_it() -> Result<()
     assert_eq!(cluster.stored(1, "inactive", text).await?, text);
     let on = json!({"is_active": true});
     cluster.change(2, Method::PUT, &one, on).await?;
-    assert_eq!(cluster.stored(1, "active", text).await?, "badge [BADGE] C-1234");
+    assert_eq!(
+        cluster.stored(1, "active", text).await?,
+        "badge [BADGE] C-1234"
+    );
 
     // What was stored before a change stays as it is, and the policy outlives all nodes.
     cluster.stop_all().await;
     cluster.start_all().await?;
-    assert_eq!(cluster.found(3, "before").await?, [format!("before {text}")]);
-    assert_eq!(cluster.stored(3, "restarted", text).await?, "badge [BADGE] C-1234");
+    assert_eq!(
+        cluster.found(3, "before").await?,
+        [format!("before {text}")]
+    );
+    assert_eq!(
+        cluster.stored(3, "restarted", text).await?,
+        "badge [BADGE] C-1234"
+    );
     let (_, body) = cluster.call(2, Method::GET, PATTERNS, Value::Null).await?;
     assert_eq!(body["policy_epoch"], 10);
     assert_eq!(body["patterns"][0]["regex_pattern"], "B-[0-9]+");
@@ -322,8 +342,13 @@ async fn a_record_sent_to_any_node_after_a_change_is_masked_by_it() -> Result<()
     let test = json!({"text": text});
     cluster.change(2, Method::DELETE, &one, Value::Null).await?;
     assert_eq!(cluster.stored(3, "removed", text).await?, text);
-    let (_, tried) = cluster.call(1, Method::POST, "/api/v1/pii/test", test).await?;
-    assert_eq!((&tried["masked"], &tried["policy_epoch"]), (&json!(text), &json!(11)));
+    let (_, tried) = cluster
+        .call(1, Method::POST, "/api/v1/pii/test", test)
+        .await?;
+    assert_eq!(
+        (&tried["masked"], &tried["policy_epoch"]),
+        (&json!(text), &json!(11))
+    );
     cluster.stop_all().await;
     Ok(())
 }
@@ -355,7 +380,10 @@ async fn shards_that_are_cut_off_are_named_and_waited_for_by_the_next_request() 
     let missing: BTreeSet<String> = serde_json::from_value(pending["error"]["missing"].clone())?;
     assert_eq!(missing, own);
     let message = pending["error"]["message"].as_str().context("words")?;
-    assert!(own.iter().all(|shard| message.contains(shard.as_str())), "{message}");
+    assert!(
+        own.iter().all(|shard| message.contains(shard.as_str())),
+        "{message}"
+    );
 
     cluster.cuts.isolate(cluster.ports[2].1, false);
     let epoch = loop {
@@ -366,7 +394,9 @@ async fn shards_that_are_cut_off_are_named_and_waited_for_by_the_next_request() 
     };
     assert_eq!(epoch, 2, "it was made once");
     for service in 0..12 {
-        let epoch = cluster.send(3, &format!("svc{service}"), "badge B-7").await?;
+        let epoch = cluster
+            .send(3, &format!("svc{service}"), "badge B-7")
+            .await?;
         assert_eq!(epoch, 2);
     }
     let found = cluster.found(2, "badge").await?;

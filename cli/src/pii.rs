@@ -197,7 +197,14 @@ mod tests {
     #[test]
     fn only_what_is_given_is_sent() {
         let add = [
-            "add", "badge", "B-[0-9]{6}", "--keyword", "badge", "--keyword", "id", "--strategy",
+            "add",
+            "badge",
+            "B-[0-9]{6}",
+            "--keyword",
+            "badge",
+            "--keyword",
+            "id",
+            "--strategy",
             "partial-mask",
         ];
         let expected = json!({
