@@ -3,7 +3,7 @@
 //! A change is made to the newest policy and made again when another came first. A pattern that cannot be
 //! taken is refused with the reason before anything is changed.
 
-use hushlog_pii::{Pattern, Policy, Words};
+use hushlog_pii::{Cause, Pattern, Policy, Refusal, Words};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -151,7 +151,10 @@ pub(super) async fn change(api: &Api, change: Change) -> Result<Changed, Failure
             // An earlier request may have made the change and not waited until it was in force.
             api.policies.in_force(epoch, deadline).await?;
             // Its own first attempt may have been one.
-            let pattern = edit.pattern.or(tried.clone()).ok_or_else(not_found)?;
+            let pattern = edit
+                .pattern
+                .or_else(|| tried.clone())
+                .ok_or_else(not_found)?;
             return Ok(Changed {
                 epoch,
                 pattern: show(&pattern),
@@ -179,12 +182,15 @@ pub(super) async fn change(api: &Api, change: Change) -> Result<Changed, Failure
 /// The policy after a change, compiled. CPU work.
 fn edit(before: Policy, change: Change) -> Result<Edit, Failure> {
     let mut patterns = before.patterns().to_vec();
+    // Whether the id is the name: who is told about an id then never gave one.
+    let mut named = false;
     let place = |patterns: &[Pattern], id: &str| patterns.iter().position(|p| p.id == id);
     let pattern = match change {
         Change::Add(mut members) => {
             if let (None, Some(name)) = (members.get("pattern_id"), members.get("name")) {
                 let name = name.clone();
                 members.insert("pattern_id".into(), name);
+                named = true;
             }
             let pattern = read(members)?;
             match place(&patterns, &pattern.id).and_then(|place| patterns.get(place)) {
@@ -220,8 +226,16 @@ fn edit(before: Policy, change: Change) -> Result<Edit, Failure> {
     };
     let epoch = before.epoch + 1;
     let policy = before.with_patterns(patterns);
-    let mut policy =
-        policy.map_err(|refusal| Failure::new(Kind::InvalidPattern, refusal.to_string()))?;
+    let mut policy = policy.map_err(|refusal| {
+        let refusal = match refusal.cause {
+            Cause::BadId if named => Refusal {
+                cause: Cause::BadName,
+                ..refusal
+            },
+            _ => refusal,
+        };
+        Failure::new(Kind::InvalidPattern, refusal.to_string())
+    })?;
     policy.epoch = epoch;
     Ok(Edit {
         policy: Some(policy),
