@@ -540,7 +540,7 @@ mod tests {
         table.encode(&mut out);
         let bytes = out.finish();
         let mut input = Decoder::new("table", &bytes);
-        let table = Table::decode(&mut input, Form::V2).unwrap();
+        let table = Table::decode(&mut input, Form::V3).unwrap();
         let mut restored = Producers::restore(&table, 40);
         for table in [&mut producers, &mut restored] {
             table.advance(at(26));
