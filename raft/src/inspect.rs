@@ -8,6 +8,7 @@ use hushlog_storage::store::Space;
 
 use crate::codec::{decode_entry, decode_log_id, decode_vote};
 use crate::log_store::keys;
+use crate::meta;
 use crate::shard::Record;
 use crate::types::next_index;
 use crate::{CodecError, types};
@@ -37,7 +38,7 @@ pub enum Fact {
     Committed(u64),
     /// Entries before this are dropped.
     Purged(u64),
-    /// A snapshot of everything before this; 0 for the meta group, whose is not read here.
+    /// A snapshot of everything before this.
     Snapshot(u64),
 }
 
@@ -74,7 +75,9 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
         (Space::State, [keys::TAG_PURGED]) => {
             Fact::Purged(next_index(Some(&decode_log_id(value)?)))
         }
-        (Space::State, [keys::TAG_SNAPSHOT]) if group == META_GROUP => Fact::Snapshot(0),
+        (Space::State, [keys::TAG_SNAPSHOT]) if group == META_GROUP => {
+            Fact::Snapshot(meta::snapshot_end(value)?)
+        }
         (Space::State, [keys::TAG_SNAPSHOT]) => {
             let (record, _) = Record::decode(&bytes::Bytes::copy_from_slice(value))?;
             Fact::Snapshot(next_index(record.last.as_ref()))

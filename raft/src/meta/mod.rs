@@ -16,5 +16,5 @@ pub use command::{Answer, Command};
 pub use policy::Policy;
 pub use retention::{Retention, RetentionRule};
 pub use seal::Seal;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Shared, snapshot_end};
 pub use state::{Bucket, Node, Slot, State};

@@ -23,6 +23,14 @@ use crate::types::{Entry, LogId, Payload, Snapshot, SnapshotMeta, StoredMembersh
 const VERSION: u8 = 1;
 const WHAT: &str = "meta snapshot";
 
+/// The index of the first entry behind a stored snapshot.
+///
+/// # Errors
+/// When the snapshot is damaged.
+pub(crate) fn snapshot_end(stored: &[u8]) -> Result<u64, Error> {
+    Ok(next_index(Record::decode(stored)?.last.as_ref()))
+}
+
 pub(crate) struct Shared {
     writer: WriterHandle,
     inner: Mutex<Inner>,
