@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::dial;
+use super::{dial, policy};
 use crate::sim::schedule::{below, between};
 use crate::sim::stage::{Base, Now};
 
@@ -46,6 +46,8 @@ struct Sent {
     service: u64,
     level: &'static str,
     fate: Fate,
+    /// Patterns that were in force before it was sent.
+    in_force: u64,
 }
 
 #[derive(Default)]
@@ -55,6 +57,8 @@ struct State {
     records: BTreeMap<String, Sent>,
     /// Requests that are not answered yet.
     open: BTreeSet<String>,
+    /// Patterns that are in force.
+    in_force: u64,
     /// Whether the last queries are answered.
     read_everything: bool,
     violations: Vec<String>,
@@ -86,7 +90,16 @@ impl Clients {
         std::mem::take(&mut self.state.lock().violations)
     }
 
-    fn violate(&self, what: String) {
+    pub(super) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// From now on so many patterns are in force.
+    pub(super) fn in_force(&self, patterns: u64) {
+        self.state.lock().in_force = patterns;
+    }
+
+    pub(super) fn violate(&self, what: String) {
         self.base.trace.line(format_args!("VIOLATION {what}"));
         self.state.lock().violations.push(what);
     }
@@ -95,7 +108,7 @@ impl Clients {
         self.state.lock().now.is_some_and(|now| now.calm)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         let now = self.state.lock().now;
         now.is_some_and(|now| now.millis >= now.last)
     }
@@ -105,7 +118,8 @@ impl Clients {
         sleep(Duration::from_secs(3)).await;
         let producers = join_all((1..=PRODUCERS).map(|number| self.clone().produce(number)));
         let readers = join_all((1..=READERS).map(|number| self.clone().read(number)));
-        futures_util::future::join(producers, readers).await;
+        let patterns = policy::change(self.clone());
+        futures_util::future::join3(producers, readers, patterns).await;
         Ok(())
     }
 
@@ -133,20 +147,27 @@ impl Clients {
                     "INFO"
                 };
                 let token = format!("{name}r{row}");
-                self.state.lock().records.insert(
-                    token.clone(),
-                    Sent {
-                        service,
-                        level,
-                        fate: Fate::Refused,
-                    },
-                );
+                let mut state = self.state.lock();
+                let in_force = state.in_force;
+                let sent = Sent {
+                    service,
+                    level,
+                    fate: Fate::Refused,
+                    in_force,
+                };
+                state.records.insert(token.clone(), sent);
+                drop(state);
                 let address = format!("{CANARY}{number}x{sequence}@example.org");
                 let mut log = json!({
                     "service": format!("svc-{service}"),
                     "level": level,
                     "message": format!("{token} was sent by {address} today"),
-                    "fields": {"ticket": token, "mail": address, &address: "an address as a name"},
+                    "fields": {
+                        "ticket": token,
+                        "mail": address,
+                        &address: "an address as a name",
+                        "badges": policy::words(),
+                    },
                 });
                 if level == "ERROR" {
                     log["exception.type"] = json!("MailError");
@@ -331,6 +352,12 @@ impl Clients {
                 if !same {
                     self.violate(format!("C2 {what}: {token} was sent otherwise"));
                 }
+                if let Some(pattern) = policy::unmasked(log, sent.in_force) {
+                    self.violate(format!(
+                        "C9 {what}: {token} was sent after pattern {pattern} came into force, and is \
+                         not masked by it"
+                    ));
+                }
             }
         }
     }
@@ -389,7 +416,7 @@ async fn query(node: u64, service: u64) -> Answer {
     .await
 }
 
-async fn call(
+pub(super) async fn call(
     node: u64,
     path: &str,
     headers: &[(&str, &str)],

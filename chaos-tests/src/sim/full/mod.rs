@@ -6,6 +6,7 @@
 
 mod clients;
 mod leaks;
+mod policy;
 mod seals;
 
 use std::collections::BTreeMap;
