@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::dial;
+use super::{dial, policy};
 use crate::sim::schedule::{below, between};
 use crate::sim::stage::{Base, EPOCH, Now};
 
@@ -48,6 +48,8 @@ struct Sent {
     /// Its event time, simulated milliseconds.
     at: u64,
     fate: Fate,
+    /// Patterns that were in force before it was sent.
+    in_force: u64,
 }
 
 #[derive(Default)]
@@ -57,6 +59,8 @@ struct State {
     records: BTreeMap<String, Sent>,
     /// Requests that are not answered yet.
     open: BTreeSet<String>,
+    /// Patterns that are in force.
+    in_force: u64,
     /// Whether the last queries are answered.
     read_everything: bool,
     violations: Vec<String>,
@@ -92,7 +96,16 @@ impl Clients {
         std::mem::take(&mut self.state.lock().violations)
     }
 
-    fn violate(&self, what: String) {
+    pub(super) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// From now on so many patterns are in force.
+    pub(super) fn in_force(&self, patterns: u64) {
+        self.state.lock().in_force = patterns;
+    }
+
+    pub(super) fn violate(&self, what: String) {
         self.base.trace.line(format_args!("VIOLATION {what}"));
         self.state.lock().violations.push(what);
     }
@@ -101,7 +114,7 @@ impl Clients {
         self.state.lock().now.is_some_and(|now| now.calm)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         let now = self.state.lock().now;
         now.is_some_and(|now| now.millis >= now.last)
     }
@@ -111,7 +124,8 @@ impl Clients {
         sleep(Duration::from_secs(3)).await;
         let producers = join_all((1..=PRODUCERS).map(|number| self.clone().produce(number)));
         let readers = join_all((1..=READERS).map(|number| self.clone().read(number)));
-        futures_util::future::join(producers, readers).await;
+        let patterns = policy::change(self.clone());
+        futures_util::future::join3(producers, readers, patterns).await;
         Ok(())
     }
 
@@ -140,21 +154,28 @@ impl Clients {
                 };
                 let token = format!("{name}r{row}");
                 let at = self.base.trace.millis();
-                self.state.lock().records.insert(
-                    token.clone(),
-                    Sent {
-                        service,
-                        level,
-                        at,
-                        fate: Fate::Refused,
-                    },
-                );
+                let mut state = self.state.lock();
+                let in_force = state.in_force;
+                let sent = Sent {
+                    service,
+                    level,
+                    at,
+                    fate: Fate::Refused,
+                    in_force,
+                };
+                state.records.insert(token.clone(), sent);
+                drop(state);
                 let address = format!("{CANARY}{number}x{sequence}@example.org");
                 let mut log = json!({
                     "service": format!("svc-{service}"),
                     "level": level,
                     "message": format!("{token} was sent by {address} today"),
-                    "fields": {"ticket": token, "mail": address, &address: "an address as a name"},
+                    "fields": {
+                        "ticket": token,
+                        "mail": address,
+                        &address: "an address as a name",
+                        "badges": policy::words(),
+                    },
                 });
                 // Where it matters when a record is hidden, it says its time itself.
                 if self.seen_for.is_some() {
@@ -379,6 +400,12 @@ impl Clients {
                 if !same {
                     self.violate(format!("C2 {what}: {token} was sent otherwise"));
                 }
+                if let Some(pattern) = policy::unmasked(log, sent.in_force) {
+                    self.violate(format!(
+                        "C9 {what}: {token} was sent after pattern {pattern} came into force, and is \
+                         not masked by it"
+                    ));
+                }
             }
         }
     }
@@ -437,7 +464,7 @@ async fn query(node: u64, service: u64) -> Answer {
     .await
 }
 
-async fn call(
+pub(super) async fn call(
     node: u64,
     path: &str,
     headers: &[(&str, &str)],

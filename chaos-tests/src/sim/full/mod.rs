@@ -7,6 +7,7 @@
 mod clients;
 mod drops;
 mod leaks;
+mod policy;
 mod seals;
 
 use std::collections::BTreeMap;
