@@ -432,9 +432,15 @@ mod tests {
 
     #[test]
     fn names_may_be_as_long_as_in_elasticsearch() {
-        let long = |bytes: usize| "\\u0041".repeat(bytes);
+        for letter in ["A", "\\u0041"] {
+            name_lengths(letter);
+        }
+    }
+
+    /// Names of this letter, as it is written in JSON.
+    fn name_lengths(letter: &str) {
         let refused = |index: usize, id: usize| {
-            let (index, id) = (long(index), long(id));
+            let (index, id) = (letter.repeat(index), letter.repeat(id));
             let body = format!("{{\"index\":{{\"_index\":\"{index}\",\"_id\":\"{id}\"}}}}\n{{}}\n");
             read(&body, 1 << 20).expect("read").0[0].refused
         };

@@ -77,7 +77,11 @@ struct Edit {
 /// patterns do not have.
 pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     let given: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body must be a JSON object, a pattern: {error}");
+        let message = format!(
+            "the body must be a JSON object, a pattern; it is not at line {} column {}",
+            error.line(),
+            error.column()
+        );
         Failure::new(Kind::InvalidBody, message)
     })?;
     let mut members = Map::new();
@@ -146,7 +150,8 @@ pub(super) async fn change(api: &Api, change: Change) -> Result<Changed, Failure
         let before = api.policies.newest(deadline).await?;
         let epoch = before.epoch;
         let wanted = change.clone();
-        let edit = api.offload.run(move || edit(before, wanted)).await??;
+        // A policy is large, and so is what waits with one.
+        let edit = Box::pin(api.offload.run(move || edit(before, wanted))).await??;
         let Some(policy) = edit.policy else {
             // An earlier request may have made the change and not waited until it was in force.
             api.policies.in_force(epoch, deadline).await?;
@@ -263,7 +268,7 @@ fn merged(pattern: &Pattern, members: Map<String, Value>) -> Result<Pattern, Fai
 fn read(mut members: Map<String, Value>) -> Result<Pattern, Failure> {
     members.retain(|_, value| !value.is_null());
     serde_json::from_value(Value::Object(members)).map_err(|error| {
-        let message = format!("the pattern cannot be taken: {error}");
+        let message = format!("the pattern cannot be taken: {}", expected(&error));
         Failure::new(Kind::InvalidPattern, message)
     })
 }
@@ -288,4 +293,14 @@ fn show(pattern: &Pattern) -> Value {
         }
     }
     shown
+}
+
+/// What was expected of a member, without the value that came instead.
+fn expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("a member is not what it must be, expected {expected}"),
+        None if text.starts_with("missing field") => text,
+        None => "a member is not what it must be".into(),
+    }
 }

@@ -1,5 +1,5 @@
 //! Keeps a bucket open: the meta leader names the cluster, registers its nodes, and opens the next
-//! bucket when the last one's time is over. It drops buckets whose retention is over.
+//! bucket when the last one's time is over.
 //!
 //! Every step is a command that changes nothing when it is repeated, so two leaders in a row, or one
 //! that was cut off in the middle, do no harm. Buckets are spans of admission time by this clock.
@@ -12,7 +12,6 @@ use hushlog_record::{NodeId, Timestamp};
 use tokio::time::Instant;
 
 use super::placement::plan_bucket;
-use super::retention::Periods;
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
 
@@ -20,8 +19,6 @@ use crate::clock::Clock;
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// How long one change may take before the leader looks again.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
-/// Most buckets that are dropped at one look, so that the next bucket opens in time.
-const DROPS_PER_TICK: usize = 16;
 
 /// The meta leader's task.
 pub(crate) struct BucketKeeper {
@@ -55,13 +52,6 @@ impl BucketKeeper {
         let last = state.buckets.values().next_back();
         if last.is_none_or(|bucket| is_over(bucket.opened_at, now, self.settings.bucket)) {
             self.open_bucket(last.map_or(0, |bucket| bucket.bucket), now)
-                .await?;
-        }
-        let periods = Periods::new(Arc::clone(&state), self.settings.retention);
-        for bucket in periods.due(now).take(DROPS_PER_TICK) {
-            tracing::info!(bucket, "the retention of a bucket is over");
-            let judged_by = periods.longest();
-            self.propose(meta::Command::DropBucket { bucket, judged_by })
                 .await?;
         }
         Ok(())

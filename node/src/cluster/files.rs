@@ -61,24 +61,61 @@ impl Installer for Fetcher {
 impl Fetcher {
     /// Reads every file that the manifest lists, and fetches the segments that are not whole. How many
     /// those were. After each segment it rests as long as that took, so that half of the disk's time is left
-    /// for the records that come in meanwhile, however slow it is.
+    /// for the records that come in meanwhile, however slow it is. What can be had is there afterwards, also
+    /// when this fails.
     pub(crate) async fn complete(
         &self,
         shard: ShardId,
         sources: &[(NodeId, String)],
         manifest: &Manifest,
     ) -> Result<usize, String> {
+        let damaged = self.damaged(shard, manifest).await?;
+        self.fetch_all(shard, sources, &damaged).await?;
+        Ok(damaged.len())
+    }
+
+    /// Reads every file that the manifest lists; the segments that are not whole.
+    pub(crate) async fn damaged(
+        &self,
+        shard: ShardId,
+        manifest: &Manifest,
+    ) -> Result<Vec<SegmentMeta>, String> {
         let folder = self.folder.join(shard.to_string());
-        let mut fetched = 0;
+        let mut damaged = Vec::new();
         for segment in &manifest.segments {
             let began = Instant::now();
             if !self.is_whole(&folder, segment).await? {
-                self.fetch_segment(shard, sources, &folder, segment).await?;
-                fetched += 1;
+                damaged.push(segment.clone());
             }
             tokio::time::sleep(began.elapsed()).await;
         }
-        Ok(fetched)
+        Ok(damaged)
+    }
+
+    /// Fetches these segments. One that nobody can give does not keep the others from coming.
+    pub(crate) async fn fetch_all(
+        &self,
+        shard: ShardId,
+        sources: &[(NodeId, String)],
+        segments: &[SegmentMeta],
+    ) -> Result<(), String> {
+        let folder = self.folder.join(shard.to_string());
+        let (mut failed, mut first) = (0usize, None);
+        for segment in segments {
+            let began = Instant::now();
+            if let Err(reason) = self.fetch_segment(shard, sources, &folder, segment).await {
+                failed += 1;
+                first.get_or_insert(reason);
+            }
+            tokio::time::sleep(began.elapsed()).await;
+        }
+        match first {
+            None => Ok(()),
+            Some(reason) => Err(format!(
+                "{failed} of {} segments cannot be had; {reason}",
+                segments.len()
+            )),
+        }
     }
 
     /// Whether all files of a segment are here as its manifest says. Reads every byte of them.

@@ -12,6 +12,7 @@ mod describe;
 mod doubts;
 mod dropper;
 pub(crate) mod execute;
+mod expire;
 mod files;
 mod gauges;
 pub(crate) mod held;
@@ -304,6 +305,7 @@ impl Cluster {
         self.watch_sealed();
         self.watch_files();
         self.watch_dropped();
+        self.watch_retention();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -409,6 +411,25 @@ impl Cluster {
             }
         };
         self.inner.tasks.spawn("scrub", Policy::Fatal, rounds);
+    }
+
+    /// Has the cluster forget what is over.
+    fn watch_retention(&self) {
+        let cluster = self.clone();
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok::<(), Error>(()),
+                    () = tokio::time::sleep(expire::TICK) => {}
+                }
+                if let Err(error) = cluster.expire().await {
+                    tracing::debug!(%error, "buckets that are over are dropped later");
+                }
+            }
+        };
+        self.inner.tasks.spawn("retention", Policy::Fatal, ticks);
     }
 
     /// Deletes what the cluster has dropped.
@@ -616,6 +637,11 @@ impl Cluster {
 
     pub(crate) fn context(&self) -> &Context {
         &self.inner.context
+    }
+
+    /// Threads for questions: short work that must not wait behind builds.
+    pub(crate) fn pool(&self) -> &Offload {
+        &self.inner.offload
     }
 
     /// Threads for work that may wait for the disk.

@@ -70,7 +70,7 @@ impl Cluster {
         let epoch = policy.epoch;
         let masking = Arc::clone(&self.inner.masking);
         let adopt = move || masking.adopt(policy.epoch, &policy.bytes);
-        match self.inner.builder.run(adopt).await {
+        match self.inner.offload.run(adopt).await {
             Ok(Ok(())) => tracing::info!(epoch, "policy in use"),
             Ok(Err(refusal)) => tracing::error!(epoch, %refusal, "the policy cannot be used here"),
             Err(error) => tracing::warn!(epoch, %error, "the policy is not compiled"),

@@ -188,6 +188,11 @@ impl Replicas {
         let _installing = group.installing().await;
         let tail_bytes_max = self.inner.settings.tail_memory;
         let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
+        let folder = self.folder(shard);
+        let mut segments = replica.manifest()?.segments.into_iter();
+        if !segments.all(|segment| segment.is_there(&folder)) {
+            self.inner.doubts.suspect(shard);
+        }
         let replica = Arc::new(replica);
         self.inner.open.write().insert(shard, Arc::clone(&replica));
         Ok(Opened::Group(replica))

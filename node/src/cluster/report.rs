@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::Lane;
-use hushlog_record::NodeId;
+use hushlog_record::{NodeId, Timestamp};
 use hushlog_storage::files;
 use tokio::time::timeout;
 
@@ -59,7 +59,18 @@ impl Cluster {
             log_bytes: gauges::folder_bytes(&self.inner.store),
             segment_bytes: shards.iter().map(|shard| shard.bytes).sum(),
             shards,
+            clock: self.inner.clock.now().nanos(),
         }
+    }
+
+    /// The times of day of the other nodes, as far as they tell them in time.
+    pub(crate) async fn other_clocks(&self) -> Vec<Timestamp> {
+        let own = self.inner.settings.node;
+        let reports = self.reports().await.into_iter();
+        let others = reports.filter(|(node, _)| *node != own);
+        others
+            .filter_map(|(_, report)| Some(Timestamp::from_nanos(report.ok()?.clock)))
+            .collect()
     }
 
     /// What all nodes say of themselves, asked at the same time.
@@ -69,8 +80,10 @@ impl Cluster {
         let reports = asked.map(|(node, peer)| async move {
             let report = if node == own {
                 let cluster = self.clone();
-                let report = self.inner.builder.run(move || cluster.report()).await;
-                report.map_err(|error| error.to_string())
+                let report = self.inner.offload.run(move || cluster.report());
+                let report = timeout(REPORT_DEADLINE, report).await;
+                let report = report.map_err(|_| "no answer in time".to_owned());
+                report.and_then(|report| report.map_err(|error| error.to_string()))
             } else {
                 self.report_of(node, &peer.addr).await
             };

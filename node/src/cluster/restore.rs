@@ -27,6 +27,8 @@ use super::sealed::Received;
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Pause before a shard that could not be restored is tried again: what was fetched is read whole then.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// The same where no other node could have it.
+const ALONE_PAUSE: Duration = Duration::from_secs(3_600);
 /// Folders of sealed shards looked at in one tick after a start.
 const FOLDERS_PER_TICK: usize = 256;
 /// How long a node may take for its next piece.
@@ -66,7 +68,8 @@ impl Restorer {
                 tracing::info!(%shard, %error, "not mended yet");
             }
             // Whatever came of it: all files of the shard were read.
-            self.pause(shard);
+            let alone = self.sources(shard).is_empty();
+            self.pause(shard, if alone { ALONE_PAUSE } else { RETRY_PAUSE });
         }
         let state = self.meta.state();
         let now = Settled {
@@ -108,12 +111,12 @@ impl Restorer {
     fn note(&self, shard: ShardId, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
             tracing::info!(%shard, %error, "not restored yet");
-            self.pause(shard);
+            self.pause(shard, RETRY_PAUSE);
         }
     }
 
-    fn pause(&self, shard: ShardId) {
-        let again_at = Instant::now() + RETRY_PAUSE;
+    fn pause(&self, shard: ShardId, pause: Duration) {
+        let again_at = Instant::now() + pause;
         self.again_at.lock().insert(shard, again_at);
     }
 
@@ -175,9 +178,13 @@ impl Restorer {
         let sources = self.sources(shard);
         let fetched = match &held {
             Held::Open(replica) => {
+                // Reading all files takes long, and the replica goes on cutting meanwhile. What is found has
+                // its place in the manifest as long as the shard is open.
+                let damaged = self.fetcher.damaged(shard, &replica.manifest()?).await;
+                let damaged = damaged.map_err(Error::Fetch)?;
                 let _installing = replica.group.installing().await;
-                let manifest = replica.manifest()?;
-                self.fetcher.complete(shard, &sources, &manifest).await
+                let fetched = self.fetcher.fetch_all(shard, &sources, &damaged).await;
+                fetched.map(|()| damaged.len())
             }
             Held::Sealed(replica) => match self.replicas.agreed(replica, &self.meta)? {
                 Some(manifest) => self.fetcher.complete(shard, &sources, &manifest).await,

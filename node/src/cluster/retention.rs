@@ -80,6 +80,11 @@ impl Periods {
         rules.fold(self.by_default().0, Duration::max)
     }
 
+    /// How often a rule was changed.
+    pub(crate) fn revision(&self) -> u64 {
+        self.facts.retention.revision
+    }
+
     /// The oldest event times that readers see now.
     pub(crate) fn floors(&self, now: Timestamp) -> Floors {
         let rules = self.rules();
@@ -243,6 +248,7 @@ mod tests {
         Retention {
             default,
             services: services.collect::<BTreeMap<_, _>>(),
+            ..Retention::default()
         }
     }
 

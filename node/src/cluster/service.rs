@@ -238,7 +238,7 @@ impl Node for Service {
         _request: Request<pb::ReportRequest>,
     ) -> Result<Response<pb::NodeReport>, Status> {
         let cluster = self.cluster.clone();
-        let report = on_disk(self.cluster.builder(), move || Ok(cluster.report())).await?;
+        let report = on_disk(self.cluster.pool(), move || Ok(cluster.report())).await?;
         Ok(Response::new(report))
     }
 

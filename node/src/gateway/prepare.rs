@@ -84,7 +84,10 @@ impl Bench<'_> {
         };
         let source = batch.source;
         let read = source(&mut room, &mut |outcome| line.take(outcome));
-        line.finish_run();
+        // Of a request that is refused no more rows are made.
+        if read.is_ok() {
+            line.finish_run();
+        }
         let Line {
             tally, mut pieces, ..
         } = line;

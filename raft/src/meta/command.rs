@@ -1,7 +1,5 @@
 //! Changes of the cluster's facts, and what the group answers to each.
 
-use std::time::Duration;
-
 use hushlog_record::{ShardId, Timestamp};
 
 use super::policy::{Policy, put_policy, take_policy};
@@ -62,8 +60,8 @@ pub enum Command {
     DropBucket {
         /// Its number.
         bucket: u64,
-        /// The longest retention that the proposer knew. A rule that gives more by now keeps the bucket.
-        judged_by: Duration,
+        /// The revision of the rules by which it is over: any change of a rule since keeps the bucket.
+        rules: u64,
     },
 }
 
@@ -143,10 +141,8 @@ impl Command {
                 out.u8(KIND_SET_RETENTION);
                 put_rule(out, rule);
             }
-            Self::DropBucket { bucket, judged_by } => {
-                out.u8(KIND_DROP_BUCKET)
-                    .u64(*bucket)
-                    .u64(judged_by.as_secs());
+            Self::DropBucket { bucket, rules } => {
+                out.u8(KIND_DROP_BUCKET).u64(*bucket).u64(*rules);
             }
         }
     }
@@ -172,7 +168,7 @@ impl Command {
             KIND_SET_RETENTION => Ok(Self::SetRetention(take_rule(input)?)),
             KIND_DROP_BUCKET => Ok(Self::DropBucket {
                 bucket: input.u64()?,
-                judged_by: Duration::from_secs(input.u64()?),
+                rules: input.u64()?,
             }),
             other => Err(input.invalid(format!("meta command {other}"))),
         }

@@ -17,6 +17,8 @@ pub struct Retention {
     pub default: Option<Duration>,
     /// By service, letter by letter.
     pub services: BTreeMap<String, Duration>,
+    /// How often a rule was set or removed: what was judged by others does not hold any more.
+    pub revision: u64,
 }
 
 /// A change of one rule.
@@ -29,11 +31,6 @@ pub struct RetentionRule {
 }
 
 impl Retention {
-    /// The longest period that a rule gives.
-    pub fn longest(&self) -> Option<Duration> {
-        self.services.values().chain(&self.default).max().copied()
-    }
-
     /// Sets or removes a rule.
     ///
     /// # Errors
@@ -46,10 +43,12 @@ impl Retention {
         }
         let Some(service) = &rule.service else {
             self.default = rule.period;
+            self.revision += 1;
             return Ok(());
         };
         let Some(period) = rule.period else {
             self.services.remove(service);
+            self.revision += 1;
             return Ok(());
         };
         if service.is_empty() || service.len() > RETENTION_SERVICE_BYTES_MAX {
@@ -63,6 +62,7 @@ impl Retention {
             ));
         }
         self.services.insert(service.clone(), period);
+        self.revision += 1;
         Ok(())
     }
 }
@@ -88,6 +88,7 @@ fn take_period(input: &mut Decoder<'_>) -> Result<Option<Duration>, Error> {
 }
 
 pub(super) fn put_retention(out: &mut Encoder, retention: &Retention) {
+    out.u64(retention.revision);
     put_period(out, retention.default);
     out.len(retention.services.len());
     for (service, period) in &retention.services {
@@ -96,12 +97,17 @@ pub(super) fn put_retention(out: &mut Encoder, retention: &Retention) {
 }
 
 pub(super) fn take_retention(input: &mut Decoder<'_>) -> Result<Retention, Error> {
+    let revision = input.u64()?;
     let default = take_period(input)?;
     let mut services = BTreeMap::new();
     for _ in 0..input.count(4 + 8)? {
         services.insert(input.text()?, Duration::from_secs(input.u64()?));
     }
-    Ok(Retention { default, services })
+    Ok(Retention {
+        default,
+        services,
+        revision,
+    })
 }
 
 pub(super) fn put_rule(out: &mut Encoder, rule: &RetentionRule) {
@@ -136,17 +142,22 @@ mod tests {
     #[test]
     fn rules_are_set_changed_and_removed() {
         let mut retention = Retention::default();
-        assert_eq!(retention.longest(), None);
         retention.apply(&rule(None, Some(2 * HOUR))).unwrap();
         retention.apply(&rule(Some("a"), Some(9 * HOUR))).unwrap();
         retention.apply(&rule(Some("b"), Some(HOUR))).unwrap();
-        assert_eq!(retention.longest(), Some(9 * HOUR));
         retention.apply(&rule(Some("a"), Some(HOUR))).unwrap();
-        assert_eq!(retention.longest(), Some(2 * HOUR));
+        assert_eq!(retention.default, Some(2 * HOUR));
+        let services = [("a", HOUR), ("b", HOUR)].map(|(name, of)| (name.to_owned(), of));
+        assert_eq!(retention.services, BTreeMap::from(services));
         for service in [Some("a"), Some("b"), Some("never set"), None] {
             retention.apply(&rule(service, None)).unwrap();
         }
-        assert_eq!(retention, Retention::default());
+        let revision = 8;
+        let none = Retention {
+            revision,
+            ..Retention::default()
+        };
+        assert_eq!(retention, none, "every change counts");
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl State {
                 Ok(()) => Answer::Done,
                 Err(reason) => Answer::Conflict(reason),
             },
-            Command::DropBucket { bucket, judged_by } => self.drop_bucket(*bucket, *judged_by),
+            Command::DropBucket { bucket, rules } => self.drop_bucket(*bucket, *rules),
         }
     }
 
@@ -206,7 +206,7 @@ impl State {
     }
 
     /// The whole bucket at once: which slot a service has depends on how many there are.
-    fn drop_bucket(&mut self, number: u64, judged_by: Duration) -> Answer {
+    fn drop_bucket(&mut self, number: u64, rules: u64) -> Answer {
         let Some(bucket) = self.buckets.get(&number) else {
             return if number <= self.last_bucket() {
                 Answer::Done
@@ -217,8 +217,8 @@ impl State {
         if !self.may_be_dropped(bucket) {
             return Answer::Conflict("the bucket is needed".into());
         }
-        if self.retention.longest() > Some(judged_by) {
-            return Answer::Conflict("a rule keeps the bucket for longer".into());
+        if self.retention.revision != rules {
+            return Answer::Conflict("the rules have changed since".into());
         }
         let shards: Vec<ShardId> = bucket.shards().map(|(shard, _)| shard).collect();
         for shard in shards {

@@ -181,6 +181,9 @@ pub(super) fn flip_round(m: &mut Maker, who: Who, place: Place) {
 /// nodes that are dead and on nodes that run: every one is what the others have soon after, and nothing is
 /// wrong meanwhile.
 pub(super) fn repair(m: &mut Maker) {
+    // Every node answers, builds and repairs at once: the load leaves them time for it.
+    m.schedule.disk_mib = 2_048;
+    m.schedule.pace.pause_ms = 100;
     m.set("HUSHLOG_CLUSTER_BUCKET", "15s");
     m.set("HUSHLOG_SCRUB_PAUSE", "1s");
     m.set("HUSHLOG_SCRUB_RATE", "16MiB");

@@ -31,7 +31,7 @@ pub(super) async fn get(
 /// `POST /api/v1/pii/patterns`.
 pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
     let members = patterns::members(&read(body).await?)?;
-    answer(change(&api, Change::Add(members)).await?)
+    answer(Box::pin(change(&api, Change::Add(members))).await?)
 }
 
 /// `PUT /api/v1/pii/patterns/{id}`.
@@ -41,7 +41,7 @@ pub(super) async fn set(
     body: Body,
 ) -> Result<Response, Failure> {
     let members = patterns::members(&read(body).await?)?;
-    answer(change(&api, Change::Set(id, members)).await?)
+    answer(Box::pin(change(&api, Change::Set(id, members))).await?)
 }
 
 /// `DELETE /api/v1/pii/patterns/{id}`.
@@ -49,7 +49,7 @@ pub(super) async fn remove(
     State(api): State<Api>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let removed = change(&api, Change::Remove(id.clone())).await?;
+    let removed = Box::pin(change(&api, Change::Remove(id.clone()))).await?;
     let body = json!({ "pattern_id": id, "deleted": true, "policy_epoch": removed.epoch });
     Ok(json(StatusCode::OK, &body))
 }

@@ -47,7 +47,7 @@ pub(super) async fn one(
     State(api): State<Api>,
     Path(service): Path<String>,
 ) -> Result<Response, Failure> {
-    check(&api, &service)?;
+    check_length(&service)?;
     let periods = api.control.retention(deadline()).await?;
     Ok(answer(&service, &periods))
 }
@@ -68,7 +68,8 @@ pub(super) async fn remove(
     State(api): State<Api>,
     Path(service): Path<String>,
 ) -> Result<Response, Failure> {
-    check(&api, &service)?;
+    // A name may have become one that is masked: its rule must still go.
+    check_length(&service)?;
     change(&api, &service, None).await
 }
 
@@ -87,15 +88,18 @@ async fn change(api: &Api, service: &str, period: Option<Duration>) -> Result<Re
 
 /// Refuses a name that no record can have. What is masked in records must not be stored here.
 fn check(api: &Api, service: &str) -> Result<(), Failure> {
-    let invalid = |why: String| Err(Failure::new(Kind::InvalidArgument, why));
-    if service.is_empty() || service.len() > RETENTION_SERVICE_BYTES_MAX {
-        return invalid(format!(
-            "a service's name has from 1 to {RETENTION_SERVICE_BYTES_MAX} bytes"
-        ));
-    }
+    check_length(service)?;
     if api.masking.current().mask_text(service).masked != service {
         let why = "the name holds what is masked in records; name the service as its records do";
-        return invalid(why.into());
+        return Err(Failure::new(Kind::InvalidArgument, why));
+    }
+    Ok(())
+}
+
+fn check_length(service: &str) -> Result<(), Failure> {
+    if service.is_empty() || service.len() > RETENTION_SERVICE_BYTES_MAX {
+        let why = format!("a service's name has from 1 to {RETENTION_SERVICE_BYTES_MAX} bytes");
+        return Err(Failure::new(Kind::InvalidArgument, why));
     }
     Ok(())
 }

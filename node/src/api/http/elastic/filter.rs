@@ -134,8 +134,9 @@ mod tests {
 
     #[test]
     fn forms_that_can_be_read_in_many_ways_take_no_time() {
-        let many = "**.*.".repeat(100);
-        let filter = Filter::new(&many).expect("short");
-        assert!(!filter.keeps(&["items", "create", "error", "reason"]));
+        for many in ["**.".repeat(300), "**.*.".repeat(100)] {
+            let filter = Filter::new(&format!("{many}x")).expect("short");
+            assert!(!filter.keeps(&["items", "create", "error", "reason"]));
+        }
     }
 }

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::limits::{HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX};
+use crate::limits::{BODY_SILENCE_MAX, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX};
 use crate::net::serve_http;
 use crate::pipes::Pipes;
 use crate::tasks::Policy;
@@ -42,14 +42,21 @@ impl Server {
         near
     }
 
-    /// Sends these bytes, no more, and gives all that comes back until the connection ends.
+    /// Sends these bytes, no more, and gives all that comes back until the connection ends; where the
+    /// server does not end it, the client goes away after a while.
     async fn answered(&self, bytes: &[u8]) -> String {
         let mut pipe = self.connect().await;
         pipe.write_all(bytes).await.expect("it reads");
-        pipe.shutdown().await.expect("open");
         let mut answer = Vec::new();
-        // An end with an error is an end.
-        let _end = pipe.read_to_end(&mut answer).await;
+        let read = pipe.read_to_end(&mut answer);
+        if tokio::time::timeout(BODY_SILENCE_MAX / 2, read)
+            .await
+            .is_err()
+        {
+            pipe.shutdown().await.expect("open");
+            // An end with an error is an end.
+            let _end = pipe.read_to_end(&mut answer).await;
+        }
         String::from_utf8_lossy(&answer).into_owned()
     }
 
