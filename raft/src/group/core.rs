@@ -61,6 +61,7 @@ impl Core {
             group,
             connect: Arc::clone(&context.connect),
             incarnations: context.incarnations.clone(),
+            log: store.clone(),
         };
         let config = context.settings.config(group)?;
         let raft = Raft::new(context.node, config, factory, store, machine);

@@ -102,6 +102,12 @@ impl LogStore {
         })
     }
 
+    /// The latest term that this replica has voted in; 0 before any.
+    pub(crate) fn term(&self) -> u64 {
+        let vote = self.log.state.lock().vote;
+        vote.map_or(0, |vote| vote.leader_id.term)
+    }
+
     /// Whether the group has never voted nor logged anything here.
     pub(crate) fn is_pristine(&self) -> bool {
         let state = self.log.state.lock();

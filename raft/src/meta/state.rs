@@ -1,7 +1,6 @@
 //! What the cluster knows of itself: nodes, and which nodes hold which slot of which bucket.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 

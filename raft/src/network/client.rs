@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,11 +36,15 @@ use crate::limits::{
     APPEND_DEADLINE, APPENDS_IN_FLIGHT_MAX, MESSAGE_BYTES_MAX, SNAPSHOT_DEADLINE,
     SNAPSHOT_PIECE_BYTES, TRANSFER_DEADLINE,
 };
+use crate::log_store::LogStore;
 use crate::snapshot::Body;
 use crate::types::{Peer, Snapshot, TypeConfig, Vote, next_index};
 
 type Stub = pb::raft_client::RaftClient<tonic::transport::Channel>;
 type RpcError = RPCError<TypeConfig>;
+
+/// Pause of a client whose leader was deposed.
+const OVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the clients of one group.
 pub(crate) struct Factory {
@@ -48,6 +53,8 @@ pub(crate) struct Factory {
     pub(crate) group: GroupId,
     pub(crate) connect: Arc<dyn Connect>,
     pub(crate) incarnations: Incarnations,
+    /// The log of this replica, for the term that it is in.
+    pub(crate) log: LogStore,
 }
 
 impl Factory {
@@ -66,6 +73,8 @@ impl Factory {
             envelope,
             incarnations: self.incarnations.clone(),
             lane,
+            log: self.log.clone(),
+            term: self.log.term(),
         }
     }
 }
@@ -93,6 +102,9 @@ pub(crate) struct Client {
     envelope: pb::Envelope,
     incarnations: Incarnations,
     lane: Lane,
+    log: LogStore,
+    /// The term that it works for.
+    term: u64,
 }
 
 /// A stub on a channel, with room for the largest message.
@@ -162,19 +174,52 @@ impl Client {
         self.ask(RPCTypes::Vote, option.hard_ttl(), call).await
     }
 
+    /// The appends of a leader that was deposed end with its term: the library would read its next ones from
+    /// a log that another leader has meanwhile cut and written again.
+    fn while_in_term<S>(&self, input: S) -> impl Stream<Item = S::Item> + Unpin + Send + use<S>
+    where
+        S: Stream + Unpin + Send,
+    {
+        let (log, term) = (self.log.clone(), self.term);
+        let mut input = input;
+        stream::poll_fn(move |context| {
+            if log.term() > term {
+                Poll::Ready(None)
+            } else {
+                input.poll_next_unpin(context)
+            }
+        })
+    }
+
+    /// No answers, for no requests.
+    fn ended() -> Result<BoxStream<'static, Result<AppendResult, RpcError>>, RpcError> {
+        Ok(Box::pin(stream::empty()))
+    }
+
+    /// Whether the term that it works for is over. Waits a little then: the library asks again at once
+    /// until it has learnt of it.
+    async fn is_over(&self) -> bool {
+        let over = self.log.term() > self.term;
+        if over {
+            tokio::time::sleep(OVER_PAUSE).await;
+        }
+        over
+    }
+
     /// Sends appends one after the other without waiting for answers, a few at most on their way.
     ///
     /// Takes the first of them before it connects: after a failure the library pauses there, and a
     /// peer that refuses connections at once would be asked in a loop without it.
     async fn pipeline<S>(
         &self,
-        mut input: S,
+        input: S,
     ) -> Result<BoxStream<'static, Result<AppendResult, RpcError>>, RpcError>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
+        let mut input = self.while_in_term(input);
         let Some(first) = input.next().await else {
-            return Ok(Box::pin(stream::empty()));
+            return Self::ended();
         };
         let flight = Arc::new(Flight::new());
         let session = Session(Arc::clone(&flight));
@@ -371,20 +416,23 @@ impl RaftNetworkV2<TypeConfig> for Client {
 
     fn stream_append<'s, S>(
         &'s mut self,
-        mut input: S,
+        input: S,
         option: RPCOption,
     ) -> BoxFuture<'s, Result<BoxStream<'s, Result<AppendResult, RpcError>>, RpcError>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            if self.is_over().await {
+                return Err(lost(&Status::aborted("the term of this leader is over")));
+            }
             if self.lane != Lane::Control {
                 return self.pipeline(input).await;
             }
             // A heartbeat: one request, one answer.
+            let mut input = self.while_in_term(input);
             let Some(request) = input.next().await else {
-                let none: BoxStream<'s, _> = Box::pin(stream::empty());
-                return Ok(none);
+                return Self::ended();
             };
             let previous = request.prev_log_id;
             let last = request

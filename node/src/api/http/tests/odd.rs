@@ -11,8 +11,7 @@ async fn taken(kind: &str, body: impl Into<Body>) -> Vec<(String, String)> {
     let stored = fake.stored();
     let got = send(fake, post("/api/v1/logs", &[("content-type", kind)], body)).await;
     assert_eq!(got.status, 200, "{}", got.body);
-    let stored = stored.lock().clone();
-    stored
+    stored.lock().clone()
 }
 
 #[tokio::test]
