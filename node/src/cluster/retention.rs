@@ -15,6 +15,9 @@ use tokio::time::Instant;
 use super::Cluster;
 use crate::error::{Failure, Kind};
 
+/// How much younger than the close of its bucket a record can be that is not from the future.
+const LATE_MAX: Duration = Duration::from_secs(3_600);
+
 /// How long records are kept, by the rules that hold and by this node's configuration.
 #[derive(Clone, Debug)]
 pub struct Periods {
@@ -94,11 +97,17 @@ impl Periods {
         )
     }
 
-    /// When the records of a bucket are over, however long they are kept; `None` while it is open.
+    /// When the records of a bucket are over, however long they are kept; `None` while it is open. Its shards
+    /// hear late that it has closed, so the youngest record may be younger than that; one that is much
+    /// younger says that it is from the future, and does not count.
     fn over_at(&self, bucket: &meta::Bucket) -> Option<Timestamp> {
-        let longest = self.longest();
         let closed_at = bucket.closed_at?;
-        Some(closed_at.saturating_add(nanos(longest)))
+        let shards = bucket.shards();
+        let seals = shards.filter_map(|(shard, _)| self.facts.sealed.get(&shard));
+        let youngest = seals.filter_map(|seal| Some(seal.time_bounds()?.1)).max();
+        let youngest = youngest.map(|at| at.min(closed_at.saturating_add(nanos(LATE_MAX))));
+        let last = youngest.map_or(closed_at, |at| at.max(closed_at));
+        Some(last.saturating_add(nanos(self.longest())))
     }
 
     /// The buckets that are to be dropped, oldest first.
@@ -282,6 +291,26 @@ mod tests {
         assert_eq!(due(rules(Some(HOUR), &[("a", 9 * HOUR)]), 11), [1]);
         // A rule for one service does not shorten what the others' records have.
         assert_eq!(due(rules(None, &[("a", HOUR)]), 4), [0; 0]);
+    }
+
+    #[test]
+    fn a_record_that_came_late_keeps_its_bucket_and_one_from_the_future_does_not() {
+        let due = |youngest: i64, now: i64| {
+            let mut facts = State::clone(&facts(rules(Some(2 * HOUR), &[])));
+            let first = ShardId { bucket: 1, slot: 0 };
+            let seal = facts.sealed.get_mut(&first).expect("finished");
+            (seal.rows, seal.time_max) = (1, Timestamp::from_millis(youngest));
+            let periods = Periods::new(Arc::new(facts), HOUR);
+            periods.due(Timestamp::from_millis(now)).next() == Some(1)
+        };
+        // It closed at hour 2.
+        let closed = 2 * 3_600_000;
+        let kept = 2 * 3_600_000;
+        assert!(due(closed - 1, closed + kept));
+        assert!(!due(closed + 5, closed + kept + 4));
+        assert!(due(closed + 5, closed + kept + 5));
+        assert!(!due(i64::MAX / 1_000_000, closed + kept + 3_599_999));
+        assert!(due(i64::MAX / 1_000_000, closed + kept + 3_600_000));
     }
 
     #[test]

@@ -60,14 +60,18 @@ fn judge(
         gone.map(|shard| format!("node {node} still has something of {shard}, which was dropped"));
     let mut violations: Vec<String> = gone.collect();
     let period = retention.map(|retention| i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX));
-    let is_over = |closed_at: Option<Timestamp>| {
-        let ends = closed_at
+    for bucket in facts.buckets.values() {
+        // A record may come in after the bucket has closed, as long as its shard has not.
+        let shards = bucket.shards();
+        let seals = shards.filter_map(|(shard, _)| facts.sealed.get(&shard));
+        let youngest = seals.filter_map(|seal| Some(seal.time_bounds()?.1)).max();
+        let last = bucket
+            .closed_at
+            .map(|at| youngest.map_or(at, |y| y.max(at)));
+        let ends = last
             .zip(period)
             .map(|(at, period)| at.saturating_add(period));
-        ends.is_some_and(|ends| ends < now)
-    };
-    for bucket in facts.buckets.values() {
-        if is_over(bucket.closed_at) && facts.may_be_dropped(bucket) {
+        if ends.is_some_and(|ends| ends < now) && facts.may_be_dropped(bucket) {
             violations.push(format!(
                 "node {node} knows bucket {} as over, and not dropped",
                 bucket.bucket
