@@ -171,6 +171,15 @@ impl Tasks {
     }
 }
 
+/// Does some work unless the node stops first, which ends the work where it is; whether it was done.
+pub async fn unless_stopped(stop: &CancellationToken, work: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        () = work => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

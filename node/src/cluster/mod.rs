@@ -52,7 +52,7 @@ use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
@@ -60,7 +60,7 @@ use crate::limits::READY_SILENCE_MAX;
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
-use crate::tasks::{Policy, Tasks};
+use crate::tasks::{Policy, Tasks, unless_stopped};
 
 use accounts::Accounts;
 use buckets::BucketKeeper;
@@ -281,10 +281,8 @@ impl Cluster {
                 if let Err(error) = keeper.tick().await {
                     tracing::debug!(%error, "the bucket keeper tries again");
                 }
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok::<(), Error>(()),
-                    () = tokio::time::sleep(buckets::TICK) => {}
+                if !unless_stopped(&stop, sleep(buckets::TICK)).await {
+                    return Ok::<(), Error>(());
                 }
             }
         };
@@ -330,10 +328,8 @@ impl Cluster {
         let ticks = async move {
             loop {
                 watch.tick();
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok::<(), Error>(()),
-                    () = tokio::time::sleep(intake::TICK) => {}
+                if !unless_stopped(&stop, sleep(intake::TICK)).await {
+                    return Ok::<(), Error>(());
                 }
             }
         };
@@ -345,13 +341,10 @@ impl Cluster {
         let mut leads = Leads::new(self.inner.context.clone());
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok::<(), Error>(()),
-                    () = tokio::time::sleep(leads::TICK) => leads.tick().await,
-                }
+            while unless_stopped(&stop, sleep(leads::TICK)).await {
+                leads.tick().await;
             }
+            Ok::<(), Error>(())
         };
         self.inner.tasks.spawn("leads", Policy::Fatal, ticks);
     }
@@ -372,18 +365,10 @@ impl Cluster {
         let restorer = self.restorer();
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok::<(), Error>(()),
-                    () = tokio::time::sleep(restore::TICK) => {}
-                }
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok(()),
-                    () = restorer.tick() => {}
-                }
-            }
+            while unless_stopped(&stop, sleep(restore::TICK)).await
+                && unless_stopped(&stop, restorer.tick()).await
+            {}
+            Ok::<(), Error>(())
         };
         self.inner
             .tasks
@@ -404,11 +389,8 @@ impl Cluster {
         };
         let stop = self.inner.tasks.stop_token();
         let rounds = async move {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Ok::<(), Error>(()),
-                () = scrub.run() => Ok(()),
-            }
+            unless_stopped(&stop, scrub.run()).await;
+            Ok::<(), Error>(())
         };
         self.inner.tasks.spawn("scrub", Policy::Fatal, rounds);
     }
@@ -418,16 +400,12 @@ impl Cluster {
         let cluster = self.clone();
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok::<(), Error>(()),
-                    () = tokio::time::sleep(expire::TICK) => {}
-                }
+            while unless_stopped(&stop, sleep(expire::TICK)).await {
                 if let Err(error) = cluster.expire().await {
                     tracing::debug!(%error, "buckets that are over are dropped later");
                 }
             }
+            Ok::<(), Error>(())
         };
         self.inner.tasks.spawn("retention", Policy::Fatal, ticks);
     }
@@ -445,18 +423,10 @@ impl Cluster {
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok::<(), Error>(()),
-                    () = dropper.tick() => {}
-                }
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(dropper::TICK) => {}
-                }
-            }
+            while unless_stopped(&stop, dropper.tick()).await
+                && unless_stopped(&stop, sleep(dropper::TICK)).await
+            {}
+            Ok::<(), Error>(())
         };
         self.inner
             .tasks
@@ -479,7 +449,7 @@ impl Cluster {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 _ = map.changed() => {}
-                () = tokio::time::sleep(MAP_TICK) => {}
+                () = sleep(MAP_TICK) => {}
             }
         }
     }
