@@ -1,6 +1,7 @@
 //! Batching by shard: one task per shard that takes rows and sends blocks.
 //!
-//! Requests with a key and requests without fill blocks of their own.
+//! What can be recognised when it comes again, by a request's key or by records' own ids, and what cannot
+//! fill blocks of their own.
 //!
 //! No linger: an idle shard's rows leave at once. While a block is on its way the next one fills; a
 //! full one leaves too, as long as few are on their way. So blocks grow with load by themselves.
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hushlog_record::block::Part as BlockPart;
+use hushlog_record::block::{Part as BlockPart, PartKey};
 use hushlog_record::limits::BLOCK_TEXT_BYTES_TARGET;
 use hushlog_record::{Block, Masked, Record, ShardId};
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::numbers::{Numbers, cpu_time};
-use super::rows::{Part, Rows, Weight};
+use super::rows::{Identity, Part, Rows, Weight};
 use super::{Permit, Placed, Receipt, Refused, Sink};
 use crate::clock::Clock;
 use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCKS_IN_FLIGHT_MAX};
@@ -85,9 +86,9 @@ impl Batchers {
             submission = back;
         }
         // A batcher answers every submission; one that panicked may have proposed this one.
-        outcome
-            .await
-            .unwrap_or_else(|_| Outcome::Refused(Refused::OutcomeUnknown, Rows::new(None, 0)))
+        outcome.await.unwrap_or_else(|_| {
+            Outcome::Refused(Refused::OutcomeUnknown, Rows::new(Identity::None, 0))
+        })
     }
 
     fn inbox(&self, shard: ShardId) -> mpsc::Sender<Submission> {
@@ -131,7 +132,7 @@ impl Filling {
     }
 }
 
-/// The blocks of requests with a key, or those of requests without.
+/// The blocks of what has an identity, or those of what has none.
 ///
 /// They are never mixed: whether a block may be proposed again depends on every part having a key.
 #[derive(Default)]
@@ -197,7 +198,7 @@ impl Batcher {
     }
 
     fn add(&mut self, submission: Submission) {
-        let keyed = submission.rows.key.is_some();
+        let keyed = submission.rows.identity.is_some();
         self.lane(keyed).filling.add(submission);
     }
 
@@ -289,7 +290,7 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
             for waiter in waiting {
                 answer(
                     waiter.done,
-                    Outcome::Refused(Refused::Internal, Rows::new(None, 0)),
+                    Outcome::Refused(Refused::Internal, Rows::new(Identity::None, 0)),
                 );
             }
             return;
@@ -315,6 +316,29 @@ struct Cargo {
     epoch: u64,
 }
 
+impl Cargo {
+    /// Names the parts of these rows, whose records are there already.
+    fn add_parts(&mut self, of: &Rows, rows: Range<u32>) {
+        let part = |key, rows| BlockPart {
+            key,
+            content: of.content,
+            rows,
+        };
+        match of.identity {
+            Identity::None => self.parts.push(part(None, rows)),
+            Identity::Piece(key) => self.parts.push(part(Some(key), rows)),
+            Identity::Ids => {
+                let records = self.records.iter().skip(rows.start as usize);
+                let named = rows.zip(records).map(|(row, record)| {
+                    let key = PartKey::of_record(record.log_id);
+                    part(Some(key), row..row + 1)
+                });
+                self.parts.extend(named);
+            }
+        }
+    }
+}
+
 /// Who waits for which rows of it.
 struct Waiter {
     rows: Range<u32>,
@@ -336,11 +360,7 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
         let start = row(cargo.records.len());
         cargo.records.append(&mut without.records);
         let rows = start..row(cargo.records.len());
-        cargo.parts.push(BlockPart {
-            key: without.key,
-            content: without.content,
-            rows: rows.clone(),
-        });
+        cargo.add_parts(&without, rows.clone());
         let (done, permit) = (submission.done, submission.permit);
         waiting.push(Waiter {
             rows,
@@ -394,7 +414,7 @@ fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
     let own = |place: &&Placed| place.rows.start < rows.end && rows.start < place.rows.end;
     let places: Vec<&Placed> = placed.iter().filter(own).collect();
     if places.iter().any(|place| place.conflict) {
-        return Outcome::Refused(Refused::KeyReused, Rows::new(None, 0));
+        return Outcome::Refused(Refused::KeyReused, Rows::new(Identity::None, 0));
     }
     let receipt = |place: &Placed| Receipt {
         shard: place.shard,

@@ -19,7 +19,7 @@ use super::core::{Applying, Core};
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
-use crate::limits::{DEPOSED_PATIENCE, PRODUCER_KEYS_MAX};
+use crate::limits::DEPOSED_PATIENCE;
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
@@ -309,7 +309,7 @@ impl ShardGroup {
     /// # Errors
     /// As [`cut`](Self::cut).
     pub async fn inherit(&self, table: Table, deadline: Instant) -> Result<(), ProposeError> {
-        let table = table.settle(PRODUCER_KEYS_MAX);
+        let table = table.settle();
         self.command(Command::Inherit(Arc::new(table)), deadline)
             .await
             .map(|_| ())

@@ -6,6 +6,7 @@
 
 mod dropped;
 mod keys;
+mod kind;
 mod producers;
 mod record;
 mod sealed;

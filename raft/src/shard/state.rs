@@ -9,7 +9,7 @@ use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts, Header, Part, PartKey};
 use hushlog_record::museum::{Bug, planted};
 
-use super::keys::Chunk;
+use super::keys::Fresh;
 use super::producers::{Frozen, Known, Origin, Producers, TableEntry};
 use super::{PartAnswer, Positions, Record, Table, TailBlock, View};
 use crate::command::{Applied, Command, Data};
@@ -73,7 +73,7 @@ impl State {
             producers: if planted(Bug::DedupeLostAtRestart) {
                 Producers::new()
             } else {
-                Producers::restore(table, record.keys.from)
+                Producers::restore(table, &record.keys)
             },
             segmented_to: record.segmented_to,
             cut_to: record.segmented_to,
@@ -277,7 +277,7 @@ impl State {
         }
         let range = self.cut_to..index;
         let keys = self.producers.freeze();
-        self.producers.written(keys.window.to);
+        self.producers.written(&keys.window);
         self.cuts.push_back(PendingCut {
             range: range.clone(),
             last: self.applied,
@@ -298,7 +298,7 @@ impl State {
         &self,
         range: &Range<u64>,
         manifest: Bytes,
-    ) -> Option<(Record, Chunk)> {
+    ) -> Option<(Record, Fresh)> {
         let cut = self.cuts.front().filter(|cut| cut.range == *range)?;
         let record = Record {
             last: cut.last,
@@ -332,7 +332,7 @@ impl State {
 
     /// The whole state as a snapshot, possible only while there is no tail, and the keys that no earlier
     /// one had.
-    pub(super) fn record_without_tail(&self) -> Option<(Record, Chunk)> {
+    pub(super) fn record_without_tail(&self) -> Option<(Record, Fresh)> {
         if !self.tail.is_empty() || !self.cuts.is_empty() {
             return None;
         }
@@ -352,7 +352,7 @@ impl State {
 
     /// The snapshot that [`State::record_without_tail`] gave is written.
     pub(super) fn recorded(&mut self, record: &Record) {
-        self.producers.written(record.keys.to);
+        self.producers.written(&record.keys);
     }
 }
 
