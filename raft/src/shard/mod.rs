@@ -4,6 +4,7 @@
 //! time inside a larger block), does no search work and never waits for a disk. Every replica that
 //! has applied the same log has the same state.
 
+mod cuts;
 mod dropped;
 mod keys;
 mod kind;

@@ -117,6 +117,10 @@ impl Shared {
         self.positions.subscribe()
     }
 
+    pub(crate) fn trim_to(&self, keep: u64, needed_from: u64) -> u64 {
+        self.inner.lock().state.trim_to(keep, needed_from)
+    }
+
     pub(crate) fn known(&self, key: &PartKey, content: u64) -> Option<Known> {
         self.inner.lock().state.known(key, content)
     }

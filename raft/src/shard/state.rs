@@ -9,6 +9,7 @@ use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts, Header, Part, PartKey};
 use hushlog_record::museum::{Bug, planted};
 
+use super::cuts::Cuts;
 use super::keys::Fresh;
 use super::producers::{Frozen, Known, Origin, Producers, TableEntry};
 use super::{PartAnswer, Positions, Record, Table, TailBlock, View};
@@ -37,6 +38,8 @@ pub(crate) struct State {
     cut_to: u64,
     uncut_bytes: u64,
     cuts: VecDeque<PendingCut>,
+    /// What of the log is in cuts. No part of what replicas agree on.
+    logged: Cuts,
     closed: bool,
     inherited: bool,
     /// Blocks that were masked under an older policy are refused.
@@ -57,6 +60,7 @@ impl State {
             cut_to: 0,
             uncut_bytes: 0,
             cuts: VecDeque::new(),
+            logged: Cuts::default(),
             closed: false,
             // The first bucket has nobody to inherit from.
             inherited: shard.bucket <= 1,
@@ -288,6 +292,7 @@ impl State {
             keys,
         });
         self.cut_to = index;
+        self.logged.add(index, self.uncut_bytes);
         self.uncut_bytes = 0;
         Applied::Cut(Some(range))
     }
@@ -328,6 +333,11 @@ impl State {
         self.tail = Arc::new(self.tail.get(keep..).unwrap_or_default().to_vec());
         self.segmented_to = record.segmented_to;
         self.manifest = record.manifest.clone();
+    }
+
+    /// Where the log may begin, see [`Cuts::trim_to`].
+    pub(super) fn trim_to(&mut self, keep: u64, needed_from: u64) -> u64 {
+        self.logged.trim_to(self.segmented_to, keep, needed_from)
     }
 
     /// The whole state as a snapshot, possible only while there is no tail, and the keys that no earlier
