@@ -33,7 +33,7 @@ const PORT: u16 = 7_000;
 const JOBS_MAX: usize = 1_024;
 const CONNECTIONS_MAX: usize = 1_024;
 /// Little, so that nodes that were away often need a snapshot.
-const LOG_KEEP: u64 = 2 << 10;
+const LOG_KEEP: u64 = 256;
 
 /// Where the answer to a job appears.
 pub(super) type Slot<T> = Arc<Mutex<Option<T>>>;
