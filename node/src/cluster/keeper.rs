@@ -389,6 +389,10 @@ impl Keeper {
         if preferred == self.settings.node || transferred.elapsed() < TRANSFER_PAUSE {
             return;
         }
+        if state.standing(preferred) != Some(meta::Standing::Active) {
+            // It gives up what it leads.
+            return;
+        }
         let status = self.replica.group.status();
         let close = status.members.iter().any(|member| {
             member.node == preferred && member.lag.is_some_and(|lag| lag <= TRANSFER_LAG_MAX)
