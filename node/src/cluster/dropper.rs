@@ -10,7 +10,7 @@
 //! leader's facts first, takes the replica out of what it says it holds, looks again, and only then deletes:
 //! whoever has heard from it, with those facts, that it holds the replica, can rely on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +34,9 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 const DURABLE_LOOKS: u32 = 10;
 /// Pause before each such look.
 const DURABLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a replica that is on other nodes by now is kept: questions that were asked of it, or that come
+/// from a node which has not heard of it, are still answered.
+const GRACE: Duration = Duration::from_secs(5);
 /// How long the leader may take to say how far the facts are.
 const FACTS_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -96,6 +99,8 @@ pub(crate) struct Dropper {
     pub(crate) dropped: Dropped,
     /// The facts as of which nothing was left to delete.
     pub(crate) done_as_of: Option<u64>,
+    /// Since when replicas are on other nodes.
+    pub(crate) moved: BTreeMap<ShardId, Instant>,
 }
 
 impl Dropper {
@@ -124,6 +129,11 @@ impl Dropper {
         for shard in known {
             all &= self.delete(shard).await?;
         }
+        self.moved.retain(|shard, _| moved.contains(shard));
+        let now = Instant::now();
+        let due = |shard: &ShardId| now - *self.moved.entry(*shard).or_insert(now) >= GRACE;
+        let (moved, waiting): (Vec<_>, Vec<_>) = moved.into_iter().partition(due);
+        all &= waiting.is_empty();
         if !moved.is_empty() {
             // A restart, or a long silence, may have left this node with older facts than it had told of.
             self.meta

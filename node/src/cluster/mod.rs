@@ -464,6 +464,7 @@ impl Cluster {
             disk: self.inner.builder.clone(),
             dropped: self.inner.dropped.clone(),
             done_as_of: None,
+            moved: BTreeMap::new(),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {

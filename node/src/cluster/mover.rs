@@ -66,12 +66,28 @@ impl Mover {
             return Ok(());
         }
         let roll = self.meta().roll();
+        // One that is not possible at the moment keeps none of the others.
+        let stood = self.change_standings(&state, &roll, leads).await;
+        let changed = self.change_group(&state, &roll).await;
+        let moved = self.move_replicas(&voters::live(&roll)).await;
+        let removed = self.remove_done().await;
+        stood.and(changed).and(moved).and(removed)
+    }
+
+    async fn change_standings(
+        &self,
+        state: &meta::State,
+        roll: &Roll,
+        leads: Duration,
+    ) -> Result<(), ProposeError> {
         let dead_after = self.cluster.settings().dead_after;
-        for change in voters::standings(&state, &roll, leads, dead_after) {
+        for change in voters::standings(state, roll, leads, dead_after) {
             self.propose(change).await?;
         }
-        self.change_group(&state, &roll).await?;
-        self.move_replicas(&voters::live(&roll)).await?;
+        Ok(())
+    }
+
+    async fn remove_done(&self) -> Result<(), ProposeError> {
         let state = self.meta().state();
         for node in voters::done(&state, &self.meta().roll()) {
             self.propose(Change::Remove(node)).await?;

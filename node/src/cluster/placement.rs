@@ -51,20 +51,20 @@ pub(crate) fn plan_bucket(
 }
 
 /// The nodes that a new bucket may be placed on, ascending: the active ones. Where they are too few for the
-/// copies that there should be, dead ones fill up: a group goes on with two of three, and has the third again
-/// when it comes back. Two nodes alone would give single copies.
+/// copies that there should be, and yet a majority of those, dead ones fill up: a group goes on with two of
+/// three, and has the third again when it comes back. Two nodes alone would give single copies.
 pub(crate) fn candidates(state: &State) -> Vec<NodeId> {
-    let active: Vec<NodeId> = state.standing_as(Standing::Active).collect();
-    if active.len() >= state.copies() {
-        return active;
+    let mut nodes: Vec<NodeId> = state.standing_as(Standing::Active).collect();
+    let copies = state.copies();
+    if nodes.len() < copies && nodes.len() > copies / 2 {
+        let lacking = copies - nodes.len();
+        nodes.extend(state.standing_as(Standing::Dead).take(lacking));
+        nodes.sort_unstable();
     }
-    let dead = state.standing_as(Standing::Dead);
-    let mut all: Vec<NodeId> = active.into_iter().chain(dead).collect();
-    all.sort_unstable();
-    if all.is_empty() {
-        all = state.nodes.keys().copied().collect();
+    if nodes.is_empty() {
+        nodes = state.nodes.keys().copied().collect();
     }
-    all
+    nodes
 }
 
 /// The bucket after the last one, as it should be planned now; no slots where there is no node.
@@ -183,6 +183,17 @@ mod tests {
         stand(&mut three, 2, Standing::Active, Standing::Dead);
         assert_eq!(candidates(&three), [1, 2, 3]);
         assert_eq!(early(&three), None, "two of three go on");
+        let mut five = state(5, 3);
+        for node in [1, 3, 4] {
+            stand(&mut five, node, Standing::Active, Standing::Dead);
+        }
+        assert_eq!(
+            candidates(&five),
+            [1, 2, 5],
+            "a majority of every group answers"
+        );
+        stand(&mut five, 2, Standing::Active, Standing::Dead);
+        assert_eq!(candidates(&five), [5]);
         let mut four = state(4, 3);
         stand(&mut four, 2, Standing::Active, Standing::Dead);
         assert_eq!(candidates(&four), [1, 3, 4]);

@@ -21,7 +21,7 @@ const LAG_MAX: u64 = 64;
 pub(crate) enum Step {
     /// This node is to follow.
     Follow(NodeId),
-    /// These are to vote; the leader is one of them.
+    /// These are to vote; the leader is one of them, unless it is alone and goes.
     Vote(BTreeSet<NodeId>),
     /// The leader is not to vote any more: another must lead first.
     HandOver,
@@ -94,7 +94,10 @@ pub(crate) fn next_step(state: &State, roll: &Roll, own: NodeId) -> Option<Step>
         .filter_map(|(node, member)| member.voter.then_some(*node))
         .collect();
     match wanted(state, roll, &voters, own) {
-        Some(wanted) if !wanted.contains(&own) => return Some(Step::HandOver),
+        // Where another voter stays it leads the change; a voter that is alone hands its vote over itself.
+        Some(wanted) if !wanted.contains(&own) && !wanted.is_disjoint(&voters) => {
+            return Some(Step::HandOver);
+        }
         Some(wanted) if wanted != voters || roll.joint => return Some(Step::Vote(wanted)),
         // Interrupted in the middle.
         None if roll.joint => return Some(Step::Vote(voters)),
@@ -291,6 +294,11 @@ mod tests {
         state.replication = 1;
         stand(&mut state, 3, Standing::Draining);
         assert_eq!(next_step(&state, &roll(&[1, 2, 3], &[]), 2), vote(&[2]));
+        // The one that is left goes as well: there is nobody else to lead the change.
+        let removed = Command::Nodes(Change::Remove(3));
+        assert_eq!(state.apply(&removed), Answer::Done);
+        stand(&mut state, 2, Standing::Draining);
+        assert_eq!(next_step(&state, &roll(&[2], &[1]), 2), vote(&[1]));
     }
 
     #[test]

@@ -116,8 +116,8 @@ impl MetaGroup {
         self.change(change, deadline).await
     }
 
-    /// Makes these members the voters, in one joint change, at the leader, which must be one of them;
-    /// who is not among them follows without a vote.
+    /// Makes these members the voters, in one joint change, at the leader; who is not among them follows
+    /// without a vote, also the leader, which leads no more then.
     ///
     /// # Errors
     /// As [`add_learner`](Self::add_learner).
