@@ -121,12 +121,14 @@ impl Dropper {
             return Ok(());
         }
         found.extend(self.on_disk(&state).await?);
-        let (gone, moved): (BTreeSet<_>, BTreeSet<_>) = found
-            .into_iter()
-            .partition(|shard| state.is_dropped(*shard));
-        let known = self.known_durably(&gone).await?;
-        let mut all = known.len() == gone.len();
-        for shard in known {
+        let known = self.known_durably(&found).await?;
+        let mut all = known.len() == found.len();
+        let (gone, moved): (Vec<ShardId>, BTreeSet<ShardId>) = {
+            let dropped = known.iter().filter(|shard| state.is_dropped(**shard));
+            let others = known.iter().filter(|shard| !state.is_dropped(**shard));
+            (dropped.copied().collect(), others.copied().collect())
+        };
+        for shard in gone {
             all &= self.delete(shard).await?;
         }
         self.moved.retain(|shard, _| moved.contains(shard));
@@ -168,14 +170,17 @@ impl Dropper {
         Ok(true)
     }
 
-    /// Those of these shards of which this node will still know after a restart that they were dropped. Has
-    /// the facts made durable for the others, and waits a little for that.
+    /// Those of these shards of which this node will still know after a restart that they do not belong here.
+    /// Has the facts made durable for the others, and waits a little for that.
     async fn known_durably(&self, gone: &BTreeSet<ShardId>) -> Result<Vec<ShardId>, Error> {
+        let node = self.replicas.node();
         let known = || -> Vec<ShardId> {
             let durable = self.meta.durable_state();
             let is_known = |shard: &&ShardId| {
                 let durable = durable.as_ref();
-                durable.is_some_and(|state| state.is_dropped(**shard))
+                durable.is_some_and(|state| {
+                    state.is_dropped(**shard) || state.is_elsewhere(**shard, node)
+                })
             };
             gone.iter().filter(is_known).copied().collect()
         };
