@@ -54,7 +54,14 @@ impl Cluster {
         let node = self.inner.settings.node;
         let members = self.replicas().all_members().into_iter();
         let others = members.filter(|(id, _)| *id != node);
-        others.map(|(_, peer)| peer.addr).collect()
+        let mut others: Vec<String> = others.map(|(_, peer)| peer.addr).collect();
+        // Facts that are old may name nobody who is still there.
+        for contact in join::contacts(&self.inner.settings) {
+            if !others.contains(&contact) {
+                others.push(contact);
+            }
+        }
+        others
     }
 
     /// Has the next start know at once that this node has left.

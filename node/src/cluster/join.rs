@@ -79,7 +79,7 @@ pub(crate) async fn is_removed(
 }
 
 /// Where nodes of the cluster are reached.
-fn contacts(settings: &ClusterSettings) -> Vec<String> {
+pub(crate) fn contacts(settings: &ClusterSettings) -> Vec<String> {
     let peers = settings.peers.iter();
     let peers = peers.filter(|peer| peer.id != settings.node);
     let peers = peers.map(|peer| peer.grpc.clone());
