@@ -17,7 +17,7 @@ const KIND_FINISH: u8 = 5;
 const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
-const KIND_NODES: u8 = 12;
+const KIND_NODES: u8 = 14;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
