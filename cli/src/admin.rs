@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{Admin, RetentionCommand};
 use crate::client::Client;
 use crate::client::encoded;
+use crate::nodes;
 use crate::output::{line, print, printable, table};
 use crate::search::ask;
 
@@ -17,7 +18,20 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks or changes, and prints what holds then.
 pub(crate) async fn run(admin: Admin, json_output: bool) -> Result<()> {
-    let Admin::Retention(args) = admin;
+    let args = match admin {
+        Admin::Retention(args) => args,
+        Admin::Nodes(command) => return nodes::run(command, json_output).await,
+        Admin::Drain { node, wait, server } => {
+            return nodes::drain(node, wait.no_wait, &server.server, json_output).await;
+        }
+        Admin::Rebalance {
+            replication,
+            wait,
+            server,
+        } => {
+            return nodes::rebalance(replication, wait.no_wait, &server.server, json_output).await;
+        }
+    };
     let client = Client::new(&args.server.server, DEADLINE);
     let (method, path, body) = request(&args.command);
     let answer = ask(&client, method, &path, &body).await?;

@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod cluster;
 mod exit;
+mod nodes;
 mod output;
 mod pii;
 mod search;

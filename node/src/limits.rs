@@ -100,6 +100,14 @@ pub const POLICY_ATTEMPTS_MAX: usize = 8;
 pub const RETENTION_BODY_BYTES_MAX: usize = 4 << 10;
 /// Time for reading or changing the rules of retention.
 pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest body of a request about nodes.
+pub const NODES_BODY_BYTES_MAX: usize = 4 << 10;
+/// How long a change of the nodes may take to be known to a majority.
+pub const NODES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest address of a node.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+/// Most copies of a record that can be asked for.
+pub const REPLICATION_MAX: u32 = 7;
 /// Longest time to read the head of an HTTP request.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request in bytes.

@@ -28,6 +28,8 @@ pub const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 pub const RETENTION_RULES_MAX: usize = 1_000;
 /// Longest name of a service with a retention rule, in bytes.
 pub const RETENTION_SERVICE_BYTES_MAX: usize = 256;
+/// Most nodes of a cluster.
+pub const NODES_MAX: usize = 1_000;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.

@@ -13,6 +13,7 @@ mod doubts;
 mod dropper;
 pub(crate) mod execute;
 mod expire;
+mod farewell;
 mod files;
 mod gauges;
 pub(crate) mod held;
@@ -21,6 +22,9 @@ mod intake;
 pub mod join;
 mod keeper;
 mod leads;
+mod mover;
+mod moves;
+pub mod nodes;
 mod placement;
 mod policy;
 pub(crate) mod question;
@@ -37,6 +41,7 @@ pub mod settings;
 mod sink;
 mod summary;
 mod tail;
+mod voters;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -70,6 +75,7 @@ use files::Fetcher;
 use held::Held;
 use keeper::Keeper;
 use leads::Leads;
+use mover::Mover;
 use replicas::Replicas;
 use restore::Restorer;
 use scrub::Scrub;
@@ -190,6 +196,17 @@ pub enum Error {
     /// A replica.
     #[error(transparent)]
     Replica(#[from] replica::Error),
+    /// This node has left the cluster for good.
+    #[error("{}", removed(*.0))]
+    Removed(NodeId),
+}
+
+/// What a node that was removed is told, and says.
+fn removed(node: NodeId) -> String {
+    format!(
+        "node {node} was removed from its cluster and takes no part any more: its data folder can be deleted, \
+         and a node that is to join needs another number"
+    )
 }
 
 impl Cluster {
@@ -213,6 +230,10 @@ impl Cluster {
         let store = parts.segments.with_file_name(crate::node::STORE);
         let segments = parts.segments.clone();
         let meta = MetaGroup::open(&context).await?;
+        if meta.state().is_removed(context.node) {
+            meta.shutdown().await;
+            return Err(Error::Removed(context.node));
+        }
         let fetcher = Arc::new(Fetcher {
             connect: Arc::clone(&parts.connect),
             folder: parts.segments.clone(),
@@ -304,6 +325,7 @@ impl Cluster {
         self.watch_files();
         self.watch_dropped();
         self.watch_retention();
+        self.watch_nodes();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -410,6 +432,28 @@ impl Cluster {
         self.inner.tasks.spawn("retention", Policy::Fatal, ticks);
     }
 
+    /// Has nodes come and go, and this one know how it stands.
+    fn watch_nodes(&self) {
+        let mut mover = Mover::new(self.clone());
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(mover::TICK)).await {
+                let looked = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    looked = mover.tick() => looked,
+                };
+                if let Err(error) = looked {
+                    tracing::debug!(%error, "nodes come and go later");
+                }
+            }
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("mover", Policy::Fatal, ticks);
+        let standing = self.clone().follow_standing();
+        self.inner.tasks.spawn("standing", Policy::Fatal, standing);
+    }
+
     /// Deletes what the cluster has dropped.
     fn watch_dropped(&self) {
         let mut dropper = Dropper {
@@ -420,6 +464,7 @@ impl Cluster {
             disk: self.inner.builder.clone(),
             dropped: self.inner.dropped.clone(),
             done_as_of: None,
+            moved: BTreeMap::new(),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
@@ -492,7 +537,7 @@ impl Cluster {
             return;
         }
         if self.inner.meta.is_pristine() {
-            let members = self.inner.replicas.all_members();
+            let members = self.inner.replicas.first_members();
             if let Err(error) = self.inner.meta.initialize(members).await {
                 tracing::debug!(%error, "the meta group was not initialised here");
                 return;

@@ -45,6 +45,9 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// The cluster has removed this node, in the cluster's words.
+    #[error("{0}")]
+    Removed(String),
     /// Its content is not a secret.
     #[error("{0} does not hold a cluster id and a key")]
     Content(PathBuf),

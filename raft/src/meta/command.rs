@@ -2,6 +2,7 @@
 
 use hushlog_record::{ShardId, Timestamp};
 
+use super::nodes::{Change, put_change, take_change};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
 use super::seal::{Seal, put_seal, take_seal};
@@ -16,6 +17,7 @@ const KIND_FINISH: u8 = 5;
 const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
+const KIND_NODES: u8 = 14;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -63,6 +65,8 @@ pub enum Command {
         /// The revision of the rules by which it is over: any change of a rule since keeps the bucket.
         rules: u64,
     },
+    /// Changes who takes part, and where replicas are.
+    Nodes(Change),
 }
 
 /// What became of a change.
@@ -88,6 +92,7 @@ impl Command {
             Self::SetPolicy(_) => "set policy",
             Self::SetRetention(_) => "set retention",
             Self::DropBucket { .. } => "drop bucket",
+            Self::Nodes(change) => change.name(),
         }
     }
 
@@ -101,6 +106,7 @@ impl Command {
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
             Self::DropBucket { .. } => 17,
+            Self::Nodes(change) => change.bytes(),
         }
     }
 
@@ -144,6 +150,10 @@ impl Command {
             Self::DropBucket { bucket, rules } => {
                 out.u8(KIND_DROP_BUCKET).u64(*bucket).u64(*rules);
             }
+            Self::Nodes(change) => {
+                out.u8(KIND_NODES);
+                put_change(out, change);
+            }
         }
     }
 
@@ -170,6 +180,7 @@ impl Command {
                 bucket: input.u64()?,
                 rules: input.u64()?,
             }),
+            KIND_NODES => Ok(Self::Nodes(take_change(input)?)),
             other => Err(input.invalid(format!("meta command {other}"))),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
+use super::nodes::{Roster, put_roster, take_roster};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
 use super::seal::{Seal, put_seal, take_seal};
@@ -88,13 +89,15 @@ pub struct State {
     pub policy: Policy,
     /// How long records are kept.
     pub retention: Retention,
+    /// How the nodes take part.
+    pub roster: Roster,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
-/// buckets.
-const VERSION: u8 = 3;
+/// buckets; 5 how the nodes take part behind all of it. No 4 was written before 5.
+const VERSION: u8 = 5;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -138,16 +141,18 @@ impl State {
         self.buckets.keys().next_back().copied().unwrap_or(0)
     }
 
-    pub(super) fn apply(&mut self, command: &Command) -> Answer {
+    /// Makes a change, as every member does; `applied` is the change's log index by then. Changes go through
+    /// the group: this is for the group itself, and for trying plans out.
+    pub fn apply(&mut self, command: &Command) -> Answer {
         match command {
             Command::SetCluster {
                 cluster,
                 replication,
             } => self.set_cluster(*cluster, *replication),
-            Command::RegisterNode(node) => {
-                self.nodes.insert(node.id, node.clone());
-                Answer::Done
-            }
+            Command::RegisterNode(node) => match self.register(node) {
+                Ok(()) => Answer::Done,
+                Err(reason) => Answer::Conflict(reason),
+            },
             Command::OpenBucket {
                 expected,
                 opened_at,
@@ -164,6 +169,7 @@ impl State {
                 Err(reason) => Answer::Conflict(reason),
             },
             Command::DropBucket { bucket, rules } => self.drop_bucket(*bucket, *rules),
+            Command::Nodes(change) => self.change(change),
         }
     }
 
@@ -222,6 +228,7 @@ impl State {
         let shards: Vec<ShardId> = bucket.shards().map(|(shard, _)| shard).collect();
         for shard in shards {
             self.sealed.remove(&shard);
+            self.roster.moves.remove(&shard);
         }
         self.buckets.remove(&number);
         Answer::Done
@@ -292,6 +299,7 @@ impl State {
         }
         put_policy(out, &self.policy);
         put_retention(out, &self.retention);
+        put_roster(out, &self.roster);
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -336,6 +344,9 @@ impl State {
         if version >= 3 {
             state.policy = take_policy(&mut input)?;
             state.retention = take_retention(&mut input)?;
+        }
+        if version >= 5 {
+            state.roster = take_roster(&mut input)?;
         }
         input.end()?;
         Ok(state)
