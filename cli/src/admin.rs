@@ -6,18 +6,24 @@ use anyhow::Result;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::args::{Admin, RetentionCommand};
+use crate::args::{Admin, RetentionArgs, RetentionCommand};
 use crate::client::Client;
 use crate::client::encoded;
 use crate::output::{line, print, printable, table};
 use crate::search::ask;
 
 /// Longest wait for an answer.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks or changes, and prints what holds then.
 pub(crate) async fn run(admin: Admin, json_output: bool) -> Result<()> {
-    let Admin::Retention(args) = admin;
+    match admin {
+        Admin::Retention(args) => retention(args, json_output).await,
+        Admin::Limits(args) => crate::limits::run(args, json_output).await,
+    }
+}
+
+async fn retention(args: RetentionArgs, json_output: bool) -> Result<()> {
     let client = Client::new(&args.server.server, DEADLINE);
     let (method, path, body) = request(&args.command);
     let answer = ask(&client, method, &path, &body).await?;

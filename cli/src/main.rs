@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod cluster;
 mod exit;
+mod limits;
 mod output;
 mod pii;
 mod search;

@@ -48,6 +48,21 @@ pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 pub const FILTERS_MAX: usize = 32;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How much of its rate a service may use at once after a pause: so much time of it.
+pub const RATE_BURST: Duration = Duration::from_secs(5);
+/// Longest time of a service's rate that one request takes; what it holds beyond is let off.
+pub const RATE_DEBT_MAX: Duration = Duration::from_secs(3_600);
+/// Longest wait that a client is told whose service is over its rate limit.
+pub const RATE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Services without a rule of their own whose rates are counted one by one; further ones share an account.
+pub const RATE_ACCOUNTS_MAX: usize = 8_192;
+/// Shortest pause between two searches for accounts that can go.
+pub const RATE_SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// One service holds at most one of so many parts of the memory for requests while its records are being
+/// stored, unless it is a single request: what is left is for the others.
+pub const SERVICE_MEMORY_PART: usize = 2;
+/// Memory that a service is taken to need in the tally of a request, beyond its name.
+pub const SERVICE_MEMORY_BYTES: usize = 192;
 /// How often rows are sealed again because their shard closed before a request gives up.
 pub const REROUTES_MAX: usize = 8;
 /// Pause before rows of a closed shard are routed again.
@@ -100,6 +115,10 @@ pub const POLICY_ATTEMPTS_MAX: usize = 8;
 pub const RETENTION_BODY_BYTES_MAX: usize = 4 << 10;
 /// Time for reading or changing the rules of retention.
 pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest body of a rate limit in bytes.
+pub const RATE_BODY_BYTES_MAX: usize = 4 << 10;
+/// Time for reading or changing the rate limits.
+pub const RATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time to read the head of an HTTP request.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request in bytes.

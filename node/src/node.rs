@@ -12,7 +12,7 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
-use hushlog_raft::meta::RetentionRule;
+use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
 use hushlog_record::ShardId;
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
@@ -172,6 +172,18 @@ impl Control for Door {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Periods, Failure>> {
         Box::pin(self.cluster.set_retention(rule, deadline))
+    }
+
+    fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(self.cluster.current_limits(deadline))
+    }
+
+    fn set_limit(
+        &self,
+        rule: LimitRule,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(self.cluster.set_limit(rule, deadline))
     }
 }
 

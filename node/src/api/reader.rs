@@ -3,12 +3,13 @@
 //! Questions and answers cross this border as the JSON of the HTTP interface, so that handlers know
 //! nothing of plans and partials, and both protocols share one validation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Policy;
-use hushlog_raft::meta::RetentionRule;
+use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
 use hushlog_record::{ExceptionId, LogId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -111,4 +112,14 @@ pub trait Control: Send + Sync + 'static {
         rule: RetentionRule,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Periods, Failure>>;
+
+    /// How much services may send, with every change that was acknowledged before.
+    fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;
+
+    /// Sets or removes a rate limit; gives what holds then.
+    fn set_limit(
+        &self,
+        rule: LimitRule,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;
 }

@@ -21,6 +21,7 @@ mod intake;
 pub mod join;
 mod keeper;
 mod leads;
+mod limits;
 mod placement;
 mod policy;
 pub(crate) mod question;

@@ -11,13 +11,19 @@ mod batch;
 mod charge;
 mod claim;
 mod content;
+mod fair;
 mod numbers;
 mod prepare;
+mod rates;
 mod room;
 mod rows;
+mod services;
 mod shard;
+mod shares;
 pub mod sink;
+mod turns;
 mod verdict;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,19 +42,23 @@ pub use claim::Claim;
 pub use content::content_key;
 pub use room::{Room, full};
 pub use sink::{Placed, Refused, Sink};
+pub use way::Way;
 
 use crate::clock::Clock;
 use crate::entropy::{Entropy, Stream};
-use crate::error::Failure;
-use crate::limits::{REROUTE_PAUSE, REROUTES_MAX};
+use crate::error::{Failure, Kind};
+use crate::limits::{REROUTE_PAUSE, REROUTES_MAX, SERVICE_MEMORY_PART};
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::Tasks;
 use numbers::Numbers;
 use prepare::Prepared;
+use rates::Rates;
 use rows::{Part, Rows};
 use shard::{Batchers, Outcome};
+use shares::Shares;
+use turns::Turns;
 use verdict::Verdict;
 
 /// Takes requests in; cheap to clone.
@@ -92,6 +102,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     ids: Mutex<Stream>,
     admission: Admission,
+    shares: Shares,
+    turns: Turns,
+    rates: Rates,
     batchers: Batchers,
     numbers: Numbers,
     timeout: Duration,
@@ -108,6 +121,8 @@ impl Gateway {
             tasks: parts.tasks,
             numbers: numbers.clone(),
         });
+        // One more than threads: while a thread hands its result over, the next request is there.
+        let turns = Turns::new(parts.offload.width() + 1);
         Self {
             inner: Arc::new(Inner {
                 sink: parts.sink,
@@ -118,6 +133,9 @@ impl Gateway {
                 clock: parts.clock,
                 ids: Mutex::new(parts.entropy.stream("log ids")),
                 admission: Admission::new(parts.memory, numbers.memory.clone()),
+                shares: Shares::new(parts.memory / SERVICE_MEMORY_PART),
+                turns,
+                rates: Rates::default(),
                 batchers,
                 numbers,
                 timeout: parts.timeout,
@@ -164,28 +182,44 @@ impl Gateway {
         let Prepared {
             mut pushed,
             parts,
+            services,
             text_bytes,
             permit,
         } = self.prepare(batch, permit).await?;
         self.inner.numbers.bytes.add(text_bytes as u64);
         let stored = self.store(parts, Arc::new(permit), deadline, &mut pushed.pii);
-        pushed.receipts = stored.await?;
+        match stored.await {
+            Ok(receipts) => pushed.receipts = receipts,
+            Err(failure) => {
+                if failure.kind != Kind::OutcomeUnknown {
+                    self.inner.rates.give_back(&services);
+                }
+                return Err(failure);
+            }
+        }
         Ok(pushed)
     }
 
     async fn prepare(&self, batch: Batch, mut permit: Permit) -> Result<Prepared, Failure> {
+        let class = turns::class(&batch.service, batch.way);
+        let turn = self.inner.turns.take(class, permit.bytes() as u64).await;
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
         let masker = self.inner.masking.current();
         let work = move || {
             let bench = prepare::Bench {
                 admission: &inner.admission,
+                shares: &inner.shares,
+                rates: &inner.rates,
+                limits: inner.sink.limits(),
                 masker: &masker,
                 content_key: &inner.content_key,
                 received: inner.clock.now(),
                 numbers: &inner.numbers,
             };
-            bench.prepare(batch, &mut permit, ids, &*inner.sink)
+            let prepared = bench.prepare(batch, &mut permit, ids, &*inner.sink);
+            drop(turn);
+            prepared
         };
         self.inner.offload.run(work).await?
     }

@@ -5,18 +5,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hushlog_ingest::json::Rejected;
 use hushlog_ingest::{Context, RawRecord, parse};
 use hushlog_pii::{Masker, Original};
+use hushlog_raft::meta::Limits;
 use hushlog_record::block::PartKey;
 use hushlog_record::{LogId, Masked, Record, Timestamp};
 
 use super::charge::{Charge, memory, memory_of};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
+use super::rates::Rates;
 use super::rows::{Part, Rows, Weight};
-use super::{Admission, Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
+use super::services::Services;
+use super::shares::Shares;
+use super::{Admission, Batch, Full, Key, Permit, Pushed, Room, Sink, draw, verdict};
 use crate::entropy::Stream;
 use crate::error::{Failure, Kind};
 use crate::limits::{
@@ -27,6 +32,10 @@ use crate::limits::{
 /// What requests are prepared with.
 pub(super) struct Bench<'a> {
     pub(super) admission: &'a Admission,
+    pub(super) shares: &'a Shares,
+    pub(super) rates: &'a Rates,
+    /// How much services may send.
+    pub(super) limits: Arc<Limits>,
     pub(super) masker: &'a Masker,
     pub(super) content_key: &'a [u8; 32],
     pub(super) received: Timestamp,
@@ -38,6 +47,8 @@ pub(super) struct Prepared {
     /// Everything but the receipts.
     pub(super) pushed: Pushed,
     pub(super) parts: Vec<Part>,
+    /// What each service has in it.
+    pub(super) services: Services,
     pub(super) text_bytes: usize,
     /// Room for the rows.
     pub(super) permit: Permit,
@@ -79,6 +90,8 @@ impl Bench<'_> {
             run: Run::default(),
             charge: &charge,
             tally: Tally::default(),
+            services: Services::default(),
+            over: None,
             pieces: Pieces::new(batch.key, self.masker.epoch()),
             mark: cpu_time(),
         };
@@ -89,11 +102,18 @@ impl Bench<'_> {
             line.finish_run();
         }
         let Line {
-            tally, mut pieces, ..
+            tally,
+            services,
+            over,
+            mut pieces,
+            ..
         } = line;
+        if let Some(failure) = over {
+            return Err(failure);
+        }
         let (body_bytes, content) = (room.bytes(), room.digest());
         // A source that was refused room has ended for that reason alone.
-        let permit = charge.into_inner().settle(body_bytes)?;
+        let mut permit = charge.into_inner().settle(body_bytes)?;
         let shape = read?;
         if tally.accepted == 0 && tally.rejected == 0 {
             return Err(Failure::new(
@@ -104,6 +124,9 @@ impl Bench<'_> {
         let text_bytes = pieces.text_bytes();
         pieces.are_of(content);
         let parts = pieces.route(sink)?;
+        let shares = self.shares.take(&services);
+        permit.is_held_by(shares.map_err(|Full| share_is_full())?);
+        self.rates.take(&self.limits, &services)?;
         let pushed = Pushed {
             shape,
             accepted: tally.accepted,
@@ -116,10 +139,18 @@ impl Bench<'_> {
         Ok(Prepared {
             pushed,
             parts,
+            services,
             text_bytes,
             permit,
         })
     }
+}
+
+/// The refusal of a request with records of a service that holds its part of the memory already.
+fn share_is_full() -> Failure {
+    let message = "a service of this request has as much on its way as one service may have on this \
+                   node; try again in a moment";
+    Failure::new(Kind::Overloaded, message)
 }
 
 /// One request on its way through the stages.
@@ -130,6 +161,9 @@ struct Line<'a> {
     run: Run,
     charge: &'a RefCell<Charge>,
     tally: Tally,
+    services: Services,
+    /// The refusal, once a service is seen to be over its rate limit.
+    over: Option<Failure>,
     pieces: Pieces,
     /// CPU time when the stage that is running began.
     mark: u64,
@@ -203,7 +237,7 @@ impl Line<'_> {
             .collect();
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
-        let pieces = self.pieces.all.len();
+        let (pieces, known) = (self.pieces.all.len(), self.services.len());
         let places: Vec<usize> = records
             .iter()
             .map(|record| self.pieces.place(record))
@@ -218,11 +252,25 @@ impl Line<'_> {
         numbers.mask.add_nanos(done.saturating_sub(begun));
         let mut needed = 0;
         for (place, (record, original)) in places.into_iter().zip(masked) {
-            needed += memory_of(&record) + original.memory();
+            let memory = memory_of(&record) + original.memory();
+            needed += memory + self.services.add(&record, memory);
             self.tally.accept(&record);
             self.pieces.push(place, (record, original));
         }
+        self.check_rates(known);
         needed + (self.pieces.all.len() - pieces) * PART_MEMORY_BYTES
+    }
+}
+
+impl Line<'_> {
+    /// Looks at services that have come since there were `known`: of a request with one that is over its
+    /// rate limit no more rows are made.
+    fn check_rates(&mut self, known: usize) {
+        let Bench { rates, limits, .. } = self.bench;
+        if let Err(failure) = rates.check(limits, self.services.since(known)) {
+            self.over = Some(failure);
+            self.charge.borrow_mut().stop();
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use hushlog_pii::{Masker, Original};
 use hushlog_record::block::PartKey;
-use hushlog_record::limits::{BLOCK_FIELDS_MAX, BLOCK_ROWS_MAX, RECORD_FIELDS_MAX};
+use hushlog_record::id::stable_hash;
+use hushlog_record::limits::{
+    BLOCK_FIELDS_MAX, BLOCK_ROWS_MAX, BLOCK_TEXT_BYTES_TARGET, RECORD_FIELDS_MAX,
+};
 use hushlog_record::{Masked, Record, ShardId};
 use rustc_hash::FxHashMap;
 
@@ -32,6 +35,19 @@ impl Weight {
         self.rows += other.rows;
         self.fields += other.fields;
         self.text_bytes += other.text_bytes;
+    }
+
+    pub(super) fn remove(&mut self, other: Self) {
+        self.rows -= other.rows;
+        self.fields -= other.fields;
+        self.text_bytes -= other.text_bytes;
+    }
+
+    /// How much of a block it takes, as bytes of text.
+    pub(super) fn cost(self) -> u64 {
+        let rows = self.rows * (BLOCK_TEXT_BYTES_TARGET / PART_ROWS_MAX);
+        let fields = self.fields * (BLOCK_TEXT_BYTES_TARGET / PART_FIELDS_MAX);
+        self.text_bytes.max(rows).max(fields) as u64
     }
 
     /// Whether a part, or a block, of so many text bytes ends here.
@@ -87,6 +103,17 @@ impl Rows {
         self.weight.add(Weight::of(&record));
         self.records.push(record);
         self.originals.push(original);
+    }
+
+    /// As whose they wait for a block: the service of all of them, or nobody's where they are of several.
+    pub(super) fn class(&self) -> u64 {
+        let mut services = self.records.iter().map(|record| &record.service_name);
+        let first = services.next().map_or("", String::as_str);
+        if self.key.is_some() || services.all(|service| service == first) {
+            stable_hash(&[b"service", first.as_bytes()])
+        } else {
+            0
+        }
     }
 
     /// Memory of its records.

@@ -2,6 +2,7 @@
 
 use hushlog_record::{ShardId, Timestamp};
 
+use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
 use super::seal::{Seal, put_seal, take_seal};
@@ -16,6 +17,7 @@ const KIND_FINISH: u8 = 5;
 const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
+const KIND_SET_LIMIT: u8 = 12;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -56,6 +58,8 @@ pub enum Command {
     SetPolicy(Policy),
     /// Sets or removes a rule of retention.
     SetRetention(RetentionRule),
+    /// Sets or removes a rate limit.
+    SetLimit(LimitRule),
     /// Forgets a bucket whose shards are all finished: from then on its replicas are deleted.
     DropBucket {
         /// Its number.
@@ -87,6 +91,7 @@ impl Command {
             Self::Finish { .. } => "finish",
             Self::SetPolicy(_) => "set policy",
             Self::SetRetention(_) => "set retention",
+            Self::SetLimit(_) => "set limit",
             Self::DropBucket { .. } => "drop bucket",
         }
     }
@@ -100,6 +105,7 @@ impl Command {
             Self::Finish { .. } => 9 + Seal::BYTES,
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
+            Self::SetLimit(rule) => rule.bytes(),
             Self::DropBucket { .. } => 17,
         }
     }
@@ -141,6 +147,10 @@ impl Command {
                 out.u8(KIND_SET_RETENTION);
                 put_rule(out, rule);
             }
+            Self::SetLimit(rule) => {
+                out.u8(KIND_SET_LIMIT);
+                put_limit_rule(out, rule);
+            }
             Self::DropBucket { bucket, rules } => {
                 out.u8(KIND_DROP_BUCKET).u64(*bucket).u64(*rules);
             }
@@ -166,6 +176,7 @@ impl Command {
             }),
             KIND_SET_POLICY => Ok(Self::SetPolicy(take_policy(input)?)),
             KIND_SET_RETENTION => Ok(Self::SetRetention(take_rule(input)?)),
+            KIND_SET_LIMIT => Ok(Self::SetLimit(take_limit_rule(input)?)),
             KIND_DROP_BUCKET => Ok(Self::DropBucket {
                 bucket: input.u64()?,
                 rules: input.u64()?,

@@ -4,6 +4,7 @@
 //! have equal bytes. A snapshot is the whole state.
 
 mod command;
+mod limits;
 mod policy;
 mod retention;
 mod seal;
@@ -13,6 +14,7 @@ mod state;
 mod tests;
 
 pub use command::{Answer, Command};
+pub use limits::{Limit, LimitRule, Limits};
 pub use policy::Policy;
 pub use retention::{Retention, RetentionRule};
 pub use seal::Seal;

@@ -1,9 +1,11 @@
 //! What the cluster knows of itself: nodes, and which nodes hold which slot of which bucket.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
+use super::limits::{Limits, put_limits, take_limits};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
 use super::seal::{Seal, put_seal, take_seal};
@@ -88,13 +90,15 @@ pub struct State {
     pub policy: Policy,
     /// How long records are kept.
     pub retention: Retention,
+    /// How much services may send. Shared, since every request looks at it.
+    pub limits: Arc<Limits>,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
-/// buckets.
-const VERSION: u8 = 3;
+/// buckets; 4 the rate limits at the end.
+const VERSION: u8 = 4;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -160,6 +164,10 @@ impl State {
             Command::Finish { shard, seal } => self.finish(*shard, seal),
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::SetRetention(rule) => match self.retention.apply(rule) {
+                Ok(()) => Answer::Done,
+                Err(reason) => Answer::Conflict(reason),
+            },
+            Command::SetLimit(rule) => match Arc::make_mut(&mut self.limits).apply(rule) {
                 Ok(()) => Answer::Done,
                 Err(reason) => Answer::Conflict(reason),
             },
@@ -292,6 +300,7 @@ impl State {
         }
         put_policy(out, &self.policy);
         put_retention(out, &self.retention);
+        put_limits(out, &self.limits);
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -336,6 +345,9 @@ impl State {
         if version >= 3 {
             state.policy = take_policy(&mut input)?;
             state.retention = take_retention(&mut input)?;
+        }
+        if version >= 4 {
+            state.limits = Arc::new(take_limits(&mut input)?);
         }
         input.end()?;
         Ok(state)

@@ -24,7 +24,7 @@ use super::raw::{Intake, Unary, exhausted, exhausted_answer, grpc, metered, unim
 use super::{convert, fitted, isolated};
 use crate::api::hand::Hand;
 use crate::api::{Api, Failure, Kind, protobuf};
-use crate::gateway::{Batch, Permit, Pushed, Room};
+use crate::gateway::{Batch, Permit, Pushed, Room, Way};
 use crate::limits::{ENCODED_RECORD_BYTES_MAX, PRODUCER_BYTES_MAX, PUSH_STREAM_WINDOW};
 use crate::tasks::{Policy, Tasks};
 
@@ -215,6 +215,7 @@ async fn take(
         gateway.key_of_producer(&request.producer_id, request.sequence)
     });
     let batch = Batch {
+        way: Way::Grpc,
         source: Box::new(move |room, each| records(&message, room, each)),
         service: request.service_name,
         environment: request.environment,

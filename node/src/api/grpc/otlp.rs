@@ -17,7 +17,7 @@ use super::raw::{Unary, exhausted_answer, grpc, metered, unimplemented};
 use super::{fitted, isolated};
 use crate::api::http::otlp::partial_success;
 use crate::api::{Api, Failure, Kind, otlp};
-use crate::gateway::{Batch, Permit};
+use crate::gateway::{Batch, Permit, Way};
 
 /// The service.
 #[derive(Clone)]
@@ -76,6 +76,7 @@ async fn take(
 ) -> Result<ExportLogsServiceResponse, Failure> {
     let permit = fitted(api, permit, message.len())?;
     let batch = Batch {
+        way: Way::OtlpGrpc,
         source: Box::new(move |room, each| otlp::read_protobuf(&message, room, each)),
         service: String::new(),
         environment: String::new(),

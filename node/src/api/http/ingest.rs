@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::body::{Limits, read};
 use super::{Api, Failure, Kind, too_large};
-use crate::gateway::{Batch, Pushed, Receipt, Room, Source};
+use crate::gateway::{Batch, Pushed, Receipt, Room, Source, Way};
 use crate::limits::{DECOMPRESSION_ESTIMATE, PRODUCER_BYTES_MAX};
 
 const SERVICE: HeaderName = HeaderName::from_static("x-service-name");
@@ -45,6 +45,7 @@ pub(super) async fn logs(
     };
     let (body, permit) = read(body, &headers, limits).await?;
     let batch = Batch {
+        way: Way::Http,
         source: source(body, encodings, form, api.body_bytes_max),
         service: service(&headers),
         environment: environment(&headers),

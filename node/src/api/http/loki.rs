@@ -11,7 +11,7 @@ use super::body::{Limits, read};
 use super::ingest::{content_type, decoded, encodings, service};
 use super::{Api, Failure, Kind, too_large};
 use crate::api::loki;
-use crate::gateway::{Batch, Room, Source};
+use crate::gateway::{Batch, Room, Source, Way};
 
 /// What a body is made of.
 enum Form {
@@ -36,6 +36,7 @@ pub(super) async fn push(
     };
     let (body, permit) = read(body, &headers, limits).await?;
     let batch = Batch {
+        way: Way::Loki,
         source: source(form, body, api.body_bytes_max),
         service: service(&headers),
         environment: String::new(),

@@ -5,7 +5,9 @@ mod elastic;
 pub(crate) mod exceptions;
 mod health;
 mod ingest;
+mod limits;
 mod loki;
+mod named;
 pub(crate) mod otlp;
 mod patterns;
 mod pii;
@@ -55,6 +57,11 @@ pub fn router(api: Api) -> Router {
             get(retention::one)
                 .put(retention::set)
                 .delete(retention::remove),
+        )
+        .route("/api/v1/limits", get(limits::list))
+        .route(
+            "/api/v1/limits/{service}",
+            get(limits::one).put(limits::set).delete(limits::remove),
         )
         .route("/api/v1/pii/test", post(pii::test))
         .route(

@@ -16,7 +16,7 @@ use super::body::{Limits, read};
 use super::ingest::{content_type, decoded, encodings};
 use super::{Api, Explained, Failure, Kind};
 use crate::api::otlp;
-use crate::gateway::{Batch, Pushed, Source};
+use crate::gateway::{Batch, Pushed, Source, Way};
 
 /// How the client speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,7 @@ async fn take(
     };
     let (body, permit) = read(body, headers, limits).await?;
     let batch = Batch {
+        way: Way::OtlpHttp,
         source: source(form, body, encodings, api.body_bytes_max),
         service: String::new(),
         environment: String::new(),

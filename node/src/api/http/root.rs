@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 20] = [
+const PATHS: [(&str, &str, &str); 24] = [
     (
         "POST",
         "/api/v1/logs",
@@ -63,6 +63,22 @@ const PATHS: [(&str, &str, &str); 20] = [
         "DELETE",
         "/api/v1/retention/{service}",
         "keep them as long as all others'",
+    ),
+    ("GET", "/api/v1/limits", "how much services may send"),
+    (
+        "GET",
+        "/api/v1/limits/{service}",
+        "the same of one service, or of `default`",
+    ),
+    (
+        "PUT",
+        "/api/v1/limits/{service}",
+        "limit it: {\"records_per_second\":1000,\"bytes_per_second\":1000000}",
+    ),
+    (
+        "DELETE",
+        "/api/v1/limits/{service}",
+        "limit it as all others",
     ),
     ("GET", "/api/v1/cluster", "nodes, shards, leaders"),
     ("GET", "/healthz", "the process is up"),

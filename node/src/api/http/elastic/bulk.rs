@@ -28,7 +28,7 @@ use super::index::check;
 use super::{Api, Failure, Kind, json_of};
 use crate::api::bulk::{Action, Id, Item, Reader};
 use crate::entropy::Stream;
-use crate::gateway::{Batch, Claim, Source};
+use crate::gateway::{Batch, Claim, Source, Way};
 use crate::limits::BULK_ANSWER_ITEM_BYTES;
 use crate::offload;
 
@@ -75,6 +75,7 @@ pub(super) async fn at_index(
         room: Claim::new(api.gateway.admission()),
     }));
     let batch = Batch {
+        way: Way::Elasticsearch,
         source: source(&api, index.into(), body, encodings, Arc::clone(&told)),
         service: service(&headers),
         environment: environment(&headers),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Policy};
-use hushlog_raft::meta::{Retention, RetentionRule, State};
+use hushlog_raft::meta::{LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ pub(crate) struct Fake {
     pub(super) refuse_first: Mutex<Vec<Refused>>,
     pub(super) stored: Stored,
     pub(super) rules: Mutex<Retention>,
+    pub(super) limits: Mutex<Arc<Limits>>,
 }
 
 /// Service and message of every record that was stored.
@@ -65,6 +66,10 @@ impl Fake {
 impl Sink for Fake {
     fn route(&self, _: &str) -> Result<ShardId, Refused> {
         Ok(ShardId { bucket: 1, slot: 0 })
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.lock())
     }
 
     fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
@@ -201,6 +206,32 @@ impl Control for Fake {
             }
             drop(rules);
             Ok(self.periods())
+        })
+    }
+
+    fn limits(&self, _: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(async { Ok(Sink::limits(self)) })
+    }
+
+    fn set_limit(
+        &self,
+        rule: LimitRule,
+        _: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(async move {
+            let LimitRule { service, limit } = rule;
+            let mut limits = Limits::clone(&self.limits.lock());
+            match (service, limit) {
+                (None, limit) => limits.default = limit,
+                (Some(service), Some(limit)) => {
+                    limits.services.insert(service, limit);
+                }
+                (Some(service), None) => {
+                    limits.services.remove(&service);
+                }
+            }
+            *self.limits.lock() = Arc::new(limits);
+            Ok(Sink::limits(self))
         })
     }
 }

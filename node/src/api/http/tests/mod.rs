@@ -20,6 +20,7 @@ use crate::tasks::Tasks;
 
 mod fake;
 mod ingest;
+mod limits;
 mod odd;
 mod patterns;
 mod retention;

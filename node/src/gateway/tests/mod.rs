@@ -1,5 +1,7 @@
 //! The gateway against a scripted sink.
 
+mod fairness;
+
 use futures_util::future::join_all;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,7 +14,6 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::clock::Scripted;
-use crate::error::Kind;
 use crate::limits::{PART_ROWS_MAX, RECORD_MEMORY_BYTES};
 
 /// Stores every block, unless told otherwise for the next ones.
@@ -86,9 +87,12 @@ fn gateway_with(fake: Fake, memory: usize) -> (Gateway, Arc<Fake>) {
 
 /// A gateway whose time and randomness are those of this second.
 fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
-    let now = 1_700_000_000_000 + i64::try_from(second).expect("small") * 1_000;
     let fake = Arc::new(fake);
-    let sink: Arc<dyn Sink> = Arc::clone(&fake) as _;
+    (gateway_over(Arc::clone(&fake) as _, memory, second), fake)
+}
+
+fn gateway_over(sink: Arc<dyn Sink>, memory: usize, second: u64) -> Gateway {
+    let now = 1_700_000_000_000 + i64::try_from(second).expect("small") * 1_000;
     let parts = Parts {
         sink,
         masking: Arc::new(Masking::new(HashKey::new([7; 32]))),
@@ -102,12 +106,13 @@ fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
         memory,
         timeout: Duration::from_secs(10),
     };
-    (Gateway::new(parts), fake)
+    Gateway::new(parts)
 }
 
 fn batch(body: &str, key: Option<Key>) -> Batch {
     let body = body.to_owned();
     Batch {
+        way: Way::Http,
         source: Box::new(move |room, each| {
             room.sent(body.as_bytes());
             json::read(body.as_bytes(), Declared::Json, each)
