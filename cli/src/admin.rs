@@ -19,6 +19,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) async fn run(admin: Admin, json_output: bool) -> Result<()> {
     match admin {
         Admin::Retention(args) => retention(args, json_output).await,
+        Admin::Ledger(args) => crate::ledger::run(args, json_output).await,
         Admin::Limits(args) => crate::limits::run(args, json_output).await,
     }
 }

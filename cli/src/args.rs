@@ -330,6 +330,18 @@ pub(crate) enum Admin {
     Retention(RetentionArgs),
     /// How much services may send: hushlog admin limits set payment --records 5000
     Limits(LimitsArgs),
+    /// What came in, by source and service, what became of it, and whether that is what is stored.
+    Ledger(LedgerArgs),
+}
+
+/// Arguments of `admin ledger`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LedgerArgs {
+    /// Only this service.
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 /// Arguments of `admin limits`.

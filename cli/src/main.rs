@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod cluster;
 mod exit;
+mod ledger;
 mod limits;
 mod output;
 mod pii;

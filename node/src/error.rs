@@ -303,7 +303,11 @@ mod tests {
             let wait = Duration::from_millis(millis);
             let failure = Failure::new(Kind::RateLimited, "x").after(wait);
             let status = tonic::Status::from(failure.clone());
-            assert_eq!(status.metadata()["retry-after"], told);
+            let in_metadata = status.metadata().get("retry-after");
+            assert_eq!(
+                in_metadata.map(|value| value.as_bytes()),
+                Some(told.as_bytes())
+            );
             assert_eq!(failure.into_response().headers()["retry-after"], told);
         }
     }

@@ -42,6 +42,8 @@ pub const INDEX_NAME_BYTES_MAX: usize = 255;
 pub const BULK_ITEM_MEMORY_BYTES: usize = 192;
 /// Bytes that an item takes in the answer at most, beyond its names.
 pub const BULK_ANSWER_ITEM_BYTES: usize = 192;
+/// Bytes that a receipt takes in an answer at most.
+pub const RECEIPT_ANSWER_BYTES: usize = 128;
 /// Longest `filter_path` in bytes.
 pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 /// Most paths of a `filter_path`.
@@ -115,6 +117,20 @@ pub const POLICY_ATTEMPTS_MAX: usize = 8;
 pub const RETENTION_BODY_BYTES_MAX: usize = 4 << 10;
 /// Time for reading or changing the rules of retention.
 pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Services whose rows are named when a bucket is dropped: those with most of them.
+pub const EXPIRED_SERVICES_EACH_MAX: usize = 500;
+/// Rows of a node's ledger, each of a service and a way in; further services share one row for each way.
+pub const LEDGER_ROWS_MAX: usize = 2_048;
+/// Longest name of a service with a row of its own in the ledger, in bytes.
+pub const LEDGER_SERVICE_BYTES_MAX: usize = 256;
+/// Reasons or codes that a row tells apart; further ones are counted as `other`.
+pub const LEDGER_REASONS_MAX: usize = 32;
+/// How often a node writes its ledger down.
+pub const LEDGER_SAVE_PAUSE: Duration = Duration::from_secs(5);
+/// Services that an answer of the ledger counts the stored records of, by name.
+pub const LEDGER_SERVICES_MAX: usize = 1_000;
+/// Time for an answer of the ledger.
+pub const LEDGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body of a rate limit in bytes.
 pub const RATE_BODY_BYTES_MAX: usize = 4 << 10;
 /// Time for reading or changing the rate limits.

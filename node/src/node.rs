@@ -28,6 +28,7 @@ use tonic::service::RoutesBuilder;
 use crate::api::{self, Api, Control};
 use crate::callers::{Callers, Pass};
 use crate::clock::Clock;
+use crate::cluster::ledger::Books;
 use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
 use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
@@ -36,6 +37,7 @@ use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
 use crate::error::Failure;
 use crate::gateway::{self, Gateway};
+use crate::ledger::{self, Ledger};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::masking::Masking;
 use crate::metrics::Registry;
@@ -174,6 +176,10 @@ impl Control for Door {
         Box::pin(self.cluster.set_retention(rule, deadline))
     }
 
+    fn books(&self) -> BoxFuture<'_, Books> {
+        Box::pin(self.cluster.books())
+    }
+
     fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
         Box::pin(self.cluster.current_limits(deadline))
     }
@@ -249,6 +255,7 @@ impl Node {
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
         let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
+        let (ledger, keeper) = ledger::Keeper::open(writer.handle(), machine.clock.now())?;
         let cluster = Cluster::open(cluster::Parts {
             settings,
             secret: secret.clone(),
@@ -263,13 +270,20 @@ impl Node {
             tasks: machine.tasks.clone(),
             registry: machine.registry.clone(),
             masking: Arc::clone(&masking),
+            ledger: ledger.clone(),
         })
         .await?;
         let door = Arc::new(Door {
             cluster: cluster.clone(),
             closing: AtomicBool::new(false),
         });
-        let api = api(&config, &machine, &secret, &cluster, masking, &door);
+        let api = api(
+            &config,
+            &machine,
+            &secret,
+            (&cluster, &door),
+            (masking, ledger),
+        );
         let mut node = Self {
             http: http.address(),
             grpc: grpc.address(),
@@ -282,6 +296,8 @@ impl Node {
             servers: Tasks::new(),
             writer,
         };
+        let keeping = keeper.run(node.tasks.stop_token());
+        node.tasks.spawn("ledger", Policy::Isolated, keeping);
         node.serve_extra(&config, &api, extra);
         let callers = Callers::new(config.limits.connections, pass);
         node.serve(&config, api, http, (grpc, callers)).await?;
@@ -468,9 +484,8 @@ fn api(
     config: &Config,
     machine: &Machine,
     secret: &Secret,
-    cluster: &Cluster,
-    masking: Arc<Masking>,
-    door: &Arc<Door>,
+    (cluster, door): (&Cluster, &Arc<Door>),
+    (masking, ledger): (Arc<Masking>, Ledger),
 ) -> Api {
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::new(cluster.clone()),
@@ -480,6 +495,7 @@ fn api(
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
         entropy: machine.entropy.clone(),
+        ledger,
         registry: machine.registry.clone(),
         tasks: machine.tasks.clone(),
         memory: config.limits.ingest_memory,

@@ -14,6 +14,7 @@ use hushlog_record::{ExceptionId, LogId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::cluster::ledger::Books;
 use crate::cluster::retention::Periods;
 use crate::error::Failure;
 
@@ -51,6 +52,9 @@ pub struct TopK {
 pub trait Reader: Send + Sync + 'static {
     /// `POST /api/v1/logs/query`.
     fn search(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
+
+    /// As a search, of everything that is stored: also of what its retention hides.
+    fn count_all(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
 
     /// `GET /api/v1/logs/{id}`: `None` only when every shard that could hold it answered.
     fn get(&self, id: LogId, deadline: Instant) -> BoxFuture<'_, Result<Option<Bytes>, Failure>>;
@@ -112,6 +116,9 @@ pub trait Control: Send + Sync + 'static {
         rule: RetentionRule,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Periods, Failure>>;
+
+    /// What came in on all nodes that answer.
+    fn books(&self) -> BoxFuture<'_, Books>;
 
     /// How much services may send, with every change that was acknowledged before.
     fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;

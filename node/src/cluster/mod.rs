@@ -21,6 +21,7 @@ mod intake;
 pub mod join;
 mod keeper;
 mod leads;
+pub mod ledger;
 mod limits;
 mod placement;
 mod policy;
@@ -57,6 +58,7 @@ use tokio::time::{Instant, sleep};
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
+use crate::ledger::Ledger;
 use crate::limits::READY_SILENCE_MAX;
 use crate::masking::Masking;
 use crate::metrics::Registry;
@@ -112,6 +114,8 @@ pub struct Parts {
     pub registry: Registry,
     /// What masks on this node: it is kept to the cluster's policy.
     pub masking: Arc<Masking>,
+    /// What came in on this node.
+    pub ledger: Ledger,
 }
 
 /// A cheap handle.
@@ -144,6 +148,7 @@ struct Inner {
     leaders: Mutex<BTreeMap<ShardId, NodeId>>,
     restart: watch::Sender<bool>,
     masking: Arc<Masking>,
+    ledger: Ledger,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -254,6 +259,7 @@ impl Cluster {
                 leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
                 masking: parts.masking,
+                ledger: parts.ledger,
             }),
         };
         cluster.load_policy().await;

@@ -242,6 +242,14 @@ impl Node for Service {
         Ok(Response::new(report))
     }
 
+    async fn ledger(
+        &self,
+        _request: Request<pb::LedgerRequest>,
+    ) -> Result<Response<pb::LedgerReply>, Status> {
+        let book = self.cluster.own_book().to_bytes(false).into();
+        Ok(Response::new(pb::LedgerReply { book }))
+    }
+
     async fn join_secret(
         &self,
         request: Request<pb::JoinSecretRequest>,

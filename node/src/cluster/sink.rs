@@ -47,6 +47,7 @@ impl Sink for Cluster {
                     seq: receipt.origin.seq,
                     copies: receipt.copies,
                     policy_epoch: receipt.policy_epoch,
+                    repeated: receipt.duplicate,
                     conflict: receipt.conflict,
                 })
                 .collect())

@@ -104,6 +104,8 @@ pub struct Pushed {
     pub rejected: usize,
     /// The first of them.
     pub rejections: Vec<Rejected>,
+    /// How many of them for each reason.
+    pub rejected_by: BTreeMap<&'static str, u64>,
     /// Records in which each detector fired.
     pub pii: BTreeMap<String, u64>,
     /// Id of the first record that was stored.

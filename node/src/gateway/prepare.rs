@@ -47,21 +47,21 @@ pub(super) struct Prepared {
     /// Everything but the receipts.
     pub(super) pushed: Pushed,
     pub(super) parts: Vec<Part>,
-    /// What each service has in it.
-    pub(super) services: Services,
     pub(super) text_bytes: usize,
     /// Room for the rows.
     pub(super) permit: Permit,
 }
 
 impl Bench<'_> {
-    /// Reads the records of a request and finds their shards.
+    /// Reads the records of a request and finds their shards. `services` is what has been read of it, also
+    /// when it is refused.
     pub(super) fn prepare(
         &self,
         batch: Batch,
         permit: &mut Permit,
         mut ids: Stream,
         sink: &dyn Sink,
+        services: &mut Services,
     ) -> Result<Prepared, Failure> {
         let drawn = Cell::new(false);
         let charge = RefCell::new(Charge::new(self.admission));
@@ -90,7 +90,7 @@ impl Bench<'_> {
             run: Run::default(),
             charge: &charge,
             tally: Tally::default(),
-            services: Services::default(),
+            services,
             over: None,
             pieces: Pieces::new(batch.key, self.masker.epoch()),
             mark: cpu_time(),
@@ -124,14 +124,15 @@ impl Bench<'_> {
         let text_bytes = pieces.text_bytes();
         pieces.are_of(content);
         let parts = pieces.route(sink)?;
-        let shares = self.shares.take(&services);
+        let shares = self.shares.take(services);
         permit.is_held_by(shares.map_err(|Full| share_is_full())?);
-        self.rates.take(&self.limits, &services)?;
+        self.rates.take(&self.limits, services)?;
         let pushed = Pushed {
             shape,
             accepted: tally.accepted,
             rejected: tally.rejected,
             rejections: tally.rejections,
+            rejected_by: tally.rejected_by,
             pii: tally.pii,
             first: tally.first,
             receipts: Vec::new(),
@@ -139,7 +140,6 @@ impl Bench<'_> {
         Ok(Prepared {
             pushed,
             parts,
-            services,
             text_bytes,
             permit,
         })
@@ -154,14 +154,14 @@ fn share_is_full() -> Failure {
 }
 
 /// One request on its way through the stages.
-struct Line<'a> {
+struct Line<'a, 's> {
     bench: &'a Bench<'a>,
     context: Context<'a>,
     names: Names<'a>,
     run: Run,
     charge: &'a RefCell<Charge>,
     tally: Tally,
-    services: Services,
+    services: &'s mut Services,
     /// The refusal, once a service is seen to be over its rate limit.
     over: Option<Failure>,
     pieces: Pieces,
@@ -197,7 +197,7 @@ impl Run {
     }
 }
 
-impl Line<'_> {
+impl Line<'_, '_> {
     fn take(&mut self, outcome: Result<RawRecord, Rejected>) {
         match outcome {
             Ok(raw) => self.run.push(raw),
@@ -262,7 +262,7 @@ impl Line<'_> {
     }
 }
 
-impl Line<'_> {
+impl Line<'_, '_> {
     /// Looks at services that have come since there were `known`: of a request with one that is over its
     /// rate limit no more rows are made.
     fn check_rates(&mut self, known: usize) {
@@ -302,6 +302,7 @@ struct Tally {
     accepted: usize,
     rejected: usize,
     rejections: Vec<Rejected>,
+    rejected_by: BTreeMap<&'static str, u64>,
     pii: BTreeMap<String, u64>,
     first: Option<LogId>,
 }
@@ -322,6 +323,7 @@ impl Tally {
 
     fn reject(&mut self, rejected: Rejected) {
         self.rejected += 1;
+        *self.rejected_by.entry(rejected.reason).or_default() += 1;
         if self.rejections.len() < REJECTIONS_LISTED_MAX {
             self.rejections.push(rejected);
         }

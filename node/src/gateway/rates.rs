@@ -17,7 +17,9 @@ use tokio::time::Instant;
 
 use super::services::{Services, Share};
 use crate::error::{Failure, Kind};
-use crate::limits::{RATE_ACCOUNTS_MAX, RATE_BURST, RATE_DEBT_MAX, RATE_SWEEP_PAUSE, RATE_WAIT_MAX};
+use crate::limits::{
+    RATE_ACCOUNTS_MAX, RATE_BURST, RATE_DEBT_MAX, RATE_SWEEP_PAUSE, RATE_WAIT_MAX,
+};
 
 /// The accounts of one gateway.
 #[derive(Default)]
@@ -104,7 +106,7 @@ fn key(service: &str) -> u64 {
 }
 
 fn limited<'a>(
-    limits: &'a Limits,
+    limits: &Limits,
     services: impl Iterator<Item = (&'a str, &'a Share)>,
 ) -> Vec<Limited<'a>> {
     let limited = services.filter_map(|(service, share)| {
@@ -175,9 +177,7 @@ impl Account {
     /// How long until a request is let in; `None` if it is now.
     fn wait(&self, now: Instant) -> Option<Duration> {
         let until = self.records_until.max(self.bytes_until);
-        until
-            .saturating_duration_since(now)
-            .checked_sub(RATE_BURST)
+        until.saturating_duration_since(now).checked_sub(RATE_BURST)
     }
 
     fn spend(&mut self, share: &Share, now: Instant) {
@@ -226,9 +226,9 @@ fn over(own: Option<&str>, wait: Duration) -> Failure {
 mod tests {
     use std::collections::BTreeMap;
 
-    use hushlog_record::Record;
     use tokio::time::advance;
 
+    use super::super::services::record;
     use super::*;
 
     fn per_second(records: Option<u64>, bytes: Option<u64>) -> Limit {
@@ -251,12 +251,7 @@ mod tests {
         let mut all = Services::default();
         for (service, count) in services {
             for _ in 0..*count {
-                let record = Record {
-                    service_name: (*service).to_owned(),
-                    message: "0123456789".into(),
-                    ..Record::default()
-                };
-                all.add(&record, 0);
+                all.add(&record(service, "0123456789"), 0);
             }
         }
         all
@@ -287,7 +282,9 @@ mod tests {
         rates.take(&limits, &request(&[("b", 9)])).expect("free");
         advance(Duration::from_secs(3600)).await;
         for _ in 0..10 * BURST {
-            rates.take(&limits, &one).expect("no more than a burst is saved up");
+            rates
+                .take(&limits, &one)
+                .expect("no more than a burst is saved up");
         }
         rates.take(&limits, &one).expect_err("the burst is used");
     }
@@ -320,23 +317,37 @@ mod tests {
             rates.take(&limits, &one).expect("eleven bytes a second");
         }
         wait(rates.take(&limits, &one));
-        rates.take(&limits, &request(&[("b", 1)])).expect("its own account");
+        rates
+            .take(&limits, &request(&[("b", 1)]))
+            .expect("its own account");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_of_many_services_is_taken_whole_or_not_at_all() {
-        let limits = rules(None, &[("a", per_second(Some(1), None)), ("b", per_second(Some(1), None))]);
+        let limits = rules(
+            None,
+            &[
+                ("a", per_second(Some(1), None)),
+                ("b", per_second(Some(1), None)),
+            ],
+        );
         let rates = Rates::default();
-        rates.take(&limits, &request(&[("b", BURST)])).expect("let in");
+        rates
+            .take(&limits, &request(&[("b", BURST)]))
+            .expect("let in");
         for _ in 0..3 {
             let both = request(&[("a", BURST), ("b", 1)]);
             let failure = rates.take(&limits, &both).expect_err("b is over");
             assert!(failure.message.contains("\"b\""), "{failure}");
         }
-        rates.take(&limits, &request(&[("a", 1)])).expect("a has used nothing");
+        rates
+            .take(&limits, &request(&[("a", 1)]))
+            .expect("a has used nothing");
         let given_back = request(&[("b", BURST)]);
         rates.give_back(&given_back);
-        rates.take(&limits, &request(&[("b", 1)])).expect("nothing was stored");
+        rates
+            .take(&limits, &request(&[("b", 1)]))
+            .expect("nothing was stored");
     }
 
     #[tokio::test(start_paused = true)]
@@ -347,25 +358,35 @@ mod tests {
         rates.take(&slow, &request(&[("a", 1)])).expect_err("owes");
         let fast = rules(None, &[("a", per_second(Some(2), None))]);
         rates.take(&fast, &request(&[("a", 1)])).expect("let in");
-        rates.take(&rules(None, &[]), &request(&[("a", 500)])).expect("no limit");
+        rates
+            .take(&rules(None, &[]), &request(&[("a", 500)]))
+            .expect("no limit");
     }
 
     #[tokio::test(start_paused = true)]
     async fn accounts_are_few_whatever_names_come() {
-        let limits = rules(Some(per_second(Some(1), None)), &[("own", per_second(Some(1), None))]);
+        let limits = rules(
+            Some(per_second(Some(1), None)),
+            &[("own", per_second(Some(1), None))],
+        );
         let rates = Rates::default();
         let flood = |from: usize, count: usize| {
             let names: Vec<String> = (from..from + count).map(|n| format!("s{n}")).collect();
-            let names: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), BURST)).collect();
+            let names: Vec<(&str, usize)> =
+                names.iter().map(|name| (name.as_str(), BURST)).collect();
             request(&names)
         };
-        rates.take(&limits, &flood(0, RATE_ACCOUNTS_MAX)).expect("let in");
+        rates
+            .take(&limits, &flood(0, RATE_ACCOUNTS_MAX))
+            .expect("let in");
         assert_eq!(rates.len(), RATE_ACCOUNTS_MAX);
         // Further ones have one account together.
         rates.take(&limits, &flood(1 << 20, 1)).expect("let in");
         let failure = rates.take(&limits, &flood(1 << 21, 1)).expect_err("over");
         assert!(!failure.message.contains("s2097152"), "{failure}");
-        rates.take(&limits, &request(&[("own", 1)])).expect("its own");
+        rates
+            .take(&limits, &request(&[("own", 1)]))
+            .expect("its own");
         assert!(rates.len() <= RATE_ACCOUNTS_MAX + 1);
         // Those that owe nothing make room.
         advance(RATE_BURST + Duration::from_secs(1)).await;

@@ -86,6 +86,15 @@ pub(super) struct Part {
     pub(super) rows: Rows,
 }
 
+impl Part {
+    /// The service of its rows, if they have a key: then they are all of one.
+    pub(super) fn keyed_service(&self) -> Option<String> {
+        self.rows.key?;
+        let first = self.rows.records.first()?;
+        Some(first.service_name.clone())
+    }
+}
+
 impl Rows {
     pub(super) fn new(key: Option<PartKey>, epoch: u64) -> Self {
         Self {

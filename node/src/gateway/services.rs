@@ -16,7 +16,7 @@ pub(super) struct Share {
     pub(super) records: u64,
     /// Bytes of their text.
     pub(super) text_bytes: u64,
-    /// Records of them in which something was masked.
+    /// Records of them in which something was masked, when they were first masked.
     pub(super) masked: u64,
     /// Memory that they need until they are stored.
     pub(super) memory: usize,
@@ -36,10 +36,18 @@ impl Services {
     pub(super) fn add(&mut self, record: &Record, memory: usize) -> usize {
         let mut more = 0;
         let name = record.service_name.as_str();
-        if self.all.get(self.last).is_none_or(|(last, _)| **last != *name) {
+        if self
+            .all
+            .get(self.last)
+            .is_none_or(|(last, _)| **last != *name)
+        {
             let (place, new) = self.place(name);
             self.last = place;
-            more = if new { SERVICE_MEMORY_BYTES + name.len() } else { 0 };
+            more = if new {
+                SERVICE_MEMORY_BYTES + name.len()
+            } else {
+                0
+            };
         }
         if let Some((_, share)) = self.all.get_mut(self.last) {
             share.records += 1;
@@ -84,17 +92,18 @@ impl Services {
     }
 }
 
+/// A record of a service.
+#[cfg(test)]
+pub(super) fn record(service: &str, message: &str) -> Record {
+    let (id, received) = (hushlog_record::LogId([0; 16]), Default::default());
+    let mut record = Record::new(id, received, message);
+    record.service_name = service.into();
+    record
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record(service: &str, message: &str) -> Record {
-        Record {
-            service_name: service.into(),
-            message: message.into(),
-            ..Record::default()
-        }
-    }
 
     #[test]
     fn every_record_is_counted_with_its_service() {

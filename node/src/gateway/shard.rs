@@ -32,7 +32,8 @@ use crate::tasks::{Policy, Tasks};
 
 /// What became of one part.
 pub(super) enum Outcome {
-    Stored(Vec<Receipt>),
+    /// Where they are, and how many of the rows an earlier attempt had stored.
+    Stored(Vec<Receipt>, u64),
     Refused(Refused, Rows),
 }
 
@@ -405,7 +406,13 @@ fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
         copies: place.copies,
         policy_epoch: place.policy_epoch,
     };
-    Outcome::Stored(places.into_iter().map(receipt).collect())
+    let repeated = places.iter().filter(|place| place.repeated);
+    let repeated: u64 = repeated.map(|place| overlap(&place.rows, rows)).sum();
+    Outcome::Stored(places.into_iter().map(receipt).collect(), repeated)
+}
+
+fn overlap(a: &Range<u32>, b: &Range<u32>) -> u64 {
+    u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)))
 }
 
 /// Gives everyone their rows back.

@@ -78,18 +78,13 @@ impl std::fmt::Debug for Held {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_record::Record;
-
+    use super::super::services::record;
     use super::*;
 
     fn request(services: &[(&str, usize)]) -> Services {
         let mut all = Services::default();
         for (service, memory) in services {
-            let record = Record {
-                service_name: (*service).to_owned(),
-                ..Record::default()
-            };
-            all.add(&record, *memory);
+            all.add(&record(service, ""), *memory);
         }
         all
     }

@@ -43,6 +43,8 @@ pub struct Placed {
     pub copies: u32,
     /// Version of the patterns that they were masked under.
     pub policy_epoch: u64,
+    /// Whether an earlier attempt had stored them.
+    pub repeated: bool,
     /// Whether they are not there at all: their request key had come with other content before.
     pub conflict: bool,
 }

@@ -117,6 +117,9 @@ impl Delivery<'_> {
         api.registry
             .counter(name, help, &[("over", over)])
             .add(count);
+        if !(pending || unknown) {
+            api.gateway.lost(way, count);
+        }
     }
 }
 
@@ -127,6 +130,7 @@ pub(super) fn dropped(api: &Api, way: Way) {
     api.registry
         .counter("hushlog_node_syslog_lost_total", help, &labels)
         .increment();
+    api.gateway.lost(way, 1);
 }
 
 async fn store(

@@ -1,7 +1,10 @@
 //! Changes of the cluster's facts, and what the group answers to each.
 
+use std::collections::BTreeMap;
+
 use hushlog_record::{ShardId, Timestamp};
 
+use super::expired::{put_services, take_services};
 use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
@@ -18,6 +21,7 @@ const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
 const KIND_SET_LIMIT: u8 = 12;
+const KIND_DROP_COUNTED: u8 = 13;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -66,6 +70,8 @@ pub enum Command {
         bucket: u64,
         /// The revision of the rules by which it is over: any change of a rule since keeps the bucket.
         rules: u64,
+        /// Rows of its services, as far as the proposer knew.
+        services: BTreeMap<String, u64>,
     },
 }
 
@@ -106,7 +112,9 @@ impl Command {
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
             Self::SetLimit(rule) => rule.bytes(),
-            Self::DropBucket { .. } => 17,
+            Self::DropBucket { services, .. } => {
+                21 + services.keys().map(|name| 12 + name.len()).sum::<usize>()
+            }
         }
     }
 
@@ -151,8 +159,13 @@ impl Command {
                 out.u8(KIND_SET_LIMIT);
                 put_limit_rule(out, rule);
             }
-            Self::DropBucket { bucket, rules } => {
-                out.u8(KIND_DROP_BUCKET).u64(*bucket).u64(*rules);
+            Self::DropBucket {
+                bucket,
+                rules,
+                services,
+            } => {
+                out.u8(KIND_DROP_COUNTED).u64(*bucket).u64(*rules);
+                put_services(out, services);
             }
         }
     }
@@ -180,6 +193,12 @@ impl Command {
             KIND_DROP_BUCKET => Ok(Self::DropBucket {
                 bucket: input.u64()?,
                 rules: input.u64()?,
+                services: BTreeMap::new(),
+            }),
+            KIND_DROP_COUNTED => Ok(Self::DropBucket {
+                bucket: input.u64()?,
+                rules: input.u64()?,
+                services: take_services(input)?,
             }),
             other => Err(input.invalid(format!("meta command {other}"))),
         }

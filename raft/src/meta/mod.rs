@@ -4,6 +4,7 @@
 //! have equal bytes. A snapshot is the whole state.
 
 mod command;
+mod expired;
 mod limits;
 mod policy;
 mod retention;
@@ -14,6 +15,7 @@ mod state;
 mod tests;
 
 pub use command::{Answer, Command};
+pub use expired::Expired;
 pub use limits::{Limit, LimitRule, Limits};
 pub use policy::Policy;
 pub use retention::{Retention, RetentionRule};

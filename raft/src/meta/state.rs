@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
+use super::expired::{Expired, put_expired, take_expired};
 use super::limits::{Limits, put_limits, take_limits};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
@@ -92,12 +93,15 @@ pub struct State {
     pub retention: Retention,
     /// How much services may send. Shared, since every request looks at it.
     pub limits: Arc<Limits>,
+    /// Rows of buckets that were dropped since the facts have had version 4.
+    pub expired: Expired,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
-/// buckets; 4 the rate limits at the end.
+/// buckets; 4 the rate limits and the
+/// rows of dropped buckets at the end.
 const VERSION: u8 = 4;
 const WHAT: &str = "cluster facts";
 
@@ -171,7 +175,11 @@ impl State {
                 Ok(()) => Answer::Done,
                 Err(reason) => Answer::Conflict(reason),
             },
-            Command::DropBucket { bucket, rules } => self.drop_bucket(*bucket, *rules),
+            Command::DropBucket {
+                bucket,
+                rules,
+                services,
+            } => self.drop_bucket(*bucket, *rules, services),
         }
     }
 
@@ -213,7 +221,7 @@ impl State {
     }
 
     /// The whole bucket at once: which slot a service has depends on how many there are.
-    fn drop_bucket(&mut self, number: u64, rules: u64) -> Answer {
+    fn drop_bucket(&mut self, number: u64, rules: u64, services: &BTreeMap<String, u64>) -> Answer {
         let Some(bucket) = self.buckets.get(&number) else {
             return if number <= self.last_bucket() {
                 Answer::Done
@@ -228,9 +236,9 @@ impl State {
             return Answer::Conflict("the rules have changed since".into());
         }
         let shards: Vec<ShardId> = bucket.shards().map(|(shard, _)| shard).collect();
-        for shard in shards {
-            self.sealed.remove(&shard);
-        }
+        let seals = shards.iter().filter_map(|shard| self.sealed.remove(shard));
+        let rows = seals.fold(0, |all: u64, seal| all.saturating_add(seal.rows));
+        self.expired.add(services, rows);
         self.buckets.remove(&number);
         Answer::Done
     }
@@ -301,6 +309,7 @@ impl State {
         put_policy(out, &self.policy);
         put_retention(out, &self.retention);
         put_limits(out, &self.limits);
+        put_expired(out, &self.expired);
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -348,6 +357,7 @@ impl State {
         }
         if version >= 4 {
             state.limits = Arc::new(take_limits(&mut input)?);
+            state.expired = take_expired(&mut input)?;
         }
         input.end()?;
         Ok(state)

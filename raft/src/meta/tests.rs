@@ -1,5 +1,6 @@
 //! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use super::policy::put_policy;
 use super::retention::put_retention;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
-use super::{Answer, Command, Limit, LimitRule, Node, Policy, RetentionRule, Seal, Shared, Slot, State};
+use super::{
+    Answer, Command, Limit, LimitRule, Node, Policy, RetentionRule, Seal, Shared, Slot, State,
+};
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
 
@@ -82,7 +85,11 @@ fn limit(service: Option<&str>, rate: Option<u64>) -> Command {
 }
 
 fn drop_bucket(bucket: u64, rules: u64) -> Command {
-    Command::DropBucket { bucket, rules }
+    Command::DropBucket {
+        bucket,
+        rules,
+        services: BTreeMap::from([("a".to_owned(), 4)]),
+    }
 }
 
 fn finish(bucket: u64, slot: u16, digest: u8) -> Command {
@@ -150,6 +157,21 @@ fn a_policy_follows_the_one_before_and_buckets_keep_that_of_their_opening() {
     assert_eq!(before(&state, 3).len(), 4);
     state.apply(&finish(1, 0, 7));
     assert_eq!(before(&state, 2), [shard(1)]);
+}
+
+#[test]
+fn a_drop_as_earlier_builds_proposed_it_is_read() {
+    let mut out = Encoder::default();
+    out.u8(9).u64(5).u64(7);
+    let bytes = out.finish();
+    let read = Command::decode(&mut Decoder::new("command", &bytes)).unwrap();
+    let services = BTreeMap::new();
+    let expected = Command::DropBucket {
+        bucket: 5,
+        rules: 7,
+        services,
+    };
+    assert_eq!(read, expected);
 }
 
 /// The facts as an earlier build wrote them: without rate limits, without policies and retention before
@@ -247,6 +269,9 @@ fn a_bucket_is_dropped_whole_once_nobody_needs_it() {
     assert!(!state.is_dropped(shard(2, 0)) && !state.is_dropped(shard(4, 1)));
     assert!(!state.is_dropped(shard(5, 0)), "it may be opened yet");
     assert_eq!((state.buckets.len(), state.sealed.len()), (3, 4));
+    // Two shards of three rows, of which four are said to be of one service.
+    let of_a = state.expired.services.get("a");
+    assert_eq!((of_a, state.expired.others), (Some(&4), 2));
     let once = state.clone();
     assert_eq!(state.apply(&drop_bucket(1, 0)), Answer::Done);
     assert_eq!(state, once);

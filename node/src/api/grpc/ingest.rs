@@ -63,11 +63,11 @@ impl tower::Service<http::Request<Body>> for Service {
             let method = request.uri().path().rsplit('/').next().unwrap_or_default();
             let answer = match method {
                 "Push" => {
-                    let request = metered(&api, request);
+                    let request = metered(&api, Way::Grpc, request);
                     grpc(&api).unary(Unary(push(&api)), request).await
                 }
                 "PushStream" => {
-                    let request = metered(&api, request);
+                    let request = metered(&api, Way::Grpc, request);
                     let streaming = PushStream {
                         api: api.clone(),
                         tasks,
@@ -209,7 +209,7 @@ async fn take(
         let message = format!("producer_id must be at most {PRODUCER_BYTES_MAX} bytes");
         return Err(Failure::new(Kind::InvalidArgument, message));
     }
-    let permit = fitted(api, permit, message.len())?;
+    let permit = fitted(api, Way::Grpc, permit, message.len())?;
     let key = (!request.producer_id.is_empty()).then(|| {
         let gateway = &api.gateway;
         gateway.key_of_producer(&request.producer_id, request.sequence)

@@ -83,8 +83,8 @@ fn limit(body: &[u8]) -> Result<Limit, Failure> {
         let why = "the body is empty; send {\"records_per_second\":1000}";
         return Err(Failure::new(Kind::EmptyBody, why));
     }
-    let rates: Rates = serde_json::from_slice(body)
-        .map_err(|_| Failure::new(Kind::InvalidBody, EXPECTED))?;
+    let rates: Rates =
+        serde_json::from_slice(body).map_err(|_| Failure::new(Kind::InvalidBody, EXPECTED))?;
     let limit = Limit {
         records_per_second: rates.records_per_second,
         bytes_per_second: rates.bytes_per_second,
@@ -93,7 +93,11 @@ fn limit(body: &[u8]) -> Result<Limit, Failure> {
         return Err(Failure::new(Kind::InvalidBody, EXPECTED));
     }
     let given = [limit.records_per_second, limit.bytes_per_second];
-    if given.iter().flatten().any(|rate| !(1..=RATE_MAX).contains(rate)) {
+    if given
+        .iter()
+        .flatten()
+        .any(|rate| !(1..=RATE_MAX).contains(rate))
+    {
         let why = format!("a rate is from 1 to {RATE_MAX} in a second; DELETE removes a limit");
         return Err(Failure::new(Kind::InvalidArgument, why));
     }

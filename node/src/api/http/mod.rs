@@ -5,6 +5,7 @@ mod elastic;
 pub(crate) mod exceptions;
 mod health;
 mod ingest;
+mod ledger;
 mod limits;
 mod loki;
 mod named;
@@ -12,6 +13,7 @@ pub(crate) mod otlp;
 mod patterns;
 mod pii;
 mod query;
+mod receipts;
 mod retention;
 mod root;
 
@@ -58,6 +60,7 @@ pub fn router(api: Api) -> Router {
                 .put(retention::set)
                 .delete(retention::remove),
         )
+        .route("/api/v1/ledger", get(ledger::ledger))
         .route("/api/v1/limits", get(limits::list))
         .route(
             "/api/v1/limits/{service}",

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 24] = [
+const PATHS: [(&str, &str, &str); 25] = [
     (
         "POST",
         "/api/v1/logs",
@@ -79,6 +79,11 @@ const PATHS: [(&str, &str, &str); 24] = [
         "DELETE",
         "/api/v1/limits/{service}",
         "limit it as all others",
+    ),
+    (
+        "GET",
+        "/api/v1/ledger",
+        "what came in, by source and service, and what became of it",
     ),
     ("GET", "/api/v1/cluster", "nodes, shards, leaders"),
     ("GET", "/healthz", "the process is up"),

@@ -54,7 +54,10 @@ async fn what_comes_behind_a_flood_is_in_the_next_block() {
         let blocks = fake.blocks.lock();
         let of_b = |block: &Block| {
             let columns = block.columns().expect("readable");
-            columns.records().iter().any(|record| record.service_name == "b0")
+            columns
+                .records()
+                .iter()
+                .any(|record| record.service_name == "b0")
         };
         let place = blocks.iter().position(of_b).expect("stored");
         assert!(place <= BLOCKS_IN_FLIGHT_MAX, "block {place}");
@@ -137,6 +140,7 @@ impl Sink for Slow {
                 seq: 1,
                 copies: 2,
                 policy_epoch: header.policy_epoch,
+                repeated: false,
                 conflict: false,
             }])
         })
@@ -156,7 +160,10 @@ async fn flood(gateway: Gateway, body: String, stop: Arc<std::sync::atomic::Atom
 }
 
 /// Prints how long a small service waits beside a flood, in the time of a simulated disk.
-#[expect(clippy::print_stdout, reason = "a measurement, shown with --no-capture")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a measurement, shown with --no-capture"
+)]
 #[tokio::test(start_paused = true)]
 async fn acknowledgements_of_a_small_service_go_on_beside_a_flood() {
     let gateway = gateway_over(Arc::new(Slow::default()), 64 << 20, 1);
@@ -173,7 +180,9 @@ async fn acknowledgements_of_a_small_service_go_on_beside_a_flood() {
         let mut waits = Vec::new();
         for _ in 0..200 {
             let began = Instant::now();
-            push(&gateway, &records("b0", 1), None).await.expect("stored");
+            push(&gateway, &records("b0", 1), None)
+                .await
+                .expect("stored");
             waits.push(began.elapsed());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

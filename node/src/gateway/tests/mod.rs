@@ -71,6 +71,7 @@ impl Sink for Fake {
                 seq: blocks.len() as u64,
                 copies: 2,
                 policy_epoch: header.policy_epoch,
+                repeated: self.known.is_some(),
                 conflict: self.conflict && keyed,
             }])
         })
@@ -101,6 +102,7 @@ fn gateway_over(sink: Arc<dyn Sink>, memory: usize, second: u64) -> Gateway {
         offload: Offload::inline(),
         clock: Arc::new(Scripted::new(Timestamp::from_millis(now))),
         entropy: Entropy::seeded(second),
+        ledger: Ledger::new(Timestamp::default()),
         registry: Registry::default(),
         tasks: Tasks::new(),
         memory,

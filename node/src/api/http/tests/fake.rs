@@ -15,9 +15,11 @@ use tokio::time::Instant;
 
 use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Policies, Reader, TopK};
 use crate::clock::Scripted;
+use crate::cluster::ledger::Books;
 use crate::cluster::retention::Periods;
 use crate::entropy::Entropy;
 use crate::gateway::{self, Gateway, Placed, Refused, Sink};
+use crate::ledger::Ledger;
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
@@ -30,11 +32,15 @@ pub(crate) struct Fake {
     pub(super) incomplete: bool,
     pub(super) unready: bool,
     pub(super) panics: bool,
+    /// It answers no block.
+    pub(super) hangs: bool,
     /// What the first blocks are refused with.
     pub(super) refuse_first: Mutex<Vec<Refused>>,
     pub(super) stored: Stored,
     pub(super) rules: Mutex<Retention>,
     pub(super) limits: Mutex<Arc<Limits>>,
+    /// The books that the gateway writes.
+    pub(super) ledger: Mutex<Option<Ledger>>,
 }
 
 /// Service and message of every record that was stored.
@@ -74,6 +80,9 @@ impl Sink for Fake {
 
     fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
             let first = self.refuse_first.lock().pop();
             match self.refuse.or(first) {
                 Some(why) => Err(why),
@@ -90,6 +99,7 @@ impl Sink for Fake {
                         seq: 7,
                         copies: 2,
                         policy_epoch: block.header().policy_epoch,
+                        repeated: false,
                         conflict: false,
                     }])
                 }
@@ -125,6 +135,19 @@ impl Reader for Fake {
                 Ok(body) => Ok(self.answer(json!({ "asked": body }))),
                 Err(_) => Err(Failure::new(Kind::InvalidQuery, "expected a term").at(3)),
             }
+        })
+    }
+
+    fn count_all(&self, _: Bytes, _: Instant) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(async {
+            let mut services = std::collections::BTreeMap::<String, u64>::new();
+            for (service, _) in &*self.stored.lock() {
+                *services.entry(service.clone()).or_default() += 1;
+            }
+            let bucket = |(key, count): (String, u64)| json!({"key": key, "doc_count": count});
+            let buckets: Vec<Value> = services.into_iter().map(bucket).collect();
+            let counted = json!({"buckets": buckets, "sum_other_doc_count": 0});
+            Ok(self.answer(json!({"aggregations": {"services": counted}})))
         })
     }
 
@@ -206,6 +229,19 @@ impl Control for Fake {
             }
             drop(rules);
             Ok(self.periods())
+        })
+    }
+
+    fn books(&self) -> BoxFuture<'_, Books> {
+        Box::pin(async {
+            let mut books = Books::default();
+            if let Some(ledger) = &*self.ledger.lock() {
+                books.add(1, &ledger.book());
+            }
+            if self.partial {
+                books.missing.insert(2, "no answer in time".into());
+            }
+            books
         })
     }
 
@@ -300,6 +336,8 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
     change(&mut policies);
     let clock = Arc::new(Scripted::new(Timestamp::from_millis(1_700_000_000_000)));
     let registry = Registry::default();
+    let ledger = Ledger::new(Timestamp::default());
+    *fake.ledger.lock() = Some(ledger.clone());
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::clone(&fake) as _,
         masking: Arc::clone(&masking),
@@ -308,6 +346,7 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
         offload: Offload::inline(),
         clock: Arc::clone(&clock) as _,
         entropy: entropy.clone(),
+        ledger,
         registry: registry.clone(),
         tasks: Tasks::new(),
         memory,

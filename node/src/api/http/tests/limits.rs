@@ -68,7 +68,11 @@ async fn what_is_no_limit_is_refused_by_name() {
         (PAY, r#"{"records_per_second":-1}"#, "invalid_body"),
         (PAY, r#"{"records_per_minute":1}"#, "invalid_body"),
         (PAY, r#"{"records_per_second":0}"#, "invalid_argument"),
-        (PAY, r#"{"bytes_per_second":1000000000001}"#, "invalid_argument"),
+        (
+            PAY,
+            r#"{"bytes_per_second":1000000000001}"#,
+            "invalid_argument",
+        ),
         (&long, good, "invalid_argument"),
         ("/api/v1/limits/bob@example.com", good, "invalid_argument"),
     ] {
@@ -78,7 +82,10 @@ async fn what_is_no_limit_is_refused_by_name() {
             (400, &json!(code)),
             "{body}"
         );
-        assert!(!answer.to_string().contains("bob@"), "a name is not repeated");
+        assert!(
+            !answer.to_string().contains("bob@"),
+            "a name is not repeated"
+        );
     }
     let (status, _) = ask(&api, "POST", PAY, "{}").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
@@ -108,8 +115,12 @@ async fn a_request_over_the_limit_is_refused_whole_on_every_way_in() {
         "\n",
         r#"{"service":"pay","message":"m"}"#
     );
-    let bulk = format!("{{\"index\":{{}}}}\n{}\n", r#"{"service":"pay","message":"m"}"#);
-    let loki = r#"{"streams":[{"stream":{"service_name":"pay"},"values":[["1700000000000000000","m"]]}]}"#;
+    let bulk = format!(
+        "{{\"index\":{{}}}}\n{}\n",
+        r#"{"service":"pay","message":"m"}"#
+    );
+    let loki =
+        r#"{"streams":[{"stream":{"service_name":"pay"},"values":[["1700000000000000000","m"]]}]}"#;
     let otlp = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"pay"}}]},"scopeLogs":[{"logRecords":[{"body":{"stringValue":"m"}}]}]}]}"#;
     for (path, body) in [
         ("/api/v1/logs", mixed),
@@ -124,7 +135,10 @@ async fn a_request_over_the_limit_is_refused_whole_on_every_way_in() {
     let (_, refused) = ask(&api, "POST", "/api/v1/logs", mixed).await;
     assert_eq!(refused["error"]["code"], "rate_limited");
     let message = refused["error"]["message"].as_str().expect("text");
-    assert!(message.contains("\"pay\"") && message.contains("2 s"), "{message}");
+    assert!(
+        message.contains("\"pay\"") && message.contains("2 s"),
+        "{message}"
+    );
     assert!(stored.lock().is_empty(), "nothing of any of them");
     let text = api.registry.render();
     let counted = "hushlog_node_ingest_refused_total{code=\"rate_limited\"} 5\n";
@@ -140,7 +154,13 @@ async fn a_request_over_the_limit_is_refused_whole_on_every_way_in() {
 #[tokio::test(start_paused = true)]
 async fn the_name_of_a_service_without_a_limit_of_its_own_is_not_repeated() {
     let api = api(Fake::default(), 1 << 20);
-    ask(&api, "PUT", "/api/v1/limits/default", r#"{"records_per_second":1}"#).await;
+    ask(
+        &api,
+        "PUT",
+        "/api/v1/limits/default",
+        r#"{"records_per_second":1}"#,
+    )
+    .await;
     let body = r#"{"service":"bob@example.com","message":"m"}"#;
     let records = vec![body; 7].join("\n");
     ask(&api, "POST", "/api/v1/logs", &records).await;

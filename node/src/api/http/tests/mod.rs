@@ -20,6 +20,7 @@ use crate::tasks::Tasks;
 
 mod fake;
 mod ingest;
+mod ledger;
 mod limits;
 mod odd;
 mod patterns;
