@@ -9,6 +9,7 @@ pub mod corpus;
 pub mod leaks;
 pub mod main_job;
 pub mod museum;
+pub mod nodes;
 pub mod oracle;
 pub mod real;
 pub mod sim;

@@ -363,7 +363,7 @@ pub(crate) enum LimitsCommand {
         /// The service; `default`: each that has no limit of its own.
         service: String,
     },
-    /// Sets a limit, which each node holds by itself. A request over it is refused whole (429).
+    /// Sets a limit for the whole cluster. A request over it is refused whole (429), and told when to come.
     Set {
         /// The service; `default`: each that has no limit of its own.
         service: String,

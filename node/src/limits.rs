@@ -63,6 +63,8 @@ pub const RATE_SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// One service holds at most one of so many parts of the memory for requests while its records are being
 /// stored, unless it is a single request: what is left is for the others.
 pub const SERVICE_MEMORY_PART: usize = 2;
+/// How often a node tells the others what it has taken in of services with a rate limit.
+pub const RATE_TELL_PAUSE: Duration = Duration::from_secs(1);
 /// Memory that a service is taken to need in the tally of a request, beyond its name.
 pub const SERVICE_MEMORY_BYTES: usize = 192;
 /// How often rows are sealed again because their shard closed before a request gives up.

@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
 use crate::error::Failure;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, Rates};
 use crate::ledger::{self, Ledger};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::masking::Masking;
@@ -255,6 +255,7 @@ impl Node {
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
         let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
+        let rates = Rates::default();
         let (ledger, keeper) = ledger::Keeper::open(writer.handle(), machine.clock.now())?;
         let cluster = Cluster::open(cluster::Parts {
             settings,
@@ -270,6 +271,7 @@ impl Node {
             tasks: machine.tasks.clone(),
             registry: machine.registry.clone(),
             masking: Arc::clone(&masking),
+            rates: rates.clone(),
             ledger: ledger.clone(),
         })
         .await?;
@@ -282,7 +284,7 @@ impl Node {
             &machine,
             &secret,
             (&cluster, &door),
-            (masking, ledger),
+            (masking, rates, ledger),
         );
         let mut node = Self {
             http: http.address(),
@@ -485,7 +487,7 @@ fn api(
     machine: &Machine,
     secret: &Secret,
     (cluster, door): (&Cluster, &Arc<Door>),
-    (masking, ledger): (Arc<Masking>, Ledger),
+    (masking, rates, ledger): (Arc<Masking>, Rates, Ledger),
 ) -> Api {
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::new(cluster.clone()),
@@ -495,6 +497,7 @@ fn api(
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
         entropy: machine.entropy.clone(),
+        rates,
         ledger,
         registry: machine.registry.clone(),
         tasks: machine.tasks.clone(),

@@ -26,6 +26,7 @@ mod limits;
 mod placement;
 mod policy;
 pub(crate) mod question;
+mod rates;
 pub(crate) mod replica;
 mod replicas;
 mod report;
@@ -58,6 +59,7 @@ use tokio::time::{Instant, sleep};
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
+use crate::gateway::Rates;
 use crate::ledger::Ledger;
 use crate::limits::READY_SILENCE_MAX;
 use crate::masking::Masking;
@@ -114,6 +116,8 @@ pub struct Parts {
     pub registry: Registry,
     /// What masks on this node: it is kept to the cluster's policy.
     pub masking: Arc<Masking>,
+    /// What services with a rate limit have used.
+    pub rates: Rates,
     /// What came in on this node.
     pub ledger: Ledger,
 }
@@ -148,6 +152,7 @@ struct Inner {
     leaders: Mutex<BTreeMap<ShardId, NodeId>>,
     restart: watch::Sender<bool>,
     masking: Arc<Masking>,
+    rates: Rates,
     ledger: Ledger,
 }
 
@@ -259,6 +264,7 @@ impl Cluster {
                 leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
                 masking: parts.masking,
+                rates: parts.rates,
                 ledger: parts.ledger,
             }),
         };
@@ -305,6 +311,8 @@ impl Cluster {
         let cluster = self.clone();
         let policy = cluster.follow_policy();
         self.inner.tasks.spawn("policy", Policy::Fatal, policy);
+        let telling = self.clone().tell_rates();
+        self.inner.tasks.spawn("rates", Policy::Fatal, telling);
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();

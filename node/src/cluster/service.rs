@@ -242,6 +242,14 @@ impl Node for Service {
         Ok(Response::new(report))
     }
 
+    async fn spent(
+        &self,
+        request: Request<pb::SpentRequest>,
+    ) -> Result<Response<pb::SpentReply>, Status> {
+        self.cluster.learn_rates(request.into_inner());
+        Ok(Response::new(pb::SpentReply {}))
+    }
+
     async fn ledger(
         &self,
         _request: Request<pb::LedgerRequest>,

@@ -40,6 +40,7 @@ pub use batch::{Batch, Key, Pushed, Receipt, Source, request_key};
 pub use charge::refusal;
 pub use claim::Claim;
 pub use content::content_key;
+pub use rates::{Rates, Spent};
 pub use room::{Room, full};
 pub use sink::{Placed, Refused, Sink};
 pub use way::Way;
@@ -55,7 +56,6 @@ use crate::offload::Offload;
 use crate::tasks::Tasks;
 use numbers::Numbers;
 use prepare::Prepared;
-use rates::Rates;
 use rows::{Part, Rows};
 use services::Services;
 use shard::{Batchers, Outcome};
@@ -85,6 +85,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Ids of records are made from its stream `log ids`.
     pub entropy: Entropy,
+    /// What services with a rate limit have used, here and on the other nodes.
+    pub rates: Rates,
     /// Where requests are entered.
     pub ledger: Ledger,
     /// Where counters go.
@@ -141,7 +143,7 @@ impl Gateway {
                 ledger: parts.ledger,
                 shares: Shares::new(parts.memory / SERVICE_MEMORY_PART),
                 turns,
-                rates: Rates::default(),
+                rates: parts.rates,
                 batchers,
                 numbers,
                 timeout: parts.timeout,

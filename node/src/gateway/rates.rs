@@ -3,10 +3,12 @@
 //! A service's account is the moment up to which it has used its rate: what it sends moves that moment
 //! on, and while it is less than [`RATE_BURST`] ahead of now, the next request is let in, whatever its
 //! size. So a large request passes too, and is paid off before the next; in the long run the rate holds.
-//! Each gateway counts what it takes in itself, against the whole rate: nobody is asked on the way.
+//! Each gateway holds what it takes in against the whole rate, and is told every moment what the others
+//! have taken in: nobody is asked on the way, and in the long run the rate holds for all of them together.
 //!
 //! Accounts are few and small whatever names come. One that owes nothing says nothing and may go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::meta::{Limit, Limits};
@@ -21,10 +23,23 @@ use crate::limits::{
     RATE_ACCOUNTS_MAX, RATE_BURST, RATE_DEBT_MAX, RATE_SWEEP_PAUSE, RATE_WAIT_MAX,
 };
 
-/// The accounts of one gateway.
-#[derive(Default)]
-pub(super) struct Rates {
-    accounts: Mutex<Accounts>,
+/// The accounts of one gateway; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Rates {
+    accounts: Arc<Mutex<Accounts>>,
+}
+
+/// What a gateway has taken in of one service since it last said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Hash of the service's name.
+    pub key: u64,
+    /// The rule by which it is counted.
+    pub limit: Limit,
+    /// Records.
+    pub records: u64,
+    /// Bytes of their text.
+    pub text_bytes: u64,
 }
 
 #[derive(Default)]
@@ -32,6 +47,8 @@ struct Accounts {
     of: FxHashMap<u64, Account>,
     /// Of all services that came when there were too many with debts.
     others: Option<Account>,
+    /// What the other gateways were not told yet.
+    untold: FxHashMap<u64, Spent>,
     swept_at: Option<Instant>,
 }
 
@@ -76,9 +93,38 @@ impl Rates {
         let mut accounts = self.accounts.lock();
         accounts.check(&limited, now)?;
         for one in &limited {
-            accounts.account(one, now).spend(&one.share, now);
+            accounts
+                .account(one, now)
+                .spend(one.share.records, one.share.text_bytes, now);
+            accounts.note(one);
         }
         Ok(())
+    }
+
+    /// What was taken in since this was last asked, for the other gateways.
+    pub fn to_tell(&self) -> Vec<Spent> {
+        let untold = std::mem::take(&mut self.accounts.lock().untold);
+        let mut all: Vec<Spent> = untold.into_values().collect();
+        all.sort_unstable_by_key(|spent| spent.key);
+        all
+    }
+
+    /// Takes what another gateway has taken in from the same rates. What it counts by another rule than
+    /// this gateway is left out: one of them has not heard of a change yet.
+    pub fn learn(&self, all: &[Spent]) {
+        let now = Instant::now();
+        let mut accounts = self.accounts.lock();
+        for spent in all {
+            let is_full = accounts.of.len() >= RATE_ACCOUNTS_MAX;
+            if is_full && !accounts.of.contains_key(&spent.key) {
+                continue;
+            }
+            let new = Account::new(spent.limit, now);
+            let account = accounts.of.entry(spent.key).or_insert(new);
+            if account.limit == spent.limit {
+                account.spend(spent.records, spent.text_bytes, now);
+            }
+        }
     }
 
     /// Gives back what was taken for a request of which nothing was stored.
@@ -88,8 +134,13 @@ impl Rates {
             return;
         }
         for (service, share) in services.iter() {
-            if let Some(account) = accounts.of.get_mut(&key(service)) {
+            let key = key(service);
+            if let Some(account) = accounts.of.get_mut(&key) {
                 account.give_back(share);
+            }
+            if let Some(untold) = accounts.untold.get_mut(&key) {
+                untold.records = untold.records.saturating_sub(share.records);
+                untold.text_bytes = untold.text_bytes.saturating_sub(share.text_bytes);
             }
         }
     }
@@ -151,6 +202,21 @@ impl Accounts {
         account
     }
 
+    /// Notes what is to be told. Of services that share an account nobody is told.
+    fn note(&mut self, one: &Limited<'_>) {
+        if !self.of.contains_key(&one.key) {
+            return;
+        }
+        let untold = self.untold.entry(one.key).or_default();
+        if untold.limit != one.limit {
+            *untold = Spent::default();
+        }
+        untold.key = one.key;
+        untold.limit = one.limit;
+        untold.records += one.share.records;
+        untold.text_bytes += one.share.text_bytes;
+    }
+
     /// Forgets accounts that owe nothing, when there are many, and not too often.
     fn sweep(&mut self, now: Instant) {
         let is_due = self.swept_at.is_none_or(|at| now >= at + RATE_SWEEP_PAUSE);
@@ -180,22 +246,22 @@ impl Account {
         until.saturating_duration_since(now).checked_sub(RATE_BURST)
     }
 
-    fn spend(&mut self, share: &Share, now: Instant) {
-        let (records, bytes) = costs(self.limit, share);
+    fn spend(&mut self, records: u64, text_bytes: u64, now: Instant) {
+        let (records, bytes) = costs(self.limit, records, text_bytes);
         self.records_until = self.records_until.max(now) + records;
         self.bytes_until = self.bytes_until.max(now) + bytes;
     }
 
     fn give_back(&mut self, share: &Share) {
-        let (records, bytes) = costs(self.limit, share);
+        let (records, bytes) = costs(self.limit, share.records, share.text_bytes);
         let back = |until: Instant, cost| until.checked_sub(cost).unwrap_or(until);
         self.records_until = back(self.records_until, records);
         self.bytes_until = back(self.bytes_until, bytes);
     }
 }
 
-/// How much time of its rates a service's share of a request takes: of records, of bytes.
-fn costs(limit: Limit, share: &Share) -> (Duration, Duration) {
+/// How much time of its rates so much takes: of records, of bytes.
+fn costs(limit: Limit, records: u64, text_bytes: u64) -> (Duration, Duration) {
     let cost = |count: u64, rate: Option<u64>| {
         let Some(rate) = rate else {
             return Duration::ZERO;
@@ -205,8 +271,8 @@ fn costs(limit: Limit, share: &Share) -> (Duration, Duration) {
         Duration::from_nanos(nanos).min(RATE_DEBT_MAX)
     };
     (
-        cost(share.records, limit.records_per_second),
-        cost(share.text_bytes, limit.bytes_per_second),
+        cost(records, limit.records_per_second),
+        cost(text_bytes, limit.bytes_per_second),
     )
 }
 
@@ -348,6 +414,63 @@ mod tests {
         rates
             .take(&limits, &request(&[("b", 1)]))
             .expect("nothing was stored");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gateways_that_tell_each_other_keep_one_rate_together() {
+        let limits = rules(None, &[("a", per_second(Some(10), None))]);
+        let gateways = [Rates::default(), Rates::default(), Rates::default()];
+        let one = request(&[("a", 1)]);
+        let mut taken = 0;
+        const SECONDS: usize = 120;
+        for second in 0..SECONDS {
+            // Everyone is flooded, and tells the others once a second.
+            for gateway in &gateways {
+                while gateway.take(&limits, &one).is_ok() {
+                    taken += 1;
+                }
+            }
+            for (number, gateway) in gateways.iter().enumerate() {
+                let spent = gateway.to_tell();
+                for (other, learner) in gateways.iter().enumerate() {
+                    if other != number {
+                        learner.learn(&spent);
+                    }
+                }
+                assert!(gateway.to_tell().is_empty(), "once: {second}");
+            }
+            advance(Duration::from_secs(1)).await;
+        }
+        // Each lets its own burst in at first.
+        let most = 10 * (SECONDS + gateways.len() * (BURST + 1));
+        assert!((10 * SECONDS..=most).contains(&taken), "{taken}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_under_another_rule_or_beyond_the_bound_counts_nothing() {
+        let rates = Rates::default();
+        let rule = per_second(Some(1), None);
+        let spent = |key, limit| Spent {
+            key,
+            limit,
+            records: 500,
+            text_bytes: 0,
+        };
+        let limits = rules(None, &[("a", rule)]);
+        rates.take(&limits, &request(&[("a", 1)])).expect("let in");
+        rates.learn(&[spent(key("a"), per_second(Some(2), None))]);
+        rates
+            .take(&limits, &request(&[("a", 1)]))
+            .expect("another rule");
+        rates.learn(&[spent(key("a"), rule)]);
+        rates
+            .take(&limits, &request(&[("a", 1)]))
+            .expect_err("over");
+        let many: Vec<Spent> = (0..2 * RATE_ACCOUNTS_MAX as u64)
+            .map(|key| spent(key, rule))
+            .collect();
+        rates.learn(&many);
+        assert_eq!(rates.len(), RATE_ACCOUNTS_MAX);
     }
 
     #[tokio::test(start_paused = true)]

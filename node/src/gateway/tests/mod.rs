@@ -102,6 +102,7 @@ fn gateway_over(sink: Arc<dyn Sink>, memory: usize, second: u64) -> Gateway {
         offload: Offload::inline(),
         clock: Arc::new(Scripted::new(Timestamp::from_millis(now))),
         entropy: Entropy::seeded(second),
+        rates: Rates::default(),
         ledger: Ledger::new(Timestamp::default()),
         registry: Registry::default(),
         tasks: Tasks::new(),

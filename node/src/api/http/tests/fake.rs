@@ -346,6 +346,7 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
         offload: Offload::inline(),
         clock: Arc::clone(&clock) as _,
         entropy: entropy.clone(),
+        rates: gateway::Rates::default(),
         ledger,
         registry: registry.clone(),
         tasks: Tasks::new(),
