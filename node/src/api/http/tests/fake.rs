@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Policy};
-use hushlog_raft::meta::{LimitRule, Limits, Retention, RetentionRule, State};
+use hushlog_raft::meta::{Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -56,6 +56,22 @@ impl Fake {
     pub(crate) fn refusing(why: Refused) -> Self {
         Self {
             refuse: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Lets each service send so many records a second.
+    pub(crate) fn limiting(records_per_second: u64) -> Self {
+        let limit = Limit {
+            records_per_second: Some(records_per_second),
+            bytes_per_second: None,
+        };
+        let limits = Limits {
+            default: Some(limit),
+            ..Limits::default()
+        };
+        Self {
+            limits: Mutex::new(Arc::new(limits)),
             ..Self::default()
         }
     }
