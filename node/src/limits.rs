@@ -50,6 +50,9 @@ pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 pub const FILTERS_MAX: usize = 32;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Requests of one kind of sender hold at most one of so many parts of the memory for requests while they wait
+/// to be read, unless it is a single request.
+pub const WAITING_MEMORY_PART: usize = 4;
 /// How much of its rate a service may use at once after a pause: so much time of it.
 pub const RATE_BURST: Duration = Duration::from_secs(5);
 /// Longest time of a service's rate that one request takes; what it holds beyond is let off.

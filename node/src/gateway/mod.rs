@@ -49,7 +49,7 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, Stream};
 use crate::error::{Failure, Kind};
 use crate::ledger::{Entry, Ledger};
-use crate::limits::{REROUTE_PAUSE, REROUTES_MAX, SERVICE_MEMORY_PART};
+use crate::limits::{REROUTE_PAUSE, REROUTES_MAX, SERVICE_MEMORY_PART, WAITING_MEMORY_PART};
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
@@ -110,6 +110,7 @@ struct Inner {
     admission: Admission,
     ledger: Ledger,
     shares: Shares,
+    waiting: Shares,
     turns: Turns,
     rates: Rates,
     batchers: Batchers,
@@ -142,6 +143,7 @@ impl Gateway {
                 admission: Admission::new(parts.memory, numbers.memory.clone()),
                 ledger: parts.ledger,
                 shares: Shares::new(parts.memory / SERVICE_MEMORY_PART),
+                waiting: Shares::new(parts.memory / WAITING_MEMORY_PART),
                 turns,
                 rates: parts.rates,
                 batchers,
@@ -233,8 +235,12 @@ impl Gateway {
         mut permit: Permit,
         page: &mut Page<'_>,
     ) -> Result<Prepared, Failure> {
-        let class = turns::class(&batch.service, batch.way);
-        let turn = self.inner.turns.take(class, permit.bytes() as u64).await;
+        let bytes = permit.bytes() as u64;
+        let class = turns::class(&batch.service, batch.way, bytes);
+        let sender = (Arc::from(format!("{class:016x}")), permit.bytes());
+        let waiting = self.inner.waiting.take(std::iter::once(sender));
+        let waiting = waiting.map_err(|Full| full())?;
+        let turn = self.inner.turns.take(class, bytes).await;
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
         let masker = self.inner.masking.current();
@@ -252,7 +258,7 @@ impl Gateway {
             let mut services = Services::default();
             let sink = &*inner.sink;
             let prepared = bench.prepare(batch, &mut permit, ids, sink, &mut services);
-            drop(turn);
+            drop((turn, waiting));
             (prepared, services)
         };
         let (prepared, services) = self.inner.offload.run(work).await?;

@@ -124,7 +124,7 @@ impl Bench<'_> {
         let text_bytes = pieces.text_bytes();
         pieces.are_of(content);
         let parts = pieces.route(sink)?;
-        let shares = self.shares.take(services);
+        let shares = self.shares.take(services.memory());
         permit.is_held_by(shares.map_err(|Full| share_is_full())?);
         self.rates.take(&self.limits, services)?;
         let pushed = Pushed {
@@ -162,7 +162,7 @@ struct Line<'a, 's> {
     charge: &'a RefCell<Charge>,
     tally: Tally,
     services: &'s mut Services,
-    /// The refusal, once a service is seen to be over its rate limit.
+    /// The refusal, once a service is seen to be over its rate limit, or to hold its part of the memory.
     over: Option<Failure>,
     pieces: Pieces,
     /// CPU time when the stage that is running began.
@@ -257,17 +257,20 @@ impl Line<'_, '_> {
             self.tally.accept(&record);
             self.pieces.push(place, (record, original));
         }
-        self.check_rates(known);
+        self.check_new(known);
         needed + (self.pieces.all.len() - pieces) * PART_MEMORY_BYTES
     }
 }
 
 impl Line<'_, '_> {
     /// Looks at services that have come since there were `known`: of a request with one that is over its
-    /// rate limit no more rows are made.
-    fn check_rates(&mut self, known: usize) {
-        let Bench { rates, limits, .. } = self.bench;
-        if let Err(failure) = rates.check(limits, self.services.since(known)) {
+    /// rate limit, or holds its part of the memory, no more rows are made.
+    fn check_new(&mut self, known: usize) {
+        let bench = self.bench;
+        let new = || self.services.since(known);
+        let shares = bench.shares.check(new().map(|(service, _)| service));
+        let checked = shares.map_err(|Full| share_is_full());
+        if let Err(failure) = checked.and_then(|()| bench.rates.check(&bench.limits, new())) {
             self.over = Some(failure);
             self.charge.borrow_mut().stop();
         }

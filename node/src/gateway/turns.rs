@@ -2,7 +2,7 @@
 //! for it, and who comes next is fair between senders.
 //!
 //! Before a request is read its services are not known. It goes by the service that its sender named for
-//! the whole request, else by the protocol.
+//! the whole request, else by protocol and size: so a few records do not wait behind somebody's batches.
 
 use std::sync::Arc;
 
@@ -29,10 +29,11 @@ pub(super) struct Turn {
     of: Option<Turns>,
 }
 
-/// By what a request's turn comes.
-pub(super) fn class(service: &str, way: Way) -> u64 {
+/// By what the turn of a request of so many bytes comes.
+pub(super) fn class(service: &str, way: Way, bytes: u64) -> u64 {
     if service.is_empty() {
-        stable_hash(&[b"way", way.name().as_bytes()])
+        let size = bytes.max(1).ilog2().to_be_bytes();
+        stable_hash(&[b"way", way.name().as_bytes(), &size])
     } else {
         stable_hash(&[b"service", service.as_bytes()])
     }
@@ -97,6 +98,16 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn senders_are_told_apart_by_service_else_by_protocol_and_size() {
+        let named = |service, bytes| class(service, Way::Http, bytes);
+        assert_eq!(named("a", 1), named("a", 1 << 20));
+        assert_ne!(named("a", 1), named("b", 1));
+        assert_ne!(named("", 1_000), named("", 100_000));
+        assert_eq!(named("", 0), named("", 1));
+        assert_ne!(class("", Way::Http, 1), class("", Way::Loki, 1));
+    }
 
     #[tokio::test]
     async fn turns_are_fair_and_none_is_lost_with_who_goes_away() {
