@@ -95,8 +95,7 @@ impl Server {
         let reply = client.get(&format!("{}/metrics", self.url)).await?;
         let text = std::str::from_utf8(&reply.body)?;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let number: f64 = line.context("no such metric")?.trim().parse()?;
-        Ok(number as u64)
+        Ok(line.context("no such metric")?.trim().parse()?)
     }
 }
 

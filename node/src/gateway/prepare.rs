@@ -14,7 +14,7 @@ use hushlog_raft::meta::Limits;
 use hushlog_record::block::PartKey;
 use hushlog_record::{LogId, Masked, Record, Timestamp};
 
-use super::charge::{Charge, memory, memory_of};
+use super::charge::{Charge, memory};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
 use super::rates::Rates;
@@ -252,8 +252,9 @@ impl Line<'_, '_> {
         numbers.mask.add_nanos(done.saturating_sub(begun));
         let mut needed = 0;
         for (place, (record, original)) in places.into_iter().zip(masked) {
-            let memory = memory_of(&record) + original.memory();
-            needed += memory + self.services.add(&record, memory);
+            let text_bytes = record.text_bytes();
+            let memory = memory(record.fields.len(), text_bytes) + original.memory();
+            needed += memory + self.services.add(&record, text_bytes, memory);
             self.tally.accept(&record);
             self.pieces.push(place, (record, original));
         }

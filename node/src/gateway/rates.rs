@@ -317,7 +317,7 @@ mod tests {
         let mut all = Services::default();
         for (service, count) in services {
             for _ in 0..*count {
-                all.add(&record(service, "0123456789"), 0);
+                all.add(&record(service, ""), service.len() + 10, 0);
             }
         }
         all

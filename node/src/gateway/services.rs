@@ -32,8 +32,9 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Adds a record that needs so much memory; gives the memory that its entry here needs.
-    pub(super) fn add(&mut self, record: &Record, memory: usize) -> usize {
+    /// Adds a record of so many bytes of text that needs so much memory; gives the memory that its entry here
+    /// needs.
+    pub(super) fn add(&mut self, record: &Record, text_bytes: usize, memory: usize) -> usize {
         let mut more = 0;
         let name = record.service_name.as_str();
         if self
@@ -51,7 +52,7 @@ impl Services {
         }
         if let Some((_, share)) = self.all.get_mut(self.last) {
             share.records += 1;
-            share.text_bytes += record.text_bytes() as u64;
+            share.text_bytes += text_bytes as u64;
             share.masked += u64::from(!record.pii.is_empty());
             share.memory += memory + more;
         }
@@ -110,7 +111,8 @@ mod tests {
         let mut services = Services::default();
         let mut more = Vec::new();
         for (service, message) in [("a", "xx"), ("a", "y"), ("bb", "z"), ("a", "")] {
-            more.push(services.add(&record(service, message), 10));
+            let record = record(service, message);
+            more.push(services.add(&record, record.text_bytes(), 10));
         }
         let new = |len| SERVICE_MEMORY_BYTES + len;
         assert_eq!(more, [new(1), 0, new(2), 0]);
