@@ -50,6 +50,8 @@ pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 pub const FILTERS_MAX: usize = 32;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Requests that are at the processor, or next, for each of its threads: when one is done, another is there.
+pub const TURNS_PER_THREAD: usize = 2;
 /// Requests of one kind of sender hold at most one of so many parts of the memory for requests while they wait
 /// to be read, unless it is a single request.
 pub const WAITING_MEMORY_PART: usize = 4;
@@ -134,8 +136,6 @@ pub const LEDGER_REASONS_MAX: usize = 32;
 pub const LEDGER_SAVE_PAUSE: Duration = Duration::from_secs(5);
 /// Services that an answer of the ledger counts the stored records of, by name.
 pub const LEDGER_SERVICES_MAX: usize = 1_000;
-/// Time for an answer of the ledger.
-pub const LEDGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body of a rate limit in bytes.
 pub const RATE_BODY_BYTES_MAX: usize = 4 << 10;
 /// Time for reading or changing the rate limits.

@@ -49,7 +49,9 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, Stream};
 use crate::error::{Failure, Kind};
 use crate::ledger::{Entry, Ledger};
-use crate::limits::{REROUTE_PAUSE, REROUTES_MAX, SERVICE_MEMORY_PART, WAITING_MEMORY_PART};
+use crate::limits::{
+    REROUTE_PAUSE, REROUTES_MAX, SERVICE_MEMORY_PART, TURNS_PER_THREAD, WAITING_MEMORY_PART,
+};
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
@@ -129,8 +131,7 @@ impl Gateway {
             tasks: parts.tasks,
             numbers: numbers.clone(),
         });
-        // One more than threads: while a thread hands its result over, the next request is there.
-        let turns = Turns::new(parts.offload.width() + 1);
+        let turns = Turns::new(parts.offload.width() * TURNS_PER_THREAD);
         Self {
             inner: Arc::new(Inner {
                 sink: parts.sink,

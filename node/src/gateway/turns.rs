@@ -1,5 +1,5 @@
-//! Turns at the processor: as many requests are decoded, parsed and masked at once as there are threads
-//! for it, and who comes next is fair between senders.
+//! Turns at the processor: few more requests are handed to the threads that decode, parse and mask than
+//! there are of them, and who comes next is fair between senders.
 //!
 //! Before a request is read its services are not known. It goes by the service that its sender named for
 //! the whole request, else by protocol and size: so a few records do not wait behind somebody's batches.

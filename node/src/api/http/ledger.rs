@@ -8,12 +8,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::{Api, Failure, Kind, json};
 use crate::cluster::ledger::Books;
 use crate::ledger::{Row, Who};
-use crate::limits::{LEDGER_SERVICES_MAX, LEDGER_TIMEOUT};
+use crate::limits::LEDGER_SERVICES_MAX;
 
 /// What the address may say.
 #[derive(Deserialize)]
@@ -27,7 +26,8 @@ pub(super) async fn ledger(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let service = asked.service.as_deref();
-    let deadline = Instant::now() + LEDGER_TIMEOUT;
+    let _room = api.admit_query()?;
+    let deadline = api.query_deadline();
     // First what came in: of what comes meanwhile there may be too much in the shards, and not too little.
     let books = api.control.books().await;
     let kept = api.reader.count_all(question(service), deadline).await?;
