@@ -54,7 +54,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub const TURNS_PER_THREAD: usize = 2;
 /// Requests of one kind of sender hold at most one of so many parts of the memory for requests while they wait
 /// to be read, unless it is a single request.
-pub const WAITING_MEMORY_PART: usize = 4;
+pub const WAITING_MEMORY_PART: usize = 3;
 /// How much of its rate a service may use at once after a pause: so much time of it.
 pub const RATE_BURST: Duration = Duration::from_secs(5);
 /// Longest time of a service's rate that one request takes; what it holds beyond is let off.
