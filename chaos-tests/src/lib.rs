@@ -10,6 +10,7 @@ pub mod leaks;
 pub mod local;
 pub mod main_job;
 pub mod museum;
+pub mod nodes;
 pub mod oracle;
 pub mod real;
 pub mod sim;

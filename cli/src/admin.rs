@@ -6,7 +6,7 @@ use anyhow::Result;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::args::{Admin, RetentionCommand};
+use crate::args::{Admin, RetentionArgs, RetentionCommand};
 use crate::client::Client;
 use crate::client::encoded;
 use crate::nodes;
@@ -14,24 +14,27 @@ use crate::output::{line, print, printable, table};
 use crate::search::ask;
 
 /// Longest wait for an answer.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks or changes, and prints what holds then.
 pub(crate) async fn run(admin: Admin, json_output: bool) -> Result<()> {
-    let args = match admin {
-        Admin::Retention(args) => args,
-        Admin::Nodes(command) => return nodes::run(command, json_output).await,
+    match admin {
+        Admin::Retention(args) => retention(args, json_output).await,
+        Admin::Ledger(args) => crate::ledger::run(args, json_output).await,
+        Admin::Limits(args) => crate::limits::run(args, json_output).await,
+        Admin::Nodes(command) => nodes::run(command, json_output).await,
         Admin::Drain { node, wait, server } => {
-            return nodes::drain(node, wait.no_wait, &server.server, json_output).await;
+            nodes::drain(node, wait.no_wait, &server.server, json_output).await
         }
         Admin::Rebalance {
             replication,
             wait,
             server,
-        } => {
-            return nodes::rebalance(replication, wait.no_wait, &server.server, json_output).await;
-        }
-    };
+        } => nodes::rebalance(replication, wait.no_wait, &server.server, json_output).await,
+    }
+}
+
+async fn retention(args: RetentionArgs, json_output: bool) -> Result<()> {
     let client = Client::new(&args.server.server, DEADLINE);
     let (method, path, body) = request(&args.command);
     let answer = ask(&client, method, &path, &body).await?;

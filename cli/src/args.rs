@@ -328,6 +328,10 @@ pub(crate) enum Strategy {
 pub(crate) enum Admin {
     /// How long records are kept: hushlog admin retention set payment --days 7
     Retention(RetentionArgs),
+    /// How much services may send: hushlog admin limits set payment --records 5000
+    Limits(LimitsArgs),
+    /// What came in, by source and service, what became of it, and whether that is what is stored.
+    Ledger(LedgerArgs),
     /// The nodes of the cluster: who there is, and whom to let in.
     #[command(subcommand)]
     Nodes(NodesCommand),
@@ -381,6 +385,61 @@ pub(crate) struct WaitArgs {
     /// Ask for it and end; it goes on without.
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+/// Arguments of `admin ledger`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LedgerArgs {
+    /// Only this service.
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// Arguments of `admin limits`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LimitsArgs {
+    #[command(subcommand)]
+    pub(crate) command: LimitsCommand,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to do with the rate limits.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsCommand {
+    /// Shows all limits.
+    List,
+    /// Shows how much a service may send, and by which rule.
+    Get {
+        /// The service; `default`: each that has no limit of its own.
+        service: String,
+    },
+    /// Sets a limit for the whole cluster. A request over it is refused whole (429), and told when to come.
+    Set {
+        /// The service; `default`: each that has no limit of its own.
+        service: String,
+        #[command(flatten)]
+        rates: RateArgs,
+    },
+    /// Removes a limit: the service has that of all others.
+    Remove {
+        /// The service; `default`: each that has no limit of its own.
+        service: String,
+    },
+}
+
+/// How much; what is not given is not limited.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct RateArgs {
+    /// So many records a second.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub(crate) records: Option<u64>,
+    /// So many bytes of text a second.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub(crate) bytes: Option<u64>,
 }
 
 /// Arguments of `admin retention`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::header::RETRY_AFTER;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -24,6 +25,8 @@ pub(crate) struct Client {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
+    /// How long the server wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Client {
@@ -61,8 +64,13 @@ impl Client {
         let answer = async {
             let response = self.pool.request(request).await?;
             let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok::<_, anyhow::Error>(Reply { status, body })
+            let wait = response.headers().get(RETRY_AFTER);
+            let wait = wait.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+            Ok::<_, anyhow::Error>(Reply {
+                status,
+                retry_after: wait.map(Duration::from_secs),
+                body: response.into_body().collect().await?.to_bytes(),
+            })
         };
         match tokio::time::timeout(self.deadline, answer).await {
             Ok(reply) => reply.with_context(|| format!("no answer from {}", self.base)),

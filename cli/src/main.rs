@@ -8,6 +8,8 @@ mod bench;
 mod client;
 mod cluster;
 mod exit;
+mod ledger;
+mod limits;
 mod nodes;
 mod output;
 mod pii;

@@ -34,6 +34,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// The node takes no more for the moment; nothing of the request was stored.
     Overloaded,
+    /// A service is over its rate limit; nothing of the request was stored.
+    RateLimited,
     /// There is no quorum or no leader; nothing of the request was stored.
     Unavailable,
     /// A shard that is needed for a whole answer did not answer.
@@ -72,7 +74,7 @@ impl Kind {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable | Self::Incomplete | Self::PolicyPending => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -96,6 +98,7 @@ impl Kind {
             Self::TooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Incomplete => "incomplete",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -127,18 +130,22 @@ impl Kind {
             Self::KeyReused | Self::PatternExists => tonic::Code::AlreadyExists,
             Self::NodeConflict => tonic::Code::FailedPrecondition,
             Self::TooLarge | Self::DiskFull => tonic::Code::ResourceExhausted,
-            Self::Overloaded | Self::Unavailable | Self::Incomplete | Self::PolicyPending => {
-                tonic::Code::Unavailable
-            }
+            Self::Overloaded
+            | Self::RateLimited
+            | Self::Unavailable
+            | Self::Incomplete
+            | Self::PolicyPending => tonic::Code::Unavailable,
             Self::Internal => tonic::Code::Internal,
         }
     }
 
     const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::Unavailable | Self::Incomplete | Self::PolicyPending => {
-                Some(RETRY_AFTER)
-            }
+            Self::Overloaded
+            | Self::RateLimited
+            | Self::Unavailable
+            | Self::Incomplete
+            | Self::PolicyPending => Some(RETRY_AFTER),
             _ => None,
         }
     }
@@ -156,6 +163,8 @@ pub struct Failure {
     pub position: Option<usize>,
     /// Names of what did not answer, for a change that must reach all of it.
     pub missing: Vec<String>,
+    /// How long to wait before a retry, where that is known.
+    pub wait: Option<Duration>,
 }
 
 impl Failure {
@@ -166,6 +175,7 @@ impl Failure {
             message: message.into(),
             position: None,
             missing: Vec::new(),
+            wait: None,
         }
     }
 
@@ -183,9 +193,23 @@ impl Failure {
         self
     }
 
+    /// The same, to be tried again after so long.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
     /// When a retry makes sense, if it does without a key.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.kind.retry_after()
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.wait.or_else(|| self.kind.retry_after())
+    }
+
+    /// The same in whole seconds, never too early.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        let wait = self.retry_after()?;
+        let part = u64::from(wait.subsec_nanos() > 0);
+        Some((wait.as_secs() + part).max(1))
     }
 
     /// The body of `api.md`.
@@ -220,11 +244,9 @@ impl From<crate::offload::Error> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = self.kind.status().into_response();
-        if let Some(wait) = self.retry_after() {
-            response.headers_mut().insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+        if let Some(seconds) = self.retry_after_seconds() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);
         response
@@ -233,14 +255,13 @@ impl IntoResponse for Failure {
 
 impl From<Failure> for tonic::Status {
     fn from(failure: Failure) -> Self {
-        let retry_after = failure.retry_after();
+        let retry_after = failure.retry_after_seconds();
         let mut status = Self::new(failure.kind.grpc(), failure.message);
         let code = MetadataValue::from_static(failure.kind.code());
         status.metadata_mut().insert("hushlog-code", code);
-        if let Some(wait) = retry_after {
-            status
-                .metadata_mut()
-                .insert("retry-after", MetadataValue::from(wait.as_secs().max(1)));
+        if let Some(seconds) = retry_after {
+            let metadata = status.metadata_mut();
+            metadata.insert("retry-after", MetadataValue::from(seconds));
         }
         status
     }
@@ -262,6 +283,7 @@ mod tests {
             (Kind::TooLarge, 413, false),
             (Kind::UnsupportedMediaType, 415, false),
             (Kind::Overloaded, 429, true),
+            (Kind::RateLimited, 429, true),
             (Kind::Unavailable, 503, true),
             (Kind::OutcomeUnknown, 504, false),
             (Kind::DiskFull, 507, false),
@@ -276,6 +298,21 @@ mod tests {
                 retry,
                 "{kind:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_too_short() {
+        for (millis, told) in [(0, "1"), (1_000, "1"), (1_001, "2"), (59_500, "60")] {
+            let wait = Duration::from_millis(millis);
+            let failure = Failure::new(Kind::RateLimited, "x").after(wait);
+            let status = tonic::Status::from(failure.clone());
+            let in_metadata = status.metadata().get("retry-after");
+            assert_eq!(
+                in_metadata.map(|value| value.as_bytes()),
+                Some(told.as_bytes())
+            );
+            assert_eq!(failure.into_response().headers()["retry-after"], told);
         }
     }
 

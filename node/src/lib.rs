@@ -12,6 +12,7 @@ pub mod coordinator;
 pub mod entropy;
 pub mod error;
 pub mod gateway;
+pub mod ledger;
 pub mod limits;
 pub mod masking;
 pub mod metrics;

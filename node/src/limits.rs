@@ -42,12 +42,36 @@ pub const INDEX_NAME_BYTES_MAX: usize = 255;
 pub const BULK_ITEM_MEMORY_BYTES: usize = 192;
 /// Bytes that an item takes in the answer at most, beyond its names.
 pub const BULK_ANSWER_ITEM_BYTES: usize = 192;
+/// Bytes that a receipt takes in an answer at most.
+pub const RECEIPT_ANSWER_BYTES: usize = 128;
 /// Longest `filter_path` in bytes.
 pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 /// Most paths of a `filter_path`.
 pub const FILTERS_MAX: usize = 32;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Requests that are at the processor, or next, for each of its threads: when one is done, another is there.
+pub const TURNS_PER_THREAD: usize = 2;
+/// Requests of one kind of sender hold at most one of so many parts of the memory for requests while they wait
+/// to be read, unless it is a single request.
+pub const WAITING_MEMORY_PART: usize = 3;
+/// How much of its rate a service may use at once after a pause: so much time of it.
+pub const RATE_BURST: Duration = Duration::from_secs(5);
+/// Longest time of a service's rate that one request takes; what it holds beyond is let off.
+pub const RATE_DEBT_MAX: Duration = Duration::from_secs(3_600);
+/// Longest wait that a client is told whose service is over its rate limit.
+pub const RATE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Services without a rule of their own whose rates are counted one by one; further ones share an account.
+pub const RATE_ACCOUNTS_MAX: usize = 8_192;
+/// Shortest pause between two searches for accounts that can go.
+pub const RATE_SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// One service holds at most one of so many parts of the memory for requests while its records are being
+/// stored, unless it is a single request: what is left is for the others.
+pub const SERVICE_MEMORY_PART: usize = 2;
+/// How often a node tells the others what it has taken in of services with a rate limit.
+pub const RATE_TELL_PAUSE: Duration = Duration::from_secs(1);
+/// Memory that a service is taken to need in the tally of a request, beyond its name.
+pub const SERVICE_MEMORY_BYTES: usize = 192;
 /// How often rows are sealed again because their shard closed before a request gives up.
 pub const REROUTES_MAX: usize = 8;
 /// Pause before rows of a closed shard are routed again.
@@ -108,6 +132,22 @@ pub const NODES_TIMEOUT: Duration = Duration::from_secs(10);
 pub const ADDRESS_BYTES_MAX: usize = 255;
 /// Most copies of a record that can be asked for.
 pub const REPLICATION_MAX: u32 = 7;
+/// Services whose rows are named when a bucket is dropped: those with most of them.
+pub const EXPIRED_SERVICES_EACH_MAX: usize = 500;
+/// Rows of a node's ledger, each of a service and a way in; further services share one row for each way.
+pub const LEDGER_ROWS_MAX: usize = 2_048;
+/// Longest name of a service with a row of its own in the ledger, in bytes.
+pub const LEDGER_SERVICE_BYTES_MAX: usize = 256;
+/// Reasons or codes that a row tells apart; further ones are counted as `other`.
+pub const LEDGER_REASONS_MAX: usize = 32;
+/// How often a node writes its ledger down.
+pub const LEDGER_SAVE_PAUSE: Duration = Duration::from_secs(5);
+/// Services that an answer of the ledger counts the stored records of, by name.
+pub const LEDGER_SERVICES_MAX: usize = 1_000;
+/// Largest body of a rate limit in bytes.
+pub const RATE_BODY_BYTES_MAX: usize = 4 << 10;
+/// Time for reading or changing the rate limits.
+pub const RATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time to read the head of an HTTP request.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request in bytes.

@@ -12,7 +12,7 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
-use hushlog_raft::meta::RetentionRule;
+use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
@@ -28,6 +28,7 @@ use tonic::service::RoutesBuilder;
 use crate::api::{self, Api, Control};
 use crate::callers::{Callers, Pass};
 use crate::clock::Clock;
+use crate::cluster::ledger::Books;
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
@@ -36,7 +37,8 @@ use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
 use crate::error::Failure;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, Rates};
+use crate::ledger::{self, Ledger};
 use crate::limits::{GRPC_PATIENCE, SHUTDOWN_PATIENCE};
 use crate::masking::Masking;
 use crate::metrics::Registry;
@@ -194,6 +196,22 @@ impl Control for Door {
     ) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(self.cluster.rebalance(replication, deadline))
     }
+
+    fn books(&self) -> BoxFuture<'_, Books> {
+        Box::pin(self.cluster.books())
+    }
+
+    fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(self.cluster.current_limits(deadline))
+    }
+
+    fn set_limit(
+        &self,
+        rule: LimitRule,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(self.cluster.set_limit(rule, deadline))
+    }
 }
 
 /// What does the work: made first, used by everything.
@@ -258,6 +276,8 @@ impl Node {
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
         let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
+        let rates = Rates::default();
+        let (ledger, keeper) = ledger::Keeper::open(writer.handle(), machine.clock.now())?;
         let cluster = Cluster::open(cluster::Parts {
             settings,
             secret: secret.clone(),
@@ -272,13 +292,21 @@ impl Node {
             tasks: machine.tasks.clone(),
             registry: machine.registry.clone(),
             masking: Arc::clone(&masking),
+            rates: rates.clone(),
+            ledger: ledger.clone(),
         })
         .await?;
         let door = Arc::new(Door {
             cluster: cluster.clone(),
             closing: AtomicBool::new(false),
         });
-        let api = api(&config, &machine, &secret, &cluster, masking, &door);
+        let api = api(
+            &config,
+            &machine,
+            &secret,
+            (&cluster, &door),
+            (masking, rates, ledger),
+        );
         let mut node = Self {
             http: http.address(),
             grpc: grpc.address(),
@@ -291,6 +319,8 @@ impl Node {
             servers: Tasks::new(),
             writer,
         };
+        let keeping = keeper.run(node.tasks.stop_token());
+        node.tasks.spawn("ledger", Policy::Isolated, keeping);
         node.serve_extra(&config, &api, extra);
         let callers = Callers::new(config.limits.connections, pass);
         node.serve(&config, api, http, (grpc, callers)).await?;
@@ -477,9 +507,8 @@ fn api(
     config: &Config,
     machine: &Machine,
     secret: &Secret,
-    cluster: &Cluster,
-    masking: Arc<Masking>,
-    door: &Arc<Door>,
+    (cluster, door): (&Cluster, &Arc<Door>),
+    (masking, rates, ledger): (Arc<Masking>, Rates, Ledger),
 ) -> Api {
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::new(cluster.clone()),
@@ -489,6 +518,8 @@ fn api(
         offload: machine.ingest.clone(),
         clock: Arc::clone(&machine.clock),
         entropy: machine.entropy.clone(),
+        rates,
+        ledger,
         registry: machine.registry.clone(),
         tasks: machine.tasks.clone(),
         memory: config.limits.ingest_memory,

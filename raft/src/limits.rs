@@ -30,6 +30,16 @@ pub const RETENTION_RULES_MAX: usize = 1_000;
 pub const RETENTION_SERVICE_BYTES_MAX: usize = 256;
 /// Most nodes of a cluster.
 pub const NODES_MAX: usize = 1_000;
+/// Highest rate of a limit, in records or bytes a second.
+pub const RATE_MAX: u64 = 1_000_000_000_000;
+/// Most services with a rate limit of their own.
+pub const RATE_RULES_MAX: usize = 1_000;
+/// Longest name of a service with a rate limit, in bytes.
+pub const RATE_SERVICE_BYTES_MAX: usize = 256;
+/// Most services whose dropped rows are counted by name.
+pub const EXPIRED_SERVICES_MAX: usize = 1_000;
+/// Longest name of a service whose dropped rows are counted by it, in bytes.
+pub const EXPIRED_SERVICE_BYTES_MAX: usize = 256;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.

@@ -96,15 +96,18 @@ impl Sender {
                 .client
                 .call(Method::POST, "/api/v1/logs", &headers, body)
                 .await;
+            let asked = outcome.as_ref().ok().and_then(|reply| reply.retry_after);
             let failure = match outcome {
                 Ok(reply) if !is_worth_a_retry(reply.status) => return answered(&reply, chunk),
                 Ok(reply) => given_up(&reply),
                 Err(error) => Exit::error(Code::Unavailable, format!("{error:#}")),
             };
-            if began.elapsed() + pause > self.patience {
+            // A server that says when there will be room is not asked before.
+            let wait = pause.max(asked.unwrap_or_default());
+            if began.elapsed() + wait > self.patience {
                 return Err(failure);
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(wait).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }

@@ -140,6 +140,8 @@ pub(super) struct Reader<'a, 'r> {
     pub(super) ids: Stream,
     /// Room for the body and the records.
     pub(super) room: &'a mut Room<'r>,
+    /// Bytes that the answer needs for each item beside it.
+    pub(super) beside: usize,
     /// Room for the items and the answer.
     pub(super) answer: &'a mut Claim,
     /// Where that room comes from.
@@ -219,7 +221,7 @@ impl Reader<'_, '_> {
             };
             let index = items.len();
             let (item, raw) = self.item(action, &target, document)?;
-            self.keep(item.memory())?;
+            self.keep(item.memory() + self.beside)?;
             match (item.refused, raw) {
                 (None, Some(raw)) => each(Ok(raw)),
                 (refused, _) => each(Err(Rejected {
@@ -366,6 +368,7 @@ mod tests {
                 received: Timestamp::from_millis(1_700_000_000_000),
                 ids: Stream::seed_from_u64(1),
                 room,
+                beside: 0,
                 answer: &mut answer,
                 admission: &admission,
             };

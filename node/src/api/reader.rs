@@ -3,16 +3,18 @@
 //! Questions and answers cross this border as the JSON of the HTTP interface, so that handlers know
 //! nothing of plans and partials, and both protocols share one validation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Policy;
-use hushlog_raft::meta::RetentionRule;
+use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
 use hushlog_record::{ExceptionId, LogId, NodeId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::cluster::ledger::Books;
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::error::Failure;
@@ -51,6 +53,9 @@ pub struct TopK {
 pub trait Reader: Send + Sync + 'static {
     /// `POST /api/v1/logs/query`.
     fn search(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
+
+    /// As a search, of everything that is stored: also of what its retention hides.
+    fn count_all(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
 
     /// `GET /api/v1/logs/{id}`: `None` only when every shard that could hold it answered.
     fn get(&self, id: LogId, deadline: Instant) -> BoxFuture<'_, Result<Option<Bytes>, Failure>>;
@@ -129,4 +134,16 @@ pub trait Control: Send + Sync + 'static {
         replication: Option<u32>,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Value, Failure>>;
+    /// What came in on all nodes that answer.
+    fn books(&self) -> BoxFuture<'_, Books>;
+
+    /// How much services may send, with every change that was acknowledged before.
+    fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;
+
+    /// Sets or removes a rate limit; gives what holds then.
+    fn set_limit(
+        &self,
+        rule: LimitRule,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;
 }

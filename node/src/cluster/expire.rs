@@ -3,15 +3,19 @@
 //! What is dropped cannot be brought back, and a clock can be wrong by years. So the leader asks the others
 //! for the time first, and drops what is over by the clocks of a majority.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hushlog_raft::limits::EXPIRED_SERVICE_BYTES_MAX;
 use hushlog_raft::meta::Standing;
 use hushlog_raft::{ProposeError, meta};
 use hushlog_record::Timestamp;
 use tokio::time::Instant;
 
 use super::Cluster;
+use super::held::Held;
 use super::retention::Periods;
+use crate::limits::EXPIRED_SERVICES_EACH_MAX;
 
 /// How often the leader looks for buckets that are over.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
@@ -48,7 +52,12 @@ impl Cluster {
         let rules = periods.revision();
         for bucket in over {
             tracing::info!(bucket, "the retention of a bucket is over");
-            let command = meta::Command::DropBucket { bucket, rules };
+            let services = self.services_of(bucket).await;
+            let command = meta::Command::DropBucket {
+                bucket,
+                rules,
+                services,
+            };
             let deadline = Instant::now() + PROPOSE_DEADLINE;
             if let meta::Answer::Conflict(reason) = self.meta().propose(command, deadline).await? {
                 return Err(ProposeError::Invalid(reason));
@@ -56,6 +65,60 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+impl Cluster {
+    /// Rows of a bucket's services, of those of its shards that this node holds. They are for the books: what
+    /// cannot be counted is left out, and is counted as nobody's.
+    async fn services_of(&self, bucket: u64) -> BTreeMap<String, u64> {
+        let held = self.replicas().all_held().into_iter();
+        let held: Vec<Held> = held.filter(|held| held.shard().bucket == bucket).collect();
+        let count = move || {
+            let mut services = BTreeMap::new();
+            for held in held {
+                if let Err(error) = add_services(&held, &mut services) {
+                    tracing::warn!(shard = %held.shard(), %error, "dropped rows are not counted by service");
+                }
+            }
+            largest(services)
+        };
+        let counted = self.builder().run(count).await;
+        counted.unwrap_or_else(|error| {
+            tracing::warn!(bucket, %error, "dropped rows are not counted by service");
+            BTreeMap::new()
+        })
+    }
+}
+
+fn add_services(
+    held: &Held,
+    services: &mut BTreeMap<String, u64>,
+) -> Result<(), super::replica::Error> {
+    let view = held.view()?;
+    let summaries = view
+        .segments
+        .iter()
+        .filter_map(|segment| segment.summary.as_ref());
+    for summary in summaries {
+        for cell in summary.levels(i64::MIN..i64::MAX, None) {
+            match services.get_mut(cell.service) {
+                Some(rows) => *rows += cell.count,
+                None => {
+                    services.insert(cell.service.to_owned(), cell.count);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Those with most rows, as many as one change of the facts may name.
+fn largest(services: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut all: Vec<(String, u64)> = services.into_iter().collect();
+    all.retain(|(name, _)| name.len() <= EXPIRED_SERVICE_BYTES_MAX);
+    all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    all.truncate(EXPIRED_SERVICES_EACH_MAX);
+    all.into_iter().collect()
 }
 
 /// The time that a majority of `nodes` clocks has reached; `None` when fewer than a majority are known.
@@ -68,6 +131,16 @@ fn agreed(own: Timestamp, others: &[Timestamp], nodes: usize) -> Option<Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_services_of_a_bucket_are_named() {
+        let long = "s".repeat(EXPIRED_SERVICE_BYTES_MAX + 1);
+        let small = (0..EXPIRED_SERVICES_EACH_MAX).map(|n| (format!("s{n}"), 1));
+        let all = small.chain([("large".into(), 9), (long, 99)]);
+        let named = largest(all.collect());
+        assert_eq!(named.len(), EXPIRED_SERVICES_EACH_MAX);
+        assert_eq!(named["large"], 9);
+    }
 
     #[test]
     fn a_clock_that_is_ahead_alone_decides_nothing() {

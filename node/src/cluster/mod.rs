@@ -22,12 +22,15 @@ mod intake;
 pub mod join;
 mod keeper;
 mod leads;
+pub mod ledger;
+mod limits;
 mod mover;
 mod moves;
 pub mod nodes;
 mod placement;
 mod policy;
 pub(crate) mod question;
+mod rates;
 pub(crate) mod replica;
 mod replicas;
 mod report;
@@ -61,6 +64,8 @@ use tokio::time::{Instant, sleep};
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
+use crate::gateway::Rates;
+use crate::ledger::Ledger;
 use crate::limits::READY_SILENCE_MAX;
 use crate::masking::Masking;
 use crate::metrics::Registry;
@@ -117,6 +122,10 @@ pub struct Parts {
     pub registry: Registry,
     /// What masks on this node: it is kept to the cluster's policy.
     pub masking: Arc<Masking>,
+    /// What services with a rate limit have used.
+    pub rates: Rates,
+    /// What came in on this node.
+    pub ledger: Ledger,
 }
 
 /// A cheap handle.
@@ -149,6 +158,8 @@ struct Inner {
     leaders: Mutex<BTreeMap<ShardId, NodeId>>,
     restart: watch::Sender<bool>,
     masking: Arc<Masking>,
+    rates: Rates,
+    ledger: Ledger,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -274,6 +285,8 @@ impl Cluster {
                 leaders: Mutex::default(),
                 restart: watch::Sender::new(false),
                 masking: parts.masking,
+                rates: parts.rates,
+                ledger: parts.ledger,
             }),
         };
         cluster.load_policy().await;
@@ -319,6 +332,8 @@ impl Cluster {
         let cluster = self.clone();
         let policy = cluster.follow_policy();
         self.inner.tasks.spawn("policy", Policy::Fatal, policy);
+        let telling = self.clone().tell_rates();
+        self.inner.tasks.spawn("rates", Policy::Fatal, telling);
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();

@@ -157,11 +157,7 @@ impl Cluster {
     /// When the meta group has no leader in time.
     pub(crate) async fn current_periods(&self, deadline: Instant) -> Result<Periods, Failure> {
         let barrier = self.meta().read_barrier(deadline).await;
-        barrier.map_err(|error: ReadError| {
-            tracing::debug!(%error, "the rules of retention could not be read");
-            let why = "the meta group has no leader with a majority; try again in a moment";
-            Failure::new(Kind::Unavailable, why)
-        })?;
+        barrier.map_err(|error| not_read(&error))?;
         Ok(self.periods())
     }
 
@@ -180,13 +176,21 @@ impl Cluster {
             Ok(_) => Ok(self.periods()),
             Err(error) => {
                 tracing::debug!(%error, "a rule of retention was not changed");
-                Err(failure(&error))
+                Err(not_changed(&error))
             }
         }
     }
 }
 
-fn failure(error: &ProposeError) -> Failure {
+/// The refusal of a question for rules that cannot be read now.
+pub(super) fn not_read(error: &ReadError) -> Failure {
+    tracing::debug!(%error, "rules could not be read");
+    let why = "the meta group has no leader with a majority; try again in a moment";
+    Failure::new(Kind::Unavailable, why)
+}
+
+/// What became of a rule that is not known to be changed.
+pub(super) fn not_changed(error: &ProposeError) -> Failure {
     let (kind, why) = match error {
         ProposeError::OutcomeUnknown(_) | ProposeError::WritesFailed(_) => (
             Kind::OutcomeUnknown,

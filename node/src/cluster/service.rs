@@ -242,6 +242,22 @@ impl Node for Service {
         Ok(Response::new(report))
     }
 
+    async fn spent(
+        &self,
+        request: Request<pb::SpentRequest>,
+    ) -> Result<Response<pb::SpentReply>, Status> {
+        self.cluster.learn_rates(request.into_inner());
+        Ok(Response::new(pb::SpentReply {}))
+    }
+
+    async fn ledger(
+        &self,
+        _request: Request<pb::LedgerRequest>,
+    ) -> Result<Response<pb::LedgerReply>, Status> {
+        let book = self.cluster.own_book().to_bytes(false).into();
+        Ok(Response::new(pb::LedgerReply { book }))
+    }
+
     async fn join_secret(
         &self,
         request: Request<pb::JoinSecretRequest>,

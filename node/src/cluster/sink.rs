@@ -1,6 +1,9 @@
 //! The cluster as the gateway sees it.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
+use hushlog_raft::meta::Limits;
 use hushlog_raft::{ProposeError, Receipt, ShardGroup, propose_from_outside};
 use hushlog_record::{Block, ShardId};
 use tokio::time::Instant;
@@ -11,6 +14,10 @@ use crate::gateway::sink::{Placed, Refused, Sink};
 impl Sink for Cluster {
     fn route(&self, service: &str) -> Result<ShardId, Refused> {
         self.shard_of(service).ok_or(Refused::Unavailable)
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.inner.meta.state().limits)
     }
 
     fn propose(
@@ -40,6 +47,7 @@ impl Sink for Cluster {
                     seq: receipt.origin.seq,
                     copies: receipt.copies,
                     policy_epoch: receipt.policy_epoch,
+                    repeated: receipt.duplicate,
                     conflict: receipt.conflict,
                 })
                 .collect())

@@ -42,6 +42,8 @@ pub struct Coordinator {
     clock: Arc<dyn Clock>,
     offload: Offload,
     ids: Arc<Mutex<Stream>>,
+    /// Whether it counts what its retention hides, too.
+    sees_all: bool,
 }
 
 /// The shards' answers and how many there are.
@@ -61,11 +63,15 @@ impl Coordinator {
             clock,
             offload,
             ids: Arc::new(Mutex::new(ids)),
+            sees_all: false,
         }
     }
 
     /// The oldest event times that a question sees that begins now.
     fn floors(&self) -> Floors {
+        if self.sees_all {
+            return Floors::NONE;
+        }
         self.cluster.periods().floors(self.clock.now())
     }
 

@@ -276,6 +276,16 @@ impl Reader for Coordinator {
         Box::pin(self.search_for(body, deadline))
     }
 
+    fn count_all(&self, body: Bytes, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(async move {
+            let all = Self {
+                sees_all: true,
+                ..self.clone()
+            };
+            all.search_for(body, deadline).await
+        })
+    }
+
     fn get(&self, id: LogId, deadline: Instant) -> BoxFuture<'_, Result<Option<Bytes>, Failure>> {
         Box::pin(async move {
             let found = self.find(id, deadline).await?;

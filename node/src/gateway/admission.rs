@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::shares::Held;
 use crate::metrics::Gauge;
 
 /// What one permit of the semaphore stands for, in bytes.
@@ -28,6 +29,8 @@ pub struct Full;
 pub struct Permit {
     units: Option<OwnedSemaphorePermit>,
     held: Gauge,
+    /// What the services hold of it, once they are known.
+    shares: Option<Held>,
 }
 
 impl Admission {
@@ -46,6 +49,7 @@ impl Admission {
         Permit {
             units: None,
             held: self.held.clone(),
+            shares: None,
         }
     }
 
@@ -69,6 +73,7 @@ impl Admission {
         Ok(Permit {
             units: Some(permit),
             held: self.held.clone(),
+            shares: None,
         })
     }
 
@@ -94,6 +99,11 @@ impl Permit {
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits)
             * UNIT
+    }
+
+    /// Says which services hold it, for as long as it is held.
+    pub(super) fn is_held_by(&mut self, shares: Held) {
+        self.shares = Some(shares);
     }
 
     /// Gives back what is beyond this many bytes.

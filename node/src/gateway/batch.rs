@@ -6,7 +6,7 @@ use std::fmt;
 use hushlog_ingest::json::{Each, Rejected, Shape};
 use hushlog_record::{LogId, ShardId, Timestamp};
 
-use super::Room;
+use super::{Room, Way};
 use crate::error::Failure;
 
 /// The identity of a request that may be sent again.
@@ -81,6 +81,8 @@ pub type Source = Box<dyn FnOnce(&mut Room<'_>, Each<'_>) -> Result<Shape, Failu
 
 /// A request.
 pub struct Batch {
+    /// By which protocol it came.
+    pub way: Way,
     /// Its records.
     pub source: Source,
     /// Service of records that name none; empty when there is none.
@@ -102,6 +104,8 @@ pub struct Pushed {
     pub rejected: usize,
     /// The first of them.
     pub rejections: Vec<Rejected>,
+    /// How many of them for each reason.
+    pub rejected_by: BTreeMap<&'static str, u64>,
     /// Records in which each detector fired.
     pub pii: BTreeMap<String, u64>,
     /// Id of the first record that was stored.

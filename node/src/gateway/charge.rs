@@ -52,6 +52,11 @@ impl Charge {
         }
     }
 
+    /// Takes no more: the request is refused for another reason.
+    pub(super) fn stop(&mut self) {
+        self.refused = true;
+    }
+
     /// Whether room was refused: the request will not be stored.
     pub(super) fn is_refused(&self) -> bool {
         self.refused

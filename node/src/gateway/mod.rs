@@ -11,13 +11,19 @@ mod batch;
 mod charge;
 mod claim;
 mod content;
+mod fair;
 mod numbers;
 mod prepare;
+mod rates;
 mod room;
 mod rows;
+mod services;
 mod shard;
+mod shares;
 pub mod sink;
+mod turns;
 mod verdict;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,13 +40,18 @@ pub use batch::{Batch, Key, Pushed, Receipt, Source, request_key};
 pub use charge::refusal;
 pub use claim::Claim;
 pub use content::content_key;
+pub use rates::{Rates, Spent};
 pub use room::{Room, full};
 pub use sink::{Placed, Refused, Sink};
+pub use way::Way;
 
 use crate::clock::Clock;
 use crate::entropy::{Entropy, Stream};
-use crate::error::Failure;
-use crate::limits::{REROUTE_PAUSE, REROUTES_MAX};
+use crate::error::{Failure, Kind};
+use crate::ledger::{Entry, Ledger};
+use crate::limits::{
+    REROUTE_PAUSE, REROUTES_MAX, SERVICE_MEMORY_PART, TURNS_PER_THREAD, WAITING_MEMORY_PART,
+};
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
@@ -48,7 +59,10 @@ use crate::tasks::Tasks;
 use numbers::Numbers;
 use prepare::Prepared;
 use rows::{Part, Rows};
+use services::Services;
 use shard::{Batchers, Outcome};
+use shares::Shares;
+use turns::Turns;
 use verdict::Verdict;
 
 /// Takes requests in; cheap to clone.
@@ -73,6 +87,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Ids of records are made from its stream `log ids`.
     pub entropy: Entropy,
+    /// What services with a rate limit have used, here and on the other nodes.
+    pub rates: Rates,
+    /// Where requests are entered.
+    pub ledger: Ledger,
     /// Where counters go.
     pub registry: Registry,
     /// Where batchers run.
@@ -92,6 +110,11 @@ struct Inner {
     clock: Arc<dyn Clock>,
     ids: Mutex<Stream>,
     admission: Admission,
+    ledger: Ledger,
+    shares: Shares,
+    waiting: Shares,
+    turns: Turns,
+    rates: Rates,
     batchers: Batchers,
     numbers: Numbers,
     timeout: Duration,
@@ -108,6 +131,7 @@ impl Gateway {
             tasks: parts.tasks,
             numbers: numbers.clone(),
         });
+        let turns = Turns::new(parts.offload.width() * TURNS_PER_THREAD);
         Self {
             inner: Arc::new(Inner {
                 sink: parts.sink,
@@ -118,6 +142,11 @@ impl Gateway {
                 clock: parts.clock,
                 ids: Mutex::new(parts.entropy.stream("log ids")),
                 admission: Admission::new(parts.memory, numbers.memory.clone()),
+                ledger: parts.ledger,
+                shares: Shares::new(parts.memory / SERVICE_MEMORY_PART),
+                waiting: Shares::new(parts.memory / WAITING_MEMORY_PART),
+                turns,
+                rates: parts.rates,
                 batchers,
                 numbers,
                 timeout: parts.timeout,
@@ -140,14 +169,28 @@ impl Gateway {
         Key::of_producer(&self.inner.request_key, producer, sequence)
     }
 
+    /// Counts a request that was refused before it came here.
+    pub fn turned_away(&self, way: Way, failure: &Failure) {
+        self.inner.numbers.refused(failure);
+        let code = failure.kind.code();
+        self.inner.ledger.refused(way, std::iter::empty(), code);
+    }
+
+    /// Counts records that nobody will send again, and that are not stored.
+    pub fn lost(&self, way: Way, records: u64) {
+        self.inner.ledger.lost(way, records);
+    }
+
     /// Takes in one request. `permit` is the room it was read into; its rows get room of their own.
     ///
     /// `Ok` means: all that was accepted is synced on a majority and searchable.
     pub async fn push(&self, batch: Batch, permit: Permit) -> Result<Pushed, Failure> {
         let began = Instant::now();
+        let mut page = Page::new(&self.inner.ledger, batch.way);
         let outcome = self
-            .push_before(batch, permit, began + self.inner.timeout)
+            .push_before(batch, permit, began + self.inner.timeout, &mut page)
             .await;
+        page.close(&outcome);
         match &outcome {
             Ok(pushed) => self.inner.numbers.acknowledged(pushed, began.elapsed()),
             Err(failure) => self.inner.numbers.refused(failure),
@@ -160,47 +203,83 @@ impl Gateway {
         batch: Batch,
         permit: Permit,
         deadline: Instant,
+        page: &mut Page<'_>,
     ) -> Result<Pushed, Failure> {
         let Prepared {
             mut pushed,
             parts,
             text_bytes,
             permit,
-        } = self.prepare(batch, permit).await?;
+        } = self.prepare(batch, permit, page).await?;
         self.inner.numbers.bytes.add(text_bytes as u64);
-        let stored = self.store(parts, Arc::new(permit), deadline, &mut pushed.pii);
-        pushed.receipts = stored.await?;
+        page.is_underway = true;
+        let notes = Notes {
+            pii: &mut pushed.pii,
+            repeated: &mut page.repeated,
+        };
+        let stored = self.store(parts, Arc::new(permit), deadline, notes);
+        match stored.await {
+            Ok(receipts) => pushed.receipts = receipts,
+            Err(failure) => {
+                if failure.kind != Kind::OutcomeUnknown {
+                    self.inner.rates.give_back(&page.services);
+                }
+                return Err(failure);
+            }
+        }
         Ok(pushed)
     }
 
-    async fn prepare(&self, batch: Batch, mut permit: Permit) -> Result<Prepared, Failure> {
+    async fn prepare(
+        &self,
+        batch: Batch,
+        mut permit: Permit,
+        page: &mut Page<'_>,
+    ) -> Result<Prepared, Failure> {
+        let bytes = permit.bytes() as u64;
+        let class = turns::class(&batch.service, batch.way, bytes);
+        let sender = (Arc::from(format!("{class:016x}")), permit.bytes());
+        let waiting = self.inner.waiting.take(std::iter::once(sender));
+        let waiting = waiting.map_err(|Full| full())?;
+        let turn = self.inner.turns.take(class, bytes).await;
         let inner = Arc::clone(&self.inner);
         let ids = Stream::from_rng(&mut *self.inner.ids.lock());
         let masker = self.inner.masking.current();
         let work = move || {
             let bench = prepare::Bench {
                 admission: &inner.admission,
+                shares: &inner.shares,
+                rates: &inner.rates,
+                limits: inner.sink.limits(),
                 masker: &masker,
                 content_key: &inner.content_key,
                 received: inner.clock.now(),
                 numbers: &inner.numbers,
             };
-            bench.prepare(batch, &mut permit, ids, &*inner.sink)
+            let mut services = Services::default();
+            let sink = &*inner.sink;
+            let prepared = bench.prepare(batch, &mut permit, ids, sink, &mut services);
+            drop((turn, waiting));
+            (prepared, services)
         };
-        self.inner.offload.run(work).await?
+        let (prepared, services) = self.inner.offload.run(work).await?;
+        page.services = services;
+        prepared
     }
 
     /// Stores every part, sending rows of closed shards to the shards that took over, and masking again
-    /// what was masked under a policy that its shard takes no more. `pii` counts what was found.
+    /// what was masked under a policy that its shard takes no more.
     async fn store(
         &self,
         mut parts: Vec<Part>,
         permit: Arc<Permit>,
         deadline: Instant,
-        pii: &mut BTreeMap<String, u64>,
+        notes: Notes<'_>,
     ) -> Result<Vec<Receipt>, Failure> {
+        let Notes { pii, repeated } = notes;
         let mut verdict = Verdict::default();
         for round in 0..=REROUTES_MAX {
+            let services: Vec<Option<String>> = parts.iter().map(Part::keyed_service).collect();
             let submitted = parts.drain(..).map(|part| {
                 self.inner
                     .batchers
@@ -208,9 +287,14 @@ impl Gateway {
             });
             let mut closed = Vec::new();
             let mut outdated = Outdated::default();
-            for outcome in join_all(submitted).await {
+            for (outcome, service) in join_all(submitted).await.into_iter().zip(services) {
                 match outcome {
-                    Outcome::Stored(receipts) => verdict.stored(receipts),
+                    Outcome::Stored(receipts, again) => {
+                        verdict.stored(receipts);
+                        if let Some(service) = service.filter(|_| again > 0) {
+                            *repeated.entry(service).or_default() += again;
+                        }
+                    }
                     Outcome::Refused(Refused::Closed, rows) if round < REROUTES_MAX => {
                         closed.push(rows)
                     }
@@ -278,6 +362,70 @@ impl Gateway {
         self.inner.numbers.masked_again.increment();
         *pii = found;
         Ok(again)
+    }
+}
+
+/// What storing finds out about a request.
+struct Notes<'a> {
+    /// Records in which each detector fired.
+    pii: &'a mut BTreeMap<String, u64>,
+    /// Records that had been stored before, by service.
+    repeated: &'a mut BTreeMap<String, u64>,
+}
+
+/// The entry of one request in the ledger, made when it is answered; or when its sender goes away.
+struct Page<'a> {
+    ledger: &'a Ledger,
+    way: Way,
+    services: Services,
+    repeated: BTreeMap<String, u64>,
+    /// Whether it may be stored although nobody waits for the answer.
+    is_underway: bool,
+}
+
+impl<'a> Page<'a> {
+    fn new(ledger: &'a Ledger, way: Way) -> Self {
+        Self {
+            ledger,
+            way,
+            services: Services::default(),
+            repeated: BTreeMap::new(),
+            is_underway: false,
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.services.iter().map(|(service, share)| Entry {
+            service,
+            records: share.records,
+            masked: share.masked,
+            repeated: self.repeated.get(service).copied().unwrap_or(0),
+        })
+    }
+
+    fn close(&mut self, outcome: &Result<Pushed, Failure>) {
+        self.is_underway = false;
+        match outcome {
+            Ok(pushed) => {
+                let rejected = &pushed.rejected_by;
+                self.ledger.acknowledged(self.way, self.entries(), rejected);
+            }
+            Err(failure) if failure.kind == Kind::OutcomeUnknown => {
+                self.ledger.unknown(self.way, self.entries());
+            }
+            Err(failure) => {
+                let services = self.services.iter().map(|(service, _)| service);
+                self.ledger.refused(self.way, services, failure.kind.code());
+            }
+        }
+    }
+}
+
+impl Drop for Page<'_> {
+    fn drop(&mut self) {
+        if self.is_underway {
+            self.ledger.unknown(self.way, self.entries());
+        }
     }
 }
 

@@ -5,18 +5,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hushlog_ingest::json::Rejected;
 use hushlog_ingest::{Context, RawRecord, parse};
 use hushlog_pii::{Masker, Original};
+use hushlog_raft::meta::Limits;
 use hushlog_record::block::PartKey;
 use hushlog_record::{LogId, Masked, Record, Timestamp};
 
-use super::charge::{Charge, memory, memory_of};
+use super::charge::{Charge, memory};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
+use super::rates::Rates;
 use super::rows::{Identity, Part, Rows, Weight};
-use super::{Admission, Batch, Key, Permit, Pushed, Room, Sink, draw, verdict};
+use super::services::Services;
+use super::shares::Shares;
+use super::{Admission, Batch, Full, Key, Permit, Pushed, Room, Sink, draw, verdict};
 use crate::entropy::Stream;
 use crate::error::{Failure, Kind};
 use crate::limits::{
@@ -27,6 +32,10 @@ use crate::limits::{
 /// What requests are prepared with.
 pub(super) struct Bench<'a> {
     pub(super) admission: &'a Admission,
+    pub(super) shares: &'a Shares,
+    pub(super) rates: &'a Rates,
+    /// How much services may send.
+    pub(super) limits: Arc<Limits>,
     pub(super) masker: &'a Masker,
     pub(super) content_key: &'a [u8; 32],
     pub(super) received: Timestamp,
@@ -44,13 +53,15 @@ pub(super) struct Prepared {
 }
 
 impl Bench<'_> {
-    /// Reads the records of a request and finds their shards.
+    /// Reads the records of a request and finds their shards. `services` is what has been read of it, also
+    /// when it is refused.
     pub(super) fn prepare(
         &self,
         batch: Batch,
         permit: &mut Permit,
         mut ids: Stream,
         sink: &dyn Sink,
+        services: &mut Services,
     ) -> Result<Prepared, Failure> {
         let drawn = Cell::new(false);
         let charge = RefCell::new(Charge::new(self.admission));
@@ -79,6 +90,8 @@ impl Bench<'_> {
             run: Run::default(),
             charge: &charge,
             tally: Tally::default(),
+            services,
+            over: None,
             pieces: Pieces::new(batch.key, self.masker.epoch()),
             mark: cpu_time(),
         };
@@ -89,11 +102,18 @@ impl Bench<'_> {
             line.finish_run();
         }
         let Line {
-            tally, mut pieces, ..
+            tally,
+            services,
+            over,
+            mut pieces,
+            ..
         } = line;
+        if let Some(failure) = over {
+            return Err(failure);
+        }
         let (body_bytes, content) = (room.bytes(), room.digest());
         // A source that was refused room has ended for that reason alone.
-        let permit = charge.into_inner().settle(body_bytes)?;
+        let mut permit = charge.into_inner().settle(body_bytes)?;
         let shape = read?;
         if tally.accepted == 0 && tally.rejected == 0 {
             return Err(Failure::new(
@@ -104,11 +124,15 @@ impl Bench<'_> {
         let text_bytes = pieces.text_bytes();
         pieces.are_of(content);
         let parts = pieces.route(sink)?;
+        let shares = self.shares.take(services.memory());
+        permit.is_held_by(shares.map_err(|Full| share_is_full())?);
+        self.rates.take(&self.limits, services)?;
         let pushed = Pushed {
             shape,
             accepted: tally.accepted,
             rejected: tally.rejected,
             rejections: tally.rejections,
+            rejected_by: tally.rejected_by,
             pii: tally.pii,
             first: tally.first,
             receipts: Vec::new(),
@@ -122,14 +146,24 @@ impl Bench<'_> {
     }
 }
 
+/// The refusal of a request with records of a service that holds its part of the memory already.
+fn share_is_full() -> Failure {
+    let message = "a service of this request has as much on its way as one service may have on this \
+                   node; try again in a moment";
+    Failure::new(Kind::Overloaded, message)
+}
+
 /// One request on its way through the stages.
-struct Line<'a> {
+struct Line<'a, 's> {
     bench: &'a Bench<'a>,
     context: Context<'a>,
     names: Names<'a>,
     run: Run,
     charge: &'a RefCell<Charge>,
     tally: Tally,
+    services: &'s mut Services,
+    /// The refusal, once a service is seen to be over its rate limit, or to hold its part of the memory.
+    over: Option<Failure>,
     pieces: Pieces,
     /// CPU time when the stage that is running began.
     mark: u64,
@@ -163,7 +197,7 @@ impl Run {
     }
 }
 
-impl Line<'_> {
+impl Line<'_, '_> {
     fn take(&mut self, outcome: Result<RawRecord, Rejected>) {
         match outcome {
             Ok(raw) => self.run.push(raw),
@@ -206,7 +240,7 @@ impl Line<'_> {
             .collect();
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
-        let pieces = self.pieces.all.len();
+        let (pieces, known) = (self.pieces.all.len(), self.services.len());
         let places: Vec<usize> = records
             .iter()
             .map(|(record, own_id)| self.pieces.place(record, *own_id))
@@ -221,11 +255,29 @@ impl Line<'_> {
         numbers.mask.add_nanos(done.saturating_sub(begun));
         let mut needed = 0;
         for (place, (record, original)) in places.into_iter().zip(masked) {
-            needed += memory_of(&record) + original.memory();
+            let text_bytes = record.text_bytes();
+            let memory = memory(record.fields.len(), text_bytes) + original.memory();
+            needed += memory + self.services.add(&record, text_bytes, memory);
             self.tally.accept(&record);
             self.pieces.push(place, (record, original));
         }
+        self.check_new(known);
         needed + (self.pieces.all.len() - pieces) * PART_MEMORY_BYTES
+    }
+}
+
+impl Line<'_, '_> {
+    /// Looks at services that have come since there were `known`: of a request with one that is over its
+    /// rate limit, or holds its part of the memory, no more rows are made.
+    fn check_new(&mut self, known: usize) {
+        let bench = self.bench;
+        let new = || self.services.since(known);
+        let shares = bench.shares.check(new().map(|(service, _)| service));
+        let checked = shares.map_err(|Full| share_is_full());
+        if let Err(failure) = checked.and_then(|()| bench.rates.check(&bench.limits, new())) {
+            self.over = Some(failure);
+            self.charge.borrow_mut().stop();
+        }
     }
 }
 
@@ -259,6 +311,7 @@ struct Tally {
     accepted: usize,
     rejected: usize,
     rejections: Vec<Rejected>,
+    rejected_by: BTreeMap<&'static str, u64>,
     pii: BTreeMap<String, u64>,
     first: Option<LogId>,
 }
@@ -279,6 +332,7 @@ impl Tally {
 
     fn reject(&mut self, rejected: Rejected) {
         self.rejected += 1;
+        *self.rejected_by.entry(rejected.reason).or_default() += 1;
         if self.rejections.len() < REJECTIONS_LISTED_MAX {
             self.rejections.push(rejected);
         }
@@ -295,8 +349,8 @@ struct Pieces {
     epoch: u64,
     /// The place of the piece that each service fills.
     open: BTreeMap<String, usize>,
-    /// The place of the piece that takes named records.
-    open_named: Option<usize>,
+    /// The same of records that their clients have named.
+    open_named: BTreeMap<String, usize>,
     all: Vec<Piece>,
 }
 
@@ -319,7 +373,7 @@ impl Pieces {
             key,
             epoch,
             open: BTreeMap::new(),
-            open_named: None,
+            open_named: BTreeMap::new(),
             all: Vec::new(),
         }
     }
@@ -328,30 +382,27 @@ impl Pieces {
     /// client has named it.
     fn place(&mut self, record: &Record, own_id: bool) -> usize {
         let named = own_id && self.key.is_none();
-        // Unkeyed rows of all services stay together until their shards are known.
-        let service = match self.key {
-            Some(_) => record.service_name.as_str(),
-            None => "",
+        // Rows without an identity stay together until their shards are known.
+        let service = if named || self.key.is_some() {
+            record.service_name.as_str()
+        } else {
+            ""
         };
         let open = if named {
-            self.open_named
+            &mut self.open_named
         } else {
-            self.open.get(service).copied()
+            &mut self.open
         };
         let unmasked = Weight::of(record);
-        if let Some(place) = open
-            && let Some(piece) = self.all.get_mut(place)
+        if let Some(place) = open.get(service)
+            && let Some(piece) = self.all.get_mut(*place)
             && !piece.is_full()
         {
             piece.unmasked.add(unmasked);
-            return place;
+            return *place;
         }
         let place = self.all.len();
-        if named {
-            self.open_named = Some(place);
-        } else {
-            self.open.insert(service.to_owned(), place);
-        }
+        open.insert(service.to_owned(), place);
         let identity = match self.part_key(place) {
             Some(key) => Identity::Piece(key),
             None if named => Identity::Ids,
@@ -389,7 +440,7 @@ impl Pieces {
     /// Drops all rows: they will not be stored.
     fn clear(&mut self) {
         self.open.clear();
-        self.open_named = None;
+        self.open_named.clear();
         self.all.clear();
     }
 

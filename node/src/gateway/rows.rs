@@ -2,7 +2,10 @@
 
 use hushlog_pii::{Masker, Original};
 use hushlog_record::block::PartKey;
-use hushlog_record::limits::{BLOCK_FIELDS_MAX, BLOCK_ROWS_MAX, RECORD_FIELDS_MAX};
+use hushlog_record::id::stable_hash;
+use hushlog_record::limits::{
+    BLOCK_FIELDS_MAX, BLOCK_ROWS_MAX, BLOCK_TEXT_BYTES_TARGET, RECORD_FIELDS_MAX,
+};
 use hushlog_record::{Masked, Record, ShardId};
 use rustc_hash::FxHashMap;
 
@@ -32,6 +35,19 @@ impl Weight {
         self.rows += other.rows;
         self.fields += other.fields;
         self.text_bytes += other.text_bytes;
+    }
+
+    pub(super) fn remove(&mut self, other: Self) {
+        self.rows -= other.rows;
+        self.fields -= other.fields;
+        self.text_bytes -= other.text_bytes;
+    }
+
+    /// How much of a block it takes, as bytes of text.
+    pub(super) fn cost(self) -> u64 {
+        let rows = self.rows * (BLOCK_TEXT_BYTES_TARGET / PART_ROWS_MAX);
+        let fields = self.fields * (BLOCK_TEXT_BYTES_TARGET / PART_FIELDS_MAX);
+        self.text_bytes.max(rows).max(fields) as u64
     }
 
     /// Whether a part, or a block, of so many text bytes ends here.
@@ -66,7 +82,7 @@ impl Identity {
 
 /// Rows that travel together, each of some service.
 ///
-/// Rows of a piece are all of one service, and how a request is cut into pieces depends on the request
+/// Rows with an identity are all of one service, and how a request is cut into pieces depends on the request
 /// alone: a retry that finds another shard map makes the same pieces with the same keys.
 pub(super) struct Rows {
     pub(super) records: Vec<Masked<Record>>,
@@ -88,6 +104,15 @@ pub(super) struct Part {
     pub(super) rows: Rows,
 }
 
+impl Part {
+    /// The service of its rows, if they have an identity: then they are all of one.
+    pub(super) fn keyed_service(&self) -> Option<String> {
+        let first = self.rows.records.first()?;
+        let named = self.rows.identity.is_some();
+        named.then(|| first.service_name.clone())
+    }
+}
+
 impl Rows {
     pub(super) fn new(identity: Identity, epoch: u64) -> Self {
         Self {
@@ -105,6 +130,17 @@ impl Rows {
         self.weight.add(Weight::of(&record));
         self.records.push(record);
         self.originals.push(original);
+    }
+
+    /// As whose they wait for a block: the service of all of them, or nobody's where they are of several.
+    pub(super) fn class(&self) -> u64 {
+        let mut services = self.records.iter().map(|record| &record.service_name);
+        let first = services.next().map_or("", String::as_str);
+        if self.identity.is_some() || services.all(|service| service == first) {
+            stable_hash(&[b"service", first.as_bytes()])
+        } else {
+            0
+        }
     }
 
     /// Memory of its records.
@@ -132,11 +168,11 @@ impl Rows {
         let Some(first) = self.records.first() else {
             return Ok(Vec::new());
         };
-        if matches!(self.identity, Identity::Piece(_)) {
+        if self.identity.is_some() {
             let shard = sink.route(&first.service_name)?;
             return Ok(vec![Part { shard, rows: self }]);
         }
-        let (identity, epoch, mut room) = (self.identity, self.epoch, self.room);
+        let (epoch, mut room) = (self.epoch, self.room);
         let mut parts: Vec<Part> = Vec::new();
         let mut places: FxHashMap<String, usize> = FxHashMap::default();
         for (record, original) in self.records.into_iter().zip(self.originals) {
@@ -151,7 +187,7 @@ impl Rows {
                             shard,
                             rows: Self {
                                 room: room.take(),
-                                ..Self::new(identity, epoch)
+                                ..Self::new(Identity::None, epoch)
                             },
                         });
                     }

@@ -5,6 +5,9 @@
 //!
 //! No linger: an idle shard's rows leave at once. While a block is on its way the next one fills; a
 //! full one leaves too, as long as few are on their way. So blocks grow with load by themselves.
+//!
+//! What waits, waits by service, and each block takes from all of them alike: what one service has sent
+//! never stands in front of what another one sends. Byte permits bound how much waits.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::fair::Fair;
 use super::numbers::{Numbers, cpu_time};
 use super::rows::{Identity, Part, Rows, Weight};
 use super::{Permit, Placed, Receipt, Refused, Sink};
@@ -29,7 +33,8 @@ use crate::tasks::{Policy, Tasks};
 
 /// What became of one part.
 pub(super) enum Outcome {
-    Stored(Vec<Receipt>),
+    /// Where they are, and how many of the rows an earlier attempt had stored.
+    Stored(Vec<Receipt>, u64),
     Refused(Refused, Rows),
 }
 
@@ -114,43 +119,43 @@ impl Batchers {
     }
 }
 
-/// The next block.
-#[derive(Default)]
-struct Filling {
-    submissions: Vec<Submission>,
-    weight: Weight,
-}
-
-impl Filling {
-    fn add(&mut self, submission: Submission) {
-        self.weight.add(submission.rows.weight);
-        self.submissions.push(submission);
-    }
-
-    fn is_full(&self) -> bool {
-        self.weight.is_full(BLOCK_TEXT_BYTES_TARGET)
-    }
-}
-
 /// The blocks of what has an identity, or those of what has none.
 ///
 /// They are never mixed: whether a block may be proposed again depends on every part having a key.
 #[derive(Default)]
 struct Lane {
-    filling: Filling,
+    /// By service.
+    waiting: Fair<Submission>,
+    /// Of all that waits.
+    weight: Weight,
     in_flight: usize,
 }
 
 impl Lane {
+    fn add(&mut self, submission: Submission) {
+        let weight = submission.rows.weight;
+        self.weight.add(weight);
+        let class = submission.rows.class();
+        self.waiting.push(class, weight.cost(), submission);
+    }
+
     /// The next block, if it is time. `in_flight` counts those of both lanes.
     fn launch(&mut self, in_flight: usize) -> Option<Vec<Submission>> {
-        let due =
-            self.in_flight == 0 || (self.filling.is_full() && in_flight < BLOCKS_IN_FLIGHT_MAX);
-        if self.filling.submissions.is_empty() || !due {
+        let is_full = self.weight.is_full(BLOCK_TEXT_BYTES_TARGET);
+        let due = self.in_flight == 0 || (is_full && in_flight < BLOCKS_IN_FLIGHT_MAX);
+        if self.waiting.is_empty() || !due {
             return None;
         }
         self.in_flight += 1;
-        Some(std::mem::take(&mut self.filling).submissions)
+        let (mut block, mut weight) = (Vec::new(), Weight::default());
+        while !weight.is_full(BLOCK_TEXT_BYTES_TARGET)
+            && let Some(submission) = self.waiting.pop()
+        {
+            weight.add(submission.rows.weight);
+            block.push(submission);
+        }
+        self.weight.remove(weight);
+        Some(block)
     }
 }
 
@@ -170,13 +175,12 @@ impl Batcher {
         let mut leaving = false;
         loop {
             self.launch();
-            let may_take = self.may_take();
             let idle = self.flights.is_empty() && !leaving;
             tokio::select! {
                 biased; // new work comes last, so that load cannot starve acknowledgements
                 Some(keyed) = self.flights.next() => self.lane(keyed).in_flight -= 1,
                 () = stop.cancelled(), if !leaving => { leaving = true; self.leave(&mut inbox); }
-                received = inbox.recv(), if may_take => match received {
+                received = inbox.recv() => match received {
                     Some(submission) => self.fill(submission, &mut inbox),
                     None if self.flights.is_empty() => return Ok(()),
                     None => self.land().await,
@@ -186,10 +190,10 @@ impl Batcher {
         }
     }
 
-    /// Takes what else is waiting, up to a block.
+    /// Takes what else has come: the inbox knows no services.
     fn fill(&mut self, submission: Submission, inbox: &mut mpsc::Receiver<Submission>) {
         self.add(submission);
-        while self.may_take() {
+        for _ in 0..BATCHER_INBOX_MAX {
             let Ok(submission) = inbox.try_recv() else {
                 return;
             };
@@ -199,11 +203,7 @@ impl Batcher {
 
     fn add(&mut self, submission: Submission) {
         let keyed = submission.rows.identity.is_some();
-        self.lane(keyed).filling.add(submission);
-    }
-
-    fn may_take(&self) -> bool {
-        !self.keyed.filling.is_full() && !self.unkeyed.filling.is_full()
+        self.lane(keyed).add(submission);
     }
 
     fn lane(&mut self, keyed: bool) -> &mut Lane {
@@ -233,20 +233,24 @@ impl Batcher {
     /// Sends the blocks whose time it is.
     fn launch(&mut self) {
         for keyed in [true, false] {
-            let in_flight = self.flights.len();
-            let Some(submissions) = self.lane(keyed).launch(in_flight) else {
-                continue;
-            };
-            let blocks = by_policy(submissions);
-            // One was counted already.
-            self.lane(keyed).in_flight += blocks.len().saturating_sub(1);
-            for submissions in blocks {
-                let flight = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
-                self.flights.push(Box::pin(async move {
-                    flight.await;
-                    keyed
-                }));
+            let mut in_flight = self.flights.len();
+            while let Some(submissions) = self.lane(keyed).launch(in_flight) {
+                self.fly(keyed, submissions);
+                in_flight = self.flights.len();
             }
+        }
+    }
+
+    fn fly(&mut self, keyed: bool, submissions: Vec<Submission>) {
+        let blocks = by_policy(submissions);
+        // One was counted already.
+        self.lane(keyed).in_flight += blocks.len().saturating_sub(1);
+        for submissions in blocks {
+            let flight = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
+            self.flights.push(Box::pin(async move {
+                flight.await;
+                keyed
+            }));
         }
     }
 }
@@ -422,7 +426,13 @@ fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
         copies: place.copies,
         policy_epoch: place.policy_epoch,
     };
-    Outcome::Stored(places.into_iter().map(receipt).collect())
+    let repeated = places.iter().filter(|place| place.repeated);
+    let repeated: u64 = repeated.map(|place| overlap(&place.rows, rows)).sum();
+    Outcome::Stored(places.into_iter().map(receipt).collect(), repeated)
+}
+
+fn overlap(a: &Range<u32>, b: &Range<u32>) -> u64 {
+    u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)))
 }
 
 /// Gives everyone their rows back.

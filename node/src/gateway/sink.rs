@@ -1,8 +1,10 @@
 //! Where the gateway's blocks go: the cluster, or a fake in tests.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use hushlog_raft::meta::Limits;
 use hushlog_record::{Block, ShardId};
 use tokio::time::Instant;
 
@@ -14,6 +16,11 @@ use tokio::time::Instant;
 pub trait Sink: Send + Sync + 'static {
     /// The open shard that takes this service's records now.
     fn route(&self, service: &str) -> Result<ShardId, Refused>;
+
+    /// How much services may send, as far as this node knows.
+    fn limits(&self) -> Arc<Limits> {
+        Arc::default()
+    }
 
     /// Proposes a block to its shard, wherever its leader is.
     fn propose(
@@ -36,6 +43,8 @@ pub struct Placed {
     pub copies: u32,
     /// Version of the patterns that they were masked under.
     pub policy_epoch: u64,
+    /// Whether an earlier attempt had stored them.
+    pub repeated: bool,
     /// Whether they are not there at all: their request key had come with other content before.
     pub conflict: bool,
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::messages::Messages;
 use crate::api::{Api, Failure, Kind};
-use crate::gateway::{Batch, Key};
+use crate::gateway::{Batch, Key, Way};
 use crate::limits::{RETRY_AFTER, SHUTDOWN_PATIENCE};
 
 /// How long messages are still handed in once the node ends.
@@ -58,8 +58,16 @@ pub(super) struct Delivery<'a> {
     pub(super) messages: Messages,
     /// Under which they may be sent again; without they are sent once.
     pub(super) key: Option<Key>,
-    /// How they came, for the metrics.
-    pub(super) over: &'static str,
+    /// How they came.
+    pub(super) way: Way,
+}
+
+/// The name of a way in metrics of syslog alone.
+const fn over(way: Way) -> &'static str {
+    match way {
+        Way::SyslogUdp => "udp",
+        _ => "tcp",
+    }
 }
 
 /// What is known when messages were not stored.
@@ -79,13 +87,14 @@ impl Delivery<'_> {
             api,
             messages,
             key,
-            over,
+            way,
         } = self;
+        let over = over(way);
         let messages = Arc::new(messages);
         let mut attempts = Attempts::default();
         let failure = tokio::select! {
             biased;
-            outcome = store(api, &messages, key, &mut attempts) => match outcome {
+            outcome = store(api, &messages, (key, way), &mut attempts) => match outcome {
                 Ok(()) => return,
                 Err(failure) => failure,
             },
@@ -108,29 +117,33 @@ impl Delivery<'_> {
         api.registry
             .counter(name, help, &[("over", over)])
             .add(count);
+        if !(pending || unknown) {
+            api.gateway.lost(way, count);
+        }
     }
 }
 
 /// Counts one message that there was no room for.
-pub(super) fn dropped(api: &Api, over: &'static str) {
+pub(super) fn dropped(api: &Api, way: Way) {
     let help = "Syslog messages that were not stored.";
-    let labels = [("over", over)];
+    let labels = [("over", over(way))];
     api.registry
         .counter("hushlog_node_syslog_lost_total", help, &labels)
         .increment();
+    api.gateway.lost(way, 1);
 }
 
 async fn store(
     api: &Api,
     messages: &Arc<Messages>,
-    key: Option<Key>,
+    (key, way): (Option<Key>, Way),
     attempts: &mut Attempts,
 ) -> Result<(), Failure> {
     loop {
         attempts.pending = true;
         let outcome = api
             .gateway
-            .push(batch(messages, key), api.gateway.admission().none())
+            .push(batch(messages, key, way), api.gateway.admission().none())
             .await;
         attempts.pending = false;
         let Err(failure) = outcome else {
@@ -141,13 +154,14 @@ async fn store(
             return Err(failure);
         }
         tracing::debug!(%failure, "syslog messages are sent again");
-        sleep(RETRY_AFTER).await;
+        sleep(failure.retry_after().unwrap_or(RETRY_AFTER)).await;
     }
 }
 
-fn batch(messages: &Arc<Messages>, key: Option<Key>) -> Batch {
+fn batch(messages: &Arc<Messages>, key: Option<Key>, way: Way) -> Batch {
     let messages = Arc::clone(messages);
     Batch {
+        way,
         source: Box::new(move |room, each| {
             for (index, message) in messages.iter().enumerate() {
                 room.sent(message);
@@ -171,6 +185,10 @@ fn batch(messages: &Arc<Messages>, key: Option<Key>) -> Batch {
 fn may_pass(failure: &Failure) -> bool {
     matches!(
         failure.kind,
-        Kind::Overloaded | Kind::Unavailable | Kind::OutcomeUnknown | Kind::DiskFull
+        Kind::Overloaded
+            | Kind::RateLimited
+            | Kind::Unavailable
+            | Kind::OutcomeUnknown
+            | Kind::DiskFull
     )
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::{Delivery, Patience};
 use super::messages::{Messages, memory};
 use crate::api::Api;
-use crate::gateway::{Admission, Claim, Full};
+use crate::gateway::{Admission, Claim, Full, Way};
 use crate::limits::{
     RETRY_AFTER, SYSLOG_BATCH_WAIT, SYSLOG_MEMORY_PART, SYSLOG_READ_BYTES, SYSLOG_UNFINISHED_MAX,
 };
@@ -234,7 +234,7 @@ impl Connection {
             api: &self.api,
             messages,
             key: Some(key),
-            over: "tcp",
+            way: Way::SyslogTcp,
         };
         delivery.run(&mut self.patience).await;
         // Only now: the room is that of the messages.

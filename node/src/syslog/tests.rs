@@ -120,6 +120,23 @@ async fn a_batch_that_is_refused_for_the_moment_is_sent_again() {
     assert_eq!(stored.len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_service_over_its_rate_limit_is_stored_later_and_nothing_of_it_is_lost() {
+    let server = Server::new(Fake::limiting(1));
+    let mut near = server.connect().await;
+    for batch in 0..2 {
+        near.write_all(&b"<13>m\n".repeat(20))
+            .await
+            .expect("it reads");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The first is let in, and paid off before the next.
+        assert_eq!(server.messages().len(), 20, "{batch}");
+    }
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(server.messages().len(), 40);
+    assert_eq!((server.counted("lost", "tcp"), server.taken()), (0, 0));
+}
+
 #[tokio::test]
 async fn a_datagram_is_a_message() {
     let fake = Fake::default();

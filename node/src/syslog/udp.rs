@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::{Delivery, Patience, dropped};
 use super::messages::{Messages, memory};
 use crate::api::Api;
-use crate::gateway::{Claim, Full};
+use crate::gateway::{Claim, Full, Way};
 use crate::limits::{ACCEPT_PAUSE, SYSLOG_BATCH_MESSAGES_MAX, SYSLOG_DATAGRAM_BYTES_MAX};
 use crate::net::Datagrams;
 
@@ -67,7 +67,7 @@ impl<'a> Batch<'a> {
             },
         );
         if lost {
-            dropped(self.api, "udp");
+            dropped(self.api, Way::SyslogUdp);
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Batch<'a> {
             api: self.api,
             messages,
             key: None,
-            over: "udp",
+            way: Way::SyslogUdp,
         };
         delivery.run(patience).await;
         self.room.shrink(0);

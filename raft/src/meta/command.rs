@@ -1,7 +1,11 @@
 //! Changes of the cluster's facts, and what the group answers to each.
 
+use std::collections::BTreeMap;
+
 use hushlog_record::{ShardId, Timestamp};
 
+use super::expired::{put_services, take_services};
+use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
 use super::nodes::{Change, put_change, take_change};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
@@ -18,6 +22,8 @@ const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
 const KIND_NODES: u8 = 14;
+const KIND_SET_LIMIT: u8 = 12;
+const KIND_DROP_COUNTED: u8 = 13;
 
 const ANSWER_DONE: u8 = 1;
 const ANSWER_BUCKET: u8 = 2;
@@ -58,12 +64,16 @@ pub enum Command {
     SetPolicy(Policy),
     /// Sets or removes a rule of retention.
     SetRetention(RetentionRule),
+    /// Sets or removes a rate limit.
+    SetLimit(LimitRule),
     /// Forgets a bucket whose shards are all finished: from then on its replicas are deleted.
     DropBucket {
         /// Its number.
         bucket: u64,
         /// The revision of the rules by which it is over: any change of a rule since keeps the bucket.
         rules: u64,
+        /// Rows of its services, as far as the proposer knew.
+        services: BTreeMap<String, u64>,
     },
     /// Changes who takes part, and where replicas are.
     Nodes(Change),
@@ -91,6 +101,7 @@ impl Command {
             Self::Finish { .. } => "finish",
             Self::SetPolicy(_) => "set policy",
             Self::SetRetention(_) => "set retention",
+            Self::SetLimit(_) => "set limit",
             Self::DropBucket { .. } => "drop bucket",
             Self::Nodes(change) => change.name(),
         }
@@ -105,8 +116,11 @@ impl Command {
             Self::Finish { .. } => 9 + Seal::BYTES,
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
-            Self::DropBucket { .. } => 17,
             Self::Nodes(change) => change.bytes(),
+            Self::SetLimit(rule) => rule.bytes(),
+            Self::DropBucket { services, .. } => {
+                21 + services.keys().map(|name| 12 + name.len()).sum::<usize>()
+            }
         }
     }
 
@@ -147,8 +161,17 @@ impl Command {
                 out.u8(KIND_SET_RETENTION);
                 put_rule(out, rule);
             }
-            Self::DropBucket { bucket, rules } => {
-                out.u8(KIND_DROP_BUCKET).u64(*bucket).u64(*rules);
+            Self::SetLimit(rule) => {
+                out.u8(KIND_SET_LIMIT);
+                put_limit_rule(out, rule);
+            }
+            Self::DropBucket {
+                bucket,
+                rules,
+                services,
+            } => {
+                out.u8(KIND_DROP_COUNTED).u64(*bucket).u64(*rules);
+                put_services(out, services);
             }
             Self::Nodes(change) => {
                 out.u8(KIND_NODES);
@@ -176,9 +199,16 @@ impl Command {
             }),
             KIND_SET_POLICY => Ok(Self::SetPolicy(take_policy(input)?)),
             KIND_SET_RETENTION => Ok(Self::SetRetention(take_rule(input)?)),
+            KIND_SET_LIMIT => Ok(Self::SetLimit(take_limit_rule(input)?)),
             KIND_DROP_BUCKET => Ok(Self::DropBucket {
                 bucket: input.u64()?,
                 rules: input.u64()?,
+                services: BTreeMap::new(),
+            }),
+            KIND_DROP_COUNTED => Ok(Self::DropBucket {
+                bucket: input.u64()?,
+                rules: input.u64()?,
+                services: take_services(input)?,
             }),
             KIND_NODES => Ok(Self::Nodes(take_change(input)?)),
             other => Err(input.invalid(format!("meta command {other}"))),

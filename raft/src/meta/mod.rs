@@ -4,6 +4,8 @@
 //! have equal bytes. A snapshot is the whole state.
 
 mod command;
+mod expired;
+mod limits;
 mod nodes;
 mod policy;
 mod retention;
@@ -14,6 +16,8 @@ mod state;
 mod tests;
 
 pub use command::{Answer, Command};
+pub use expired::Expired;
+pub use limits::{Limit, LimitRule, Limits};
 pub use nodes::{Change, Move, Roster, Standing, copies};
 pub use policy::Policy;
 pub use retention::{Retention, RetentionRule};

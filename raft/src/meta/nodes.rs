@@ -889,6 +889,7 @@ mod tests {
         let drop = Command::DropBucket {
             bucket: 1,
             rules: 0,
+            services: BTreeMap::new(),
         };
         assert_eq!(state.apply(&drop), Answer::Done);
         assert!(state.roster.moves.is_empty());

@@ -1,9 +1,12 @@
 //! What the cluster knows of itself: nodes, and which nodes hold which slot of which bucket.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hushlog_record::{NodeId, ShardId, Timestamp};
 
+use super::expired::{Expired, put_expired, take_expired};
+use super::limits::{Limits, put_limits, take_limits};
 use super::nodes::{Roster, put_roster, take_roster};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
@@ -91,12 +94,16 @@ pub struct State {
     pub retention: Retention,
     /// How the nodes take part.
     pub roster: Roster,
+    /// How much services may send. Shared, since every request looks at it.
+    pub limits: Arc<Limits>,
+    /// Rows of buckets that were dropped since the facts have had version 4.
+    pub expired: Expired,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
 }
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
-/// buckets; 5 how the nodes take part behind all of it. No 4 was written before 5.
+/// buckets; 4 the rate limits and the rows of dropped buckets behind those; 5 how the nodes take part behind all of it.
 const VERSION: u8 = 5;
 const WHAT: &str = "cluster facts";
 
@@ -168,7 +175,15 @@ impl State {
                 Ok(()) => Answer::Done,
                 Err(reason) => Answer::Conflict(reason),
             },
-            Command::DropBucket { bucket, rules } => self.drop_bucket(*bucket, *rules),
+            Command::SetLimit(rule) => match Arc::make_mut(&mut self.limits).apply(rule) {
+                Ok(()) => Answer::Done,
+                Err(reason) => Answer::Conflict(reason),
+            },
+            Command::DropBucket {
+                bucket,
+                rules,
+                services,
+            } => self.drop_bucket(*bucket, *rules, services),
             Command::Nodes(change) => self.change(change),
         }
     }
@@ -211,7 +226,7 @@ impl State {
     }
 
     /// The whole bucket at once: which slot a service has depends on how many there are.
-    fn drop_bucket(&mut self, number: u64, rules: u64) -> Answer {
+    fn drop_bucket(&mut self, number: u64, rules: u64, services: &BTreeMap<String, u64>) -> Answer {
         let Some(bucket) = self.buckets.get(&number) else {
             return if number <= self.last_bucket() {
                 Answer::Done
@@ -226,10 +241,13 @@ impl State {
             return Answer::Conflict("the rules have changed since".into());
         }
         let shards: Vec<ShardId> = bucket.shards().map(|(shard, _)| shard).collect();
+        let mut rows = 0u64;
         for shard in shards {
-            self.sealed.remove(&shard);
+            let seal = self.sealed.remove(&shard);
+            rows = rows.saturating_add(seal.map_or(0, |seal| seal.rows));
             self.roster.moves.remove(&shard);
         }
+        self.expired.add(services, rows);
         self.buckets.remove(&number);
         Answer::Done
     }
@@ -299,6 +317,8 @@ impl State {
         }
         put_policy(out, &self.policy);
         put_retention(out, &self.retention);
+        put_limits(out, &self.limits);
+        put_expired(out, &self.expired);
         put_roster(out, &self.roster);
     }
 
@@ -344,6 +364,10 @@ impl State {
         if version >= 3 {
             state.policy = take_policy(&mut input)?;
             state.retention = take_retention(&mut input)?;
+        }
+        if version >= 4 {
+            state.limits = Arc::new(take_limits(&mut input)?);
+            state.expired = take_expired(&mut input)?;
         }
         if version >= 5 {
             state.roster = take_roster(&mut input)?;

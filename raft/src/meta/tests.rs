@@ -1,5 +1,6 @@
 //! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,13 @@ use hushlog_record::{ShardId, Timestamp};
 use hushlog_storage::store::Mem;
 use hushlog_storage::writer::Writer;
 
+use super::policy::put_policy;
+use super::retention::put_retention;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
 use super::{
-    Answer, Change, Command, Node, Policy, RetentionRule, Seal, Shared, Slot, Standing, State,
+    Answer, Change, Command, Limit, LimitRule, Node, Policy, RetentionRule, Seal, Shared, Slot,
+    Standing, State,
 };
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
@@ -51,6 +55,8 @@ fn commands() -> Vec<Command> {
     commands.extend([keep(Some("b"), Some(9)), keep(Some("a"), None)]);
     commands.push(drop_bucket(1, 4));
     commands.extend(changes().into_iter().map(Command::Nodes));
+    commands.extend([limit(None, Some(9)), limit(Some("a"), Some(1))]);
+    commands.extend([limit(Some("b"), Some(5)), limit(Some("a"), None)]);
     commands
 }
 
@@ -106,8 +112,23 @@ fn keep(service: Option<&str>, hours: Option<u64>) -> Command {
     })
 }
 
+/// Lets a service send so many records a second, and a thousand times the bytes.
+fn limit(service: Option<&str>, rate: Option<u64>) -> Command {
+    Command::SetLimit(LimitRule {
+        service: service.map(str::to_owned),
+        limit: rate.map(|rate| Limit {
+            records_per_second: Some(rate),
+            bytes_per_second: (rate > 1).then_some(rate * 1_000),
+        }),
+    })
+}
+
 fn drop_bucket(bucket: u64, rules: u64) -> Command {
-    Command::DropBucket { bucket, rules }
+    Command::DropBucket {
+        bucket,
+        rules,
+        services: BTreeMap::from([("a".to_owned(), 4)]),
+    }
 }
 
 fn finish(bucket: u64, slot: u16, digest: u8) -> Command {
@@ -177,7 +198,23 @@ fn a_policy_follows_the_one_before_and_buckets_keep_that_of_their_opening() {
     assert_eq!(before(&state, 2), [shard(1)]);
 }
 
-/// The facts as an earlier build wrote them: without policies, and without sealed shards in version 1.
+#[test]
+fn a_drop_as_earlier_builds_proposed_it_is_read() {
+    let mut out = Encoder::default();
+    out.u8(9).u64(5).u64(7);
+    let bytes = out.finish();
+    let read = Command::decode(&mut Decoder::new("command", &bytes)).unwrap();
+    let services = BTreeMap::new();
+    let expected = Command::DropBucket {
+        bucket: 5,
+        rules: 7,
+        services,
+    };
+    assert_eq!(read, expected);
+}
+
+/// The facts as an earlier build wrote them: without rate limits, without policies and retention before
+/// version 3, and without sealed shards in version 1.
 fn encode_old(state: &State, version: u8) -> Vec<u8> {
     let mut out = Encoder::versioned(version);
     out.u128(state.cluster)
@@ -194,6 +231,9 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
             None => out.u8(0),
             Some(at) => out.u8(1).i64(at.nanos()),
         };
+        if version > 2 {
+            out.u64(bucket.policy_epoch);
+        }
         put_slots(&mut out, &bucket.slots);
     }
     if version > 1 {
@@ -203,19 +243,25 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
             put_seal(&mut out, seal);
         }
     }
+    if version > 2 {
+        put_policy(&mut out, &state.policy);
+        put_retention(&mut out, &state.retention);
+    }
     out.finish()
 }
 
 #[test]
 fn facts_of_earlier_versions_are_read() {
-    for (version, known) in [(1, 6), (2, 8)] {
+    for (version, known) in [(1, 6), (2, 8), (3, 14)] {
         let mut state = State::default();
         for command in &commands()[..known] {
             state.apply(command);
         }
         let mut expected = state.clone();
-        for bucket in expected.buckets.values_mut() {
-            bucket.policy_epoch = 0;
+        if version < 3 {
+            for bucket in expected.buckets.values_mut() {
+                bucket.policy_epoch = 0;
+            }
         }
         let mut bytes = encode_old(&state, version);
         assert_eq!(State::decode(&bytes).unwrap(), expected);
@@ -262,6 +308,9 @@ fn a_bucket_is_dropped_whole_once_nobody_needs_it() {
     assert!(!state.is_dropped(shard(2, 0)) && !state.is_dropped(shard(4, 1)));
     assert!(!state.is_dropped(shard(5, 0)), "it may be opened yet");
     assert_eq!((state.buckets.len(), state.sealed.len()), (3, 4));
+    // Two shards of three rows, of which four are said to be of one service.
+    let of_a = state.expired.services.get("a");
+    assert_eq!((of_a, state.expired.others), (Some(&4), 2));
     let once = state.clone();
     assert_eq!(state.apply(&drop_bucket(1, 0)), Answer::Done);
     assert_eq!(state, once);
@@ -294,6 +343,28 @@ fn a_rule_beyond_the_limits_is_refused() {
     let refused = state.apply(&keep(None, Some(0)));
     assert!(matches!(refused, Answer::Conflict(_)));
     assert_eq!(state, State::default());
+}
+
+#[test]
+fn a_limit_is_set_and_removed_and_none_beyond_the_limits_is_taken() {
+    let mut state = State::default();
+    for (service, rate) in [(None, 9), (Some("a"), 1)] {
+        assert_eq!(state.apply(&limit(service, Some(rate))), Answer::Done);
+    }
+    let rate = |state: &State, service| {
+        let (limit, own) = state.limits.of(service).unwrap();
+        (limit.records_per_second, limit.bytes_per_second, own)
+    };
+    assert_eq!(rate(&state, "a"), (Some(1), None, true));
+    assert_eq!(rate(&state, "b"), (Some(9), Some(9_000), false));
+    let before = state.clone();
+    let refused = state.apply(&limit(Some("a"), Some(0)));
+    assert!(matches!(refused, Answer::Conflict(_)));
+    assert_eq!(state, before);
+    for service in [Some("a"), None] {
+        assert_eq!(state.apply(&limit(service, None)), Answer::Done);
+    }
+    assert!(state.limits.is_empty());
 }
 
 #[test]

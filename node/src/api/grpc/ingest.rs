@@ -24,7 +24,7 @@ use super::raw::{Intake, Unary, exhausted, exhausted_answer, grpc, metered, unim
 use super::{convert, fitted, isolated};
 use crate::api::hand::Hand;
 use crate::api::{Api, Failure, Kind, protobuf};
-use crate::gateway::{Batch, Permit, Pushed, Room};
+use crate::gateway::{Batch, Permit, Pushed, Room, Way};
 use crate::limits::{ENCODED_RECORD_BYTES_MAX, PRODUCER_BYTES_MAX, PUSH_STREAM_WINDOW};
 use crate::tasks::{Policy, Tasks};
 
@@ -63,11 +63,11 @@ impl tower::Service<http::Request<Body>> for Service {
             let method = request.uri().path().rsplit('/').next().unwrap_or_default();
             let answer = match method {
                 "Push" => {
-                    let request = metered(&api, request);
+                    let request = metered(&api, Way::Grpc, request);
                     grpc(&api).unary(Unary(push(&api)), request).await
                 }
                 "PushStream" => {
-                    let request = metered(&api, request);
+                    let request = metered(&api, Way::Grpc, request);
                     let streaming = PushStream {
                         api: api.clone(),
                         tasks,
@@ -209,12 +209,13 @@ async fn take(
         let message = format!("producer_id must be at most {PRODUCER_BYTES_MAX} bytes");
         return Err(Failure::new(Kind::InvalidArgument, message));
     }
-    let permit = fitted(api, permit, message.len())?;
+    let permit = fitted(api, Way::Grpc, permit, message.len())?;
     let key = (!request.producer_id.is_empty()).then(|| {
         let gateway = &api.gateway;
         gateway.key_of_producer(&request.producer_id, request.sequence)
     });
     let batch = Batch {
+        way: Way::Grpc,
         source: Box::new(move |room, each| records(&message, room, each)),
         service: request.service_name,
         environment: request.environment,

@@ -19,7 +19,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::{Api, Failure, Kind};
-use crate::gateway::{Full, Permit, full};
+use crate::gateway::{Full, Permit, Way, full};
 use crate::limits::HEALTH_TICK;
 use crate::tasks::{Policy, Tasks};
 
@@ -98,13 +98,16 @@ async fn report(reporter: &HealthReporter, api: &Api) {
 }
 
 /// Makes the room of a message the size of the message.
-fn fitted(api: &Api, mut permit: Permit, bytes: usize) -> Result<Permit, Failure> {
+fn fitted(api: &Api, way: Way, mut permit: Permit, bytes: usize) -> Result<Permit, Failure> {
     permit.shrink(bytes);
-    api.gateway
-        .admission()
-        .grow(&mut permit, bytes)
-        .map_err(|Full| full())?;
-    Ok(permit)
+    match api.gateway.admission().grow(&mut permit, bytes) {
+        Ok(()) => Ok(permit),
+        Err(Full) => {
+            let failure = full();
+            api.gateway.turned_away(way, &failure);
+            Err(failure)
+        }
+    }
 }
 
 /// Runs a handler; a panic becomes an answer.

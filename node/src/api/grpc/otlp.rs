@@ -17,7 +17,7 @@ use super::raw::{Unary, exhausted_answer, grpc, metered, unimplemented};
 use super::{fitted, isolated};
 use crate::api::http::otlp::partial_success;
 use crate::api::{Api, Failure, Kind, otlp};
-use crate::gateway::{Batch, Permit};
+use crate::gateway::{Batch, Permit, Way};
 
 /// The service.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl tower::Service<http::Request<Body>> for Service {
             if !request.uri().path().ends_with("/Export") {
                 return Ok(unimplemented());
             }
-            let request = metered(&api, request);
+            let request = metered(&api, Way::OtlpGrpc, request);
             let mut grpc = grpc(&api).send_compressed(CompressionEncoding::Gzip);
             Ok(exhausted_answer(
                 grpc.unary(Unary(export(&api)), request).await,
@@ -74,8 +74,9 @@ async fn take(
     message: Bytes,
     permit: Permit,
 ) -> Result<ExportLogsServiceResponse, Failure> {
-    let permit = fitted(api, permit, message.len())?;
+    let permit = fitted(api, Way::OtlpGrpc, permit, message.len())?;
     let batch = Batch {
+        way: Way::OtlpGrpc,
         source: Box::new(move |room, each| otlp::read_protobuf(&message, room, each)),
         service: String::new(),
         environment: String::new(),

@@ -22,7 +22,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstEncoder;
 
 use crate::api::Api;
-use crate::gateway::{Admission, Full, Permit, full};
+use crate::gateway::{Full, Gateway, Permit, Way, full};
 use crate::limits::DECOMPRESSION_ESTIMATE;
 
 /// Gives messages as they are and encodes answers.
@@ -107,7 +107,8 @@ where
 /// Room for what a request's body has brought and nobody has taken over yet.
 #[derive(Clone)]
 pub(super) struct Intake {
-    admission: Admission,
+    gateway: Gateway,
+    way: Way,
     /// Text in memory per byte received.
     growth: usize,
     bytes_max: usize,
@@ -125,16 +126,19 @@ impl Intake {
         let Held { permit, bytes: all } = &mut *held;
         *all += bytes;
         let grown = all.saturating_mul(self.growth).min(self.bytes_max);
-        self.admission
-            .grow(permit, grown.max(*all))
-            .map_err(|Full| Status::from(full()))
+        let grown = self.gateway.admission().grow(permit, grown.max(*all));
+        grown.map_err(|Full| {
+            let failure = full();
+            self.gateway.turned_away(self.way, &failure);
+            Status::from(failure)
+        })
     }
 
     /// Takes over the room of the message that was read.
     pub(super) fn take(&self) -> Permit {
         let mut held = self.held.lock();
         held.bytes = 0;
-        std::mem::replace(&mut held.permit, self.admission.none())
+        std::mem::replace(&mut held.permit, self.gateway.admission().none())
     }
 }
 
@@ -147,6 +151,7 @@ struct Metered {
 /// Takes room for the request's body from now on; handlers find it among the extensions.
 pub(super) fn metered(
     api: &Api,
+    way: Way,
     request: http::Request<Body>,
 ) -> http::Request<impl HttpBody<Data = Bytes, Error = Status> + Send + use<>> {
     let identity = HeaderValue::from_static("identity");
@@ -154,10 +159,10 @@ pub(super) fn metered(
         .headers()
         .get("grpc-encoding")
         .is_some_and(|encoding| *encoding != identity);
-    let admission = api.gateway.admission().clone();
-    let permit = admission.none();
+    let permit = api.gateway.admission().none();
     let intake = Intake {
-        admission,
+        gateway: api.gateway.clone(),
+        way,
         growth: if compressed {
             DECOMPRESSION_ESTIMATE
         } else {

@@ -6,7 +6,8 @@ use axum::http;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use http_body_util::{BodyExt, StreamBody};
-use hushlog_proto::hushlog::v1::{LogRecord, PushRequest, PushResponse};
+use hushlog_proto::hushlog::v1::push_ack::Outcome;
+use hushlog_proto::hushlog::v1::{LogRecord, PushAck, PushRequest, PushResponse};
 use hushlog_proto::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use hushlog_proto::opentelemetry::proto::logs::v1::{self as otel, ResourceLogs, ScopeLogs};
 use hyper::body::Frame;
@@ -148,6 +149,28 @@ async fn what_is_no_request_is_an_invalid_argument() {
         let api = api(Fake::default(), MEMORY);
         let (code, _) = send(&api, method, b"\x0a\xff").await;
         assert_eq!(code, Code::InvalidArgument, "{method:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_over_its_rate_limit_is_told_to_come_again() {
+    for method in METHODS {
+        let api = api(Fake::limiting(1), MEMORY);
+        let (code, _) = send(&api, method, &message(method, 20, "m")).await;
+        assert_eq!(code, Code::Ok, "{method:?}");
+        let (code, answer) = send(&api, method, &message(method, 1, "n")).await;
+        if let Method::PushStream = method {
+            let ack = PushAck::decode(answer).expect("an answer");
+            let Some(Outcome::Failure(failure)) = ack.outcome else {
+                panic!("it was let in");
+            };
+            assert_eq!(
+                (&*failure.code, failure.retry_after_ms),
+                ("rate_limited", 15_000)
+            );
+        } else {
+            assert_eq!(code, Code::Unavailable, "{method:?}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
 
 use crate::api::{Failure, Kind};
-use crate::gateway::{Admission, Full, Permit, full};
+use crate::gateway::{Full, Gateway, Permit, Way, full};
 use crate::limits::{
     BODY_BYTES_PER_SECOND_MIN, BODY_GRACE, BODY_SILENCE_MAX, DECOMPRESSION_ESTIMATE,
 };
@@ -20,16 +20,29 @@ pub(super) struct Limits<'a> {
     pub(super) bytes_max: usize,
     /// Whether it is compressed: then room is taken for what it may become.
     pub(super) compressed: bool,
-    /// Where room comes from.
-    pub(super) admission: &'a Admission,
+    /// Where room comes from, and refusals are counted.
+    pub(super) gateway: &'a Gateway,
+    /// By which protocol it comes.
+    pub(super) way: Way,
 }
 
 /// Reads a whole body with room for it in memory.
 pub(super) async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limits: Limits<'_>,
+) -> Result<(Bytes, Permit), Failure> {
+    let (gateway, way) = (limits.gateway, limits.way);
+    let read = read_within(body, headers, limits).await;
+    read.inspect_err(|failure| gateway.turned_away(way, failure))
+}
+
+async fn read_within(
     mut body: Body,
     headers: &HeaderMap,
     limits: Limits<'_>,
 ) -> Result<(Bytes, Permit), Failure> {
+    let admission = limits.gateway.admission();
     let announced = announced(headers);
     if announced.is_some_and(|bytes| bytes > limits.bytes_max) {
         return Err(too_large(limits.bytes_max));
@@ -43,8 +56,7 @@ pub(super) async fn read(
             received
         }
     };
-    let mut permit = limits
-        .admission
+    let mut permit = admission
         .take(room(announced.unwrap_or(0)))
         .map_err(|Full| full())?;
     let mut received = BytesMut::with_capacity(announced.unwrap_or(0));
@@ -53,8 +65,7 @@ pub(super) async fn read(
         if received.len() + chunk.len() > limits.bytes_max {
             return Err(too_large(limits.bytes_max));
         }
-        limits
-            .admission
+        admission
             .grow(&mut permit, room(received.len() + chunk.len()))
             .map_err(|Full| full())?;
         received.extend_from_slice(&chunk);

@@ -10,28 +10,21 @@ use bytes::Bytes;
 use hushlog_ingest::RawRecord;
 use hushlog_ingest::body::{self, Encoding};
 use hushlog_ingest::json::{self, Declared, Each, Rejected, Shape, TOO_LARGE};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{Limits, read};
-use super::{Api, Failure, Kind, too_large};
-use crate::gateway::{Batch, Pushed, Receipt, Room, Source};
+use super::{Api, Failure, Kind, receipts, too_large};
+use crate::gateway::{Batch, Pushed, Room, Source, Way};
 use crate::limits::{DECOMPRESSION_ESTIMATE, PRODUCER_BYTES_MAX};
 
 const SERVICE: HeaderName = HeaderName::from_static("x-service-name");
 const ENVIRONMENT: HeaderName = HeaderName::from_static("x-environment");
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What the address may say.
-#[derive(Deserialize)]
-pub(super) struct Options {
-    receipt: Option<String>,
-}
-
 /// Takes one object, an array, or NDJSON.
 pub(super) async fn logs(
     State(api): State<Api>,
-    Query(options): Query<Options>,
+    Query(asked): Query<receipts::Asked>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -41,18 +34,19 @@ pub(super) async fn logs(
     let limits = Limits {
         bytes_max: api.body_bytes_max,
         compressed: !encodings.is_empty(),
-        admission: api.gateway.admission(),
+        gateway: &api.gateway,
+        way: Way::Http,
     };
     let (body, permit) = read(body, &headers, limits).await?;
     let batch = Batch {
+        way: Way::Http,
         source: source(body, encodings, form, api.body_bytes_max),
         service: service(&headers),
         environment: environment(&headers),
         key,
     };
     let pushed = api.gateway.push(batch, permit).await?;
-    let receipts = options.receipt.is_some_and(|value| value != "false");
-    Ok(respond(&pushed, receipts))
+    Ok(respond(&pushed, asked.wants()))
 }
 
 fn source(body: Bytes, encodings: Vec<Encoding>, form: Form, limit: usize) -> Source {
@@ -210,7 +204,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     String::from_utf8_lossy(value).trim().to_owned()
 }
 
-fn respond(pushed: &Pushed, receipts: bool) -> Response {
+fn respond(pushed: &Pushed, with_receipts: bool) -> Response {
     let mut body = match (pushed.shape, pushed.first, pushed.rejected) {
         (Shape::One, Some(log_id), 0) => json!({
             "log_id": log_id.to_string(),
@@ -220,11 +214,8 @@ fn respond(pushed: &Pushed, receipts: bool) -> Response {
         }),
         _ => many(pushed),
     };
-    if let (true, Some(object)) = (receipts, body.as_object_mut()) {
-        object.insert(
-            "receipts".into(),
-            pushed.receipts.iter().map(receipt).collect(),
-        );
+    if let (true, Some(object)) = (with_receipts, body.as_object_mut()) {
+        object.insert("receipts".into(), receipts::rendered(&pushed.receipts));
     }
     let status = if pushed.rejected == 0 {
         StatusCode::OK
@@ -245,14 +236,5 @@ fn many(pushed: &Pushed) -> Value {
         "rejected": pushed.rejected,
         "pii_detected": pushed.pii,
         "errors": errors,
-    })
-}
-
-fn receipt(receipt: &Receipt) -> Value {
-    json!({
-        "shard": receipt.shard.to_string(),
-        "seq": receipt.seq,
-        "copies": receipt.copies,
-        "policy_epoch": receipt.policy_epoch,
     })
 }

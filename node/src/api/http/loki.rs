@@ -1,17 +1,18 @@
 //! `POST /loki/api/v1/push`: Loki's clients, JSON or snappy protobuf.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hushlog_ingest::body::Encoding;
+use serde_json::json;
 
 use super::body::{Limits, read};
 use super::ingest::{content_type, decoded, encodings, service};
-use super::{Api, Failure, Kind, too_large};
+use super::{Api, Failure, Kind, receipts, too_large};
 use crate::api::loki;
-use crate::gateway::{Batch, Room, Source};
+use crate::gateway::{Batch, Room, Source, Way};
 
 /// What a body is made of.
 enum Form {
@@ -22,9 +23,10 @@ enum Form {
 }
 
 /// Takes one push request. Entries that are rejected alone make it a 400, as in Loki: the others are
-/// stored, and nobody sends the request again.
+/// stored, and nobody sends the request again. Receipts, where they are asked for, make it a 200 with a body.
 pub(super) async fn push(
     State(api): State<Api>,
+    Query(asked): Query<receipts::Asked>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -32,10 +34,12 @@ pub(super) async fn push(
     let limits = Limits {
         bytes_max: api.body_bytes_max,
         compressed: !matches!(&form, Form::Json(encodings) if encodings.is_empty()),
-        admission: api.gateway.admission(),
+        gateway: &api.gateway,
+        way: Way::Loki,
     };
     let (body, permit) = read(body, &headers, limits).await?;
     let batch = Batch {
+        way: Way::Loki,
         source: source(form, body, api.body_bytes_max),
         service: service(&headers),
         environment: String::new(),
@@ -50,6 +54,10 @@ pub(super) async fn push(
         Err(failure) => return Err(failure),
     };
     match pushed.rejections.first() {
+        None if asked.wants() => {
+            let body = json!({ "receipts": receipts::rendered(&pushed.receipts) });
+            Ok(super::json(StatusCode::OK, &body))
+        }
         None => Ok(StatusCode::NO_CONTENT.into_response()),
         Some(first) => {
             let (stored, rejected) = (pushed.accepted, pushed.rejected);

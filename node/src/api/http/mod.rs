@@ -5,12 +5,16 @@ mod elastic;
 pub(crate) mod exceptions;
 mod health;
 mod ingest;
+mod ledger;
+mod limits;
 mod loki;
+mod named;
 mod nodes;
 pub(crate) mod otlp;
 mod patterns;
 mod pii;
 mod query;
+mod receipts;
 mod retention;
 mod root;
 
@@ -59,6 +63,12 @@ pub fn router(api: Api) -> Router {
             get(retention::one)
                 .put(retention::set)
                 .delete(retention::remove),
+        )
+        .route("/api/v1/ledger", get(ledger::ledger))
+        .route("/api/v1/limits", get(limits::list))
+        .route(
+            "/api/v1/limits/{service}",
+            get(limits::one).put(limits::set).delete(limits::remove),
         )
         .route("/api/v1/pii/test", post(pii::test))
         .route(

@@ -1,7 +1,7 @@
 //! `POST /v1/logs`: OpenTelemetry over HTTP, protobuf or JSON, answered in kind.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -14,9 +14,9 @@ use serde_json::json;
 
 use super::body::{Limits, read};
 use super::ingest::{content_type, decoded, encodings};
-use super::{Api, Explained, Failure, Kind};
+use super::{Api, Explained, Failure, Kind, receipts};
 use crate::api::otlp;
-use crate::gateway::{Batch, Pushed, Source};
+use crate::gateway::{Batch, Pushed, Source, Way};
 
 /// How the client speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ struct RpcStatus {
 /// Takes one export request.
 pub(super) async fn logs(
     State(api): State<Api>,
+    Query(asked): Query<receipts::Asked>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -48,8 +49,13 @@ pub(super) async fn logs(
             return Err(Failure::new(Kind::UnsupportedMediaType, message));
         }
     };
+    if form == Form::Protobuf
+        && let Err(failure) = asked.refuse()
+    {
+        return Ok(refused(form, failure));
+    }
     Ok(match take(&api, form, &headers, body).await {
-        Ok(pushed) => accepted(form, pushed.as_ref()),
+        Ok(pushed) => accepted(form, pushed.as_ref(), asked.wants()),
         Err(failure) => refused(form, failure),
     })
 }
@@ -65,10 +71,12 @@ async fn take(
     let limits = Limits {
         bytes_max: api.body_bytes_max,
         compressed: !encodings.is_empty(),
-        admission: api.gateway.admission(),
+        gateway: &api.gateway,
+        way: Way::OtlpHttp,
     };
     let (body, permit) = read(body, headers, limits).await?;
     let batch = Batch {
+        way: Way::OtlpHttp,
         source: source(form, body, encodings, api.body_bytes_max),
         service: String::new(),
         environment: String::new(),
@@ -100,7 +108,7 @@ pub(crate) fn partial_success(pushed: &Pushed) -> Option<ExportLogsPartialSucces
     })
 }
 
-fn accepted(form: Form, pushed: Option<&Pushed>) -> Response {
+fn accepted(form: Form, pushed: Option<&Pushed>, with_receipts: bool) -> Response {
     let partial = pushed.and_then(partial_success);
     match form {
         Form::Protobuf => protobuf(
@@ -110,13 +118,17 @@ fn accepted(form: Form, pushed: Option<&Pushed>) -> Response {
             .encode_to_vec(),
         ),
         Form::Json => {
-            let body = match partial {
+            let mut body = match partial {
                 None => json!({}),
                 Some(partial) => json!({ "partialSuccess": {
                     "rejectedLogRecords": partial.rejected_log_records.to_string(),
                     "errorMessage": partial.error_message,
                 }}),
             };
+            if with_receipts {
+                let receipts = pushed.map_or(&[][..], |pushed| &pushed.receipts);
+                body["receipts"] = receipts::rendered(receipts);
+            }
             super::json(axum::http::StatusCode::OK, &body)
         }
     }

@@ -6,19 +6,18 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use hushlog_raft::limits::{RETENTION_MAX, RETENTION_MIN, RETENTION_SERVICE_BYTES_MAX};
+use hushlog_raft::limits::{RETENTION_MAX, RETENTION_MIN};
 use hushlog_raft::meta::RetentionRule;
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
 use tokio::time::Instant;
 
 use super::body::read_small;
+use super::named::{self, DEFAULT, check, check_length};
 use super::{Api, Failure, Kind, json};
 use crate::cluster::retention::{Periods, Source};
 use crate::limits::{RETENTION_BODY_BYTES_MAX, RETENTION_TIMEOUT};
 
-/// Stands for all services without a rule of their own.
-const DEFAULT: &str = "default";
 const HOUR_SECONDS: u64 = 3_600;
 const DAY_HOURS: u64 = 24;
 
@@ -79,29 +78,11 @@ fn deadline() -> Instant {
 
 async fn change(api: &Api, service: &str, period: Option<Duration>) -> Result<Response, Failure> {
     let rule = RetentionRule {
-        service: (service != DEFAULT).then(|| service.to_owned()),
+        service: named::service(service),
         period,
     };
     let periods = api.control.set_retention(rule, deadline()).await?;
     Ok(answer(service, &periods))
-}
-
-/// Refuses a name that no record can have. What is masked in records must not be stored here.
-fn check(api: &Api, service: &str) -> Result<(), Failure> {
-    check_length(service)?;
-    if api.masking.current().mask_text(service).masked != service {
-        let why = "the name holds what is masked in records; name the service as its records do";
-        return Err(Failure::new(Kind::InvalidArgument, why));
-    }
-    Ok(())
-}
-
-fn check_length(service: &str) -> Result<(), Failure> {
-    if service.is_empty() || service.len() > RETENTION_SERVICE_BYTES_MAX {
-        let why = format!("a service's name has from 1 to {RETENTION_SERVICE_BYTES_MAX} bytes");
-        return Err(Failure::new(Kind::InvalidArgument, why));
-    }
-    Ok(())
 }
 
 fn period(body: &[u8]) -> Result<Duration, Failure> {

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 23] = [
+const PATHS: [(&str, &str, &str); 28] = [
     (
         "POST",
         "/api/v1/logs",
@@ -63,6 +63,27 @@ const PATHS: [(&str, &str, &str); 23] = [
         "DELETE",
         "/api/v1/retention/{service}",
         "keep them as long as all others'",
+    ),
+    ("GET", "/api/v1/limits", "how much services may send"),
+    (
+        "GET",
+        "/api/v1/limits/{service}",
+        "the same of one service, or of `default`",
+    ),
+    (
+        "PUT",
+        "/api/v1/limits/{service}",
+        "limit it: {\"records_per_second\":1000,\"bytes_per_second\":1000000}",
+    ),
+    (
+        "DELETE",
+        "/api/v1/limits/{service}",
+        "limit it as all others",
+    ),
+    (
+        "GET",
+        "/api/v1/ledger",
+        "what came in, by source and service, and what became of it",
     ),
     ("GET", "/api/v1/cluster", "nodes, shards, leaders"),
     ("POST", "/api/v1/cluster/nodes", "let a node in"),

@@ -23,19 +23,21 @@ use tokio::time::Instant;
 
 use super::super::body::{Limits, read};
 use super::super::ingest::{content_type, decoded, encodings, environment, service};
+use super::super::receipts;
 use super::filter::Filter;
 use super::index::check;
 use super::{Api, Failure, Kind, json_of};
 use crate::api::bulk::{Action, Id, Item, Reader};
 use crate::entropy::Stream;
-use crate::gateway::{Batch, Claim, Source};
-use crate::limits::BULK_ANSWER_ITEM_BYTES;
+use crate::gateway::{Batch, Claim, Receipt, Source, Way};
+use crate::limits::{BULK_ANSWER_ITEM_BYTES, RECEIPT_ANSWER_BYTES};
 use crate::offload;
 
 /// What the address may say; all else is ignored.
 #[derive(Deserialize)]
 pub(super) struct Options {
     filter_path: Option<String>,
+    receipt: Option<String>,
 }
 
 /// `POST /_bulk`.
@@ -67,26 +69,32 @@ pub(super) async fn at_index(
     let limits = Limits {
         bytes_max: api.body_bytes_max,
         compressed: !encodings.is_empty(),
-        admission: &admission,
+        gateway: &api.gateway,
+        way: Way::Elasticsearch,
     };
     let (body, permit) = read(body, &headers, limits).await?;
     let told = Arc::new(Mutex::new(Told {
         items: Vec::new(),
         room: Claim::new(api.gateway.admission()),
+        receipts: receipts::wants(options.receipt.as_deref()),
     }));
     let batch = Batch {
+        way: Way::Elasticsearch,
         source: source(&api, index.into(), body, encodings, Arc::clone(&told)),
         service: service(&headers),
         environment: environment(&headers),
         key: None,
     };
-    api.gateway.push(batch, permit).await?;
+    let pushed = api.gateway.push(batch, permit).await?;
     let took = began.elapsed().as_millis();
     let render = move || {
         let mut told = told.lock();
         let room = Claim::new(&admission);
         let room = std::mem::replace(&mut told.room, room);
-        Answer::new(&std::mem::take(&mut told.items), room, took, &filter)
+        let receipts = told.receipts.then_some(&*pushed.receipts);
+        let items = std::mem::take(&mut told.items);
+        let text = text(&items, took, &filter, receipts);
+        Answer::new(text, room)
     };
     let answer = api.offload.run(render).await.map_err(unanswered)?;
     Ok(json_of(Bytes::from_owner(answer)))
@@ -103,6 +111,8 @@ fn unanswered(error: offload::Error) -> Failure {
 struct Told {
     items: Vec<Item>,
     room: Claim,
+    /// Whether the answer is to carry receipts.
+    receipts: bool,
 }
 
 /// Takes all the names that clients have for it.
@@ -134,11 +144,18 @@ fn source(
     Box::new(move |room, each| {
         let decoded = decoded(room, &body, &encodings, limit)?;
         let mut told = told.lock();
+        let told = &mut *told;
         let reader = Reader {
             index,
             received,
             ids,
             room,
+            // Every receipt is of one item at least.
+            beside: if told.receipts {
+                RECEIPT_ANSWER_BYTES
+            } else {
+                0
+            },
             answer: &mut told.room,
             admission: &admission,
         };
@@ -161,8 +178,7 @@ impl AsRef<[u8]> for Answer {
 }
 
 impl Answer {
-    fn new(items: &[Item], mut room: Claim, took: u128, filter: &Filter) -> Self {
-        let mut text = text(items, took, filter);
+    fn new(mut text: String, mut room: Claim) -> Self {
         text.shrink_to_fit();
         room.shrink(text.len());
         Self { text, room }
@@ -175,8 +191,9 @@ fn bytes_max(items: &[Item]) -> usize {
     BULK_ANSWER_ITEM_BYTES + items
 }
 
-fn text(items: &[Item], took: u128, filter: &Filter) -> String {
-    let mut out = String::with_capacity(bytes_max(items));
+fn text(items: &[Item], took: u128, filter: &Filter, receipts: Option<&[Receipt]>) -> String {
+    let of_receipts = RECEIPT_ANSWER_BYTES * receipts.map_or(0, <[Receipt]>::len);
+    let mut out = String::with_capacity(bytes_max(items) + of_receipts);
     out.push('{');
     if filter.keeps(&["took"]) {
         out.push_str(&format!("\"took\":{took},"));
@@ -186,6 +203,12 @@ fn text(items: &[Item], took: u128, filter: &Filter) -> String {
         out.push_str(&format!("\"errors\":{errors},"));
     }
     push_items(&mut out, items, filter);
+    if let Some(receipts) = receipts
+        && filter.keeps(&["receipts"])
+    {
+        let receipts = receipts::rendered(receipts);
+        out.push_str(&format!("\"receipts\":{receipts},"));
+    }
     if out.ends_with(',') {
         out.pop();
     }
@@ -313,6 +336,16 @@ mod tests {
     use super::*;
     use crate::api::bulk::Refusal;
 
+    const RECEIPT: Receipt = Receipt {
+        shard: hushlog_record::ShardId {
+            bucket: u64::MAX >> 16,
+            slot: u16::MAX,
+        },
+        seq: u64::MAX,
+        copies: u32::MAX,
+        policy_epoch: u64::MAX,
+    };
+
     #[test]
     fn an_answer_is_no_longer_than_what_was_paid_for() {
         let outcomes = [
@@ -335,8 +368,11 @@ mod tests {
                         };
                         10
                     ];
-                    let text = text(&items, u128::from(u64::MAX), &Filter::default());
-                    assert!(text.len() <= bytes_max(&items), "{text}");
+                    let receipts = vec![RECEIPT; 10];
+                    let took = u128::from(u64::MAX);
+                    let text = text(&items, took, &Filter::default(), Some(&receipts));
+                    let most = bytes_max(&items) + 10 * RECEIPT_ANSWER_BYTES;
+                    assert!(text.len() <= most, "{text}");
                     let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
                     assert_eq!(
                         answer["items"][9][action.name()]["_index"],

@@ -96,7 +96,7 @@ async fn finish(mut response: Response) -> Response {
 fn explained(failure: &Failure, typed: Option<Typed>) -> String {
     let kind = match (typed, failure.kind) {
         (Some(Typed(kind)), _) => kind,
-        (None, Kind::Overloaded) => "es_rejected_execution_exception",
+        (None, Kind::Overloaded | Kind::RateLimited) => "es_rejected_execution_exception",
         (None, Kind::Unavailable) => "unavailable_shards_exception",
         (None, Kind::EmptyBody | Kind::InvalidBody) => "parse_exception",
         (None, Kind::InvalidArgument) => "illegal_argument_exception",

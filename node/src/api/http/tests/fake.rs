@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Policy};
-use hushlog_raft::meta::{Retention, RetentionRule, State};
+use hushlog_raft::meta::{Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -15,10 +15,12 @@ use tokio::time::Instant;
 
 use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Policies, Reader, TopK};
 use crate::clock::Scripted;
+use crate::cluster::ledger::Books;
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::entropy::Entropy;
 use crate::gateway::{self, Gateway, Placed, Refused, Sink};
+use crate::ledger::Ledger;
 use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
@@ -31,10 +33,15 @@ pub(crate) struct Fake {
     pub(super) incomplete: bool,
     pub(super) unready: bool,
     pub(super) panics: bool,
+    /// It answers no block.
+    pub(super) hangs: bool,
     /// What the first blocks are refused with.
     pub(super) refuse_first: Mutex<Vec<Refused>>,
     pub(super) stored: Stored,
     pub(super) rules: Mutex<Retention>,
+    pub(super) limits: Mutex<Arc<Limits>>,
+    /// The books that the gateway writes.
+    pub(super) ledger: Mutex<Option<Ledger>>,
 }
 
 /// Service and message of every record that was stored.
@@ -54,6 +61,22 @@ impl Fake {
         }
     }
 
+    /// Lets each service send so many records a second.
+    pub(crate) fn limiting(records_per_second: u64) -> Self {
+        let limit = Limit {
+            records_per_second: Some(records_per_second),
+            bytes_per_second: None,
+        };
+        let limits = Limits {
+            default: Some(limit),
+            ..Limits::default()
+        };
+        Self {
+            limits: Mutex::new(Arc::new(limits)),
+            ..Self::default()
+        }
+    }
+
     /// Refuses one block after the other with these, the last first, and then stores.
     pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
         Self {
@@ -68,8 +91,15 @@ impl Sink for Fake {
         Ok(ShardId { bucket: 1, slot: 0 })
     }
 
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.lock())
+    }
+
     fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
             let first = self.refuse_first.lock().pop();
             match self.refuse.or(first) {
                 Some(why) => Err(why),
@@ -86,6 +116,7 @@ impl Sink for Fake {
                         seq: 7,
                         copies: 2,
                         policy_epoch: block.header().policy_epoch,
+                        repeated: false,
                         conflict: false,
                     }])
                 }
@@ -121,6 +152,19 @@ impl Reader for Fake {
                 Ok(body) => Ok(self.answer(json!({ "asked": body }))),
                 Err(_) => Err(Failure::new(Kind::InvalidQuery, "expected a term").at(3)),
             }
+        })
+    }
+
+    fn count_all(&self, _: Bytes, _: Instant) -> BoxFuture<'_, Result<Answer, Failure>> {
+        Box::pin(async {
+            let mut services = std::collections::BTreeMap::<String, u64>::new();
+            for (service, _) in &*self.stored.lock() {
+                *services.entry(service.clone()).or_default() += 1;
+            }
+            let bucket = |(key, count): (String, u64)| json!({"key": key, "doc_count": count});
+            let buckets: Vec<Value> = services.into_iter().map(bucket).collect();
+            let counted = json!({"buckets": buckets, "sum_other_doc_count": 0});
+            Ok(self.answer(json!({"aggregations": {"services": counted}})))
         })
     }
 
@@ -230,6 +274,45 @@ impl Control for Fake {
     ) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move { Ok(json!({ "replication": replication })) })
     }
+
+    fn books(&self) -> BoxFuture<'_, Books> {
+        Box::pin(async {
+            let mut books = Books::default();
+            if let Some(ledger) = &*self.ledger.lock() {
+                books.add(1, &ledger.book());
+            }
+            if self.partial {
+                books.missing.insert(2, "no answer in time".into());
+            }
+            books
+        })
+    }
+
+    fn limits(&self, _: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(async { Ok(Sink::limits(self)) })
+    }
+
+    fn set_limit(
+        &self,
+        rule: LimitRule,
+        _: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {
+        Box::pin(async move {
+            let LimitRule { service, limit } = rule;
+            let mut limits = Limits::clone(&self.limits.lock());
+            match (service, limit) {
+                (None, limit) => limits.default = limit,
+                (Some(service), Some(limit)) => {
+                    limits.services.insert(service, limit);
+                }
+                (Some(service), None) => {
+                    limits.services.remove(&service);
+                }
+            }
+            *self.limits.lock() = Arc::new(limits);
+            Ok(Sink::limits(self))
+        })
+    }
 }
 
 /// A cluster of one shard that takes every change.
@@ -296,6 +379,8 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
     change(&mut policies);
     let clock = Arc::new(Scripted::new(Timestamp::from_millis(1_700_000_000_000)));
     let registry = Registry::default();
+    let ledger = Ledger::new(Timestamp::default());
+    *fake.ledger.lock() = Some(ledger.clone());
     let gateway = Gateway::new(gateway::Parts {
         sink: Arc::clone(&fake) as _,
         masking: Arc::clone(&masking),
@@ -304,6 +389,8 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
         offload: Offload::inline(),
         clock: Arc::clone(&clock) as _,
         entropy: entropy.clone(),
+        rates: gateway::Rates::default(),
+        ledger,
         registry: registry.clone(),
         tasks: Tasks::new(),
         memory,

@@ -20,6 +20,8 @@ use crate::tasks::Tasks;
 
 mod fake;
 mod ingest;
+mod ledger;
+mod limits;
 mod nodes;
 mod odd;
 mod patterns;

@@ -1,5 +1,7 @@
 //! The gateway against a scripted sink.
 
+mod fairness;
+
 use futures_util::future::join_all;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -13,7 +15,6 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::clock::Scripted;
-use crate::error::Kind;
 use crate::limits::{PART_ROWS_MAX, RECORD_MEMORY_BYTES};
 
 /// Stores every block, unless told otherwise for the next ones.
@@ -71,6 +72,7 @@ impl Sink for Fake {
                 seq: blocks.len() as u64,
                 copies: 2,
                 policy_epoch: header.policy_epoch,
+                repeated: self.known.is_some(),
                 conflict: self.conflict && keyed,
             }])
         })
@@ -87,9 +89,12 @@ fn gateway_with(fake: Fake, memory: usize) -> (Gateway, Arc<Fake>) {
 
 /// A gateway whose time and randomness are those of this second.
 fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
-    let now = 1_700_000_000_000 + i64::try_from(second).expect("small") * 1_000;
     let fake = Arc::new(fake);
-    let sink: Arc<dyn Sink> = Arc::clone(&fake) as _;
+    (gateway_over(Arc::clone(&fake) as _, memory, second), fake)
+}
+
+fn gateway_over(sink: Arc<dyn Sink>, memory: usize, second: u64) -> Gateway {
+    let now = 1_700_000_000_000 + i64::try_from(second).expect("small") * 1_000;
     let parts = Parts {
         sink,
         masking: Arc::new(Masking::new(HashKey::new([7; 32]))),
@@ -98,17 +103,20 @@ fn gateway_of(fake: Fake, memory: usize, second: u64) -> (Gateway, Arc<Fake>) {
         offload: Offload::inline(),
         clock: Arc::new(Scripted::new(Timestamp::from_millis(now))),
         entropy: Entropy::seeded(second),
+        rates: Rates::default(),
+        ledger: Ledger::new(Timestamp::default()),
         registry: Registry::default(),
         tasks: Tasks::new(),
         memory,
         timeout: Duration::from_secs(10),
     };
-    (Gateway::new(parts), fake)
+    Gateway::new(parts)
 }
 
 fn batch(body: &str, key: Option<Key>) -> Batch {
     let body = body.to_owned();
     Batch {
+        way: Way::Http,
         source: Box::new(move |room, each| {
             room.sent(body.as_bytes());
             json::read(body.as_bytes(), Declared::Json, each)

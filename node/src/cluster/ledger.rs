@@ -1,0 +1,90 @@
+//! The books of all nodes, asked of each at the moment of the question and added up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hushlog_proto::hushlog::internal::v1 as pb;
+use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
+use hushlog_raft::Lane;
+use hushlog_raft::meta::Expired;
+use hushlog_record::{NodeId, Timestamp};
+use tokio::time::timeout;
+
+use super::{Cluster, MESSAGE_BYTES_MAX};
+use crate::gateway::Way;
+use crate::ledger::{Book, Row, Who};
+
+/// How long a node has to show its books.
+const BOOK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What the nodes' books say together.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// Since when each node counts, and how often it ended without writing its books down.
+    pub nodes: BTreeMap<NodeId, (Timestamp, u64)>,
+    /// Nodes that did not show theirs, and why.
+    pub missing: BTreeMap<NodeId, String>,
+    /// Rows that the cluster has dropped since their retention was over.
+    pub expired: Expired,
+    rows: BTreeMap<(Way, Who), Row>,
+}
+
+impl Books {
+    /// Adds the books of a node.
+    pub(crate) fn add(&mut self, node: NodeId, book: &Book) {
+        self.nodes.insert(node, (book.since, book.gaps));
+        for (key, row) in book.rows() {
+            self.rows.entry(key.clone()).or_default().merge(row);
+        }
+    }
+
+    /// Every row, of all nodes together.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&(Way, Who), &Row)> {
+        self.rows.iter()
+    }
+}
+
+impl Cluster {
+    /// The books of every node.
+    pub(crate) async fn books(&self) -> Books {
+        let own = self.settings().node;
+        let asked = self.replicas().all_members().into_iter();
+        let answers = asked.map(|(node, peer)| async move {
+            let book = if node == own {
+                Ok(self.own_book())
+            } else {
+                self.book_of(node, &peer.addr).await
+            };
+            (node, book)
+        });
+        let mut books = Books::default();
+        for (node, book) in join_all(answers).await {
+            match book {
+                Ok(book) => books.add(node, &book),
+                Err(reason) => {
+                    books.missing.insert(node, reason);
+                }
+            }
+        }
+        books.expired = self.meta().state().expired.clone();
+        books
+    }
+
+    /// This node's.
+    pub(crate) fn own_book(&self) -> Book {
+        self.inner.ledger.book()
+    }
+
+    async fn book_of(&self, node: NodeId, addr: &str) -> Result<Book, String> {
+        let channel = self.connect().channel(node, addr, Lane::Control);
+        let channel = channel.map_err(|status| status.message().to_owned())?;
+        let mut client = NodeClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let answer = timeout(BOOK_DEADLINE, client.ledger(pb::LedgerRequest {}));
+        let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
+        let answer = answer.map_err(|status| status.message().to_owned())?;
+        let read = Book::from_bytes(&answer.into_inner().book);
+        read.map(|(book, _)| book)
+            .map_err(|error| error.to_string())
+    }
+}
