@@ -54,6 +54,12 @@ pub(crate) fn standings(
     dead_after: Duration,
 ) -> Vec<Change> {
     let stand = |node, from, to| Change::Stand { node, from, to };
+    // Well below the silence that makes dead, or a node in between would be both in turn.
+    let back_within = if dead_after.is_zero() {
+        ALIVE_SILENCE
+    } else {
+        ALIVE_SILENCE.min(dead_after / 2)
+    };
     let changed = |node: &NodeId| {
         let standing = state.standing(*node)?;
         let member = roll.members.get(node)?;
@@ -62,7 +68,9 @@ pub(crate) fn standings(
         match standing {
             Standing::Joining if is_caught_up(member) => Some(Standing::Active),
             Standing::Active if gone => Some(Standing::Dead),
-            Standing::Dead if is_alive(member) => Some(Standing::Active),
+            Standing::Dead if member.silence.is_some_and(|silence| silence < back_within) => {
+                Some(Standing::Active)
+            }
             Standing::Joining | Standing::Active | Standing::Dead | Standing::Draining => None,
         }
         .map(|to| stand(*node, standing, to))
@@ -357,6 +365,9 @@ mod tests {
             to: Standing::Active,
         };
         assert_eq!(changes(&state, Some(Duration::ZERO), HOUR), [back]);
+        let second = Duration::from_secs(1);
+        let soon_dead = standings(&state, &at(Some(2 * second)), HOUR, 3 * second);
+        assert_eq!(soon_dead, [], "neither dead nor back");
     }
 
     #[test]
