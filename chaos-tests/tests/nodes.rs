@@ -223,7 +223,7 @@ async fn who_was_to_leave_may_stay() -> Result<()> {
         .call(3, Method::POST, "/api/v1/cluster/nodes", stay)
         .await?;
     assert_eq!(status, StatusCode::OK, "{body}");
-    assert_eq!(body["state"], "active");
+    assert_eq!(body["state"], "joining");
     let view = cluster.settled(1).await?;
     let nodes = view["nodes"].as_array().context("nodes")?;
     assert_eq!(nodes.len(), 4);

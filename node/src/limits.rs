@@ -128,6 +128,8 @@ pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
 pub const NODES_BODY_BYTES_MAX: usize = 4 << 10;
 /// How long a change of the nodes may take to be known to a majority.
 pub const NODES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Highest number of a node: all of them are exact in JSON.
+pub const NODE_ID_MAX: u64 = u32::MAX as u64;
 /// Longest address of a node.
 pub const ADDRESS_BYTES_MAX: usize = 255;
 /// Most copies of a record that can be asked for.

@@ -39,8 +39,9 @@ impl Cluster {
                 asked = Instant::now();
             } else if asked.elapsed() >= LONELY {
                 asked = Instant::now();
-                if join::is_removed(&self.inner.settings, &self.others(), &self.inner.connect).await
-                {
+                let (settings, cluster) = (&self.inner.settings, self.inner.secret.cluster);
+                let others = self.others();
+                if join::is_removed(settings, cluster, &others, &self.inner.connect).await {
                     return Err(Error::Removed(node));
                 }
             }

@@ -53,7 +53,7 @@ pub async fn secret(
     }
     let secret = if settings.is_first() {
         let contacts = contacts(settings);
-        let known = ask_once(settings, &contacts, false, connect);
+        let known = ask_once(settings, &contacts, None, connect);
         match tokio::time::timeout(FIRST_PATIENCE, known).await {
             Ok(Answer::Secret(secret)) => secret,
             Ok(Answer::Removed(reason)) => return Err(secret::Error::Removed(reason)),
@@ -68,13 +68,14 @@ pub async fn secret(
     Ok(secret)
 }
 
-/// Whether a node of the cluster says that this one was removed from it.
+/// Whether a node of this cluster says that this one was removed from it.
 pub(crate) async fn is_removed(
     settings: &ClusterSettings,
+    cluster: u128,
     others: &[String],
     connect: &Arc<dyn Connect>,
 ) -> bool {
-    let answer = ask_once(settings, others, true, connect).await;
+    let answer = ask_once(settings, others, Some(cluster), connect).await;
     matches!(answer, Answer::Removed(_))
 }
 
@@ -93,7 +94,7 @@ async fn ask_until_given(
     let contacts = contacts(settings);
     let mut told = String::new();
     loop {
-        match ask_once(settings, &contacts, false, connect).await {
+        match ask_once(settings, &contacts, None, connect).await {
             Answer::Secret(secret) => return Ok(secret),
             Answer::Removed(reason) => return Err(secret::Error::Removed(reason)),
             Answer::Unknown(reason) if reason != told => {
@@ -106,16 +107,17 @@ async fn ask_until_given(
     }
 }
 
-/// The first answer of any node that decides something, all asked at once; else the last one.
+/// The first answer of any node that decides something, all asked at once; else the last one. A member asks
+/// only whether it still is one of this cluster.
 async fn ask_once(
     settings: &ClusterSettings,
     contacts: &[String],
-    only_ask: bool,
+    member_of: Option<u128>,
     connect: &Arc<dyn Connect>,
 ) -> Answer {
     let asked = contacts
         .iter()
-        .map(|addr| ask(addr, settings.node, only_ask, connect));
+        .map(|addr| ask(addr, settings.node, member_of, connect));
     let mut asked: FuturesUnordered<_> = asked.collect();
     let mut last = Answer::None("there is nobody to ask".into());
     while let Some(answer) = asked.next().await {
@@ -131,7 +133,12 @@ async fn ask_once(
 /// Nobody knows a contact's number before it has answered, and nobody needs it to reach it.
 const ANY: NodeId = 0;
 
-async fn ask(addr: &str, node: NodeId, only_ask: bool, connect: &Arc<dyn Connect>) -> Answer {
+async fn ask(
+    addr: &str,
+    node: NodeId,
+    member_of: Option<u128>,
+    connect: &Arc<dyn Connect>,
+) -> Answer {
     let channel = match connect.channel(ANY, addr, Lane::Control) {
         Ok(channel) => channel,
         Err(status) => return Answer::None(status.message().to_owned()),
@@ -139,7 +146,8 @@ async fn ask(addr: &str, node: NodeId, only_ask: bool, connect: &Arc<dyn Connect
     let mut client = NodeClient::new(channel);
     let call = client.join_secret(JoinSecretRequest {
         node_id: node,
-        only_ask,
+        only_ask: member_of.is_some(),
+        cluster: member_of.map_or_else(Default::default, |id| id.to_be_bytes().to_vec().into()),
     });
     let answer = match tokio::time::timeout(CALL_DEADLINE, call).await {
         Ok(Ok(answer)) => answer.into_inner(),
@@ -153,11 +161,14 @@ async fn ask(addr: &str, node: NodeId, only_ask: bool, connect: &Arc<dyn Connect
         }
         Err(_) => return Answer::None("no answer in time".into()),
     };
-    if only_ask {
+    if member_of.is_some() {
         return Answer::Welcome;
     }
     match Secret::from_bytes(&answer.secret) {
-        Some(secret) => Answer::Secret(secret),
+        Some(secret) => Answer::Secret(Secret {
+            given: true,
+            ..secret
+        }),
         None => Answer::None("the answer is damaged".into()),
     }
 }

@@ -548,7 +548,8 @@ impl Cluster {
 
     /// The first node initialises the meta group, once.
     async fn initialise_meta(&self) {
-        if *self.inner.initialised.lock() || !self.inner.settings.is_first() {
+        let is_founder = self.inner.settings.is_first() && !self.inner.secret.given;
+        if *self.inner.initialised.lock() || !is_founder {
             return;
         }
         if self.inner.meta.is_pristine() {
@@ -575,10 +576,17 @@ impl Cluster {
             .meta
             .propose(meta::Command::RegisterNode(own.clone()), deadline)
             .await;
-        if let Err(error) = &outcome {
-            tracing::debug!(%error, "not registered yet");
+        match outcome {
+            Ok(meta::Answer::Conflict(reason)) => {
+                tracing::warn!(reason, "the cluster does not take this node's addresses");
+                true
+            }
+            Ok(_) => true,
+            Err(error) => {
+                tracing::debug!(%error, "not registered yet");
+                false
+            }
         }
-        outcome.is_ok()
     }
 
     /// Gives up every lead to the fit voter that follows most closely, so that a restart costs no

@@ -17,6 +17,8 @@ const COMING_MAX: usize = 32;
 /// How much fuller than the emptiest node the fullest may be, in parts of 100 of what it has, before one of
 /// its replicas goes to that node.
 const UNEVEN_PERCENT: u64 = 10;
+/// With how many others the fullest node, and the emptiest, is tried before all counts as even.
+const PARTNERS_MAX: usize = 8;
 
 /// What a node says it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +70,7 @@ pub(crate) fn steps(state: &State, seen: &Seen) -> Vec<Change> {
             continue;
         };
         match state.roster.moves.get(shard) {
-            Some(going) => plan.tend(*shard, going),
+            Some(going) => plan.tend(*shard, slot, going),
             None => plan.place(*shard, slot, weight(seal.bytes)),
         }
     }
@@ -124,11 +126,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Ends a move that has come to its end, or cannot.
-    fn tend(&mut self, shard: ShardId, going: &Move) {
+    /// Ends a move that has come to its end, or cannot: what waits for a source that does not answer would
+    /// keep others from coming.
+    fn tend(&mut self, shard: ShardId, slot: &Slot, going: &Move) {
         let takes = self.state.standing(going.to) == Some(Standing::Active);
         let arrived = takes && self.seen.has_arrived(going, shard);
-        if arrived || !takes {
+        if arrived || !takes || !self.has_source(slot) {
             self.steps.push(Change::End {
                 shard,
                 since: going.since,
@@ -167,7 +170,17 @@ impl<'a> Plan<'a> {
         whole.count() >= self.copies
     }
 
+    /// Whether a node that should have the shard answers.
+    fn has_source(&self, slot: &Slot) -> bool {
+        slot.voters
+            .iter()
+            .any(|voter| self.seen.live.contains(voter))
+    }
+
     fn send(&mut self, shard: ShardId, slot: &Slot, from: Option<NodeId>, bytes: u64) {
+        if !self.has_source(slot) {
+            return;
+        }
         let Some(to) = self.best_for(slot, from) else {
             return;
         };
@@ -209,30 +222,67 @@ impl<'a> Plan<'a> {
     /// Sends replicas from the fullest node to the emptiest until they are about even; says so when there is
     /// nothing left to do.
     fn even_out(&mut self) {
-        while self.steps.len() < STEPS_MAX {
-            let by_load = |(node, load): (&NodeId, &u64)| (*load, *node);
-            let (Some((most, fullest)), Some((least, emptiest))) = (
-                self.load.iter().map(by_load).max(),
-                self.load.iter().map(by_load).min(),
-            ) else {
-                break;
-            };
-            let coming = self.coming.get(&emptiest).copied().unwrap_or(0);
-            let gap = most - least;
-            if coming >= COMING_MAX || gap <= most / 100 * UNEVEN_PERCENT {
-                break;
-            }
-            let Some((shard, slot, bytes)) = self.largest_below(gap, fullest, emptiest) else {
-                break;
-            };
-            if let Some(load) = self.load.get_mut(&fullest) {
+        while self.steps.len() < STEPS_MAX
+            && let Some(Exchange {
+                shard,
+                slot,
+                bytes,
+                from,
+                to,
+            }) = self.exchange()
+        {
+            if let Some(load) = self.load.get_mut(&from) {
                 *load -= bytes;
             }
-            self.begin(shard, slot, Some(fullest), emptiest, bytes);
+            self.begin(shard, slot, Some(from), to, bytes);
         }
-        if self.steps.is_empty() && self.state.roster.moves.is_empty() {
+        // One that is silent for a moment is not even with the others yet.
+        let mut active = self.state.standing_as(Standing::Active);
+        let all_answer = active.all(|node| self.load.contains_key(&node));
+        if self.steps.is_empty() && self.state.roster.moves.is_empty() && all_answer {
             self.steps.push(Change::Rebalance(false));
         }
+    }
+
+    /// The next replica to go from a full node to an empty one: from the fullest to the emptiest, and where
+    /// these have nothing to exchange between one of them and those that come next.
+    fn exchange(&self) -> Option<Exchange<'a>> {
+        let mut by_load: Vec<(u64, NodeId)> = self
+            .load
+            .iter()
+            .map(|(node, load)| (*load, *node))
+            .collect();
+        by_load.sort_unstable();
+        let (emptiest, fullest) = (*by_load.first()?, *by_load.last()?);
+        let givers = by_load.iter().rev().take(PARTNERS_MAX);
+        let takers = by_load.iter().take(PARTNERS_MAX);
+        let pairs = givers.map(|giver| (*giver, emptiest));
+        let mut pairs = pairs.chain(takers.map(|taker| (fullest, *taker)));
+        pairs.find_map(|((most, from), (least, to))| {
+            let coming = self.coming.get(&to).copied().unwrap_or(0);
+            let gap = most.saturating_sub(least);
+            if coming >= COMING_MAX || gap <= most / 100 * UNEVEN_PERCENT {
+                return None;
+            }
+            let (shard, slot, bytes) = self.largest_below(gap, from, to)?;
+            Some(Exchange {
+                shard,
+                slot,
+                bytes,
+                from,
+                to,
+            })
+        })
+    }
+
+    /// Whether the replicas of a shard are in no fewer zones when one goes from one node to another.
+    fn keeps_zones(&self, slot: &Slot, from: NodeId, to: NodeId) -> bool {
+        let Some(zone) = self.zone(to) else {
+            return true;
+        };
+        let stay = slot.voters.iter().filter(|voter| **voter != from);
+        let mut zones = stay.filter_map(|voter| self.zone(*voter));
+        self.zone(from) == Some(zone) || zones.all(|other| other != zone)
     }
 
     /// The largest replica that one node can give another so that the gap between them shrinks.
@@ -246,12 +296,23 @@ impl<'a> Plan<'a> {
         let shards = self.state.sealed.iter().filter_map(|(shard, seal)| {
             let slot = self.state.slot(*shard)?;
             let free = !self.state.roster.moves.contains_key(shard) && !going.contains(shard);
-            let fits = slot.voters.contains(&from) && !slot.voters.contains(&to);
+            let fits = slot.voters.contains(&from)
+                && !slot.voters.contains(&to)
+                && self.keeps_zones(slot, from, to);
             (free && fits).then_some((*shard, slot, weight(seal.bytes)))
         });
         let smaller = shards.filter(|(_, _, bytes)| *bytes < gap);
         smaller.max_by_key(|(shard, _, bytes)| (*bytes, *shard))
     }
+}
+
+/// A replica that one node can give another.
+struct Exchange<'a> {
+    shard: ShardId,
+    slot: &'a Slot,
+    bytes: u64,
+    from: NodeId,
+    to: NodeId,
 }
 
 fn begun(step: &Change) -> Option<ShardId> {
@@ -511,6 +572,44 @@ mod tests {
             counts.iter().all(|count| (11..=13).contains(count)),
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn what_only_a_dead_node_has_keeps_nothing_else_from_coming() {
+        let mut shards: Vec<(&[NodeId], u64)> = vec![(&[2], 10); 2 * COMING_MAX];
+        shards.push((&[1], 10));
+        let mut state = state(4, &shards);
+        let all = steps(&state, &live(1..=4));
+        take(&mut state, &all);
+        stand(&mut state, 2, Standing::Dead);
+        // What waits for it is given up.
+        let given_up = steps(&state, &all_arrived(&state, [1, 3, 4]));
+        take(&mut state, &given_up);
+        let looks = settle(&mut state, [1, 3, 4]);
+        assert!(looks < 10 && state.roster.moves.is_empty());
+        assert_eq!(voters(&state).last(), Some(&vec![1, 3, 4]));
+    }
+
+    #[test]
+    fn a_rebalance_waits_for_a_node_that_is_silent_for_a_moment() {
+        let shards: Vec<(&[NodeId], u64)> = vec![(&[1, 2, 3], 100); 9];
+        let mut state = state(4, &shards);
+        state.roster.rebalancing = true;
+        assert_eq!(steps(&state, &live(1..=3)), []);
+        assert!(!steps(&state, &live(1..=4)).is_empty());
+    }
+
+    #[test]
+    fn a_rebalance_leaves_no_zone_without_its_copy() {
+        let shards: Vec<(&[NodeId], u64)> = vec![(&[1, 2, 3], 100); 20];
+        let mut state = state(4, &shards);
+        for (node, zone) in [(1, "a"), (2, "b"), (3, "c"), (4, "a")] {
+            state.nodes.get_mut(&node).expect("there").zone = zone.into();
+        }
+        state.roster.rebalancing = true;
+        settle(&mut state, 1..=4);
+        let counts: Vec<usize> = (1..=4).map(|node| state.shards_on(node)).collect();
+        assert_eq!(counts, [10, 20, 20, 10]);
     }
 
     #[test]

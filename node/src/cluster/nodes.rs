@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use crate::error::{Failure, Kind};
-use crate::limits::{ADDRESS_BYTES_MAX, REPLICATION_MAX};
+use crate::limits::{ADDRESS_BYTES_MAX, NODE_ID_MAX, REPLICATION_MAX};
 
 /// Tries of a change that comes to be decided on other facts than it was made of.
 const TRIES: usize = 8;
@@ -73,20 +73,32 @@ impl Cluster {
         for _ in 0..TRIES {
             let state = self.facts_now(deadline).await?;
             let id = asked.id.unwrap_or_else(|| number_for(&state, &asked));
+            if !(1..=NODE_ID_MAX).contains(&id) {
+                let why = format!("the number of a node is from 1 to {NODE_ID_MAX}");
+                return Err(Failure::new(Kind::InvalidArgument, why));
+            }
             let known = state.nodes.get(&id);
             let change = match (known, state.standing(id), &asked.grpc) {
                 (Some(known), _, Some(grpc)) if known.grpc != *grpc => {
                     let why = format!(
-                        "node {id} is known as {}; a node that moved tells its new address itself when it \
-                         starts with it",
+                        "node {id} is known as {}, and the address of a member does not change: let another \
+                         number in there, and drain this one",
                         known.grpc
                     );
                     return Err(Failure::new(Kind::NodeConflict, why));
                 }
+                (Some(_), Some(Standing::Dead | Standing::Draining), _) if asked.id.is_none() => {
+                    let why = format!(
+                        "node {id} is known at this address and is silent, or leaves: name it to have it stay \
+                         ({{\"id\":{id}}}), or another number for a node that takes its place"
+                    );
+                    return Err(Failure::new(Kind::NodeConflict, why));
+                }
+                // It takes part again once it has shown that it is there.
                 (Some(_), Some(from @ Standing::Draining), _) => Change::Stand {
                     node: id,
                     from,
-                    to: Standing::Active,
+                    to: Standing::Joining,
                 },
                 (Some(_), _, _) => return Ok(admitted(&state, id, false)),
                 (None, _, Some(grpc)) => Change::Admit(meta::Node {

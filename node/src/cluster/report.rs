@@ -64,6 +64,7 @@ impl Cluster {
             shards,
             clock: self.inner.clock.now().nanos(),
             facts_applied,
+            node_id: self.inner.settings.node,
         }
     }
 
@@ -106,6 +107,10 @@ impl Cluster {
         let answer = timeout(REPORT_DEADLINE, client.report(pb::ReportRequest {}));
         let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
         let report = answer.map_err(|status| status.message().to_owned())?;
-        Ok(report.into_inner())
+        let report = report.into_inner();
+        if report.node_id != node {
+            return Err(format!("node {} listens at its address", report.node_id));
+        }
+        Ok(report)
     }
 }

@@ -175,6 +175,16 @@ impl Restorer {
             }
             return Ok(());
         };
+        // What has moved away is deleted under the same claim, and must not come back.
+        let _claim = match &held {
+            Held::Open(_) => None,
+            Held::Sealed(_) => match self.replicas.claim(shard) {
+                Some(claim) if self.meta.state().belongs(shard, self.replicas.node()) => {
+                    Some(claim)
+                }
+                Some(_) | None => return Ok(()),
+            },
+        };
         let sources = self.sources(shard);
         let fetched = match &held {
             Held::Open(replica) => {

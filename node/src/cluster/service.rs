@@ -262,7 +262,14 @@ impl Node for Service {
         &self,
         request: Request<pb::JoinSecretRequest>,
     ) -> Result<Response<pb::JoinSecretResponse>, Status> {
-        let pb::JoinSecretRequest { node_id, only_ask } = request.into_inner();
+        let pb::JoinSecretRequest {
+            node_id,
+            only_ask,
+            cluster,
+        } = request.into_inner();
+        if !cluster.is_empty() && *cluster != self.secret.cluster.to_be_bytes() {
+            return Err(Status::unavailable("this node is of another cluster"));
+        }
         let facts = self.cluster.meta().state();
         if facts.is_removed(node_id) {
             return Err(Status::failed_precondition(removed(node_id)));

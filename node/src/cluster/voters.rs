@@ -139,16 +139,18 @@ fn wanted(
         .filter(|node| roll.members.get(node).is_some_and(is_caught_up))
         .collect();
     let all_stay = kept.len() == voters.len();
+    // One that goes is replaced, as long as there is somebody: the facts are not on fewer disks then.
     let least = if all_stay {
         kept.len()
     } else {
-        odd(kept.len())
+        odd(voters.len().min(kept.len() + ready.len()))
     };
     let mut target = state.copies().max(least);
+    let short = kept.len() + ready.len() < target.max(if all_stay { 0 } else { voters.len() });
+    if short && others().count() > ready.len() {
+        return None;
+    }
     if kept.len() + ready.len() < target {
-        if others().count() > ready.len() {
-            return None;
-        }
         target = if all_stay {
             kept.len()
         } else {
@@ -307,6 +309,17 @@ mod tests {
         assert_eq!(state.apply(&removed), Answer::Done);
         stand(&mut state, 2, Standing::Draining);
         assert_eq!(next_step(&state, &roll(&[2], &[1]), 2), vote(&[1]));
+    }
+
+    #[test]
+    fn a_voter_that_goes_is_replaced_also_where_one_copy_of_the_records_is_enough() {
+        let mut state = state(4);
+        state.replication = 1;
+        stand(&mut state, 3, Standing::Draining);
+        assert_eq!(
+            next_step(&state, &roll(&[1, 2, 3], &[4]), 1),
+            vote(&[1, 2, 4])
+        );
     }
 
     #[test]

@@ -78,10 +78,17 @@ fn parsed<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<Option<T>,
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    serde_json::from_slice(body).map(Some).map_err(|_| {
+    let refused = || {
         let why = format!("the body must be a JSON object: {expected}");
         Failure::new(Kind::InvalidBody, why)
-    })
+    };
+    // An array would be taken for the members in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(refused());
+    }
+    serde_json::from_slice(body)
+        .map(Some)
+        .map_err(|_| refused())
 }
 
 fn deadline() -> Instant {
