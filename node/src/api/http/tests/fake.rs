@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Policy};
-use hushlog_raft::meta::{Limit, LimitRule, Limits, Retention, RetentionRule, State};
+use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -246,6 +246,10 @@ impl Control for Fake {
             drop(rules);
             Ok(self.periods())
         })
+    }
+
+    fn expired(&self) -> Expired {
+        Expired::default()
     }
 
     fn books(&self) -> BoxFuture<'_, Books> {
