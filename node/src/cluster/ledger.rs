@@ -21,7 +21,7 @@ const BOOK_DEADLINE: Duration = Duration::from_secs(2);
 /// What the nodes' books say together.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
-    /// Since when each node counts, and how often it ended without writing its books down.
+    /// Since when each node counts, and how often something may be missing in its books.
     pub nodes: BTreeMap<NodeId, (Timestamp, u64)>,
     /// Nodes that did not show theirs, and why.
     pub missing: BTreeMap<NodeId, String>,

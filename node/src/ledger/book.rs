@@ -100,7 +100,8 @@ fn add(tally: &mut Tally, name: Cow<'static, str>, count: u64) {
 pub(crate) struct Book {
     /// Since when it counts.
     pub(crate) since: Timestamp,
-    /// How often the node ended without writing it down: what came in the last seconds before is not in it.
+    /// How often the node ended without writing it down, so that what came in the seconds before is not in it;
+    /// and one more if it has stored records before it kept books, or could not read them.
     pub(crate) gaps: u64,
     rows: BTreeMap<(Way, Who), Row>,
 }
