@@ -16,8 +16,12 @@ use crate::client::Client;
 
 /// How long a cluster may take to become ready on a busy machine.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
-/// Tails are cut early, so that a run has many cuts and segments, also while nodes die and return.
-const CUT_BYTES: (&str, &str) = ("HUSHLOG_CUT_BYTES", "2MiB");
+/// Tails are cut early and little log is kept, so that a run has many cuts, segments and snapshots, also while
+/// nodes die and return.
+const SETTINGS: [(&str, &str); 2] = [
+    ("HUSHLOG_CUT_BYTES", "2MiB"),
+    ("HUSHLOG_CUT_LOG_KEEP", "2MiB"),
+];
 const POLL: Duration = Duration::from_millis(100);
 
 /// One node as `cluster.json` lists it.
@@ -67,7 +71,7 @@ impl Cluster {
         }
         let log = fs::File::create(data.join("cluster.log"))?;
         let parent = Command::new(binary)
-            .env(CUT_BYTES.0, CUT_BYTES.1)
+            .envs(SETTINGS)
             .arg("cluster")
             .args(["--nodes", &count.to_string()])
             .arg("--data")
@@ -138,7 +142,7 @@ impl Cluster {
     /// Starts a dead node again and returns when it is ready.
     pub async fn start_node(&mut self, index: usize) -> Result<()> {
         let output = tokio::process::Command::new(&self.binary)
-            .env(CUT_BYTES.0, CUT_BYTES.1)
+            .envs(SETTINGS)
             .args(["cluster", "start-node", &index.to_string(), "--data"])
             .arg(&self.data)
             .output()

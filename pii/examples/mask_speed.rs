@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::io::Write;
 
 use hushlog_pii::{Key, Masker, Pattern, Policy, Refusal};
+use hushlog_record::{Kind, LogId, Record, Timestamp, Value};
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// CPU time that each measurement takes at least, in seconds.
@@ -44,7 +45,79 @@ fn main() -> Result<(), Box<dyn Error>> {
             measure(name, masker, texts)?;
         }
     }
+    if "records".starts_with(&kind) {
+        measure_records(&masker)?;
+    }
     Ok(())
+}
+
+/// Whole records, as a service writes them: a message, fields, host and region.
+fn measure_records(masker: &Masker) -> Result<(), Box<dyn Error>> {
+    let records: Vec<Record> = (0..2000).map(record).collect();
+    let bytes: usize = records.iter().map(Record::text_bytes).sum();
+    let mut each = Vec::new();
+    for _ in 0..REPEATS {
+        let mut spent = 0.0;
+        let mut rounds = 0.0;
+        while spent < SECONDS_MIN {
+            let copies = records.clone();
+            let start = cpu()?;
+            for record in copies {
+                black_box(masker.mask_keeping(black_box(record)));
+            }
+            spent += cpu()? - start;
+            rounds += 1.0;
+        }
+        each.push(spent / rounds / records.len() as f64);
+    }
+    each.sort_by(f64::total_cmp);
+    writeln!(
+        std::io::stdout(),
+        "{:18} {:6} of {:4} B: best {:6.1} ns each, median {:6.1}",
+        "records",
+        records.len(),
+        bytes / records.len(),
+        each[0] * 1e9,
+        each[REPEATS / 2] * 1e9,
+    )?;
+    Ok(())
+}
+
+fn record(i: usize) -> Record {
+    let number = i as u64;
+    let id = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (latency, status) = (i % 2_900 + 1, [200, 200, 201, 404, 500][i % 5]);
+    let mut record = Record::new(
+        LogId([7; 16]),
+        Timestamp::from_millis(0),
+        format!(
+            "order created /api/v1/orders in {latency} ms, status {status}, payment failed: upstream timed out"
+        ),
+    );
+    record.service_name = format!("service-{:02}", i % 50);
+    record.host = format!("host-{:02}", i % 20);
+    record.region = "eu-west-1".into();
+    record.trace_id = format!("{id:016x}{:016x}", id.rotate_left(17));
+    record.fields = vec![
+        ("latency_ms".into(), number_value(latency)),
+        (
+            "request_id".into(),
+            Value::string(format!("{:016x}", id.rotate_left(5))),
+        ),
+        ("status".into(), number_value(status)),
+        (
+            "user_id".into(),
+            Value::string(format!("user_{}", id % 100_000)),
+        ),
+    ];
+    record
+}
+
+fn number_value(number: usize) -> Value {
+    Value {
+        kind: Kind::Number,
+        text: number.to_string(),
+    }
 }
 
 fn measure(name: &str, masker: &Masker, texts: &[String]) -> Result<(), Box<dyn Error>> {

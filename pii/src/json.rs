@@ -24,6 +24,7 @@ pub(crate) fn mask(
     let mut copied = 0;
     let mut pos = 0;
     let mut key = place.name.unwrap_or_default().to_owned();
+    let mut says = place.says;
     while pos < bytes.len() {
         let (end, masked) = match at(bytes, pos) {
             b'"' => {
@@ -31,11 +32,13 @@ pub(crate) fn mask(
                 let is_key = next_mark(bytes, end) == b':';
                 let place = Place {
                     name: (!is_key).then_some(&key),
+                    says,
                     path: if is_key { "" } else { place.path },
                     ..place
                 };
                 let (plain, masked) = mask_literal(masker, part(text, pos, end), place, fired);
                 if is_key {
+                    says = masker.says(&plain);
                     key = plain;
                 }
                 (end, masked)
@@ -46,6 +49,7 @@ pub(crate) fn mask(
                     part(text, pos, end),
                     Place {
                         name: Some(&key),
+                        says,
                         ..place
                     },
                     fired,

@@ -18,6 +18,7 @@ mod fold;
 mod json;
 mod key;
 mod masker;
+mod names;
 mod original;
 mod pattern;
 mod policy;

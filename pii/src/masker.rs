@@ -8,6 +8,7 @@ use crate::count::{Count, Counters};
 use crate::detector::{self, Anchors, Detector, Found, Keywords};
 use crate::finder::{Finder, Fired};
 use crate::fold::Folded;
+use crate::names::{Names, Says};
 use crate::pattern::{Mode, Place};
 use crate::policy::Rule;
 use crate::render::Named;
@@ -65,6 +66,7 @@ pub struct Masker {
     /// Whether a detector is on.
     has_detectors: bool,
     counters: Counters,
+    names: Names,
 }
 
 /// What is noted of a text besides the findings.
@@ -85,6 +87,7 @@ impl Masker {
             is_custom: policy.is_custom(),
             has_detectors: Detector::ALL.iter().any(|d| policy.rule(*d).is_some()),
             counters: Counters::new(policy.patterns().len()),
+            names: Names::new(&key),
             keywords: Keywords::new(|detector| policy.rule(detector).is_some()),
             policy,
             key,
@@ -111,9 +114,9 @@ impl Masker {
     /// As [`Masker::mask_text`], for a text of this service at this path.
     pub fn mask_text_in<'a>(&self, text: &'a str, service: &str, path: &str) -> Findings<'a> {
         let place = Place {
-            name: None,
             service,
             path,
+            ..Place::default()
         };
         let mut notes = Notes::default();
         let found = self.find(text, place, &mut notes);
@@ -189,6 +192,23 @@ impl Masker {
         Some(out)
     }
 
+    /// What the name of a field says.
+    pub(crate) fn says(&self, name: &str) -> Says {
+        self.names.get(name, || self.look_at(name))
+    }
+
+    fn look_at(&self, name: &str) -> Says {
+        let mut notes = Notes::default();
+        // Patterns go by the place too: where there are any, every name is masked for itself.
+        let found = self.find(name, Place::default(), &mut notes);
+        let any = !found.is_empty() || !notes.observed.is_empty();
+        Says::NOTHING
+            .with(Says::FOUND, any || !self.policy.engine().is_idle())
+            .with(Says::SECRET, detector::is_secret_name(name))
+            .with(Says::USER, detector::is_user_name(name))
+            .with(Says::NUMBER, self.keywords.is_named(name))
+    }
+
     /// The masked text, counted; `None`, and no allocation, when nothing was found.
     pub(crate) fn masked(&self, text: &str, place: Place<'_>, fired: &mut Fired) -> Option<String> {
         let mut notes = Notes::default();
@@ -224,17 +244,18 @@ impl Masker {
         let bytes = literal.as_bytes();
         let mut found = FoundList::new();
         let mut notes = Notes::default();
-        if let Some(secret) = place
-            .name
-            .and_then(|name| detector::secret_field(name, bytes))
-        {
+        if let Some(secret) = detector::secret_field(place.says(), bytes) {
             self.accept(literal, secret, &mut found, &mut notes);
         }
         if detector::number_is_card(bytes) {
             let card = Found::new(Detector::CreditCard, 0..literal.len());
             self.accept(literal, card, &mut found, &mut notes);
         }
-        if let Some(f) = self.keywords.number(place.name, bytes) {
+        if place.says().any(Says::NUMBER)
+            && let Some(f) = place
+                .name
+                .and_then(|name| self.keywords.number(name, bytes))
+        {
             self.accept(literal, f, &mut found, &mut notes);
         }
         if self.policy.engine().names(place.path) {
@@ -278,10 +299,7 @@ impl Masker {
     fn find_once(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
         let bytes = text.as_bytes();
         let mut found = FoundList::new();
-        if let Some(f) = place
-            .name
-            .and_then(|name| detector::named_field(name, bytes))
-        {
+        if let Some(f) = detector::named_field(place.says(), bytes) {
             self.accept(text, f, &mut found, notes);
         }
         if self.has_detectors && bytes.len() >= TEXT_BYTES_MIN {
@@ -322,9 +340,14 @@ impl Masker {
         self.anchors.find(bytes, seen.runs, |f| {
             self.accept(text, f, found, notes);
         });
-        let by_name = self.keywords.whole(place.name, bytes);
-        let bare = detector::whole(place.name, bytes);
-        for f in by_name.into_iter().chain(bare) {
+        let (number, bare) = match place.name {
+            Some(name) if place.says().any(Says::NUMBER) => {
+                (self.keywords.named(name, bytes), None)
+            }
+            Some(_) => (None, None),
+            None => (self.keywords.bare(bytes), detector::whole(bytes)),
+        };
+        for f in number.into_iter().chain(bare) {
             self.accept(text, f, found, notes);
         }
     }

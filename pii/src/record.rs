@@ -6,6 +6,7 @@ use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{Exception, Kind, Masked, Record, Value};
 
 use crate::finder::Fired;
+use crate::names::Says;
 use crate::original::{Original, Spot};
 use crate::pattern::Place;
 use crate::{Masker, detector, json};
@@ -23,7 +24,9 @@ impl Masker {
         let mut original = Original::default();
         // Scopes go by the masked name of the service: that is what a second masking sees.
         let mut service = std::mem::take(&mut record.service_name);
-        if let Some(masked) = self.masked(&service, at("", "service"), &mut fired) {
+        if self.may_hold(&service)
+            && let Some(masked) = self.masked(&service, at("", "service"), &mut fired)
+        {
             original.keep_text(Spot::Service, std::mem::replace(&mut service, masked));
         }
         self.mask_texts(&mut record, &service, &mut fired, &mut original);
@@ -61,13 +64,15 @@ impl Masker {
             }
         };
         for (text, path, spot) in [
-            (&mut record.message, "message", Spot::Message),
             (&mut record.host, "host", Spot::Host),
             (&mut record.environment, "environment", Spot::Environment),
             (&mut record.region, "region", Spot::Region),
         ] {
-            mask(text, path, spot);
+            if self.may_hold(text) {
+                mask(text, path, spot);
+            }
         }
+        mask(&mut record.message, "message", Spot::Message);
         for (id, path, spot) in [
             (&mut record.trace_id, "trace_id", Spot::TraceId),
             (&mut record.span_id, "span_id", Spot::SpanId),
@@ -94,6 +99,11 @@ impl Masker {
         }
     }
 
+    /// Whether a word that labels records may hold something.
+    fn may_hold(&self, label: &str) -> bool {
+        !label.is_empty() && self.says(label).any(Says::FOUND)
+    }
+
     fn mask_fields(
         &self,
         fields: &mut [(String, Value)],
@@ -103,9 +113,15 @@ impl Masker {
     ) {
         let mut names = Vec::new();
         for (number, (name, value)) in fields.iter_mut().enumerate() {
-            let masked = self.masked(name, at(service, ""), fired);
+            let says = self.says(name);
+            let masked = if says.any(Says::FOUND) {
+                self.masked(name, at(service, ""), fired)
+            } else {
+                None
+            };
             let place = Place {
                 name: Some(name),
+                says,
                 service,
                 path: masked.as_deref().unwrap_or(name),
             };
@@ -142,9 +158,9 @@ impl Masker {
 /// A text of a record that has no field's name.
 fn at<'a>(service: &'a str, path: &'a str) -> Place<'a> {
     Place {
-        name: None,
         service,
         path,
+        ..Place::default()
     }
 }
 

@@ -7,6 +7,8 @@
 //!
 //! Never decides that something *is* personal data, and never misses a shape that a detector accepts.
 
+mod lanes;
+
 use std::ops::Range;
 
 /// Bytes classified at once; the width of one bitmap word.
@@ -24,8 +26,8 @@ const LEAD: usize = 24;
 /// The same as a bitmap.
 const LEAD_BITS: u64 = (1 << LEAD) - 1;
 
-/// Multiplying by it moves the low bits of eight bytes side by side into the top byte.
-const SIDE_BY_SIDE: u64 = 0x0102_0408_1020_4080;
+/// Bytes classified in one step.
+const PIECE: usize = 16;
 
 /// What may begin at a position; several may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(crate) struct Event {
     pub(crate) sign: bool,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Maps {
     digit: u64,
     dot: u64,
@@ -84,38 +86,13 @@ impl Maps {
     }
 }
 
-/// Gathers bytes that are 0 or 1 into one word, first byte lowest. Up to 64 bytes, a multiple of 8.
-#[inline(always)]
-fn gather<const N: usize>(flags: &[u8; N]) -> u64 {
-    let (groups, _) = flags.as_chunks::<8>();
-    groups.iter().enumerate().fold(0, |word, (i, group)| {
-        word | ((u64::from_le_bytes(*group).wrapping_mul(SIDE_BY_SIDE) >> 56) << (8 * i))
-    })
-}
-
-/// One byte per byte: whether it is of a class. A plain loop, which the compiler vectorises.
-#[inline(always)]
-fn flags<const N: usize>(bytes: &[u8; N], is: impl Fn(u8) -> bool) -> [u8; N] {
-    let mut flags = [0; N];
-    for (flag, byte) in flags.iter_mut().zip(bytes) {
-        *flag = u8::from(is(*byte));
-    }
-    flags
-}
-
 #[inline(always)]
 fn classify<const N: usize>(bytes: &[u8; N]) -> Maps {
-    let is_mark = |b: u8| (b == b'@') | (b == b'%') | (b == b'+') | (b == b'(') | (b == b'=');
-    let is_digit = |b: u8| b.wrapping_sub(b'0') < 10;
-    let is_letter = |b: u8| (b | 0x20).wrapping_sub(b'a') < 26;
-    let is_word = |b: u8| is_letter(b) | is_digit(b) | (b == b'_') | (b == b'-');
-    Maps {
-        word: gather(&flags(bytes, is_word)),
-        digit: gather(&flags(bytes, is_digit)),
-        dot: gather(&flags(bytes, |b| b == b'.')),
-        colon: gather(&flags(bytes, |b| b == b':')),
-        mark: gather(&flags(bytes, is_mark)),
-    }
+    let (pieces, _) = bytes.as_chunks::<PIECE>();
+    let pieces = pieces.iter().enumerate();
+    pieces.fold(Maps::default(), |maps, (i, piece)| {
+        maps.or(lanes::classify(*piece), PIECE * i)
+    })
 }
 
 /// The bitmaps of the word that starts at byte `start`; positions outside the text are in no class.
@@ -134,47 +111,25 @@ fn maps(text: &[u8], start: usize) -> Maps {
     short(rest)
 }
 
-/// The bitmaps of less than a word, from pieces that may overlap: no copy.
+/// The bitmaps of less than a word, from pieces that may overlap.
 #[inline]
 fn short(text: &[u8]) -> Maps {
-    if let Some(tail) = text.last_chunk::<16>() {
-        let (pieces, _) = text.as_chunks::<16>();
-        let whole = pieces.iter().enumerate();
-        let head = whole.fold(Maps::default(), |maps, (i, piece)| {
-            maps.or(classify(piece), 16 * i)
-        });
-        return head.or(classify(tail), text.len() - 16);
+    let (pieces, rest) = text.as_chunks::<PIECE>();
+    let whole = pieces.iter().enumerate();
+    let head = whole.fold(Maps::default(), |maps, (i, piece)| {
+        maps.or(lanes::classify(*piece), PIECE * i)
+    });
+    if rest.is_empty() {
+        return head;
     }
-    if let (Some(head), Some(tail)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return eight(u64::from_le_bytes(*head))
-            .or(eight(u64::from_le_bytes(*tail)), text.len() - 8);
+    if let Some(tail) = text.last_chunk::<PIECE>() {
+        return head.or(lanes::classify(*tail), text.len() - PIECE);
     }
-    eight(
-        text.iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    )
-}
-
-/// The bitmaps of eight bytes, first byte lowest, without vectors.
-#[inline]
-fn eight(word: u64) -> Maps {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let each = |byte: u8| u64::from(byte) * 0x0101_0101_0101_0101;
-    // The top bit of every byte below `limit`: adding carries into it otherwise, and never further.
-    let below = |x: u64, limit: u8| !(((x & LOW) + each(0x80 - limit)) | x) & !LOW;
-    let is = |byte: u8| below(word ^ each(byte), 1);
-    let digit = below(word ^ each(b'0'), 10);
-    let letter = (word | each(0x20)) ^ each(b'a' - 1);
-    let letter = below(letter, 27) & !below(letter, 1);
-    let map = |tops: u64| (tops >> 7).wrapping_mul(SIDE_BY_SIDE) >> 56;
-    Maps {
-        digit: map(digit),
-        word: map(letter | digit | is(b'_') | is(b'-')),
-        dot: map(is(b'.')),
-        colon: map(is(b':')),
-        mark: map(is(b'@') | is(b'%') | is(b'+') | is(b'(') | is(b'=')),
+    let mut piece = [0; PIECE];
+    if let Some(start) = piece.get_mut(..rest.len()) {
+        start.copy_from_slice(rest);
     }
+    lanes::classify(piece)
 }
 
 /// How far ahead of its start a number shape is looked at, in bytes.

@@ -12,6 +12,8 @@ pub const STREAM_CHUNK_BYTES_MAX: usize = 4 << 20;
 pub const CACHE_BYTES_MAX: usize = 8 << 20;
 /// Most request keys that a shard remembers; the oldest is forgotten first.
 pub const PRODUCER_KEYS_MAX: usize = 500_000;
+/// Most ids of records, given by clients, that a shard remembers beside them; the oldest is forgotten first.
+pub const RECORD_KEYS_MAX: usize = 250_000;
 /// How long a shard remembers a request key, by the blocks' times of admission.
 pub const PRODUCER_KEY_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 /// Most that one block moves a shard's time forward.

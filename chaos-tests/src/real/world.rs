@@ -23,8 +23,13 @@ const CALL_DEADLINE: Duration = Duration::from_secs(2);
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a node may take to end after SIGTERM.
 const END_WITHIN: Duration = Duration::from_secs(30);
-/// Small cuts, so that a short run has segments; frequent enough that nodes that were away miss some.
-const SETTINGS: [(&str, &str); 2] = [("HUSHLOG_CUT_BYTES", "128KiB"), ("HUSHLOG_CUT_AGE", "5s")];
+/// Small cuts, so that a short run has segments, and little log behind them: frequent enough that nodes that
+/// were away miss some.
+const SETTINGS: [(&str, &str); 3] = [
+    ("HUSHLOG_CUT_BYTES", "128KiB"),
+    ("HUSHLOG_CUT_LOG_KEEP", "128KiB"),
+    ("HUSHLOG_CUT_AGE", "5s"),
+];
 
 /// One node and what it stands on.
 pub struct Node {

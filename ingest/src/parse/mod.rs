@@ -108,7 +108,8 @@ fn log_id(raw: &mut RawRecord, context: &mut Context<'_>) -> LogId {
             Err(_) => raw.field("log_id_raw", value),
         }
     }
-    LogId::v7(context.received, (context.random)())
+    raw.log_id
+        .unwrap_or_else(|| LogId::v7(context.received, (context.random)()))
 }
 
 /// The time that a field gives, else that of the line, else the receive time.

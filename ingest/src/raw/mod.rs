@@ -12,7 +12,7 @@ use std::fmt;
 
 use hushlog_record::id::stable_hash;
 use hushlog_record::limits::{FIELD_NAME_BYTES_MAX, RECORD_BYTES_MAX};
-use hushlog_record::{Kind, Timestamp, Value};
+use hushlog_record::{Kind, LogId, Timestamp, Value};
 
 use crate::json::text::push_member;
 use crate::limits::FIELDS_HELD_MAX;
@@ -43,6 +43,9 @@ pub(crate) fn names_message(name: &str) -> bool {
 pub struct RawRecord {
     /// Event time, where the source gives it as a number of nanoseconds (OTLP); 0 is not a time.
     pub timestamp: Option<Timestamp>,
+    /// The id that its source gives it where the client gave none, so that it can be told; `None` has one
+    /// drawn. What the client gives is the field `log_id`, and goes before it.
+    pub log_id: Option<LogId>,
     /// OpenTelemetry severity number, 1–24; anything else says nothing.
     pub severity_number: Option<i32>,
     /// True for a line of plain text: a time at its start is then the event time.
@@ -171,6 +174,12 @@ impl RawRecord {
     /// Whether nothing gave a value for this slot.
     pub const fn lacks(&self, slot: Slot) -> bool {
         self.held[slot as usize].is_none()
+    }
+
+    /// The id that the client has given, where it has given one.
+    pub fn own_id(&self) -> Option<LogId> {
+        let (_, value) = self.held[Slot::LogId as usize].as_ref()?;
+        value.text.trim_ascii().parse().ok()
     }
 
     pub(crate) fn take(&mut self, slot: Slot) -> Option<Value> {

@@ -286,15 +286,19 @@ impl Reader<'_, '_> {
         Ok((item, Some(raw)))
     }
 
-    /// Gives the record an id that the answer can tell: a client's own where it is a UUID.
+    /// Gives the record an id that the answer can tell: a client's own where it is a UUID, in the action
+    /// or else in the document.
     fn identify(&mut self, raw: &mut RawRecord, named: Option<String>) -> Id {
-        let own = named.as_deref().and_then(|named| named.parse().ok());
-        let id = own.unwrap_or_else(|| {
+        let own: Option<LogId> = named.as_deref().and_then(|named| named.parse().ok());
+        if let Some(id) = own {
+            raw.put("log_id", Value::string(id.to_string()));
+        }
+        let id = raw.own_id().unwrap_or_else(|| {
             let mut random = [0; 10];
             self.ids.fill_bytes(&mut random);
             LogId::v7(self.received, random)
         });
-        raw.put("log_id", Value::string(id.to_string()));
+        raw.log_id = Some(id);
         match named {
             None => Id::Log(id),
             Some(named) => {

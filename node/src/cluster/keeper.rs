@@ -121,6 +121,7 @@ impl Keeper {
                 initialised = self.initialise(started).await;
             }
             self.segments(&mut waiting).await;
+            self.replica.group.trim().await?;
             if self.replica.group.is_leader() {
                 self.lead(&mut transferred, &mut inheritance, &mut ending)
                     .await;

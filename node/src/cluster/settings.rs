@@ -79,6 +79,7 @@ impl ClusterSettings {
                 election_min: cluster.election_min,
                 election_max: cluster.election_max,
                 patience: LEADER_PATIENCE,
+                log_keep: config.cut.log_keep as u64,
             },
             cut: CutPolicy {
                 tail_bytes: config.cut.bytes as u64,

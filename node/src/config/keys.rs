@@ -185,6 +185,11 @@ pub const KEYS: &[Key] = &[
         "Age of a shard's tail that makes a segment.",
     ),
     key(
+        "cut.log_keep",
+        "32MiB",
+        "Bytes of a shard's log that stay behind its segments, for nodes that were away; four times as many while one lacks them.",
+    ),
+    key(
         "cut.backlog",
         "512MiB",
         "Bytes of all tails of a node; beyond: 429. At half of it the largest is cut at once.",

@@ -139,6 +139,8 @@ pub struct Cut {
     pub bytes: usize,
     /// Age of the oldest block of a tail.
     pub age: Duration,
+    /// Bytes of a shard's log that stay behind its segments.
+    pub log_keep: usize,
     /// Bytes of blocks in all tails beyond which no data is taken; at half of it the largest is cut.
     pub backlog: usize,
 }
@@ -182,6 +184,7 @@ impl Config {
             cut: Cut {
                 bytes: layers.bytes("cut.bytes")?,
                 age: layers.duration("cut.age")?,
+                log_keep: layers.bytes("cut.log_keep")?,
                 backlog: layers.bytes("cut.backlog")?,
             },
             scrub: Scrub {

@@ -18,7 +18,7 @@ use super::charge::{Charge, memory};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
 use super::rates::Rates;
-use super::rows::{Part, Rows, Weight};
+use super::rows::{Identity, Part, Rows, Weight};
 use super::services::Services;
 use super::shares::Shares;
 use super::{Admission, Batch, Full, Key, Permit, Pushed, Room, Sink, draw, verdict};
@@ -232,21 +232,24 @@ impl Line<'_, '_> {
         let decoded = cpu_time();
         numbers.decode.add_nanos(decoded.saturating_sub(self.mark));
         let (context, names) = (&mut self.context, &mut self.names);
-        let records: Vec<Record> = run
-            .map(|raw| names.name(parse::record(raw, context)))
+        let records: Vec<(Record, bool)> = run
+            .map(|raw| {
+                let assigned = raw.log_id.is_some();
+                names.name(parse::record(raw, context), assigned)
+            })
             .collect();
         let parsed = cpu_time();
         numbers.parse.add_nanos(parsed.saturating_sub(decoded));
         let (pieces, known) = (self.pieces.all.len(), self.services.len());
         let places: Vec<usize> = records
             .iter()
-            .map(|record| self.pieces.place(record))
+            .map(|(record, own_id)| self.pieces.place(record, *own_id))
             .collect();
         let begun = cpu_time();
         let masker = self.bench.masker;
         let masked: Vec<(Masked<Record>, Original)> = records
             .into_iter()
-            .map(|record| masker.mask_keeping(record))
+            .map(|(record, _)| masker.mask_keeping(record))
             .collect();
         let done = cpu_time();
         numbers.mask.add_nanos(done.saturating_sub(begun));
@@ -289,15 +292,17 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// A drawn id of a keyed request becomes the one that every retry gives.
-    fn name(&mut self, mut record: Record) -> Record {
+    /// The record, and whether its id is the client's own and not one that was made here (`assigned` by
+    /// its source, or drawn). A drawn id of a keyed request becomes the one that every retry gives.
+    fn name(&mut self, mut record: Record, assigned: bool) -> (Record, bool) {
         let place = self.next;
         self.next += 1;
-        if let (true, Some(key)) = (self.drawn.replace(false), self.key) {
+        let drawn = self.drawn.replace(false);
+        if let (true, Some(key)) = (drawn, self.key) {
             let time = Some(record.timestamp).filter(|time| *time != self.received);
             record.log_id = key.log_id(place, &record.service_name, time);
         }
-        record
+        (record, !drawn && !assigned)
     }
 }
 
@@ -334,15 +339,18 @@ impl Tally {
     }
 }
 
-/// Rows cut into pieces that fit into a block: keyed ones by service, in the order of the request.
+/// Rows cut into pieces that fit into a block: those of a keyed request by service, in its order.
 ///
 /// The cuts go by the records as they came: a retry may come after a change of the policy, and its
-/// pieces must be the same.
+/// pieces must be the same. Records that their clients have named are pieces of their own where the
+/// request has no key; where it has one, that counts alone.
 struct Pieces {
     key: Option<Key>,
     epoch: u64,
     /// The place of the piece that each service fills.
     open: BTreeMap<String, usize>,
+    /// The place of the piece that takes named records.
+    open_named: Option<usize>,
     all: Vec<Piece>,
 }
 
@@ -365,30 +373,46 @@ impl Pieces {
             key,
             epoch,
             open: BTreeMap::new(),
+            open_named: None,
             all: Vec::new(),
         }
     }
 
-    /// The place of the piece that takes this record, which is not masked yet.
-    fn place(&mut self, record: &Record) -> usize {
+    /// The place of the piece that takes this record, which is not masked yet. `own_id` says whether its
+    /// client has named it.
+    fn place(&mut self, record: &Record, own_id: bool) -> usize {
+        let named = own_id && self.key.is_none();
         // Unkeyed rows of all services stay together until their shards are known.
-        let service = if self.key.is_some() {
-            record.service_name.as_str()
+        let service = match self.key {
+            Some(_) => record.service_name.as_str(),
+            None => "",
+        };
+        let open = if named {
+            self.open_named
         } else {
-            ""
+            self.open.get(service).copied()
         };
         let unmasked = Weight::of(record);
-        if let Some(place) = self.open.get(service)
-            && let Some(piece) = self.all.get_mut(*place)
+        if let Some(place) = open
+            && let Some(piece) = self.all.get_mut(place)
             && !piece.is_full()
         {
             piece.unmasked.add(unmasked);
-            return *place;
+            return place;
         }
         let place = self.all.len();
-        self.open.insert(service.to_owned(), place);
+        if named {
+            self.open_named = Some(place);
+        } else {
+            self.open.insert(service.to_owned(), place);
+        }
+        let identity = match self.part_key(place) {
+            Some(key) => Identity::Piece(key),
+            None if named => Identity::Ids,
+            None => Identity::None,
+        };
         self.all.push(Piece {
-            rows: Rows::new(self.part_key(place), self.epoch),
+            rows: Rows::new(identity, self.epoch),
             unmasked,
         });
         place
@@ -419,6 +443,7 @@ impl Pieces {
     /// Drops all rows: they will not be stored.
     fn clear(&mut self) {
         self.open.clear();
+        self.open_named = None;
         self.all.clear();
     }
 

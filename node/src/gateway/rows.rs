@@ -62,9 +62,27 @@ impl Weight {
 const _: () = assert!(2 * PART_ROWS_MAX <= BLOCK_ROWS_MAX);
 const _: () = assert!(2 * (PART_FIELDS_MAX + RECORD_FIELDS_MAX) <= BLOCK_FIELDS_MAX);
 
+/// What rows are recognised by when they come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// By nothing: they would be stored twice.
+    None,
+    /// All of them by the piece of the request that they are.
+    Piece(PartKey),
+    /// Each by the id that its client gave it.
+    Ids,
+}
+
+impl Identity {
+    /// Whether what has it can be sent again without harm.
+    pub(super) const fn is_some(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
 /// Rows that travel together, each of some service.
 ///
-/// Keyed rows are all of one service, and how a request is cut into them depends on the request
+/// Rows of a piece are all of one service, and how a request is cut into pieces depends on the request
 /// alone: a retry that finds another shard map makes the same pieces with the same keys.
 pub(super) struct Rows {
     pub(super) records: Vec<Masked<Record>>,
@@ -73,7 +91,7 @@ pub(super) struct Rows {
     /// The policy that they are masked under.
     pub(super) epoch: u64,
     pub(super) weight: Weight,
-    pub(super) key: Option<PartKey>,
+    pub(super) identity: Identity,
     /// Digest of the whole request, if it has a key; else 0.
     pub(super) content: u64,
     /// Room that they need beyond what the request has asked for.
@@ -86,23 +104,14 @@ pub(super) struct Part {
     pub(super) rows: Rows,
 }
 
-impl Part {
-    /// The service of its rows, if they have a key: then they are all of one.
-    pub(super) fn keyed_service(&self) -> Option<String> {
-        self.rows.key?;
-        let first = self.rows.records.first()?;
-        Some(first.service_name.clone())
-    }
-}
-
 impl Rows {
-    pub(super) fn new(key: Option<PartKey>, epoch: u64) -> Self {
+    pub(super) fn new(identity: Identity, epoch: u64) -> Self {
         Self {
             records: Vec::new(),
             originals: Vec::new(),
             epoch,
             weight: Weight::default(),
-            key,
+            identity,
             content: 0,
             room: None,
         }
@@ -118,7 +127,7 @@ impl Rows {
     pub(super) fn class(&self) -> u64 {
         let mut services = self.records.iter().map(|record| &record.service_name);
         let first = services.next().map_or("", String::as_str);
-        if self.key.is_some() || services.all(|service| service == first) {
+        if matches!(self.identity, Identity::Piece(_)) || services.all(|service| service == first) {
             stable_hash(&[b"service", first.as_bytes()])
         } else {
             0
@@ -137,7 +146,7 @@ impl Rows {
         let mut again = Self {
             content: self.content,
             room: self.room,
-            ..Self::new(self.key, masker.epoch())
+            ..Self::new(self.identity, masker.epoch())
         };
         for (record, original) in self.records.into_iter().zip(self.originals) {
             again.push(masker.mask_again(record, original));
@@ -150,11 +159,11 @@ impl Rows {
         let Some(first) = self.records.first() else {
             return Ok(Vec::new());
         };
-        if self.key.is_some() {
+        if matches!(self.identity, Identity::Piece(_)) {
             let shard = sink.route(&first.service_name)?;
             return Ok(vec![Part { shard, rows: self }]);
         }
-        let (epoch, mut room) = (self.epoch, self.room);
+        let (identity, epoch, mut room) = (self.identity, self.epoch, self.room);
         let mut parts: Vec<Part> = Vec::new();
         let mut places: FxHashMap<String, usize> = FxHashMap::default();
         for (record, original) in self.records.into_iter().zip(self.originals) {
@@ -169,7 +178,7 @@ impl Rows {
                             shard,
                             rows: Self {
                                 room: room.take(),
-                                ..Self::new(None, epoch)
+                                ..Self::new(identity, epoch)
                             },
                         });
                     }

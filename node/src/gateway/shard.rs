@@ -1,6 +1,7 @@
 //! Batching by shard: one task per shard that takes rows and sends blocks.
 //!
-//! Requests with a key and requests without fill blocks of their own.
+//! What can be recognised when it comes again, by a request's key or by records' own ids, and what cannot
+//! fill blocks of their own.
 //!
 //! No linger: an idle shard's rows leave at once. While a block is on its way the next one fills; a
 //! full one leaves too, as long as few are on their way. So blocks grow with load by themselves.
@@ -8,12 +9,13 @@
 //! What waits, waits by service, and each block takes from all of them alike: what one service has sent
 //! never stands in front of what another one sends. Byte permits bound how much waits.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hushlog_record::block::Part as BlockPart;
+use hushlog_record::block::{Part as BlockPart, PartKey};
 use hushlog_record::limits::BLOCK_TEXT_BYTES_TARGET;
 use hushlog_record::{Block, Masked, Record, ShardId};
 use parking_lot::Mutex;
@@ -23,7 +25,7 @@ use tokio::time::Instant;
 
 use super::fair::Fair;
 use super::numbers::{Numbers, cpu_time};
-use super::rows::{Part, Rows, Weight};
+use super::rows::{Identity, Part, Rows, Weight};
 use super::{Permit, Placed, Receipt, Refused, Sink};
 use crate::clock::Clock;
 use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCKS_IN_FLIGHT_MAX};
@@ -32,8 +34,8 @@ use crate::tasks::{Policy, Tasks};
 
 /// What became of one part.
 pub(super) enum Outcome {
-    /// Where they are, and how many of the rows an earlier attempt had stored.
-    Stored(Vec<Receipt>, u64),
+    /// Where they are, and how many of the rows an earlier attempt had stored, by service.
+    Stored(Vec<Receipt>, BTreeMap<String, u64>),
     Refused(Refused, Rows),
 }
 
@@ -90,9 +92,9 @@ impl Batchers {
             submission = back;
         }
         // A batcher answers every submission; one that panicked may have proposed this one.
-        outcome
-            .await
-            .unwrap_or_else(|_| Outcome::Refused(Refused::OutcomeUnknown, Rows::new(None, 0)))
+        outcome.await.unwrap_or_else(|_| {
+            Outcome::Refused(Refused::OutcomeUnknown, Rows::new(Identity::None, 0))
+        })
     }
 
     fn inbox(&self, shard: ShardId) -> mpsc::Sender<Submission> {
@@ -118,7 +120,7 @@ impl Batchers {
     }
 }
 
-/// The blocks of requests with a key, or those of requests without.
+/// The blocks of what has an identity, or those of what has none.
 ///
 /// They are never mixed: whether a block may be proposed again depends on every part having a key.
 #[derive(Default)]
@@ -201,7 +203,7 @@ impl Batcher {
     }
 
     fn add(&mut self, submission: Submission) {
-        let keyed = submission.rows.key.is_some();
+        let keyed = submission.rows.identity.is_some();
         self.lane(keyed).add(submission);
     }
 
@@ -293,7 +295,7 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
             for waiter in waiting {
                 answer(
                     waiter.done,
-                    Outcome::Refused(Refused::Internal, Rows::new(None, 0)),
+                    Outcome::Refused(Refused::Internal, Rows::new(Identity::None, 0)),
                 );
             }
             return;
@@ -301,9 +303,12 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
     };
     match shared.sink.propose(block, deadline).await {
         Ok(placed) => {
+            let outcomes: Vec<Outcome> = waiting
+                .iter()
+                .map(|waiter| outcome(&placed, &waiter.rows, &cargo.records))
+                .collect();
             drop(cargo);
-            for waiter in waiting {
-                let outcome = outcome(&placed, &waiter.rows);
+            for (waiter, outcome) in waiting.into_iter().zip(outcomes) {
                 answer(waiter.done, outcome);
             }
         }
@@ -317,6 +322,29 @@ struct Cargo {
     parts: Vec<BlockPart>,
     /// The policy that all of them are masked under.
     epoch: u64,
+}
+
+impl Cargo {
+    /// Names the parts of these rows, whose records are there already.
+    fn add_parts(&mut self, of: &Rows, rows: Range<u32>) {
+        let part = |key, rows| BlockPart {
+            key,
+            content: of.content,
+            rows,
+        };
+        match of.identity {
+            Identity::None => self.parts.push(part(None, rows)),
+            Identity::Piece(key) => self.parts.push(part(Some(key), rows)),
+            Identity::Ids => {
+                let records = self.records.iter().skip(rows.start as usize);
+                let named = rows.zip(records).map(|(row, record)| {
+                    let key = PartKey::of_record(record.log_id);
+                    part(Some(key), row..row + 1)
+                });
+                self.parts.extend(named);
+            }
+        }
+    }
 }
 
 /// Who waits for which rows of it.
@@ -340,11 +368,7 @@ fn load(submissions: Vec<Submission>) -> (Cargo, Vec<Waiter>) {
         let start = row(cargo.records.len());
         cargo.records.append(&mut without.records);
         let rows = start..row(cargo.records.len());
-        cargo.parts.push(BlockPart {
-            key: without.key,
-            content: without.content,
-            rows: rows.clone(),
-        });
+        cargo.add_parts(&without, rows.clone());
         let (done, permit) = (submission.done, submission.permit);
         waiting.push(Waiter {
             rows,
@@ -394,11 +418,11 @@ async fn seal(
 }
 
 /// Where the waiter's rows are: every place that holds some of them, in order.
-fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
+fn outcome(placed: &[Placed], rows: &Range<u32>, records: &[Masked<Record>]) -> Outcome {
     let own = |place: &&Placed| place.rows.start < rows.end && rows.start < place.rows.end;
     let places: Vec<&Placed> = placed.iter().filter(own).collect();
     if places.iter().any(|place| place.conflict) {
-        return Outcome::Refused(Refused::KeyReused, Rows::new(None, 0));
+        return Outcome::Refused(Refused::KeyReused, Rows::new(Identity::None, 0));
     }
     let receipt = |place: &Placed| Receipt {
         shard: place.shard,
@@ -406,13 +430,18 @@ fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
         copies: place.copies,
         policy_epoch: place.policy_epoch,
     };
-    let repeated = places.iter().filter(|place| place.repeated);
-    let repeated: u64 = repeated.map(|place| overlap(&place.rows, rows)).sum();
+    let mut repeated = BTreeMap::new();
+    for place in places.iter().filter(|place| place.repeated) {
+        let (start, end) = (
+            place.rows.start.max(rows.start),
+            place.rows.end.min(rows.end),
+        );
+        let again = records.get(start as usize..end as usize);
+        for record in again.unwrap_or_default() {
+            *repeated.entry(record.service_name.clone()).or_default() += 1;
+        }
+    }
     Outcome::Stored(places.into_iter().map(receipt).collect(), repeated)
-}
-
-fn overlap(a: &Range<u32>, b: &Range<u32>) -> u64 {
-    u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)))
 }
 
 /// Gives everyone their rows back.

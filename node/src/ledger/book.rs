@@ -37,7 +37,7 @@ pub(crate) struct Row {
     pub(crate) received: u64,
     /// Records that were acknowledged, and are stored by that.
     pub(crate) stored: u64,
-    /// Records that were acknowledged, and had been stored before under the same key.
+    /// Records that were acknowledged, and had been stored before under the same key or id.
     pub(crate) repeated: u64,
     /// Records of which it is not known whether they are stored: their sender was told so, or went away.
     pub(crate) unknown: u64,

@@ -66,16 +66,14 @@ impl Anchors {
     }
 
     fn search(&self, text: &[u8], within: Range<usize>, mut visit: impl FnMut(Found)) {
-        for hit in self
-            .searcher
-            .find_iter(slice(text, within.start, within.end))
-        {
+        let near = slice(text, within.start, within.end);
+        super::search(&self.searcher, near, |hit| {
             let anchor = self.anchors.get(hit.pattern().as_usize());
             let start = within.start + hit.start();
             if let Some((detector, range)) = anchor.and_then(|a| a.confirm(text, start)) {
                 visit(Found::new(detector, range));
             }
-        }
+        });
     }
 }
 

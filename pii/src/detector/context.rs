@@ -176,10 +176,10 @@ impl Keywords {
         let near = slice(text, from, dense.end.min(text.len()));
         let mut done = 0;
         let mut any = false;
-        for hit in self.searcher.find_iter(near) {
+        super::search(&self.searcher, near, |hit| {
             let word = hit.pattern().as_usize();
             let Some(meaning) = self.meanings.get(word) else {
-                continue;
+                return;
             };
             let (start, end) = (from + hit.start(), from + hit.end());
             let is_word = match meaning {
@@ -195,7 +195,7 @@ impl Keywords {
                 any |= matches!(meaning, Meaning::Row(..));
                 done = announced(text, end, *meaning, visit);
             }
-        }
+        });
         any
     }
 
@@ -219,17 +219,24 @@ impl Keywords {
         any
     }
 
-    /// What the name of a field makes of the number that is its whole value, or a whole text of itself.
-    pub(crate) fn whole(&self, name: Option<&str>, text: &[u8]) -> Option<Found> {
-        match name {
-            Some(name) => hinted(name, text).or_else(|| announced::named(&self.rows, name, text)),
-            None => announced::bare(&self.of_countries, text),
-        }
+    /// Whether the name of a field may make something of a number that is its whole value.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        is_phone_name(name) || is_ssn_name(name) || announced::is_name(&self.rows, name)
+    }
+
+    /// What the name of a field makes of the number that is its whole value.
+    pub(crate) fn named(&self, name: &str, text: &[u8]) -> Option<Found> {
+        hinted(name, text).or_else(|| self.number(name, text))
+    }
+
+    /// A text without a name that is a number from end to end.
+    pub(crate) fn bare(&self, text: &[u8]) -> Option<Found> {
+        announced::bare(&self.of_countries, text)
     }
 
     /// What the name of a field makes of the literal of a JSON number.
-    pub(crate) fn number(&self, name: Option<&str>, literal: &[u8]) -> Option<Found> {
-        name.and_then(|name| announced::named(&self.rows, name, literal))
+    pub(crate) fn number(&self, name: &str, literal: &[u8]) -> Option<Found> {
+        announced::named(&self.rows, name, literal)
     }
 }
 
@@ -374,20 +381,31 @@ fn hinted(name: &str, text: &[u8]) -> Option<Found> {
     if !matches!(at(text, start), b'0'..=b'9' | b'(' | b'+') || digits(text, start) > 15 {
         return None;
     }
-    let has = |words: &[&str]| {
-        words.iter().any(|word| {
-            name.as_bytes()
-                .windows(word.len())
-                .any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
-        })
-    };
-    if has(&["phone", "mobile", "msisdn", "telefon", "fax_", "whatsapp"])
-        && !has(&["_id", "count", "model", "size"])
-    {
+    if is_phone_name(name) {
         return phone::announced(text, start, true).map(|range| Found::new(Detector::Phone, range));
     }
-    if has(&["ssn", "social_security", "socialsecurity"]) {
+    if is_ssn_name(name) {
         return ssn::find_in_context(text, start).map(|range| Found::new(Detector::Ssn, range));
     }
     None
+}
+
+fn is_phone_name(name: &str) -> bool {
+    has(
+        name,
+        &["phone", "mobile", "msisdn", "telefon", "fax_", "whatsapp"],
+    ) && !has(name, &["_id", "count", "model", "size"])
+}
+
+fn is_ssn_name(name: &str) -> bool {
+    has(name, &["ssn", "social_security", "socialsecurity"])
+}
+
+/// Whether one of the words is in the name, in any case.
+fn has(name: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| {
+        name.as_bytes()
+            .windows(word.len())
+            .any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+    })
 }

@@ -31,15 +31,39 @@ pub use catalog::{Detector, Pack};
 pub(crate) use context::Keywords;
 pub(crate) use ipv4::{address as ipv4_address, partial as ipv4_partial};
 pub(crate) use ipv6::{address as ipv6_address, partial as ipv6_partial};
+pub(crate) use keyed::{is_secret_name, is_user_name};
 pub(crate) use phone::partial as phone_partial;
+
+use aho_corasick::Match;
+use aho_corasick::packed::Searcher;
 
 use crate::bytes::at;
 use crate::finder::Finder;
+use crate::names::Says;
 use crate::scan::Event;
 use url_credentials::At;
 
 /// Without them words and beginnings cannot be searched for, and nothing may pass unmasked for that.
 const VECTORS: &str = "masking needs a processor with SSSE3 or NEON";
+
+/// Bytes that every searcher can search by vectors.
+const SEARCHED_BYTES_MIN: usize = 64;
+
+/// Searches for words in a text. Of a short one a copy is searched, with bytes behind it that no word has:
+/// that is much faster than to search without vectors.
+fn search(searcher: &Searcher, text: &[u8], mut visit: impl FnMut(Match)) {
+    let mut copy = [0; SEARCHED_BYTES_MIN];
+    let text = match copy.get_mut(..text.len()) {
+        Some(head) => {
+            head.copy_from_slice(text);
+            &copy
+        }
+        None => text,
+    };
+    for hit in searcher.find_iter(text) {
+        visit(hit);
+    }
+}
 
 /// What was found, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,25 +159,25 @@ pub(crate) fn number_is_card(literal: &[u8]) -> bool {
 }
 
 /// The whole value of a field whose name says that it is a secret.
-pub(crate) fn secret_field(name: &str, text: &[u8]) -> Option<Found> {
-    (keyed::is_secret_name(name) && keyed::is_value(text))
+pub(crate) fn secret_field(says: Says, text: &[u8]) -> Option<Found> {
+    (says.any(Says::SECRET) && keyed::is_value(text))
         .then(|| Found::new(Detector::KvSecret, 0..text.len()))
 }
 
 /// What a text without a name is as a whole, but for white space around it: nine digits that are a message by themselves are a social
 /// security number.
-pub(crate) fn whole(name: Option<&str>, text: &[u8]) -> Option<Found> {
-    let is_bare = name.is_none() && text.trim_ascii().len() == ssn::BARE_DIGITS;
+pub(crate) fn whole(text: &[u8]) -> Option<Found> {
+    let is_bare = text.trim_ascii().len() == ssn::BARE_DIGITS;
     let start = text.len() - text.trim_ascii_start().len();
     let range = is_bare.then(|| ssn::find_in_context(text, start)).flatten();
     range.map(|range| Found::new(Detector::Ssn, range))
 }
 
 /// The whole value of a field whose name says that it is a secret, or a user's name.
-pub(crate) fn named_field(name: &str, text: &[u8]) -> Option<Found> {
+pub(crate) fn named_field(says: Says, text: &[u8]) -> Option<Found> {
     let user = || {
-        (keyed::is_user_name(name) && keyed::is_user(text) && keyed::is_value(text))
+        (says.any(Says::USER) && keyed::is_user(text) && keyed::is_value(text))
             .then(|| Found::new(Detector::Username, 0..text.len()))
     };
-    secret_field(name, text).or_else(user)
+    secret_field(says, text).or_else(user)
 }

@@ -25,6 +25,7 @@ use super::{Pattern, literal};
 use crate::bytes::part;
 use crate::detector::{Detector, Found};
 use crate::finder::{Finder, Patterns};
+use crate::names::Says;
 use crate::policy::Rule;
 
 /// Memory that a pattern's automaton may use while it runs, in bytes.
@@ -40,10 +41,22 @@ const WINDOW_BYTES: usize = 2 * MATCH_BYTES_MAX;
 pub(crate) struct Place<'a> {
     /// The name of the field whose value it is.
     pub(crate) name: Option<&'a str>,
+    /// What that name says; without one it means nothing.
+    pub(crate) says: Says,
     /// The service of the record.
     pub(crate) service: &'a str,
     /// The path that scopes go by.
     pub(crate) path: &'a str,
+}
+
+impl Place<'_> {
+    /// What the name says, if there is one.
+    pub(crate) const fn says(&self) -> Says {
+        match self.name {
+            Some(_) => self.says,
+            None => Says::NOTHING,
+        }
+    }
 }
 
 /// The patterns of a policy, ready to be applied.

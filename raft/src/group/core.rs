@@ -325,10 +325,39 @@ impl Core {
         timers.heartbeat(true);
     }
 
-    /// Asks for a snapshot; what it covers leaves the log.
+    /// Asks for a snapshot.
     pub(super) async fn snapshot(&self) -> Result<(), Error> {
         let snapshot = self.raft.trigger().snapshot().await;
         snapshot.map_err(|error| stopped(self.group, &error))
+    }
+
+    /// From where on a member needs the log, at the leader; elsewhere nobody asks for it.
+    pub(super) fn needed_from(&self) -> u64 {
+        self.metrics(|metrics| {
+            let Some(replication) = &metrics.replication else {
+                return u64::MAX;
+            };
+            let members = metrics.membership_config.nodes();
+            let others = members.filter(|(node, _)| **node != self.context.node);
+            let needed = others.map(|(node, _)| {
+                let matched = replication.get(node).and_then(Option::as_ref);
+                next_index(matched)
+            });
+            needed.min().unwrap_or(u64::MAX)
+        })
+    }
+
+    /// Lets go of the log before `to`, as far as a snapshot covers it.
+    pub(super) async fn purge(&self, to: u64) -> Result<(), Error> {
+        let done = self.metrics(|metrics| {
+            let covered = next_index(metrics.snapshot.as_ref());
+            covered.min(to) <= next_index(metrics.purged.as_ref())
+        });
+        if done {
+            return Ok(());
+        }
+        let purged = self.raft.trigger().purge_log(to - 1).await;
+        purged.map_err(|error| stopped(self.group, &error))
     }
 
     pub(super) async fn shutdown(&self) {

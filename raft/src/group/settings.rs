@@ -1,8 +1,9 @@
-//! Timers of the groups.
+//! Timers of the groups, and how much of their logs they keep.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use hushlog_record::id::META_GROUP;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::Error;
@@ -13,7 +14,7 @@ const PAYLOAD_ENTRIES_MAX: u64 = 32;
 /// Most client proposals that one append to the log takes together.
 const APPEND_ENTRIES_MAX: u64 = 64;
 
-/// How fast groups notice that a leader is gone.
+/// How fast groups notice that a leader is gone, and how much of their logs is kept for who was away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Time between a leader's heartbeats; also how long one may wait for its answer.
@@ -25,6 +26,8 @@ pub struct Settings {
     /// How long a proposal waits for a leader that takes it. Longer than an election, which begins
     /// after `election_max` and at most `election_max` more.
     pub patience: Duration,
+    /// Bytes of a shard's log that stay behind its segments; four times as many while a member lacks them.
+    pub log_keep: u64,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             election_min: Duration::from_millis(400),
             election_max: Duration::from_millis(700),
             patience: Duration::from_secs(5),
+            log_keep: 32 << 20,
         }
     }
 }
@@ -55,9 +59,10 @@ impl Settings {
             enable_leader_restore: Some(false),
             max_append_entries: Some(APPEND_ENTRIES_MAX),
             max_payload_entries: PAYLOAD_ENTRIES_MAX,
-            // Snapshots follow segments, not counts of entries; what one covers is purged at once.
+            // Snapshots follow segments, not counts of entries. What the meta group's covers is purged at
+            // once; what a shard's covers by `ShardGroup::trim`, which counts bytes.
             snapshot_policy: SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: 0,
+            max_in_snapshot_log_to_keep: if group == META_GROUP { 0 } else { u64::MAX },
             purge_batch_size: 1,
             ..Config::default()
         };

@@ -16,10 +16,11 @@ use tonic::Status as Refused;
 
 use super::attempts::{Attempts, Verdict};
 use super::core::{Applying, Core};
+use super::intake::Hold;
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
-use crate::limits::{DEPOSED_PATIENCE, PRODUCER_KEYS_MAX};
+use crate::limits::DEPOSED_PATIENCE;
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
@@ -309,7 +310,7 @@ impl ShardGroup {
     /// # Errors
     /// As [`cut`](Self::cut).
     pub async fn inherit(&self, table: Table, deadline: Instant) -> Result<(), ProposeError> {
-        let table = table.settle(PRODUCER_KEYS_MAX);
+        let table = table.settle();
         self.command(Command::Inherit(Arc::new(table)), deadline)
             .await
             .map(|_| ())
@@ -365,13 +366,28 @@ impl ShardGroup {
 
     /// The segment of the oldest pending cut is durable here, and `manifest` lists it. One synced
     /// write makes the manifest and the snapshot at that cut durable; then the covered blocks leave
-    /// the memory and, soon after, the log.
+    /// the memory and, with a later [`ShardGroup::trim`], the log.
     ///
     /// # Errors
     /// [`Error::NoSuchCut`] if `range` is not the oldest pending cut; [`Error::Storage`].
     pub async fn segment_built(&self, range: Range<u64>, manifest: Bytes) -> Result<(), Error> {
         self.inner.shared.segment_built(range, manifest).await?;
         self.core().snapshot().await
+    }
+
+    /// Lets go of log that segments cover, but for what [`Settings`](crate::Settings) says to keep, and
+    /// all of it while the disk is full. Cheap where there is nothing to do: to be called again and again.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn trim(&self) -> Result<(), Error> {
+        let context = &self.core().context;
+        let keep = match context.intake.hold() {
+            Some(Hold::DiskFull) => 0,
+            Some(Hold::Backlog) | None => context.settings.log_keep,
+        };
+        let to = self.inner.shared.trim_to(keep, self.core().needed_from());
+        self.core().purge(to).await
     }
 
     /// What this replica would be sealed with; `None` while the shard takes data, or not all that it has

@@ -5,6 +5,7 @@
 //! Space::State  group u64 | tag u8      → 1 vote, 2 committed, 3 purged, 4 snapshot,
 //!                                        5 sealed, 6 request keys of a sealed shard
 //! Space::State  group u64 | 7 | ordinal u64 → a chunk of request keys
+//! Space::State  group u64 | 8 | ordinal u64 → a chunk of ids of records
 //! ```
 //! Big-endian, so that a group's entries lie together and in order.
 
@@ -17,6 +18,7 @@ pub(crate) const TAG_SNAPSHOT: u8 = 4;
 pub(crate) const TAG_SEALED: u8 = 5;
 pub(crate) const TAG_SEALED_KEYS: u8 = 6;
 pub(crate) const TAG_REQUEST_KEYS: u8 = 7;
+pub(crate) const TAG_RECORD_KEYS: u8 = 8;
 
 /// The key of a log entry.
 pub(crate) fn entry(group: u64, index: u64) -> Bytes {
@@ -74,14 +76,28 @@ pub(crate) fn sealed_keys(group: u64) -> Bytes {
 
 /// The key of a chunk of request keys, by the ordinal of its first.
 pub(crate) fn request_keys(group: u64, first: u64) -> Bytes {
-    let mut key = state(group, TAG_REQUEST_KEYS).to_vec();
-    key.extend_from_slice(&first.to_be_bytes());
-    key.into()
+    chunk(group, TAG_REQUEST_KEYS, first)
 }
 
 /// The first key after all chunks of request keys of a group.
 pub(crate) fn request_keys_end(group: u64) -> Bytes {
     state(group, TAG_REQUEST_KEYS + 1)
+}
+
+/// The key of a chunk of ids of records, by the ordinal of its first.
+pub(crate) fn record_keys(group: u64, first: u64) -> Bytes {
+    chunk(group, TAG_RECORD_KEYS, first)
+}
+
+/// The first key after all chunks of ids of records of a group.
+pub(crate) fn record_keys_end(group: u64) -> Bytes {
+    state(group, TAG_RECORD_KEYS + 1)
+}
+
+fn chunk(group: u64, tag: u8, first: u64) -> Bytes {
+    let mut key = state(group, tag).to_vec();
+    key.extend_from_slice(&first.to_be_bytes());
+    key.into()
 }
 
 /// The ordinal in a chunk's key.

@@ -4,8 +4,10 @@
 //! time inside a larger block), does no search work and never waits for a disk. Every replica that
 //! has applied the same log has the same state.
 
+mod cuts;
 mod dropped;
 mod keys;
+mod kind;
 mod producers;
 mod record;
 mod sealed;

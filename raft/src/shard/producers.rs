@@ -1,7 +1,8 @@
-//! The request keys that a shard remembers, so that a retry stores nothing twice.
+//! The request keys, and the ids that clients gave to records, that a shard remembers, so that a retry
+//! stores nothing twice.
 //!
-//! Deterministic: time is the latest admission time of the blocks seen, never a clock, and keys are
-//! forgotten in the order in which they came, so what is remembered is always the end of what was learnt.
+//! Deterministic: time is the latest admission time of the blocks seen, never a clock, and keys of a kind
+//! are forgotten in the order in which they came, so what is remembered is always the end of what was learnt.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,9 +10,12 @@ use bytes::Bytes;
 use hushlog_record::block::PartKey;
 use hushlog_record::{ShardId, Timestamp};
 
-use super::keys::{Chunk, Window};
+use super::keys::{Chunk, Fresh, Span, Window};
+use super::kind::{Kind, PerKind};
 use crate::codec::{Decoder, Encoder, Error};
-use crate::limits::{PRODUCER_KEY_NANOS, PRODUCER_KEYS_MAX, PRODUCER_STEP_NANOS};
+use crate::limits::{
+    MESSAGE_BYTES_MAX, PRODUCER_KEY_NANOS, PRODUCER_KEYS_MAX, PRODUCER_STEP_NANOS, RECORD_KEYS_MAX,
+};
 
 /// Where the rows of a request are: the answer to its retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +43,12 @@ pub struct TableEntry {
     pub(crate) learnt_at: u64,
 }
 
-/// The remembered keys at one position, in the order in which they were learnt.
+/// The remembered keys at one position, those of each kind in the order in which they were learnt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Latest admission time seen.
     pub(crate) now: Timestamp,
-    /// Oldest first.
+    /// Of each kind the oldest first.
     pub entries: Vec<TableEntry>,
 }
 
@@ -105,8 +109,10 @@ impl Table {
         self.entries.extend(other.entries);
     }
 
+    /// Most keys of a table.
+    const KEYS_MAX: usize = PRODUCER_KEYS_MAX + RECORD_KEYS_MAX;
     /// Most bytes of an encoded table.
-    pub const BYTES_MAX: usize = 17 + PRODUCER_KEYS_MAX * TABLE_ENTRY_BYTES;
+    pub const BYTES_MAX: usize = 17 + Self::KEYS_MAX * TABLE_ENTRY_BYTES;
 
     /// For another node, which inherits it.
     pub fn to_bytes(&self) -> Bytes {
@@ -134,15 +140,31 @@ impl Table {
     ///
     /// All slots of a bucket inherit the keys of all slots before them, so without this the same keys
     /// would come back once more per slot with every bucket.
-    pub(crate) fn settle(mut self, keys_max: usize) -> Self {
+    pub(crate) fn settle(self) -> Self {
+        self.settle_to(Kind::keys_max)
+    }
+
+    fn settle_to(mut self, keys_max: impl Fn(Kind) -> usize) -> Self {
         let mut seen = BTreeSet::new();
         let now = self.now;
         self.entries
             .retain(|entry| !entry.has_expired(now) && seen.insert(entry.key));
         self.entries.sort_by_key(|entry| entry.admitted_at);
-        let surplus = self.entries.len().saturating_sub(keys_max);
-        self.entries.drain(..surplus);
+        let mut surplus =
+            PerKind::of(|kind| self.of_kind(kind).count().saturating_sub(keys_max(kind)));
+        self.entries.retain(|entry| {
+            let surplus = surplus.get_mut(Kind::of(&entry.key));
+            let kept = *surplus == 0;
+            *surplus = surplus.saturating_sub(1);
+            kept
+        });
         self
+    }
+
+    /// The keys of one kind, oldest first.
+    pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &TableEntry> {
+        let entries = self.entries.iter();
+        entries.filter(move |entry| Kind::of(&entry.key) == kind)
     }
 
     pub(crate) fn encode(&self, out: &mut Encoder) {
@@ -155,7 +177,7 @@ impl Table {
     pub(crate) fn decode(input: &mut Decoder<'_>, form: Form) -> Result<Self, Error> {
         let now = Timestamp::from_nanos(input.i64()?);
         let count = input.count(form.entry_bytes())?;
-        if count > PRODUCER_KEYS_MAX {
+        if count > Self::KEYS_MAX {
             return Err(input.invalid(format!("{count} request keys")));
         }
         let mut entries = Vec::with_capacity(count);
@@ -165,6 +187,9 @@ impl Table {
         Ok(Self { now, entries })
     }
 }
+
+// A shard inherits a table by one command.
+const _: () = assert!(Table::BYTES_MAX + (1 << 20) < MESSAGE_BYTES_MAX);
 
 pub(super) fn put_entry(out: &mut Encoder, entry: &TableEntry) {
     out.u128(entry.key.producer)
@@ -204,10 +229,16 @@ pub(super) fn take_entry(input: &mut Decoder<'_>, form: Form) -> Result<TableEnt
     })
 }
 
-/// The live table: what was learnt, oldest first, as far as it is remembered.
+/// The live table: what was learnt, as far as it is remembered.
 #[derive(Default)]
 pub(crate) struct Producers {
     now: Timestamp,
+    kinds: PerKind<Memory>,
+}
+
+/// The keys of one kind, oldest first.
+#[derive(Default)]
+struct Memory {
     /// Ordinals by key.
     known: BTreeMap<PartKey, u64>,
     order: VecDeque<TableEntry>,
@@ -223,51 +254,58 @@ pub(crate) struct Producers {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frozen {
     pub(crate) window: Window,
-    pub(crate) fresh: Chunk,
+    pub(crate) fresh: Fresh,
 }
 
 impl Producers {
     pub(crate) fn new() -> Self {
         Self {
-            keys_max: PRODUCER_KEYS_MAX,
-            ..Self::default()
+            now: Timestamp::default(),
+            kinds: PerKind::of(|kind| Memory {
+                keys_max: kind.keys_max(),
+                ..Memory::default()
+            }),
         }
     }
 
-    /// The table as it was written down, of which the first key has this ordinal; all of it counts as
+    /// The table as it was written down, whose keys have the ordinals of this window; all of it counts as
     /// written.
-    pub(crate) fn restore(table: &Table, first: u64) -> Self {
+    pub(crate) fn restore(table: &Table, window: &Window) -> Self {
         let mut producers = Self {
             now: table.now,
-            first,
             ..Self::new()
         };
-        for entry in &table.entries {
-            producers.push(*entry);
+        for kind in Kind::ALL {
+            let memory = producers.kinds.get_mut(kind);
+            memory.first = window.spans.get(kind).from;
+            for entry in table.of_kind(kind) {
+                memory.push(*entry);
+            }
+            memory.frozen_to = memory.next();
         }
-        producers.frozen_to = producers.next();
         producers
     }
 
     /// What is known of this key, for a request of this content.
     ///
     /// All pieces of a request carry the digest of the whole of it; so a piece whose number is new is
-    /// found out by any other piece of the request that had the key before.
+    /// found out by any other piece of the request that had the key before. Of a record that its client
+    /// has named the first one is kept, whatever a later one says.
     pub(crate) fn get(&self, key: &PartKey, content: u64) -> Option<Known> {
-        let piece = |chunk| PartKey { chunk, ..*key };
-        let pieces = self.known.range(piece(0)..=piece(u32::MAX));
-        let mut pieces = pieces.filter_map(|(_, ordinal)| self.at(*ordinal));
-        let differs =
-            |entry: &&TableEntry| entry.content != 0 && content != 0 && entry.content != content;
+        let kind = Kind::of(key);
+        let memory = self.kinds.get(kind);
         let known = |entry: &TableEntry, conflict| Known {
             origin: entry.origin,
             policy_epoch: entry.policy_epoch,
             conflict,
         };
-        if let Some(entry) = pieces.find(differs) {
+        if kind == Kind::Request
+            && content != 0
+            && let Some(entry) = memory.other_content(key, content)
+        {
             return Some(known(entry, true));
         }
-        let entry = self.at(*self.known.get(key)?)?;
+        let entry = memory.at(*memory.known.get(key)?)?;
         Some(known(entry, false))
     }
 
@@ -281,15 +319,66 @@ impl Producers {
         } else {
             self.now.max(admitted_at.min(step))
         };
-        while let Some(oldest) = self.order.front()
-            && oldest.has_expired(self.now)
-        {
-            self.forget_oldest();
+        for kind in Kind::ALL {
+            self.kinds.get_mut(kind).expire(self.now);
         }
     }
 
     /// Remembers a key that is not known.
     pub(crate) fn remember(&mut self, entry: TableEntry) {
+        self.kinds.get_mut(Kind::of(&entry.key)).remember(entry);
+    }
+
+    /// The whole table.
+    pub(crate) fn table(&self) -> Table {
+        let PerKind { requests, records } = &self.kinds;
+        let entries = requests.order.iter().chain(&records.order);
+        Table {
+            now: self.now,
+            entries: entries.copied().collect(),
+        }
+    }
+
+    /// The table as it is now, for a snapshot at this position. What is learnt from now on is part of
+    /// the next one, once [`Producers::written`] was told of this one.
+    pub(crate) fn freeze(&self) -> Frozen {
+        Frozen {
+            window: Window {
+                now: self.now,
+                spans: PerKind::of(|kind| self.kinds.get(kind).span()),
+            },
+            fresh: PerKind::of(|kind| self.kinds.get(kind).fresh()),
+        }
+    }
+
+    /// What is before the ends of this window belongs to a snapshot that is written, or will be before the
+    /// next one.
+    pub(crate) fn written(&mut self, window: &Window) {
+        for kind in Kind::ALL {
+            let memory = self.kinds.get_mut(kind);
+            memory.frozen_to = memory.frozen_to.max(window.spans.get(kind).to);
+        }
+    }
+}
+
+impl Memory {
+    /// A remembered piece of the same request, if it was of other content.
+    fn other_content(&self, key: &PartKey, content: u64) -> Option<&TableEntry> {
+        let piece = |chunk| PartKey { chunk, ..*key };
+        let pieces = self.known.range(piece(0)..=piece(u32::MAX));
+        let mut pieces = pieces.filter_map(|(_, ordinal)| self.at(*ordinal));
+        pieces.find(|entry| entry.content != 0 && entry.content != content)
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        while let Some(oldest) = self.order.front()
+            && oldest.has_expired(now)
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn remember(&mut self, entry: TableEntry) {
         if self.known.contains_key(&entry.key) {
             return;
         }
@@ -299,35 +388,21 @@ impl Producers {
         self.push(entry);
     }
 
-    /// The whole table.
-    pub(crate) fn table(&self) -> Table {
-        Table {
-            now: self.now,
-            entries: self.order.iter().copied().collect(),
+    fn span(&self) -> Span {
+        Span {
+            from: self.first,
+            to: self.next(),
         }
     }
 
-    /// The table as it is now, for a snapshot at this position. What is learnt from now on is part of
-    /// the next one, once [`Producers::written`] was told of this one.
-    pub(crate) fn freeze(&self) -> Frozen {
+    /// What no earlier snapshot had.
+    fn fresh(&self) -> Chunk {
         let first = self.first.max(self.frozen_to);
         let skipped = usize::try_from(first - self.first).unwrap_or(usize::MAX);
-        Frozen {
-            window: Window {
-                now: self.now,
-                from: self.first,
-                to: self.next(),
-            },
-            fresh: Chunk {
-                first,
-                entries: self.order.iter().skip(skipped).copied().collect(),
-            },
+        Chunk {
+            first,
+            entries: self.order.iter().skip(skipped).copied().collect(),
         }
-    }
-
-    /// What is before `to` belongs to a snapshot that is written, or will be before the next one.
-    pub(crate) fn written(&mut self, to: u64) {
-        self.frozen_to = self.frozen_to.max(to);
     }
 
     fn next(&self) -> u64 {
@@ -354,6 +429,8 @@ impl Producers {
 
 #[cfg(test)]
 mod tests {
+    use hushlog_record::LogId;
+
     use super::*;
 
     fn entry(sequence: u64, learnt_at: u64, hours: i64) -> TableEntry {
@@ -372,6 +449,30 @@ mod tests {
             admitted_at: at(hours),
             learnt_at,
         }
+    }
+
+    /// The key of a record.
+    fn named(number: u8) -> TableEntry {
+        TableEntry {
+            key: PartKey::of_record(LogId([number; 16])),
+            content: 0,
+            ..entry(0, u64::from(number), 0)
+        }
+    }
+
+    /// Holds so many keys of each kind.
+    fn holding(keys_max: usize) -> Producers {
+        let mut producers = Producers::new();
+        for kind in Kind::ALL {
+            producers.kinds.get_mut(kind).keys_max = keys_max;
+        }
+        producers
+    }
+
+    /// The first of the new request keys, and how many there are.
+    fn fresh(frozen: &Frozen) -> (u64, usize) {
+        let chunk = &frozen.fresh.requests;
+        (chunk.first, chunk.entries.len())
     }
 
     fn at(hours: i64) -> Timestamp {
@@ -480,54 +581,90 @@ mod tests {
                 entries: own,
             });
         }
-        let settled = table.clone().settle(100);
+        let settled = table.clone().settle();
         assert_eq!(sequences(&settled), [1, 2, 10, 11, 12]);
-        assert_eq!(sequences(&table.settle(2)), [11, 12]);
+        assert_eq!(sequences(&table.settle_to(|_| 2)), [11, 12]);
     }
 
     #[test]
     fn the_oldest_key_gives_way_when_the_table_is_full() {
-        let mut producers = Producers {
-            keys_max: 2,
-            ..Producers::new()
-        };
+        let mut producers = holding(2);
         for n in 1..=3 {
             producers.remember(entry(n, n, 0));
         }
         assert_eq!(sequences(&producers.table()), [2, 3]);
-        assert_eq!(producers.order.len(), 2);
+        assert_eq!(producers.kinds.requests.order.len(), 2);
     }
 
     #[test]
     fn what_is_frozen_does_not_change_and_holds_what_is_new() {
-        let mut producers = Producers {
-            keys_max: 3,
-            ..Producers::new()
-        };
+        let mut producers = holding(3);
         for n in 1..=3 {
             producers.remember(entry(n, n, 0));
         }
         let first = producers.freeze();
-        producers.written(first.window.to);
-        assert_eq!((first.window.from, first.window.to), (0, 3));
-        assert_eq!((first.fresh.first, first.fresh.entries.len()), (0, 3));
+        producers.written(&first.window);
+        assert_eq!(first.window.spans.requests, Span { from: 0, to: 3 });
+        assert_eq!(fresh(&first), (0, 3));
         for n in 5..=6 {
             producers.remember(entry(n, n, 1));
         }
         let second = producers.freeze();
-        assert_eq!((second.window.from, second.window.to), (2, 5));
-        assert_eq!((second.fresh.first, second.fresh.entries.len()), (3, 2));
+        assert_eq!(second.window.spans.requests, Span { from: 2, to: 5 });
+        assert_eq!(fresh(&second), (3, 2));
         // It is not written yet: the next one holds what it holds.
         producers.remember(entry(7, 7, 1));
-        assert_eq!(producers.freeze().fresh.first, 3);
-        producers.written(second.window.to);
+        assert_eq!(fresh(&producers.freeze()).0, 3);
+        producers.written(&second.window);
         for n in 8..=19 {
             producers.remember(entry(n, n, 2));
         }
         // More were learnt than are remembered: those between are of no snapshot.
         let third = producers.freeze();
-        assert_eq!((third.window.from, third.window.to), (15, 18));
-        assert_eq!(third.fresh.first, 15);
+        assert_eq!(third.window.spans.requests, Span { from: 15, to: 18 });
+        assert_eq!(fresh(&third).0, 15);
+    }
+
+    #[test]
+    fn many_named_records_do_not_make_it_forget_requests_nor_the_other_way_round() {
+        let mut producers = holding(3);
+        producers.remember(entry(1, 1, 0));
+        for n in 1..=9 {
+            producers.remember(named(n));
+        }
+        assert!(producers.get(&entry(1, 0, 0).key, 1).is_some());
+        assert!(producers.get(&named(6).key, 0).is_none());
+        assert!(producers.get(&named(7).key, 0).is_some());
+        for n in 2..=9 {
+            producers.remember(entry(n, n, 0));
+        }
+        assert!(producers.get(&named(7).key, 0).is_some());
+        let window = producers.freeze().window;
+        assert_eq!(window.spans.requests, Span { from: 6, to: 9 });
+        assert_eq!(window.spans.records, Span { from: 6, to: 9 });
+        // The same in a table that is handed on.
+        let table = producers.table();
+        let settled = table.clone().settle_to(|kind| match kind {
+            Kind::Request => 1,
+            Kind::Record => 2,
+        });
+        assert_eq!(settled.of_kind(Kind::Request).count(), 1);
+        assert_eq!(settled.of_kind(Kind::Record).count(), 2);
+        let restored = Producers::restore(&table, &window);
+        assert_eq!(restored.table(), table);
+        assert_eq!(restored.freeze().window, window);
+    }
+
+    #[test]
+    fn of_a_named_record_the_first_is_kept_whatever_a_later_one_says() {
+        let mut producers = Producers::new();
+        let first = TableEntry {
+            content: 5,
+            ..named(1)
+        };
+        producers.remember(first);
+        let known = producers.get(&first.key, 6).map(|known| known.conflict);
+        assert_eq!(known, Some(false));
     }
 
     #[test]
@@ -541,13 +678,15 @@ mod tests {
         let bytes = out.finish();
         let mut input = Decoder::new("table", &bytes);
         let table = Table::decode(&mut input, Form::V3).unwrap();
-        let mut restored = Producers::restore(&table, 40);
+        let mut window = Window::of_table(&table);
+        window.spans.requests = Span { from: 40, to: 42 };
+        let mut restored = Producers::restore(&table, &window);
         for table in [&mut producers, &mut restored] {
             table.advance(at(26));
         }
         assert_eq!(restored.table(), producers.table());
         assert_eq!(sequences(&restored.table()), [2]);
-        assert_eq!(restored.freeze().window.from, 41);
-        assert!(restored.freeze().fresh.entries.is_empty());
+        assert_eq!(restored.freeze().window.spans.requests.from, 41);
+        assert_eq!(fresh(&restored.freeze()).1, 0);
     }
 }

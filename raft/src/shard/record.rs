@@ -14,12 +14,15 @@
 //! CRC32 u32
 //! ```
 //!
-//! As stored: version 5 (3 before there was a policy epoch), and instead of the request keys which of the chunks' keys are remembered
-//! (`super::keys`): latest admission i64, ordinals from u64, to u64.
+//! As stored: version 6 (5 without ids of records, 3 before there was a policy epoch too), and instead of the
+//! request keys which of the chunks' keys are remembered (`super::keys`): latest admission i64, ordinals of
+//! request keys from u64, to u64, of ids of records from u64, to u64.
 
 use bytes::Bytes;
+use hushlog_record::Timestamp;
 
-use super::keys::Window;
+use super::keys::{Span, Window};
+use super::kind::PerKind;
 use super::{Form, Table};
 use crate::codec::{
     Decoder, Encoder, Error, decode_stored_membership, encode_stored_membership, put_log_id,
@@ -31,7 +34,8 @@ const VERSION_SENT_WITHOUT_CONTENTS: u8 = 1;
 const VERSION_SENT_WITHOUT_POLICY: u8 = 2;
 const VERSION_STORED_WITHOUT_POLICY: u8 = 3;
 const VERSION_SENT: u8 = 4;
-const VERSION_STORED: u8 = 5;
+const VERSION_STORED_WITHOUT_RECORD_KEYS: u8 = 5;
+const VERSION_STORED: u8 = 6;
 const WHAT: &str = "shard snapshot";
 
 /// A shard as of one log id.
@@ -59,9 +63,10 @@ impl Record {
     /// For the store, beside the chunks of its keys.
     pub(crate) fn encode_stored(&self) -> Bytes {
         let mut out = self.head(VERSION_STORED);
-        out.i64(self.keys.now.nanos())
-            .u64(self.keys.from)
-            .u64(self.keys.to);
+        out.i64(self.keys.now.nanos());
+        for span in [self.keys.spans.requests, self.keys.spans.records] {
+            out.u64(span.from).u64(span.to);
+        }
         out.bytes(&self.manifest);
         out.finish_with_crc().into()
     }
@@ -109,20 +114,9 @@ impl Record {
             .map(|form| Table::decode(&mut input, form))
             .transpose()?;
         let keys = match &table {
-            Some(table) => Window {
-                now: table.now,
-                from: 0,
-                to: table.entries.len() as u64,
-            },
-            None => Window {
-                now: hushlog_record::Timestamp::from_nanos(input.i64()?),
-                from: input.u64()?,
-                to: input.u64()?,
-            },
+            Some(table) => Window::of_table(table),
+            None => take_window(&mut input, version)?,
         };
-        if keys.from > keys.to {
-            return Err(input.invalid("request keys end before they begin"));
-        }
         let record = Self {
             last,
             membership,
@@ -136,4 +130,29 @@ impl Record {
         input.end()?;
         Ok((record, table))
     }
+}
+
+fn take_window(input: &mut Decoder<'_>, version: u8) -> Result<Window, Error> {
+    let now = Timestamp::from_nanos(input.i64()?);
+    let requests = take_span(input)?;
+    let records = if version > VERSION_STORED_WITHOUT_RECORD_KEYS {
+        take_span(input)?
+    } else {
+        Span::default()
+    };
+    Ok(Window {
+        now,
+        spans: PerKind { requests, records },
+    })
+}
+
+fn take_span(input: &mut Decoder<'_>) -> Result<Span, Error> {
+    let span = Span {
+        from: input.u64()?,
+        to: input.u64()?,
+    };
+    if span.from > span.to {
+        return Err(input.invalid("keys end before they begin"));
+    }
+    Ok(span)
 }

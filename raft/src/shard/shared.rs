@@ -15,7 +15,7 @@ use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::keys::{Chunk, Chunks};
+use super::keys::{Chunks, Fresh};
 use super::state::State;
 use super::{Known, Positions, Record, Sealed, Table, View, drop_shard};
 use crate::command::Applied;
@@ -57,13 +57,10 @@ impl Shared {
             None => (State::new(shard, policy_epoch), None),
             Some((record, Some(table))) => {
                 // An earlier build has written it whole.
-                let all = Chunk {
-                    first: record.keys.from,
-                    entries: table.entries.clone(),
-                };
+                let all = Fresh::whole(&table, &record.keys);
                 let mut batch = Batch::new();
                 batch.put(Space::State, keys::snapshot(group), record.encode_stored());
-                chunks.put(&mut batch, group, &all, record.keys.from);
+                chunks.put(&mut batch, group, &all, &record.keys);
                 writer.write(batch, Durability::Synced).await?;
                 let state = State::restore(shard, &record, &table);
                 (state, Some(Arc::new(record)))
@@ -118,6 +115,10 @@ impl Shared {
 
     pub(crate) fn watch(&self) -> watch::Receiver<Positions> {
         self.positions.subscribe()
+    }
+
+    pub(crate) fn trim_to(&self, keep: u64, needed_from: u64) -> u64 {
+        self.inner.lock().state.trim_to(keep, needed_from)
     }
 
     pub(crate) fn known(&self, key: &PartKey, content: u64) -> Option<Known> {
@@ -177,11 +178,11 @@ impl Shared {
 
     /// The snapshot that could be made now: the whole state while there is no tail, else the last
     /// cut's.
-    pub(crate) fn snapshot_to_build(&self) -> Option<(Arc<Record>, Chunk)> {
+    pub(crate) fn snapshot_to_build(&self) -> Option<(Arc<Record>, Fresh)> {
         let inner = self.inner.lock();
         match inner.state.record_without_tail() {
             Some((record, fresh)) => Some((Arc::new(record), fresh)),
-            None => Some((inner.record.clone()?, Chunk::default())),
+            None => Some((inner.record.clone()?, Fresh::default())),
         }
     }
 
@@ -247,10 +248,7 @@ impl Shared {
             ));
         }
         let shard = self.shard;
-        let all = Chunk {
-            first: record.keys.from,
-            entries: table.entries.clone(),
-        };
+        let all = Fresh::whole(&table, &record.keys);
         let mut batch = Batch::new();
         self.inner.lock().chunks.clear(&mut batch, shard.group());
         self.write_in(batch, &record, &all)
@@ -262,7 +260,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn write(&self, record: &Record, fresh: &Chunk) -> Result<(), hushlog_storage::Error> {
+    async fn write(&self, record: &Record, fresh: &Fresh) -> Result<(), hushlog_storage::Error> {
         self.write_in(Batch::new(), record, fresh).await
     }
 
@@ -271,7 +269,7 @@ impl Shared {
         &self,
         mut batch: Batch,
         record: &Record,
-        fresh: &Chunk,
+        fresh: &Fresh,
     ) -> Result<(), hushlog_storage::Error> {
         if self.inner.lock().sealed {
             // Nothing of the group may come back behind its seal.
@@ -282,7 +280,7 @@ impl Shared {
         self.inner
             .lock()
             .chunks
-            .put(&mut batch, group, fresh, record.keys.from);
+            .put(&mut batch, group, fresh, &record.keys);
         self.writer.write(batch, Durability::Synced).await
     }
 

@@ -9,7 +9,8 @@ use hushlog_record::ShardId;
 use hushlog_record::block::{Block, Counts, Header, Part, PartKey};
 use hushlog_record::museum::{Bug, planted};
 
-use super::keys::Chunk;
+use super::cuts::Cuts;
+use super::keys::Fresh;
 use super::producers::{Frozen, Known, Origin, Producers, TableEntry};
 use super::{PartAnswer, Positions, Record, Table, TailBlock, View};
 use crate::command::{Applied, Command, Data};
@@ -37,6 +38,8 @@ pub(crate) struct State {
     cut_to: u64,
     uncut_bytes: u64,
     cuts: VecDeque<PendingCut>,
+    /// What of the log is in cuts. No part of what replicas agree on.
+    logged: Cuts,
     closed: bool,
     inherited: bool,
     /// Blocks that were masked under an older policy are refused.
@@ -57,6 +60,7 @@ impl State {
             cut_to: 0,
             uncut_bytes: 0,
             cuts: VecDeque::new(),
+            logged: Cuts::default(),
             closed: false,
             // The first bucket has nobody to inherit from.
             inherited: shard.bucket <= 1,
@@ -73,7 +77,7 @@ impl State {
             producers: if planted(Bug::DedupeLostAtRestart) {
                 Producers::new()
             } else {
-                Producers::restore(table, record.keys.from)
+                Producers::restore(table, &record.keys)
             },
             segmented_to: record.segmented_to,
             cut_to: record.segmented_to,
@@ -277,7 +281,7 @@ impl State {
         }
         let range = self.cut_to..index;
         let keys = self.producers.freeze();
-        self.producers.written(keys.window.to);
+        self.producers.written(&keys.window);
         self.cuts.push_back(PendingCut {
             range: range.clone(),
             last: self.applied,
@@ -288,6 +292,7 @@ impl State {
             keys,
         });
         self.cut_to = index;
+        self.logged.add(index, self.uncut_bytes);
         self.uncut_bytes = 0;
         Applied::Cut(Some(range))
     }
@@ -298,7 +303,7 @@ impl State {
         &self,
         range: &Range<u64>,
         manifest: Bytes,
-    ) -> Option<(Record, Chunk)> {
+    ) -> Option<(Record, Fresh)> {
         let cut = self.cuts.front().filter(|cut| cut.range == *range)?;
         let record = Record {
             last: cut.last,
@@ -330,9 +335,14 @@ impl State {
         self.manifest = record.manifest.clone();
     }
 
+    /// Where the log may begin, see [`Cuts::trim_to`].
+    pub(super) fn trim_to(&mut self, keep: u64, needed_from: u64) -> u64 {
+        self.logged.trim_to(self.segmented_to, keep, needed_from)
+    }
+
     /// The whole state as a snapshot, possible only while there is no tail, and the keys that no earlier
     /// one had.
-    pub(super) fn record_without_tail(&self) -> Option<(Record, Chunk)> {
+    pub(super) fn record_without_tail(&self) -> Option<(Record, Fresh)> {
         if !self.tail.is_empty() || !self.cuts.is_empty() {
             return None;
         }
@@ -352,7 +362,7 @@ impl State {
 
     /// The snapshot that [`State::record_without_tail`] gave is written.
     pub(super) fn recorded(&mut self, record: &Record) {
-        self.producers.written(record.keys.to);
+        self.producers.written(&record.keys);
     }
 }
 

@@ -179,16 +179,17 @@ fn a_snapshot_keeps_the_policy_as_of_its_cut_and_an_old_one_takes_every_block() 
         assert_eq!(restored.positions().policy_epoch, 6);
     }
     let stored = record.encode_stored();
-    let policy_at = stored.len() - 4 - 4 - 24 - 8;
-    let mut old = [
-        &stored[..policy_at],
-        &stored[policy_at + 8..stored.len() - 4],
-    ]
-    .concat();
-    old[0] = 3;
-    old.extend(crc32fast::hash(&old).to_be_bytes());
-    let (read, _) = Record::decode(&old.into()).unwrap();
-    assert_eq!((read.policy_epoch, read.keys), (0, record.keys));
+    // From its end: CRC32, length of the manifest, ids of records, request keys and time, policy epoch.
+    let ids_at = stored.len() - 4 - 4 - 16;
+    let policy_at = ids_at - 24 - 8;
+    let without_ids = [&stored[..ids_at], &stored[ids_at + 16..stored.len() - 4]].concat();
+    let without_policy = [&without_ids[..policy_at], &without_ids[policy_at + 8..]].concat();
+    for (version, epoch, mut old) in [(5, 4, without_ids), (3, 0, without_policy)] {
+        old[0] = version;
+        old.extend(crc32fast::hash(&old).to_be_bytes());
+        let (read, _) = Record::decode(&old.into()).unwrap();
+        assert_eq!((read.policy_epoch, read.keys), (epoch, record.keys));
+    }
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn a_snapshot_and_the_log_after_it_give_the_state_of_the_whole_log() {
         let (record, fresh) = whole.record_of_cut(&range, manifest.clone()).unwrap();
         whole.segment_built(&record);
         let mut batch = Batch::new();
-        chunks.put(&mut batch, SHARD.group(), &fresh, record.keys.from);
+        chunks.put(&mut batch, SHARD.group(), &fresh, &record.keys);
         store.write(batch, Durability::Synced).unwrap();
 
         let (record, none) = Record::decode(&record.encode_stored()).unwrap();

@@ -5,20 +5,40 @@ use std::ops::Range;
 use super::wire::{Reader, put_bytes, put_len, put_signed, put_varint};
 use super::{Counts, Error, VERSION, VERSION_WITHOUT_CONTENT};
 use crate::limits::BLOCK_ROWS_MAX;
-use crate::{ShardId, Timestamp};
+use crate::{LogId, ShardId, Timestamp};
 
 /// What [`BLOCK_ROWS_MAX`] limits.
 pub(super) const ROWS: &str = "rows of a block";
 
-/// Names one request of one producer, in the chunk that went to this shard: repeats are recognised by it.
+/// Names one request of one producer, in the chunk that went to this shard, or one record that its client
+/// has named: repeats are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartKey {
     /// The producer, as it named itself.
     pub producer: u128,
     /// Its number for the request.
     pub sequence: u64,
-    /// The request's piece, where one request fills several blocks.
+    /// The request's piece, where one request fills several blocks; [`PartKey::RECORD`] for a record.
     pub chunk: u32,
+}
+
+impl PartKey {
+    /// The `chunk` of a record's key. A request has fewer pieces.
+    pub const RECORD: u32 = u32::MAX;
+
+    /// The key of a record that its client has named.
+    pub const fn of_record(id: LogId) -> Self {
+        Self {
+            producer: u128::from_be_bytes(id.0),
+            sequence: 0,
+            chunk: Self::RECORD,
+        }
+    }
+
+    /// Whether it names a record, and no request.
+    pub const fn is_of_record(&self) -> bool {
+        self.chunk == Self::RECORD
+    }
 }
 
 /// The rows of a block that came from one request.

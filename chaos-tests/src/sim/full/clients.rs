@@ -11,6 +11,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hushlog_node::entropy::Stream;
+use hushlog_record::id::stable_hash;
+use hushlog_record::{LogId, Timestamp};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -135,15 +137,25 @@ impl Clients {
         while !self.is_over() {
             sequence += 1;
             let name = format!("p{number}s{sequence}");
-            let body = self.make(&name, number, sequence, &mut random);
+            // Requests are recognised by their keys, or their records by their ids.
+            let names_records = number.is_multiple_of(2);
+            let body = self.make(&name, number, sequence, names_records, &mut random);
             self.state.lock().open.insert(name.clone());
-            self.deliver(&name, &body, &mut random).await;
+            self.deliver(&name, &body, !names_records, &mut random)
+                .await;
             self.state.lock().open.remove(&name);
             sleep(Duration::from_millis(between(&mut random, 20, 500))).await;
         }
     }
 
-    fn make(&self, name: &str, number: u64, sequence: u64, random: &mut Stream) -> Bytes {
+    fn make(
+        &self,
+        name: &str,
+        number: u64,
+        sequence: u64,
+        names_records: bool,
+        random: &mut Stream,
+    ) -> Bytes {
         let service = below(random, SERVICES);
         let rows: Vec<Value> = (0..between(random, 1, 6))
             .map(|row| {
@@ -177,6 +189,9 @@ impl Clients {
                         "badges": policy::words(),
                     },
                 });
+                if names_records {
+                    log["log_id"] = json!(id_of(&token).to_string());
+                }
                 // Where it matters when a record is hidden, it says its time itself.
                 if self.seen_for.is_some() {
                     log["timestamp"] = json!(EPOCH + i64::try_from(at).unwrap_or(0));
@@ -192,7 +207,7 @@ impl Clients {
         Bytes::from(serde_json::to_vec(&rows).expect("it is JSON"))
     }
 
-    async fn deliver(&self, name: &str, body: &Bytes, random: &mut Stream) {
+    async fn deliver(&self, name: &str, body: &Bytes, keyed: bool, random: &mut Stream) {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -202,7 +217,8 @@ impl Clients {
                 ("content-type", "application/json"),
                 ("idempotency-key", name),
             ];
-            let answer = call(node, "/api/v1/logs", &headers, body.clone(), patience).await;
+            let headers = &headers[..if keyed { 2 } else { 1 }];
+            let answer = call(node, "/api/v1/logs", headers, body.clone(), patience).await;
             let words = match &answer {
                 Ok((status, _)) => status.to_string(),
                 Err(why) => why.clone(),
@@ -496,4 +512,10 @@ pub(super) async fn call(
         Ok(answer) => answer,
         Err(_) => Err("no answer in time".into()),
     }
+}
+
+/// The id that a client gives the record of this token.
+fn id_of(token: &str) -> LogId {
+    let [a, b, c, d, e, f, g, h] = stable_hash(&[token.as_bytes()]).to_be_bytes();
+    LogId::v7(Timestamp::default(), [a, b, c, d, e, f, g, h, 0, 0])
 }

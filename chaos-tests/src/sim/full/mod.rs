@@ -145,6 +145,7 @@ fn settings(world: &World, id: u64) -> Config {
         config.retention.default = retention;
     }
     config.cut.bytes = 8 << 10;
+    config.cut.log_keep = 4 << 10;
     config.cut.age = Duration::from_secs(6);
     config.limits.ingest_timeout = Duration::from_secs(6);
     config

@@ -32,6 +32,8 @@ const CLUSTER: u128 = 42;
 const PORT: u16 = 7_000;
 const JOBS_MAX: usize = 1_024;
 const CONNECTIONS_MAX: usize = 1_024;
+/// Little, so that nodes that were away often need a snapshot.
+const LOG_KEEP: u64 = 256;
 
 /// Where the answer to a job appears.
 pub(super) type Slot<T> = Arc<Mutex<Option<T>>>;
@@ -111,7 +113,10 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
         cluster: CLUSTER,
         writer: writer.handle(),
         connect,
-        settings: Settings::default(),
+        settings: Settings {
+            log_keep: LOG_KEEP,
+            ..Settings::default()
+        },
         seed: { seed }.next_u64(),
         groups: Groups::new(),
         intake: hushlog_raft::Intake::default(),

@@ -76,6 +76,8 @@ pub(super) async fn build(world: Arc<World>, node: u64, boot: u64, group: ShardG
         .stream(&format!("build {node} {boot} {shard}"));
     let mut positions = group.watch();
     loop {
+        // It fails where the group has stopped, and then there is nothing to let go.
+        drop(group.trim().await);
         let Some(range) = group.view().pending_cuts.first().cloned() else {
             // Either way it looks again.
             drop(timeout(Duration::from_millis(500), positions.changed()).await);

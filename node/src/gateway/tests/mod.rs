@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use futures_util::future::BoxFuture;
 use hushlog_ingest::json::{self, Declared};
 use hushlog_pii::{Key as HashKey, Pattern, Policy};
+use hushlog_record::block::PartKey;
 use hushlog_record::limits::{BLOCK_FIELDS_MAX, RECORD_FIELDS_MAX};
 use hushlog_record::{Block, LogId, ShardId, Timestamp};
 use tokio::sync::Notify;
@@ -246,6 +247,42 @@ async fn a_retry_is_cut_into_the_same_keyed_parts() {
     assert_eq!(seen[0], seen[1]);
     let chunks: Vec<_> = seen[0].iter().map(|(key, _)| key.chunk).collect();
     assert_eq!(chunks, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_record_that_its_client_has_named_is_recognised_by_its_id_and_no_other_is() {
+    let id = |n| LogId([n; 16]);
+    let body = format!(
+        r#"[{{"service":"s0","message":"a"}},{{"service":"s0","log_id":"{}","message":"b"}},
+            {{"service":"s1","log_id":"{}","message":"c"}},{{"service":"s0","log_id":"no","message":"d"}}]"#,
+        id(1),
+        id(2)
+    );
+    let parts = |blocks: &[Block]| {
+        let mut parts: Vec<_> = blocks
+            .iter()
+            .flat_map(|block| block.header().parts.clone())
+            .map(|part| (part.key, part.content, part.rows.len()))
+            .collect();
+        parts.sort();
+        parts
+    };
+    let (gateway, fake) = gateway(Fake::default());
+    push(&gateway, &body, None).await.expect("stored");
+    let named = |n| (Some(PartKey::of_record(id(n))), 0, 1);
+    assert_eq!(
+        parts(&std::mem::take(&mut *fake.blocks.lock())),
+        [(None, 0, 2), named(1), named(2)]
+    );
+    // What the whole request is recognised by goes before.
+    push(&gateway, &body, Some(header("k")))
+        .await
+        .expect("stored");
+    let blocks = std::mem::take(&mut *fake.blocks.lock());
+    let of_request = |(key, ..): (Option<PartKey>, u64, usize)| {
+        key.is_some_and(|key| key.producer == header("k").producer && !key.is_of_record())
+    };
+    assert!(parts(&blocks).into_iter().all(of_request));
 }
 
 /// Pushes one record with each of these keys at once; blocks leave one at a time.

@@ -182,6 +182,12 @@ pub(crate) fn alone(rows: &[&'static Row], text: &[u8], mut visit: impl FnMut(Fo
     }
 }
 
+/// Whether the name of a field announces a number of any of these rows.
+pub(crate) fn is_name(rows: &[&'static Row], name: &str) -> bool {
+    let words = spaced(name);
+    rows.iter().any(|row| row.is_named(&words))
+}
+
 /// What the name of a field makes of its value: a number from end to end. `rows` are those that the policy
 /// has on.
 pub(crate) fn named(rows: &[&'static Row], name: &str, text: &[u8]) -> Option<Found> {

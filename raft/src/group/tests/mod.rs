@@ -45,6 +45,7 @@ fn settings() -> Settings {
         election_min: Duration::from_millis(800),
         election_max: Duration::from_millis(1_600),
         patience: PATIENCE,
+        log_keep: 0,
     }
 }
 
@@ -332,6 +333,7 @@ impl Cluster {
         let group = self.shard(id);
         must("the log is trimmed", async {
             while group.status().trimmed_to < to {
+                group.trim().await.unwrap();
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })

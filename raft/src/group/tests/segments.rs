@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Cluster, must, soon};
+use super::{Cluster, must, settings, soon};
 use crate::testing::{SHARD, keyed_block, mixed_block, plain_block};
-use crate::{Error, ShardGroup, read_barriers};
+use crate::{Error, Settings, ShardGroup, read_barriers};
 
 const MANIFEST: Bytes = Bytes::from_static(b"the segments up to the cut");
 
@@ -106,6 +106,59 @@ async fn a_replica_behind_the_trim_fetches_the_segments_and_goes_on_mem() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_behind_the_trim_fetches_the_segments_and_goes_on_rocks() {
     comes_back_by_snapshot(Cluster::on_rocks().await).await;
+}
+
+/// Cuts until so many bytes of blocks are in segments of all running nodes.
+async fn cut_bytes(cluster: &Cluster, bytes: u64) {
+    let mut cut = 0;
+    for n in 0.. {
+        let leader = cluster.shard(cluster.leader().await);
+        let block = plain_block(SHARD, n);
+        leader.propose(block, soon()).await.unwrap();
+        cut += leader.watch().borrow().uncut_bytes;
+        let range = leader.cut(soon()).await.unwrap().unwrap();
+        for id in cluster.ids() {
+            let group = cluster.shard(id);
+            cut_pending(group, range.end).await;
+            group.segment_built(range.clone(), MANIFEST).await.unwrap();
+            group.trim().await.unwrap();
+        }
+        if cut >= bytes {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_member_lacks_stays_in_the_leaders_log_up_to_a_limit() {
+    let keep = 4 << 10;
+    let mut cluster = Cluster::on_mem_with(Settings {
+        log_keep: keep,
+        ..settings()
+    })
+    .await;
+    let late = cluster.follower().await;
+    let group = cluster.shard(cluster.leader().await);
+    group.propose(plain_block(SHARD, 0), soon()).await.unwrap();
+    cluster.shard(late).read_barrier(soon()).await.unwrap();
+    cluster.kill(late);
+    cut_bytes(&cluster, 2 * keep).await;
+    let group = cluster.shard(cluster.leader().await);
+    assert_eq!(group.status().trimmed_to, 0);
+    cluster.restart(late).await;
+    cluster.shard(late).read_barrier(soon()).await.unwrap();
+    assert!(cluster.installers[&late].fetched.lock().is_empty());
+    // Nobody lacks it any more.
+    let leader = cluster.leader().await;
+    cluster.trimmed(leader, 1).await;
+
+    cluster.kill(late);
+    let trimmed_to = cluster.shard(leader).status().trimmed_to;
+    cut_bytes(&cluster, 6 * keep).await;
+    cluster
+        .trimmed(cluster.leader().await, trimmed_to + 1)
+        .await;
+    cluster.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
