@@ -113,7 +113,7 @@ fn verdict(answer: &Value) -> String {
         let since = printable(node["since"].as_str().unwrap_or_default());
         let gaps = match node["gaps"].as_u64() {
             Some(0) | None => String::new(),
-            Some(gaps) => format!(", and was killed {gaps} times, which may have cost it seconds"),
+            Some(gaps) => format!(", with {gaps} gaps"),
         };
         said.push(format!("Node {} counts since {since}{gaps}.", node["id"]));
     }
@@ -153,7 +153,7 @@ mod tests {
         let said = verdict(&answer);
         assert!(said.contains("cannot be said") && said.contains("Node 3 did not answer"));
         assert!(
-            said.contains("killed 2 times") && !said.contains('\u{1b}'),
+            said.contains("with 2 gaps") && !said.contains('\u{1b}'),
             "{said}"
         );
         let row = json!({"service": null, "who": "others"});

@@ -12,7 +12,7 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
-use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
+use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
@@ -199,6 +199,10 @@ impl Control for Door {
 
     fn books(&self) -> BoxFuture<'_, Books> {
         Box::pin(self.cluster.books())
+    }
+
+    fn expired(&self) -> Expired {
+        self.cluster.expired()
     }
 
     fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Policy;
-use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
+use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
 use hushlog_record::{ExceptionId, LogId, NodeId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -136,6 +136,9 @@ pub trait Control: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Value, Failure>>;
     /// What came in on all nodes that answer.
     fn books(&self) -> BoxFuture<'_, Books>;
+
+    /// Rows that the cluster has dropped since their retention was over.
+    fn expired(&self) -> Expired;
 
     /// How much services may send, with every change that was acknowledged before.
     fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;

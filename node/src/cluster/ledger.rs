@@ -21,12 +21,10 @@ const BOOK_DEADLINE: Duration = Duration::from_secs(2);
 /// What the nodes' books say together.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
-    /// Since when each node counts, and how often it ended without writing its books down.
+    /// Since when each node counts, and how often something may be missing in its books.
     pub nodes: BTreeMap<NodeId, (Timestamp, u64)>,
     /// Nodes that did not show theirs, and why.
     pub missing: BTreeMap<NodeId, String>,
-    /// Rows that the cluster has dropped since their retention was over.
-    pub expired: Expired,
     rows: BTreeMap<(Way, Who), Row>,
 }
 
@@ -67,8 +65,12 @@ impl Cluster {
                 }
             }
         }
-        books.expired = self.meta().state().expired.clone();
         books
+    }
+
+    /// Rows that the cluster has dropped, as far as this node knows.
+    pub(crate) fn expired(&self) -> Expired {
+        self.meta().state().expired.clone()
     }
 
     /// This node's.

@@ -279,7 +279,6 @@ impl Gateway {
         let Notes { pii, repeated } = notes;
         let mut verdict = Verdict::default();
         for round in 0..=REROUTES_MAX {
-            let services: Vec<Option<String>> = parts.iter().map(Part::keyed_service).collect();
             let submitted = parts.drain(..).map(|part| {
                 self.inner
                     .batchers
@@ -287,12 +286,12 @@ impl Gateway {
             });
             let mut closed = Vec::new();
             let mut outdated = Outdated::default();
-            for (outcome, service) in join_all(submitted).await.into_iter().zip(services) {
+            for outcome in join_all(submitted).await {
                 match outcome {
                     Outcome::Stored(receipts, again) => {
                         verdict.stored(receipts);
-                        if let Some(service) = service.filter(|_| again > 0) {
-                            *repeated.entry(service).or_default() += again;
+                        for (service, rows) in again {
+                            *repeated.entry(service).or_default() += rows;
                         }
                     }
                     Outcome::Refused(Refused::Closed, rows) if round < REROUTES_MAX => {

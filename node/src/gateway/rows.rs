@@ -104,15 +104,6 @@ pub(super) struct Part {
     pub(super) rows: Rows,
 }
 
-impl Part {
-    /// The service of its rows, if they have an identity: then they are all of one.
-    pub(super) fn keyed_service(&self) -> Option<String> {
-        let first = self.rows.records.first()?;
-        let named = self.rows.identity.is_some();
-        named.then(|| first.service_name.clone())
-    }
-}
-
 impl Rows {
     pub(super) fn new(identity: Identity, epoch: u64) -> Self {
         Self {

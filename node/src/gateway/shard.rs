@@ -9,6 +9,7 @@
 //! What waits, waits by service, and each block takes from all of them alike: what one service has sent
 //! never stands in front of what another one sends. Byte permits bound how much waits.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,8 +34,8 @@ use crate::tasks::{Policy, Tasks};
 
 /// What became of one part.
 pub(super) enum Outcome {
-    /// Where they are, and how many of the rows an earlier attempt had stored.
-    Stored(Vec<Receipt>, u64),
+    /// Where they are, and how many of the rows an earlier attempt had stored, by service.
+    Stored(Vec<Receipt>, BTreeMap<String, u64>),
     Refused(Refused, Rows),
 }
 
@@ -302,9 +303,12 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
     };
     match shared.sink.propose(block, deadline).await {
         Ok(placed) => {
+            let outcomes: Vec<Outcome> = waiting
+                .iter()
+                .map(|waiter| outcome(&placed, &waiter.rows, &cargo.records))
+                .collect();
             drop(cargo);
-            for waiter in waiting {
-                let outcome = outcome(&placed, &waiter.rows);
+            for (waiter, outcome) in waiting.into_iter().zip(outcomes) {
                 answer(waiter.done, outcome);
             }
         }
@@ -414,7 +418,7 @@ async fn seal(
 }
 
 /// Where the waiter's rows are: every place that holds some of them, in order.
-fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
+fn outcome(placed: &[Placed], rows: &Range<u32>, records: &[Masked<Record>]) -> Outcome {
     let own = |place: &&Placed| place.rows.start < rows.end && rows.start < place.rows.end;
     let places: Vec<&Placed> = placed.iter().filter(own).collect();
     if places.iter().any(|place| place.conflict) {
@@ -426,13 +430,18 @@ fn outcome(placed: &[Placed], rows: &Range<u32>) -> Outcome {
         copies: place.copies,
         policy_epoch: place.policy_epoch,
     };
-    let repeated = places.iter().filter(|place| place.repeated);
-    let repeated: u64 = repeated.map(|place| overlap(&place.rows, rows)).sum();
+    let mut repeated = BTreeMap::new();
+    for place in places.iter().filter(|place| place.repeated) {
+        let (start, end) = (
+            place.rows.start.max(rows.start),
+            place.rows.end.min(rows.end),
+        );
+        let again = records.get(start as usize..end as usize);
+        for record in again.unwrap_or_default() {
+            *repeated.entry(record.service_name.clone()).or_default() += 1;
+        }
+    }
     Outcome::Stored(places.into_iter().map(receipt).collect(), repeated)
-}
-
-fn overlap(a: &Range<u32>, b: &Range<u32>) -> u64 {
-    u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)))
 }
 
 /// Gives everyone their rows back.

@@ -37,7 +37,7 @@ pub(crate) struct Row {
     pub(crate) received: u64,
     /// Records that were acknowledged, and are stored by that.
     pub(crate) stored: u64,
-    /// Records that were acknowledged, and had been stored before under the same key.
+    /// Records that were acknowledged, and had been stored before under the same key or id.
     pub(crate) repeated: u64,
     /// Records of which it is not known whether they are stored: their sender was told so, or went away.
     pub(crate) unknown: u64,
@@ -100,7 +100,8 @@ fn add(tally: &mut Tally, name: Cow<'static, str>, count: u64) {
 pub(crate) struct Book {
     /// Since when it counts.
     pub(crate) since: Timestamp,
-    /// How often the node ended without writing it down: what came in the last seconds before is not in it.
+    /// How often the node ended without writing it down, so that what came in the seconds before is not in it;
+    /// and one more if it has stored records before it kept books, or could not read them.
     pub(crate) gaps: u64,
     rows: BTreeMap<(Way, Who), Row>,
 }

@@ -3,7 +3,7 @@
 //! A node that is killed forgets what came in since the last time; that it was is counted.
 
 use hushlog_record::Timestamp;
-use hushlog_storage::store::{Batch, Durability, Space};
+use hushlog_storage::store::{Batch, Durability, ScanLimit, Space};
 use hushlog_storage::writer::WriterHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -34,14 +34,21 @@ impl Keeper {
     ) -> Result<(Ledger, Self), hushlog_storage::Error> {
         let stored = writer.store().get(Space::Meta, KEY)?;
         let book = match stored.as_deref().map(Book::from_bytes) {
-            None => Book::new(now),
+            None => {
+                let mut book = Book::new(now);
+                // It has stored records before it kept books.
+                book.gaps = u64::from(has_run(&writer)?);
+                book
+            }
             Some(Ok((mut book, ended))) => {
                 book.gaps += u64::from(!ended);
                 book
             }
             Some(Err(error)) => {
                 tracing::error!(%error, "the ledger begins anew");
-                Book::new(now)
+                let mut book = Book::new(now);
+                book.gaps = 1;
+                book
             }
         };
         let ledger = Ledger::of(book);
@@ -79,6 +86,13 @@ impl Keeper {
     }
 }
 
+/// Whether the store is one of a node that has run before.
+fn has_run(writer: &WriterHandle) -> Result<bool, hushlog_storage::Error> {
+    let any = ScanLimit::rows(1);
+    let rows = writer.store().scan(Space::State, &[], &[0xff; 64], any)?;
+    Ok(!rows.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -91,6 +105,26 @@ mod tests {
 
     fn at(nanos: i64) -> Timestamp {
         Timestamp::from_nanos(nanos)
+    }
+
+    #[tokio::test]
+    async fn books_that_begin_later_than_the_node_say_so() {
+        for (space, key, gaps) in [
+            (None, &b""[..], 0),
+            (Some(Space::State), &b"any"[..], 1),
+            (Some(Space::Meta), KEY, 1),
+        ] {
+            let writer = Writer::inline(Arc::new(Mem::new()));
+            let handle = writer.handle();
+            if let Some(space) = space {
+                let mut batch = Batch::new();
+                batch.put(space, key.to_vec(), b"no books".to_vec());
+                let written = handle.write(batch, Durability::Synced).await;
+                written.expect("written");
+            }
+            let (ledger, _) = Keeper::open(handle, at(1)).expect("readable");
+            assert_eq!(ledger.book().gaps, gaps, "{space:?}");
+        }
     }
 
     #[tokio::test]

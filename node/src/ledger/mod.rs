@@ -37,7 +37,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) records: u64,
     /// Records of them in which something was masked.
     pub(crate) masked: u64,
-    /// Records of them that had been stored before, under the same key.
+    /// Records of them that had been stored before, under the same key or id.
     pub(crate) repeated: u64,
 }
 

@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
+use hushlog_raft::meta::Expired;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,10 +29,12 @@ pub(super) async fn ledger(
     let service = asked.service.as_deref();
     let _room = api.admit_query()?;
     let deadline = api.query_deadline();
-    // First what came in: of what comes meanwhile there may be too much in the shards, and not too little.
+    // First what came in, then what is there, then what was dropped: what happens meanwhile makes what is found
+    // more than what was acknowledged, and never less.
     let books = api.control.books().await;
     let kept = api.reader.count_all(question(service), deadline).await?;
-    let kept = Kept::read(&kept.json, kept.partial)?;
+    let mut kept = Kept::read(&kept.json, kept.partial)?;
+    kept.expired = api.control.expired();
     let is_whole = books.missing.is_empty() && !kept.partial;
     let status = if is_whole {
         StatusCode::OK
@@ -58,6 +61,8 @@ struct Kept {
     /// Of all services that are not named.
     others: u64,
     shards: Value,
+    /// What was stored, and has been dropped.
+    expired: Expired,
     /// Whether a shard is missing.
     partial: bool,
 }
@@ -76,6 +81,7 @@ impl Kept {
             services: buckets.iter().filter_map(one).collect(),
             others: counted["sum_other_doc_count"].as_u64().unwrap_or(0),
             shards: answer["shards"].clone(),
+            expired: Expired::default(),
             partial,
         })
     }
@@ -142,7 +148,7 @@ fn rendered(books: &Books, kept: &Kept, service: Option<&str>) -> Value {
         side.unknown += row.unknown;
     }
     let names: BTreeSet<&str> = kept.services.keys().map(String::as_str).collect();
-    let expired = books.expired.services.iter();
+    let expired = kept.expired.services.iter();
     for name in names
         .into_iter()
         .chain(expired.map(|(name, _)| name.as_str()))
@@ -154,12 +160,12 @@ fn rendered(books: &Books, kept: &Kept, service: Option<&str>) -> Value {
     let mut all = Balance::default();
     for (name, side) in &mut sides {
         side.present = kept.services.get(*name).copied().unwrap_or(0);
-        side.expired = books.expired.services.get(*name).copied().unwrap_or(0);
+        side.expired = kept.expired.services.get(*name).copied().unwrap_or(0);
         all.add(*side);
     }
     if service.is_none() {
         others.present = kept.others;
-        others.expired = books.expired.others;
+        others.expired = kept.expired.others;
         all.add(others);
     }
     let services = sides.iter().map(|(name, side)| {
@@ -242,6 +248,10 @@ mod tests {
     fn kept(a: u64, b: u64) -> Kept {
         Kept {
             services: BTreeMap::from([("a".into(), a), ("b".into(), b)]),
+            expired: Expired {
+                services: BTreeMap::from([("b".into(), 4)]),
+                others: 0,
+            },
             ..Kept::default()
         }
     }
@@ -249,7 +259,6 @@ mod tests {
     fn view(kept: &Kept, service: Option<&str>, change: impl FnOnce(&mut Books)) -> Value {
         let mut books = Books::default();
         books.add(1, &ledger().book());
-        books.expired.services.insert("b".into(), 4);
         change(&mut books);
         rendered(&books, kept, service)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Policy};
-use hushlog_raft::meta::{Limit, LimitRule, Limits, Retention, RetentionRule, State};
+use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -273,6 +273,10 @@ impl Control for Fake {
         _: Instant,
     ) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move { Ok(json!({ "replication": replication })) })
+    }
+
+    fn expired(&self) -> Expired {
+        Expired::default()
     }
 
     fn books(&self) -> BoxFuture<'_, Books> {
