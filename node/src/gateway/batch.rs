@@ -91,6 +91,8 @@ pub struct Batch {
     pub environment: String,
     /// Its identity, if it may be sent again.
     pub key: Option<Key>,
+    /// Bytes of its body, where the permit that it comes with is not for them.
+    pub bytes: usize,
 }
 
 /// What became of an acknowledged request.

@@ -210,19 +210,22 @@ impl Gateway {
             parts,
             text_bytes,
             permit,
+            mut taken,
         } = self.prepare(batch, permit, page).await?;
         self.inner.numbers.bytes.add(text_bytes as u64);
         page.is_underway = true;
+        taken.is_underway();
         let notes = Notes {
             pii: &mut pushed.pii,
             repeated: &mut page.repeated,
+            services: &mut page.services,
         };
         let stored = self.store(parts, Arc::new(permit), deadline, notes);
         match stored.await {
             Ok(receipts) => pushed.receipts = receipts,
             Err(failure) => {
                 if failure.kind != Kind::OutcomeUnknown {
-                    self.inner.rates.give_back(&page.services);
+                    taken.give_back();
                 }
                 return Err(failure);
             }
@@ -236,7 +239,7 @@ impl Gateway {
         mut permit: Permit,
         page: &mut Page<'_>,
     ) -> Result<Prepared, Failure> {
-        let bytes = permit.bytes() as u64;
+        let bytes = permit.bytes().max(batch.bytes) as u64;
         let class = turns::class(&batch.service, batch.way, bytes);
         let sender = (Arc::from(format!("{class:016x}")), permit.bytes());
         let waiting = self.inner.waiting.take(std::iter::once(sender));
@@ -276,7 +279,11 @@ impl Gateway {
         deadline: Instant,
         notes: Notes<'_>,
     ) -> Result<Vec<Receipt>, Failure> {
-        let Notes { pii, repeated } = notes;
+        let Notes {
+            pii,
+            repeated,
+            services,
+        } = notes;
         let mut verdict = Verdict::default();
         for round in 0..=REROUTES_MAX {
             let submitted = parts.drain(..).map(|part| {
@@ -315,7 +322,7 @@ impl Gateway {
                 }
                 tokio::time::sleep(REROUTE_PAUSE).await;
             }
-            let again = match self.mask_again(outdated, deadline, pii).await {
+            let again = match self.mask_again(outdated, deadline, pii, services).await {
                 Ok(again) => again,
                 Err(why) => {
                     verdict.refused(why);
@@ -338,6 +345,7 @@ impl Gateway {
         outdated: Outdated,
         deadline: Instant,
         pii: &mut BTreeMap<String, u64>,
+        services: &mut Services,
     ) -> Result<Vec<Rows>, Refused> {
         let Outdated { rows, lowest } = outdated;
         if rows.is_empty() {
@@ -348,18 +356,18 @@ impl Gateway {
             return Err(Refused::Outdated { lowest });
         }
         let (masker, admission) = (self.inner.masking.current(), self.inner.admission.clone());
-        let mut found = std::mem::take(pii);
+        let mut counts = (std::mem::take(pii), std::mem::take(services));
         let work = move || {
             let again = rows
                 .into_iter()
-                .map(|rows| mask_rows_again(rows, &masker, &admission, &mut found))
+                .map(|rows| mask_rows_again(rows, &masker, &admission, &mut counts))
                 .collect::<Result<Vec<Rows>, Refused>>();
-            again.map(|again| (again, found))
+            again.map(|again| (again, counts))
         };
         let done = self.inner.offload.run(work).await;
-        let (again, found) = done.map_err(|_| Refused::Unavailable)??;
+        let (again, counts) = done.map_err(|_| Refused::Unavailable)??;
         self.inner.numbers.masked_again.increment();
-        *pii = found;
+        (*pii, *services) = counts;
         Ok(again)
     }
 }
@@ -370,6 +378,8 @@ struct Notes<'a> {
     pii: &'a mut BTreeMap<String, u64>,
     /// Records that had been stored before, by service.
     repeated: &'a mut BTreeMap<String, u64>,
+    /// What each service has, by the names that are stored.
+    services: &'a mut Services,
 }
 
 /// The entry of one request in the ledger, made when it is answered; or when its sender goes away.
@@ -447,20 +457,28 @@ impl Outdated {
     }
 }
 
-/// `found` counts the records in which each detector fired.
+/// Counts the records in which each detector fired, and those of each service: a name may be another one
+/// under the new policy, and the old one must be nowhere.
 fn mask_rows_again(
     rows: Rows,
     masker: &Masker,
     admission: &Admission,
-    found: &mut BTreeMap<String, u64>,
+    (found, services): &mut (BTreeMap<String, u64>, Services),
 ) -> Result<Rows, Refused> {
     let before = rows.memory();
+    let names = rows.records.iter().map(|record| &record.service_name);
+    let names: Vec<String> = names.cloned().collect();
     for detector in rows.records.iter().flat_map(|record| &record.pii) {
         if let Some(count) = found.get_mut(detector) {
             *count = count.saturating_sub(1);
         }
     }
     let mut again = rows.mask_again(masker);
+    for (name, record) in names.iter().zip(&again.records) {
+        if *name != record.service_name {
+            services.rename(name, &record.service_name);
+        }
+    }
     for detector in again.records.iter().flat_map(|record| &record.pii) {
         *found.entry(detector.clone()).or_default() += 1;
     }

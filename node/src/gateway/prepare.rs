@@ -17,7 +17,7 @@ use hushlog_record::{LogId, Masked, Record, Timestamp};
 use super::charge::{Charge, memory};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
-use super::rates::Rates;
+use super::rates::{Rates, Taken};
 use super::rows::{Identity, Part, Rows, Weight};
 use super::services::Services;
 use super::shares::Shares;
@@ -50,6 +50,8 @@ pub(super) struct Prepared {
     pub(super) text_bytes: usize,
     /// Room for the rows.
     pub(super) permit: Permit,
+    /// What its services' rates are charged.
+    pub(super) taken: Taken,
 }
 
 impl Bench<'_> {
@@ -126,7 +128,8 @@ impl Bench<'_> {
         let parts = pieces.route(sink)?;
         let shares = self.shares.take(services.memory());
         permit.is_held_by(shares.map_err(|Full| share_is_full())?);
-        self.rates.take(&self.limits, services)?;
+        let spent = self.rates.take(&self.limits, services)?;
+        let taken = Taken::new(self.rates, spent);
         let pushed = Pushed {
             shape,
             accepted: tally.accepted,
@@ -142,6 +145,7 @@ impl Bench<'_> {
             parts,
             text_bytes,
             permit,
+            taken,
         })
     }
 }

@@ -83,10 +83,11 @@ impl Rates {
         self.accounts.lock().check(&limited, Instant::now())
     }
 
-    /// Takes what these services have from their rates; all of it, or nothing.
-    pub(super) fn take(&self, limits: &Limits, services: &Services) -> Result<(), Failure> {
+    /// Takes what these services have from their rates; all of it, or nothing. Says what was taken: it is to
+    /// be told, or given back.
+    pub(super) fn take(&self, limits: &Limits, services: &Services) -> Result<Vec<Spent>, Failure> {
         if limits.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let limited = limited(limits, services.iter());
         let now = Instant::now();
@@ -96,9 +97,22 @@ impl Rates {
             accounts
                 .account(one, now)
                 .spend(one.share.records, one.share.text_bytes, now);
-            accounts.note(one);
         }
-        Ok(())
+        let spent = |one: Limited<'_>| Spent {
+            key: one.key,
+            limit: one.limit,
+            records: one.share.records,
+            text_bytes: one.share.text_bytes,
+        };
+        Ok(limited.into_iter().map(spent).collect())
+    }
+
+    /// The other gateways are to be told of this, since it is stored, or may be.
+    fn tell(&self, all: &[Spent]) {
+        let mut accounts = self.accounts.lock();
+        for spent in all {
+            accounts.note(spent);
+        }
     }
 
     /// What was taken in since this was last asked, for the other gateways.
@@ -127,20 +141,12 @@ impl Rates {
         }
     }
 
-    /// Gives back what was taken for a request of which nothing was stored.
-    pub(super) fn give_back(&self, services: &Services) {
+    /// Gives back what was taken for a request of which nothing was stored, and of which nobody was told.
+    fn give_back(&self, all: &[Spent]) {
         let mut accounts = self.accounts.lock();
-        if accounts.of.is_empty() {
-            return;
-        }
-        for (service, share) in services.iter() {
-            let key = key(service);
-            if let Some(account) = accounts.of.get_mut(&key) {
-                account.give_back(share);
-            }
-            if let Some(untold) = accounts.untold.get_mut(&key) {
-                untold.records = untold.records.saturating_sub(share.records);
-                untold.text_bytes = untold.text_bytes.saturating_sub(share.text_bytes);
+        for spent in all {
+            if let Some(account) = accounts.of.get_mut(&spent.key) {
+                account.give_back(spent);
             }
         }
     }
@@ -149,6 +155,44 @@ impl Rates {
     #[cfg(test)]
     fn len(&self) -> usize {
         self.accounts.lock().of.len()
+    }
+}
+
+/// What a request has taken from the rates of its services. Dropped before it is under way it is given back;
+/// behind that nobody knows whether it is stored, and it counts.
+pub(super) struct Taken {
+    rates: Rates,
+    spent: Vec<Spent>,
+    is_underway: bool,
+}
+
+impl Taken {
+    pub(super) fn new(rates: &Rates, spent: Vec<Spent>) -> Self {
+        Self {
+            rates: rates.clone(),
+            spent,
+            is_underway: false,
+        }
+    }
+
+    /// From now on it may be stored although nobody waits for the answer.
+    pub(super) fn is_underway(&mut self) {
+        self.is_underway = true;
+    }
+
+    /// Nothing of it is stored.
+    pub(super) fn give_back(mut self) {
+        self.is_underway = false;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.is_underway {
+            self.rates.tell(&self.spent);
+        } else {
+            self.rates.give_back(&self.spent);
+        }
     }
 }
 
@@ -203,18 +247,18 @@ impl Accounts {
     }
 
     /// Notes what is to be told. Of services that share an account nobody is told.
-    fn note(&mut self, one: &Limited<'_>) {
-        if !self.of.contains_key(&one.key) {
+    fn note(&mut self, spent: &Spent) {
+        if !self.of.contains_key(&spent.key) {
             return;
         }
-        let untold = self.untold.entry(one.key).or_default();
-        if untold.limit != one.limit {
+        let untold = self.untold.entry(spent.key).or_default();
+        if untold.limit != spent.limit {
             *untold = Spent::default();
         }
-        untold.key = one.key;
-        untold.limit = one.limit;
-        untold.records += one.share.records;
-        untold.text_bytes += one.share.text_bytes;
+        untold.key = spent.key;
+        untold.limit = spent.limit;
+        untold.records += spent.records;
+        untold.text_bytes += spent.text_bytes;
     }
 
     /// Forgets accounts that owe nothing, when there are many, and not too often.
@@ -248,12 +292,14 @@ impl Account {
 
     fn spend(&mut self, records: u64, text_bytes: u64, now: Instant) {
         let (records, bytes) = costs(self.limit, records, text_bytes);
-        self.records_until = self.records_until.max(now) + records;
-        self.bytes_until = self.bytes_until.max(now) + bytes;
+        // However much comes, also from others, it is paid off within a bounded time.
+        let latest = now + RATE_DEBT_MAX;
+        self.records_until = (self.records_until.max(now) + records).min(latest);
+        self.bytes_until = (self.bytes_until.max(now) + bytes).min(latest);
     }
 
-    fn give_back(&mut self, share: &Share) {
-        let (records, bytes) = costs(self.limit, share.records, share.text_bytes);
+    fn give_back(&mut self, spent: &Spent) {
+        let (records, bytes) = costs(self.limit, spent.records, spent.text_bytes);
         let back = |until: Instant, cost| until.checked_sub(cost).unwrap_or(until);
         self.records_until = back(self.records_until, records);
         self.bytes_until = back(self.bytes_until, bytes);
@@ -323,7 +369,7 @@ mod tests {
         all
     }
 
-    fn wait(outcome: Result<(), Failure>) -> u64 {
+    fn wait<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> u64 {
         let failure = outcome.expect_err("refused");
         assert_eq!(failure.kind, Kind::RateLimited);
         failure.retry_after().expect("a wait").as_secs()
@@ -398,9 +444,8 @@ mod tests {
             ],
         );
         let rates = Rates::default();
-        rates
-            .take(&limits, &request(&[("b", BURST)]))
-            .expect("let in");
+        let taken = rates.take(&limits, &request(&[("b", BURST)]));
+        let taken = Taken::new(&rates, taken.expect("let in"));
         for _ in 0..3 {
             let both = request(&[("a", BURST), ("b", 1)]);
             let failure = rates.take(&limits, &both).expect_err("b is over");
@@ -409,8 +454,7 @@ mod tests {
         rates
             .take(&limits, &request(&[("a", 1)]))
             .expect("a has used nothing");
-        let given_back = request(&[("b", BURST)]);
-        rates.give_back(&given_back);
+        taken.give_back();
         rates
             .take(&limits, &request(&[("b", 1)]))
             .expect("nothing was stored");
@@ -426,7 +470,9 @@ mod tests {
         for second in 0..SECONDS {
             // Everyone is flooded, and tells the others once a second.
             for gateway in &gateways {
-                while gateway.take(&limits, &one).is_ok() {
+                while let Ok(spent) = gateway.take(&limits, &one) {
+                    let mut stored = Taken::new(gateway, spent);
+                    stored.is_underway();
                     taken += 1;
                 }
             }
@@ -444,6 +490,26 @@ mod tests {
         // Each lets its own burst in at first.
         let most = 10 * (SECONDS + gateways.len() * (BURST + 1));
         assert!((10 * SECONDS..=most).contains(&taken), "{taken}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_are_told_only_of_what_is_stored_or_may_be() {
+        let limits = rules(None, &[("a", per_second(Some(1), None))]);
+        let rates = Rates::default();
+        let take = || {
+            let spent = rates.take(&limits, &request(&[("a", 1)])).expect("let in");
+            Taken::new(&rates, spent)
+        };
+        drop(take());
+        let mut refused = take();
+        refused.is_underway();
+        refused.give_back();
+        assert_eq!(rates.to_tell(), []);
+        let mut gone = take();
+        gone.is_underway();
+        drop(gone);
+        let told: Vec<u64> = rates.to_tell().iter().map(|spent| spent.records).collect();
+        assert_eq!(told, [1]);
     }
 
     #[tokio::test(start_paused = true)]

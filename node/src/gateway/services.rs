@@ -22,6 +22,26 @@ pub(super) struct Share {
     pub(super) memory: usize,
 }
 
+impl Share {
+    /// What one of its records has, about.
+    fn one(&self) -> Self {
+        let records = self.records.max(1);
+        Self {
+            records: 1,
+            text_bytes: self.text_bytes / records,
+            masked: self.masked / records,
+            memory: self.memory / usize::try_from(records).unwrap_or(usize::MAX),
+        }
+    }
+
+    fn remove(&mut self, other: Self) {
+        self.records = self.records.saturating_sub(other.records);
+        self.text_bytes = self.text_bytes.saturating_sub(other.text_bytes);
+        self.masked = self.masked.saturating_sub(other.masked);
+        self.memory = self.memory.saturating_sub(other.memory);
+    }
+}
+
 /// The services of one request, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Services {
@@ -57,6 +77,33 @@ impl Services {
             share.memory += memory + more;
         }
         more
+    }
+
+    /// One record of a service is now of another one, since the name that it came with is masked.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let Some(place) = self.places.get(from).copied() else {
+            return;
+        };
+        let Some((_, share)) = self.all.get_mut(place) else {
+            return;
+        };
+        let one = share.one();
+        share.remove(one);
+        if share.records == 0 {
+            self.places.remove(from);
+        }
+        let (place, _) = self.place(to);
+        if let Some((_, share)) = self.all.get_mut(place) {
+            share.records += one.records;
+            share.text_bytes += one.text_bytes;
+            share.masked += one.records;
+            share.memory += one.memory;
+        }
+        self.all.retain(|(_, share)| share.records > 0);
+        self.places = (self.all.iter().enumerate())
+            .map(|(place, (name, _))| (Arc::clone(name), place))
+            .collect();
+        self.last = 0;
     }
 
     /// The place of a service, and whether it is a new one.
@@ -125,5 +172,24 @@ mod tests {
             [("a", 3, 6, 30 + new(1)), ("bb", 1, 3, 10 + new(2))]
         );
         assert_eq!(services.since(1).count(), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_masked_later_is_kept_nowhere() {
+        let mut services = Services::default();
+        for service in ["a", "secret", "secret"] {
+            services.add(&record(service, "m"), 10, 10);
+        }
+        services.rename("secret", "[MASKED]");
+        let names = |services: &Services| -> Vec<(String, u64, u64)> {
+            let all = services.iter();
+            all.map(|(name, share)| (name.to_owned(), share.records, share.masked))
+                .collect()
+        };
+        let half = [("a", 1, 0), ("secret", 1, 0), ("[MASKED]", 1, 1)];
+        assert_eq!(names(&services), half.map(|(n, r, m)| (n.to_owned(), r, m)));
+        services.rename("secret", "[MASKED]");
+        let all = [("a", 1, 0), ("[MASKED]", 2, 2)];
+        assert_eq!(names(&services), all.map(|(n, r, m)| (n.to_owned(), r, m)));
     }
 }

@@ -154,6 +154,16 @@ impl Book {
         self.rows.entry(key).or_default()
     }
 
+    /// The row of a service that has one, else that of what has no service that is known: what is refused
+    /// makes no row, or names that anybody invents would take those of others.
+    pub(super) fn known(&mut self, way: Way, service: &str) -> &mut Row {
+        let key = (way, Who::Service(service.to_owned()));
+        if self.rows.contains_key(&key) {
+            return self.rows.entry(key).or_default();
+        }
+        self.nobodys(way)
+    }
+
     /// The row of what has no service that is known.
     pub(super) fn nobodys(&mut self, way: Way) -> &mut Row {
         self.rows.entry((way, Who::Unknown)).or_default()

@@ -102,9 +102,9 @@ impl Ledger {
             book.nobodys(way).refuse(code);
             return;
         };
-        book.row(way, first).refuse(code);
+        book.known(way, first).refuse(code);
         for service in services {
-            book.row(way, service).refuse(code);
+            book.known(way, service).refuse(code);
         }
     }
 

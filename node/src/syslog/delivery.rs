@@ -70,6 +70,9 @@ const fn over(way: Way) -> &'static str {
     }
 }
 
+/// Fewest messages that are looked through by halves: each half is a request of its own.
+const HALVED_MIN: usize = 16;
+
 /// What is known when messages were not stored.
 #[derive(Default)]
 struct Attempts {
@@ -81,8 +84,19 @@ struct Attempts {
 
 impl Delivery<'_> {
     /// Stores the messages, or counts them: they are sent again, however long that takes while the node
-    /// runs, if they have a key and may be stored later.
+    /// runs, if they have a key and may be stored later. Without a key they are of many senders, and those
+    /// of a service that is over its limit are found by halves.
     pub(super) async fn run(self, patience: &mut Patience) {
+        let mut waiting = vec![self];
+        while let Some(delivery) = waiting.pop() {
+            if let Some((first, second)) = delivery.once(patience).await {
+                waiting.extend([second, first]);
+            }
+        }
+    }
+
+    /// Gives back the halves of what was refused since some of it is over a limit.
+    async fn once(self, patience: &mut Patience) -> Option<(Self, Self)> {
         let Self {
             api,
             messages,
@@ -95,11 +109,22 @@ impl Delivery<'_> {
         let failure = tokio::select! {
             biased;
             outcome = store(api, &messages, (key, way), &mut attempts) => match outcome {
-                Ok(()) => return,
+                Ok(()) => return None,
                 Err(failure) => failure,
             },
             () = patience.over() => Failure::new(Kind::Unavailable, "the node is shutting down"),
         };
+        let is_mixed = key.is_none() && messages.count() > HALVED_MIN;
+        if failure.kind == Kind::RateLimited && is_mixed {
+            let (first, second) = messages.halves();
+            let half = |messages| Self {
+                api,
+                messages,
+                key,
+                way,
+            };
+            return Some((half(first), half(second)));
+        }
         let Attempts { pending, unknown } = attempts;
         let (name, help) = if pending || unknown {
             (
@@ -120,6 +145,7 @@ impl Delivery<'_> {
         if !(pending || unknown) {
             api.gateway.lost(way, count);
         }
+        None
     }
 }
 
@@ -159,6 +185,7 @@ async fn store(
 }
 
 fn batch(messages: &Arc<Messages>, key: Option<Key>, way: Way) -> Batch {
+    let bytes = messages.memory();
     let messages = Arc::clone(messages);
     Batch {
         way,
@@ -178,6 +205,7 @@ fn batch(messages: &Arc<Messages>, key: Option<Key>, way: Way) -> Batch {
         service: String::new(),
         environment: String::new(),
         key,
+        bytes,
     }
 }
 

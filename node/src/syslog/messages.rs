@@ -34,6 +34,21 @@ impl Messages {
         memory(self.text.len(), self.ends.len())
     }
 
+    /// The first half and the others.
+    pub(super) fn halves(&self) -> (Self, Self) {
+        let (mut first, mut second) = (Self::default(), Self::default());
+        let middle = self.count() / 2;
+        for (number, message) in self.iter().enumerate() {
+            let half = if number < middle {
+                &mut first
+            } else {
+                &mut second
+            };
+            half.add(message);
+        }
+        (first, second)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(&0).chain(&self.ends);
         starts
@@ -60,6 +75,10 @@ mod tests {
         let all: Vec<&[u8]> = messages.iter().collect();
         assert_eq!(all, [b"one".as_slice(), b"", b"three"]);
         assert_eq!((messages.count(), messages.is_full()), (3, false));
+
+        let (first, second) = messages.halves();
+        assert_eq!((first.count(), second.count()), (1, 2));
+        assert!(first.iter().chain(second.iter()).eq(messages.iter()));
 
         let mut long = Messages::default();
         long.add(&vec![b'x'; SYSLOG_BATCH_BYTES]);

@@ -220,6 +220,7 @@ async fn take(
         service: request.service_name,
         environment: request.environment,
         key,
+        bytes: 0,
     };
     let pushed = api.gateway.push(batch, permit).await?;
     Ok(response(pushed, request.receipt))

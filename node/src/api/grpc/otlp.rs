@@ -81,6 +81,7 @@ async fn take(
         service: String::new(),
         environment: String::new(),
         key: None,
+        bytes: 0,
     };
     match api.gateway.push(batch, permit).await {
         Ok(pushed) => Ok(ExportLogsServiceResponse {

@@ -44,6 +44,7 @@ pub(super) async fn logs(
         service: service(&headers),
         environment: environment(&headers),
         key,
+        bytes: 0,
     };
     let pushed = api.gateway.push(batch, permit).await?;
     Ok(respond(&pushed, asked.wants()))

@@ -92,6 +92,9 @@ impl Kept {
 struct Balance {
     stored: u64,
     unknown: u64,
+    /// Said to have been stored before: a leader that was asked again in the same request says so too of what
+    /// the one before it had just stored.
+    repeated: u64,
     present: u64,
     expired: u64,
 }
@@ -103,6 +106,7 @@ impl Balance {
     fn add(&mut self, other: Self) {
         self.stored += other.stored;
         self.unknown += other.unknown;
+        self.repeated += other.repeated;
         self.present += other.present;
         self.expired += other.expired;
     }
@@ -113,7 +117,8 @@ impl Balance {
     }
 
     fn adds_up(self) -> bool {
-        (0..=i128::from(self.unknown)).contains(&self.difference())
+        let most = i128::from(self.unknown) + i128::from(self.repeated);
+        (0..=most).contains(&self.difference())
     }
 
     fn rendered(self) -> Value {
@@ -146,6 +151,7 @@ fn rendered(books: &Books, kept: &Kept, service: Option<&str>) -> Value {
         };
         side.stored += row.stored;
         side.unknown += row.unknown;
+        side.repeated += row.repeated;
     }
     let names: BTreeSet<&str> = kept.services.keys().map(String::as_str).collect();
     let expired = kept.expired.services.iter();
@@ -174,14 +180,27 @@ fn rendered(books: &Books, kept: &Kept, service: Option<&str>) -> Value {
         view
     });
     let gaps: u64 = books.nodes.values().map(|(_, gaps)| gaps).sum();
-    // Where something is not counted, or not seen, nobody can say.
-    let can_say = books.missing.is_empty() && !kept.partial && gaps == 0;
+    // Records of one service that are counted without its name.
+    let nameless = books
+        .rows()
+        .any(|((_, who), row)| *who == Who::Others && row.stored > 0)
+        || kept.others > 0
+        || kept.expired.others > 0;
+    let adds_up = if !books.missing.is_empty() || kept.partial || service.is_some() && nameless {
+        // Where something is not seen nobody can say.
+        None
+    } else if gaps > 0 {
+        // What is in no book can only be more than what was acknowledged.
+        (all.difference() < 0).then_some(false)
+    } else {
+        Some(all.adds_up() && total.adds_up())
+    };
     let mut view = json!({
         "rows": rows,
         "services": services.collect::<Vec<Value>>(),
         "totals": rendered_row("all", &Who::Unknown, &total),
         "balance": all.rendered(),
-        "adds_up": can_say.then(|| all.adds_up() && total.adds_up()),
+        "adds_up": adds_up,
         "nodes": books.nodes.iter().map(|(id, (since, gaps))| json!({
             "id": id, "since": since.to_string(), "gaps": gaps,
         })).collect::<Vec<Value>>(),

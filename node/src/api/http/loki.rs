@@ -44,6 +44,7 @@ pub(super) async fn push(
         service: service(&headers),
         environment: String::new(),
         key: None,
+        bytes: 0,
     };
     let pushed = match api.gateway.push(batch, permit).await {
         Ok(pushed) => pushed,

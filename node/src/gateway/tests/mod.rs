@@ -125,6 +125,7 @@ fn batch(body: &str, key: Option<Key>) -> Batch {
         service: String::new(),
         environment: String::new(),
         key,
+        bytes: 0,
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) async fn at_index(
         service: service(&headers),
         environment: environment(&headers),
         key: None,
+        bytes: 0,
     };
     let pushed = api.gateway.push(batch, permit).await?;
     let took = began.elapsed().as_millis();
