@@ -7,6 +7,7 @@ mod leads;
 mod meta;
 mod outside;
 mod refusals;
+mod roll;
 mod segments;
 
 use std::collections::BTreeMap;
