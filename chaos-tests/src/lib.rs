@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod corpus;
 pub mod leaks;
+pub mod local;
 pub mod main_job;
 pub mod museum;
 pub mod nodes;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{Admin, RetentionArgs, RetentionCommand};
 use crate::client::Client;
 use crate::client::encoded;
+use crate::nodes;
 use crate::output::{line, print, printable, table};
 use crate::search::ask;
 
@@ -21,6 +22,15 @@ pub(crate) async fn run(admin: Admin, json_output: bool) -> Result<()> {
         Admin::Retention(args) => retention(args, json_output).await,
         Admin::Ledger(args) => crate::ledger::run(args, json_output).await,
         Admin::Limits(args) => crate::limits::run(args, json_output).await,
+        Admin::Nodes(command) => nodes::run(command, json_output).await,
+        Admin::Drain { node, wait, server } => {
+            nodes::drain(node, wait.no_wait, &server.server, json_output).await
+        }
+        Admin::Rebalance {
+            replication,
+            wait,
+            server,
+        } => nodes::rebalance(replication, wait.no_wait, &server.server, json_output).await,
     }
 }
 

@@ -332,6 +332,59 @@ pub(crate) enum Admin {
     Limits(LimitsArgs),
     /// What came in, by source and service, what became of it, and whether that is what is stored.
     Ledger(LedgerArgs),
+    /// The nodes of the cluster: who there is, and whom to let in.
+    #[command(subcommand)]
+    Nodes(NodesCommand),
+    /// Has a node leave: what it leads and holds goes to the others, then it is removed. Shows how far it is,
+    /// and ends when the node has left.
+    Drain {
+        /// Which node, by its number.
+        node: u64,
+        #[command(flatten)]
+        wait: WaitArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Spreads replicas evenly over the nodes, with nodes that came since. Shows how far it is, and ends when
+    /// they are spread.
+    Rebalance {
+        /// First set how many copies of every record there should be.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=7))]
+        replication: Option<u32>,
+        #[command(flatten)]
+        wait: WaitArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// What `admin nodes` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// Shows every node: how it takes part, how it is, what it holds.
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Lets a node in, which can be started then; or has one stay that was to leave.
+    Add {
+        /// Its number [default: the next free one]
+        #[arg(long)]
+        id: Option<u64>,
+        /// host:port where it will listen for the other nodes; not needed for one that is known.
+        #[arg(long, value_name = "HOST:PORT", required_unless_present = "id")]
+        grpc: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// Whether to wait.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WaitArgs {
+    /// Ask for it and end; it goes on without.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 /// Arguments of `admin ledger`.

@@ -10,6 +10,7 @@ mod cluster;
 mod exit;
 mod ledger;
 mod limits;
+mod nodes;
 mod output;
 mod pii;
 mod search;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hushlog_node::config::{Config, Layers, Origin};
-use hushlog_node::{Node, node};
+use hushlog_node::{Node, cluster, node};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -117,9 +117,10 @@ fn start_log(config: &Config) -> Result<()> {
 fn refusal(error: node::Error) -> anyhow::Error {
     let code = match &error {
         node::Error::Bind(_) => Code::Unavailable,
-        node::Error::Folder { .. } | node::Error::Storage(_) | node::Error::Secret(_) => {
-            Code::Config
-        }
+        node::Error::Folder { .. }
+        | node::Error::Storage(_)
+        | node::Error::Secret(_)
+        | node::Error::Cluster(cluster::Error::Removed(_)) => Code::Config,
         _ => return error.into(),
     };
     Exit::error(code, error.to_string())

@@ -54,6 +54,8 @@ pub enum Kind {
     PolicyPending,
     /// The request's key was used for other content before; this content is not stored.
     KeyReused,
+    /// A node cannot come or go like this.
+    NodeConflict,
     /// A mistake in Hushlog.
     Internal,
 }
@@ -78,7 +80,7 @@ impl Kind {
             }
             Self::OutcomeUnknown | Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::KeyReused | Self::PatternExists => StatusCode::CONFLICT,
+            Self::KeyReused | Self::PatternExists | Self::NodeConflict => StatusCode::CONFLICT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -106,6 +108,7 @@ impl Kind {
             Self::PatternExists => "pattern_exists",
             Self::PolicyPending => "policy_pending",
             Self::KeyReused => "idempotency_key_reused",
+            Self::NodeConflict => "node_conflict",
             Self::Internal => "internal",
         }
     }
@@ -125,6 +128,7 @@ impl Kind {
                 tonic::Code::DeadlineExceeded
             }
             Self::KeyReused | Self::PatternExists => tonic::Code::AlreadyExists,
+            Self::NodeConflict => tonic::Code::FailedPrecondition,
             Self::TooLarge | Self::DiskFull => tonic::Code::ResourceExhausted,
             Self::Overloaded
             | Self::RateLimited

@@ -124,6 +124,16 @@ pub const POLICY_ATTEMPTS_MAX: usize = 8;
 pub const RETENTION_BODY_BYTES_MAX: usize = 4 << 10;
 /// Time for reading or changing the rules of retention.
 pub const RETENTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest body of a request about nodes.
+pub const NODES_BODY_BYTES_MAX: usize = 4 << 10;
+/// How long a change of the nodes may take to be known to a majority.
+pub const NODES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Highest number of a node: all of them are exact in JSON.
+pub const NODE_ID_MAX: u64 = u32::MAX as u64;
+/// Longest address of a node.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+/// Most copies of a record that can be asked for.
+pub const REPLICATION_MAX: u32 = 7;
 /// Services whose rows are named when a bucket is dropped: those with most of them.
 pub const EXPIRED_SERVICES_EACH_MAX: usize = 500;
 /// Rows of a node's ledger, each of a service and a way in; further services share one row for each way.

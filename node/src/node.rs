@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
 use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
-use hushlog_record::ShardId;
+use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
 use hushlog_storage::writer::Writer;
@@ -29,6 +29,7 @@ use crate::api::{self, Api, Control};
 use crate::callers::{Callers, Pass};
 use crate::clock::Clock;
 use crate::cluster::ledger::Books;
+use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
 use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
@@ -174,6 +175,26 @@ impl Control for Door {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Periods, Failure>> {
         Box::pin(self.cluster.set_retention(rule, deadline))
+    }
+
+    fn admit(
+        &self,
+        asked: Admission,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Admitted, Failure>> {
+        Box::pin(self.cluster.admit(asked, deadline))
+    }
+
+    fn drain(&self, node: NodeId, deadline: Instant) -> BoxFuture<'_, Result<Value, Failure>> {
+        Box::pin(self.cluster.drain(node, deadline))
+    }
+
+    fn rebalance(
+        &self,
+        replication: Option<u32>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Value, Failure>> {
+        Box::pin(self.cluster.rebalance(replication, deadline))
     }
 
     fn books(&self) -> BoxFuture<'_, Books> {

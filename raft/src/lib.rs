@@ -28,8 +28,9 @@ pub use codec::Error as CodecError;
 pub use command::{Applied, Command, Data};
 pub use error::{Error, ProposeError, ReadError};
 pub use group::{
-    Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Settings,
-    ShardGroup, Status, abdicate, hand_over, propose_from_outside, read_barriers, status_at,
+    Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Roll, RollMember,
+    Settings, ShardGroup, Status, abdicate, hand_over, propose_from_outside, read_barriers,
+    status_at,
 };
 pub use incarnation::Incarnations;
 pub use network::{Connect, Lane, service};

@@ -28,6 +28,8 @@ pub const RETENTION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 pub const RETENTION_RULES_MAX: usize = 1_000;
 /// Longest name of a service with a retention rule, in bytes.
 pub const RETENTION_SERVICE_BYTES_MAX: usize = 256;
+/// Most nodes of a cluster.
+pub const NODES_MAX: usize = 1_000;
 /// Highest rate of a limit, in records or bytes a second.
 pub const RATE_MAX: u64 = 1_000_000_000_000;
 /// Most services with a rate limit of their own.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Policy;
 use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
-use hushlog_record::{ExceptionId, LogId, Timestamp};
+use hushlog_record::{ExceptionId, LogId, NodeId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::ledger::Books;
+use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::error::Failure;
 
@@ -117,6 +118,22 @@ pub trait Control: Send + Sync + 'static {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Periods, Failure>>;
 
+    /// Lets a node in, or has one stay that was to leave.
+    fn admit(
+        &self,
+        asked: Admission,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Admitted, Failure>>;
+
+    /// Has a node leave; gives how far that is.
+    fn drain(&self, node: NodeId, deadline: Instant) -> BoxFuture<'_, Result<Value, Failure>>;
+
+    /// Has replicas spread evenly, with so many copies if a number is given; gives how far that is.
+    fn rebalance(
+        &self,
+        replication: Option<u32>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Value, Failure>>;
     /// What came in on all nodes that answer.
     fn books(&self) -> BoxFuture<'_, Books>;
 

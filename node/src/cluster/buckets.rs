@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::{MetaGroup, ProposeError, meta};
-use hushlog_record::{NodeId, Timestamp};
+use hushlog_record::Timestamp;
 use tokio::time::Instant;
 
-use super::placement::plan_bucket;
+use super::placement::{candidates, ends_early, next_bucket};
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
 
@@ -43,31 +43,36 @@ impl BucketKeeper {
             })
             .await?;
         }
-        for node in &self.settings.peers {
+        let members = self.settings.peers.iter();
+        for node in members.filter(|node| !state.is_removed(node.id)) {
             if let Some(node) = to_register(state.nodes.get(&node.id), node) {
                 self.propose(meta::Command::RegisterNode(node)).await?;
             }
         }
+        // Afresh: who was registered just now counts.
+        let state = self.meta.state();
         let now = self.clock.now();
         let last = state.buckets.values().next_back();
-        if last.is_none_or(|bucket| is_over(bucket.opened_at, now, self.settings.bucket)) {
-            self.open_bucket(last.map_or(0, |bucket| bucket.bucket), now)
-                .await?;
+        let slots = next_bucket(&state, &self.settings);
+        let length = self.settings.bucket_of(candidates(&state).len());
+        let due = last.is_none_or(|bucket| is_over(bucket.opened_at, now, length));
+        let early = ends_early(&state, &slots);
+        if let (false, Some(reason)) = (due, early) {
+            tracing::info!(reason, "the bucket ends before its time");
+        }
+        if due || early.is_some() {
+            let expected = last.map_or(0, |bucket| bucket.bucket);
+            self.open_bucket(expected, now, slots).await?;
         }
         Ok(())
     }
 
-    async fn open_bucket(&self, expected: u64, opened_at: Timestamp) -> Result<(), ProposeError> {
-        let nodes: Vec<NodeId> = self.settings.peers.iter().map(|node| node.id).collect();
-        let replication = usize::try_from(self.settings.replication).unwrap_or(usize::MAX);
-        let slots = plan_bucket(&nodes, self.settings.slots, replication, expected + 1)
-            .into_iter()
-            .map(|plan| meta::Slot {
-                slot: plan.slot,
-                voters: plan.voters,
-                preferred_leader: plan.preferred_leader,
-            })
-            .collect();
+    async fn open_bucket(
+        &self,
+        expected: u64,
+        opened_at: Timestamp,
+        slots: Vec<meta::Slot>,
+    ) -> Result<(), ProposeError> {
         self.propose(meta::Command::OpenBucket {
             expected,
             opened_at,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hushlog_proto::hushlog::internal::v1::{HeldShard, NodeReport};
-use hushlog_raft::meta;
+use hushlog_raft::meta::{self, Standing};
 use hushlog_record::{NodeId, ShardId};
 use serde_json::{Value, json};
 
@@ -11,6 +11,8 @@ use super::Cluster;
 use super::held::Held;
 use super::report::Report;
 
+/// Replicas on their way that an answer names; their number is always whole.
+const MOVES_LISTED_MAX: usize = 100;
 /// Shards that lack replicas which an answer names; their number is always whole.
 const UNDER_REPLICATED_MAX: usize = 100;
 
@@ -25,7 +27,12 @@ impl Cluster {
         view["nodes"] = state
             .nodes
             .values()
-            .map(|node| described(node, reports.get(&node.id)))
+            .map(|node| {
+                let mut view = described(node, reports.get(&node.id));
+                view["membership"] = json!(state.standing(node.id).map(Standing::name));
+                view["placed"] = json!(state.shards_on(node.id));
+                view
+            })
             .collect();
         let mut lacking = lacking(&state, &reports);
         lacking.retain(|shard, _| now.slot(*shard).is_some());
@@ -33,7 +40,14 @@ impl Cluster {
             "shards": by_state(&state),
             "bytes": reports.values().flatten().map(|report| report.log_bytes + report.segment_bytes).sum::<u64>(),
             "under_replicated": lacking.len(),
+            "moving": state.roster.moves.len(),
         });
+        let moves = state.roster.moves.iter().take(MOVES_LISTED_MAX);
+        view["moves"] = moves
+            .map(|(shard, going)| {
+                json!({"shard": shard.to_string(), "from": going.from, "to": going.to})
+            })
+            .collect();
         let listed = lacking.into_iter().take(UNDER_REPLICATED_MAX);
         view["under_replicated"] = listed
             .map(|(shard, nodes)| {
@@ -60,6 +74,9 @@ impl Cluster {
             "cluster_id": format!("{:032x}", self.inner.secret.cluster),
             "node": self.inner.settings.node,
             "replication": state.replication,
+            "copies": state.copies(),
+            "rebalancing": state.roster.rebalancing,
+            "removed": state.roster.removed,
             "nodes": nodes,
             "meta": {"term": meta.term, "role": meta.role.name(), "leader": meta.leader, "applied_to": meta.applied_to},
             "open_bucket": state.open_bucket().map(|bucket| json!({
@@ -128,11 +145,11 @@ fn by_state(state: &meta::State) -> Value {
 }
 
 /// The shards of which a node that should hold a replica has none that is whole, with those nodes and what is
-/// wrong.
+/// wrong; and those that have fewer replicas than there should be, with no node.
 fn lacking(
     state: &meta::State,
     reports: &BTreeMap<NodeId, Report>,
-) -> BTreeMap<ShardId, Vec<(NodeId, &'static str)>> {
+) -> BTreeMap<ShardId, Vec<(Option<NodeId>, &'static str)>> {
     let holds = |report: &NodeReport| -> (BTreeSet<u64>, BTreeSet<u64>) {
         let damaged = report.shards.iter().filter(|shard| shard.damaged);
         let damaged = damaged.map(|shard| shard.group).collect();
@@ -142,18 +159,24 @@ fn lacking(
         .iter()
         .filter_map(|(node, report)| Some((*node, holds(report.as_ref().ok()?))))
         .collect();
+    let copies = state.copies();
     let mut lacking = BTreeMap::new();
     for (shard, slot) in state.buckets.values().flat_map(meta::Bucket::shards) {
-        let wrong: Vec<(NodeId, &str)> = slot
+        let mut wrong: Vec<(Option<NodeId>, &str)> = slot
             .voters
             .iter()
             .filter_map(|node| match held.get(node) {
-                None => Some((*node, "unreachable")),
-                Some((all, _)) if !all.contains(&shard.group()) => Some((*node, "missing")),
-                Some((_, damaged)) if damaged.contains(&shard.group()) => Some((*node, "damaged")),
+                None => Some((Some(*node), "unreachable")),
+                Some((all, _)) if !all.contains(&shard.group()) => Some((Some(*node), "missing")),
+                Some((_, damaged)) if damaged.contains(&shard.group()) => {
+                    Some((Some(*node), "damaged"))
+                }
                 Some(_) => None,
             })
             .collect();
+        if slot.voters.len() < copies {
+            wrong.push((None, "too few copies"));
+        }
         if !wrong.is_empty() {
             lacking.insert(shard, wrong);
         }
@@ -247,13 +270,33 @@ mod tests {
 
         let damaged = BTreeMap::from([(1, whole()), (2, report(&[(1, true)]))]);
         let expected = [
-            (shard(0), vec![(2, "missing")]),
-            (shard(1), vec![(2, "damaged")]),
+            (shard(0), vec![(Some(2), "missing")]),
+            (shard(1), vec![(Some(2), "damaged")]),
         ];
         assert_eq!(lacking(&state(), &damaged), BTreeMap::from(expected));
 
         let silent = BTreeMap::from([(1, whole()), (2, Err("no answer in time".into()))]);
-        let expected = [0, 1].map(|slot| (shard(slot), vec![(2, "unreachable")]));
+        let expected = [0, 1].map(|slot| (shard(slot), vec![(Some(2), "unreachable")]));
         assert_eq!(lacking(&state(), &silent), BTreeMap::from(expected));
+    }
+    #[test]
+    fn a_shard_with_fewer_replicas_than_there_could_be_is_named_without_a_node() {
+        let mut state = state();
+        state.replication = 3;
+        for id in 1..=3 {
+            let node = meta::Node {
+                id,
+                grpc: String::new(),
+                http: String::new(),
+                region: String::new(),
+                zone: String::new(),
+            };
+            state.nodes.insert(id, node);
+        }
+        let whole = || report(&[(0, false), (1, false)]);
+        let all_well = BTreeMap::from([(1, whole()), (2, whole()), (3, report(&[]))]);
+        let shard = |slot| ShardId { bucket: 1, slot };
+        let expected = [0, 1].map(|slot| (shard(slot), vec![(None, "too few copies")]));
+        assert_eq!(lacking(&state, &all_well), BTreeMap::from(expected));
     }
 }

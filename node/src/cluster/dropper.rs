@@ -1,11 +1,16 @@
-//! Deletes what this node has of shards that the cluster has dropped: the replica, its row in the store,
-//! its folder, in this order, so that whatever a crash leaves behind is found by its name and finished.
+//! Deletes what this node has of shards that the cluster has dropped, or placed on other nodes: the replica,
+//! its row in the store, its folder, in this order, so that whatever a crash leaves behind is found by its
+//! name and finished.
 //!
 //! It decides nothing: the cluster's facts say which shards are gone, and they must be durable here first,
 //! or a restart could take a dropped shard for one that was never opened. A replica whose group still runs
 //! is ended by its keeper.
+//!
+//! What is placed on others may be placed here again, which this node may hear of late. So it asks the
+//! leader's facts first, takes the replica out of what it says it holds, looks again, and only then deletes:
+//! whoever has heard from it, with those facts, that it holds the replica, can rely on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +20,9 @@ use hushlog_raft::{MetaGroup, drop_shard, meta, stored_shards};
 use hushlog_record::ShardId;
 use hushlog_storage::files;
 use hushlog_storage::writer::WriterHandle;
+use tokio::time::Instant;
 
+use super::claims::Claim;
 use super::held::Held;
 use super::replicas::Replicas;
 use crate::metrics::{Counter, Registry};
@@ -27,12 +34,19 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 const DURABLE_LOOKS: u32 = 10;
 /// Pause before each such look.
 const DURABLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a replica that is on other nodes by now is kept: questions that were asked of it, or that come
+/// from a node which has not heard of it, are still answered.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the leader may take to say how far the facts are.
+const FACTS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What was deleted.
 #[derive(Clone)]
 pub(crate) struct Dropped {
     shards: Counter,
     bytes: Counter,
+    /// Replicas that were deleted here since they are on other nodes.
+    moved: Counter,
 }
 
 impl Dropped {
@@ -48,6 +62,10 @@ impl Dropped {
                 "hushlog_node_dropped_bytes_total",
                 "Bytes of files that were deleted with them.",
             ),
+            moved: counter(
+                "hushlog_node_moved_shards_total",
+                "Replicas that were deleted here since they were placed on other nodes.",
+            ),
         }
     }
 }
@@ -61,6 +79,8 @@ enum Error {
     Storage(#[from] hushlog_storage::Error),
     #[error(transparent)]
     Offload(#[from] offload::Error),
+    #[error("how far the facts are is not known: {0}")]
+    Facts(#[from] hushlog_raft::ReadError),
     #[error("the folder {path:?} cannot be read: {source}")]
     Folder {
         path: PathBuf,
@@ -79,6 +99,8 @@ pub(crate) struct Dropper {
     pub(crate) dropped: Dropped,
     /// The facts as of which nothing was left to delete.
     pub(crate) done_as_of: Option<u64>,
+    /// Since when replicas are on other nodes.
+    pub(crate) moved: BTreeMap<ShardId, Instant>,
 }
 
 impl Dropper {
@@ -91,28 +113,74 @@ impl Dropper {
 
     async fn look(&mut self) -> Result<(), Error> {
         let state = self.meta.state();
-        let mut gone: BTreeSet<ShardId> = self.held(&state).collect();
-        if gone.is_empty() && self.done_as_of == Some(state.applied) {
+        let node = self.replicas.node();
+        let unwanted =
+            |shard: &ShardId| state.is_dropped(*shard) || state.is_elsewhere(*shard, node);
+        let mut found: BTreeSet<ShardId> = self.held().filter(unwanted).collect();
+        if found.is_empty() && self.done_as_of == Some(state.applied) {
             return Ok(());
         }
-        gone.extend(self.on_disk(&state).await?);
-        let known = self.known_durably(&gone).await?;
-        let mut all = known.len() == gone.len();
-        for shard in known {
+        found.extend(self.on_disk(&state).await?);
+        let known = self.known_durably(&found).await?;
+        let mut all = known.len() == found.len();
+        let (gone, moved): (Vec<ShardId>, BTreeSet<ShardId>) = {
+            let dropped = known.iter().filter(|shard| state.is_dropped(**shard));
+            let others = known.iter().filter(|shard| !state.is_dropped(**shard));
+            (dropped.copied().collect(), others.copied().collect())
+        };
+        for shard in gone {
             all &= self.delete(shard).await?;
+        }
+        self.moved.retain(|shard, _| moved.contains(shard));
+        let now = Instant::now();
+        let due = |shard: &ShardId| now - *self.moved.entry(*shard).or_insert(now) >= GRACE;
+        let (moved, waiting): (Vec<_>, Vec<_>) = moved.into_iter().partition(due);
+        all &= waiting.is_empty();
+        if !moved.is_empty() {
+            // A restart, or a long silence, may have left this node with older facts than it had told of.
+            self.meta
+                .read_barrier(Instant::now() + FACTS_PATIENCE)
+                .await?;
+        }
+        for shard in moved {
+            all &= self.give_up(shard).await?;
         }
         self.done_as_of = all.then_some(state.applied);
         Ok(())
     }
 
-    /// Those of these shards of which this node will still know after a restart that they were dropped. Has
-    /// the facts made durable for the others, and waits a little for that.
+    /// Deletes a replica that is on other nodes, if that is still so when this node does not say any more
+    /// that it has it; whether nothing is left to do.
+    async fn give_up(&self, shard: ShardId) -> Result<bool, Error> {
+        let Some(_claim): Option<Claim> = self.replicas.claim(shard) else {
+            return Ok(false);
+        };
+        let elsewhere = || self.meta.state().is_elsewhere(shard, self.replicas.node());
+        if !elsewhere() || matches!(self.replicas.held(shard), Some(Held::Open(_))) {
+            return Ok(false);
+        }
+        self.replicas.forget(shard);
+        if !elsewhere() {
+            self.replicas.look_again();
+            return Ok(false);
+        }
+        let bytes = self.remove(shard).await?;
+        self.dropped.moved.increment();
+        tracing::info!(%shard, bytes, "a replica that is on other nodes by now was deleted");
+        Ok(true)
+    }
+
+    /// Those of these shards of which this node will still know after a restart that they do not belong here.
+    /// Has the facts made durable for the others, and waits a little for that.
     async fn known_durably(&self, gone: &BTreeSet<ShardId>) -> Result<Vec<ShardId>, Error> {
+        let node = self.replicas.node();
         let known = || -> Vec<ShardId> {
             let durable = self.meta.durable_state();
             let is_known = |shard: &&ShardId| {
                 let durable = durable.as_ref();
-                durable.is_some_and(|state| state.is_dropped(**shard))
+                durable.is_some_and(|state| {
+                    state.is_dropped(**shard) || state.is_elsewhere(**shard, node)
+                })
             };
             gone.iter().filter(is_known).copied().collect()
         };
@@ -128,22 +196,20 @@ impl Dropper {
         Ok(known())
     }
 
-    /// Dropped shards in memory.
-    fn held(&self, state: &Arc<meta::State>) -> impl Iterator<Item = ShardId> {
-        let state = Arc::clone(state);
+    /// All shards in memory.
+    fn held(&self) -> impl Iterator<Item = ShardId> {
         let held = self.replicas.all_held().into_iter();
         held.map(|held| held.shard())
-            .filter(move |shard| state.is_dropped(*shard))
     }
 
-    /// Dropped shards of which the store has a row or the disk a folder.
+    /// Shards that do not belong here of which the store has a row or the disk a folder.
     async fn on_disk(&self, state: &Arc<meta::State>) -> Result<BTreeSet<ShardId>, Error> {
         let (writer, folder) = (self.writer.clone(), self.folder.clone());
-        let state = Arc::clone(state);
+        let (state, node) = (Arc::clone(state), self.replicas.node());
         let find = move || {
             let mut shards = folders(&folder)?;
             shards.extend(stored_shards(&writer)?);
-            shards.retain(|shard| state.is_dropped(*shard));
+            shards.retain(|shard| state.is_dropped(*shard) || state.is_elsewhere(*shard, node));
             Ok(shards)
         };
         self.disk.run(find).await?
@@ -155,6 +221,15 @@ impl Dropper {
             return Ok(false);
         }
         self.replicas.forget(shard);
+        let bytes = self.remove(shard).await?;
+        self.dropped.shards.increment();
+        self.dropped.bytes.add(bytes);
+        tracing::info!(%shard, bytes, "a shard whose retention is over was deleted");
+        Ok(true)
+    }
+
+    /// Removes a shard's rows and files; gives how many bytes those had.
+    async fn remove(&self, shard: ShardId) -> Result<u64, Error> {
         drop_shard(&self.writer, shard).await?;
         let folder = self.replicas.folder(shard);
         let remove = move || {
@@ -162,11 +237,7 @@ impl Dropper {
             files::remove_folder(&folder)?;
             Ok::<_, Error>(bytes)
         };
-        let bytes = self.disk.run(remove).await??;
-        self.dropped.shards.increment();
-        self.dropped.bytes.add(bytes);
-        tracing::info!(%shard, bytes, "a shard whose retention is over was deleted");
-        Ok(true)
+        self.disk.run(remove).await?
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hushlog_raft::limits::EXPIRED_SERVICE_BYTES_MAX;
+use hushlog_raft::meta::Standing;
 use hushlog_raft::{ProposeError, meta};
 use hushlog_record::Timestamp;
 use tokio::time::Instant;
@@ -35,7 +36,10 @@ impl Cluster {
             return Ok(());
         }
         let others = self.other_clocks().await;
-        let Some(agreed) = agreed(now, &others, self.settings().peers.len()) else {
+        let facts = self.meta().state();
+        let yet_to_come = facts.standing_as(Standing::Joining).count();
+        let clocks = facts.nodes.len() - yet_to_come;
+        let Some(agreed) = agreed(now, &others, clocks) else {
             tracing::info!("buckets are kept: a majority of the nodes did not tell their time");
             return Ok(());
         };

@@ -203,18 +203,22 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Ends the replica if the cluster has dropped its shard, which this node must know durably: else a
-    /// restart could take it for one that was never opened. Whether it has. Its files are the dropper's.
+    /// Ends the replica if the cluster has dropped its shard, or placed it on others while this node was away,
+    /// which this node must know durably: else a restart could take it for one that was never opened. Whether
+    /// it has. Its files are the dropper's.
     async fn discard(&self) -> Result<bool, Error> {
         let shard = self.replica.shard;
         let durable = self.meta.durable_state();
-        if !durable.is_some_and(|state| state.is_dropped(shard)) {
+        let node = self.settings.node;
+        let not_here =
+            |state: Arc<meta::State>| state.is_dropped(shard) || state.is_elsewhere(shard, node);
+        if !durable.is_some_and(not_here) {
             return Ok(false);
         }
         let _installing = self.replica.group.installing().await;
         self.replica.group.discard().await?;
         self.replicas.forget(shard);
-        tracing::info!(%shard, "a replica was left behind when its shard was dropped");
+        tracing::info!(%shard, "a replica was left behind when its shard was dropped, or moved");
         Ok(true)
     }
 
@@ -388,6 +392,10 @@ impl Keeper {
         };
         let preferred = slot.preferred_leader;
         if preferred == self.settings.node || transferred.elapsed() < TRANSFER_PAUSE {
+            return;
+        }
+        if state.standing(preferred) != Some(meta::Standing::Active) {
+            // It gives up what it leads.
             return;
         }
         let status = self.replica.group.status();

@@ -13,6 +13,7 @@ mod doubts;
 mod dropper;
 pub(crate) mod execute;
 mod expire;
+mod farewell;
 mod files;
 mod gauges;
 pub(crate) mod held;
@@ -23,6 +24,9 @@ mod keeper;
 mod leads;
 pub mod ledger;
 mod limits;
+mod mover;
+mod moves;
+pub mod nodes;
 mod placement;
 mod policy;
 pub(crate) mod question;
@@ -40,6 +44,7 @@ pub mod settings;
 mod sink;
 mod summary;
 mod tail;
+mod voters;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -75,6 +80,7 @@ use files::Fetcher;
 use held::Held;
 use keeper::Keeper;
 use leads::Leads;
+use mover::Mover;
 use replicas::Replicas;
 use restore::Restorer;
 use scrub::Scrub;
@@ -201,6 +207,17 @@ pub enum Error {
     /// A replica.
     #[error(transparent)]
     Replica(#[from] replica::Error),
+    /// This node has left the cluster for good.
+    #[error("{}", removed(*.0))]
+    Removed(NodeId),
+}
+
+/// What a node that was removed is told, and says.
+fn removed(node: NodeId) -> String {
+    format!(
+        "node {node} was removed from its cluster and takes no part any more: its data folder can be deleted, \
+         and a node that is to join needs another number"
+    )
 }
 
 impl Cluster {
@@ -224,6 +241,10 @@ impl Cluster {
         let store = parts.segments.with_file_name(crate::node::STORE);
         let segments = parts.segments.clone();
         let meta = MetaGroup::open(&context).await?;
+        if meta.state().is_removed(context.node) {
+            meta.shutdown().await;
+            return Err(Error::Removed(context.node));
+        }
         let fetcher = Arc::new(Fetcher {
             connect: Arc::clone(&parts.connect),
             folder: parts.segments.clone(),
@@ -319,6 +340,7 @@ impl Cluster {
         self.watch_files();
         self.watch_dropped();
         self.watch_retention();
+        self.watch_nodes();
         for replica in self.inner.replicas.all() {
             self.keep(replica);
         }
@@ -425,6 +447,28 @@ impl Cluster {
         self.inner.tasks.spawn("retention", Policy::Fatal, ticks);
     }
 
+    /// Has nodes come and go, and this one know how it stands.
+    fn watch_nodes(&self) {
+        let mut mover = Mover::new(self.clone());
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(mover::TICK)).await {
+                let looked = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    looked = mover.tick() => looked,
+                };
+                if let Err(error) = looked {
+                    tracing::debug!(%error, "nodes come and go later");
+                }
+            }
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("mover", Policy::Fatal, ticks);
+        let standing = self.clone().follow_standing();
+        self.inner.tasks.spawn("standing", Policy::Fatal, standing);
+    }
+
     /// Deletes what the cluster has dropped.
     fn watch_dropped(&self) {
         let mut dropper = Dropper {
@@ -435,6 +479,7 @@ impl Cluster {
             disk: self.inner.builder.clone(),
             dropped: self.inner.dropped.clone(),
             done_as_of: None,
+            moved: BTreeMap::new(),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
@@ -503,11 +548,12 @@ impl Cluster {
 
     /// The first node initialises the meta group, once.
     async fn initialise_meta(&self) {
-        if *self.inner.initialised.lock() || !self.inner.settings.is_first() {
+        let is_founder = self.inner.settings.is_first() && !self.inner.secret.given;
+        if *self.inner.initialised.lock() || !is_founder {
             return;
         }
         if self.inner.meta.is_pristine() {
-            let members = self.inner.replicas.all_members();
+            let members = self.inner.replicas.first_members();
             if let Err(error) = self.inner.meta.initialize(members).await {
                 tracing::debug!(%error, "the meta group was not initialised here");
                 return;
@@ -530,10 +576,17 @@ impl Cluster {
             .meta
             .propose(meta::Command::RegisterNode(own.clone()), deadline)
             .await;
-        if let Err(error) = &outcome {
-            tracing::debug!(%error, "not registered yet");
+        match outcome {
+            Ok(meta::Answer::Conflict(reason)) => {
+                tracing::warn!(reason, "the cluster does not take this node's addresses");
+                true
+            }
+            Ok(_) => true,
+            Err(error) => {
+                tracing::debug!(%error, "not registered yet");
+                false
+            }
         }
-        outcome.is_ok()
     }
 
     /// Gives up every lead to the fit voter that follows most closely, so that a restart costs no

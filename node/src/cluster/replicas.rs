@@ -137,7 +137,7 @@ impl Replicas {
         }
         let node = self.inner.settings.node;
         let placed = state.buckets.values().flat_map(meta::Bucket::shards);
-        let placed = placed.filter(|(_, slot)| slot.voters.contains(&node));
+        let placed = placed.filter(|(shard, _)| state.belongs(*shard, node));
         let (mut opened, mut looked_at_all) = (Vec::new(), true);
         for (shard, _) in placed {
             if self.held(shard).is_some() {
@@ -186,7 +186,8 @@ impl Replicas {
         let group = ShardGroup::open(&self.inner.context, shard, policy, installer).await?;
         // What is being fetched is in no manifest yet, and must not be swept away.
         let _installing = group.installing().await;
-        let tail_bytes_max = self.inner.settings.tail_memory;
+        let slots = bucket.map_or(1, |bucket| bucket.slots.len().max(1));
+        let tail_bytes_max = self.inner.settings.tail_memory / slots;
         let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
         let folder = self.folder(shard);
         let mut segments = replica.manifest()?.segments.into_iter();
@@ -338,19 +339,24 @@ impl Replicas {
         members
     }
 
-    /// All nodes, as members of the meta group.
+    /// All nodes that the cluster has, and how they are reached; those that this node was told of as long as
+    /// it knows of no cluster.
     pub(crate) fn all_members(&self) -> BTreeMap<NodeId, Peer> {
-        let peers = self.inner.settings.peers.iter();
-        peers
-            .map(|node| {
-                (
-                    node.id,
-                    Peer {
-                        addr: node.grpc.clone(),
-                    },
-                )
-            })
-            .collect()
+        let meta = self.inner.context.groups.meta();
+        match meta.map(|meta| meta.state()) {
+            Some(state) if !state.nodes.is_empty() => peers(state.nodes.values()),
+            _ => self.first_members(),
+        }
+    }
+
+    /// The nodes that this one was told of: the first members of the meta group.
+    pub(crate) fn first_members(&self) -> BTreeMap<NodeId, Peer> {
+        peers(self.inner.settings.peers.iter())
+    }
+
+    /// Has the map looked at again although it has not changed.
+    pub(crate) fn look_again(&self) {
+        *self.inner.opened_as_of.lock() = None;
     }
 
     /// Stored bytes of all tails: what no segment covers yet.
@@ -387,4 +393,11 @@ impl Replicas {
         self.inner.sealed.write().remove(&shard);
         self.inner.segments.close(shard);
     }
+}
+
+fn peers<'a>(nodes: impl Iterator<Item = &'a meta::Node>) -> BTreeMap<NodeId, Peer> {
+    let peer = |node: &meta::Node| Peer {
+        addr: node.grpc.clone(),
+    };
+    nodes.map(|node| (node.id, peer(node))).collect()
 }

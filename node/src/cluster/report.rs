@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::Lane;
+use hushlog_raft::meta::Standing;
 use hushlog_record::{NodeId, Timestamp};
 use hushlog_storage::files;
 use tokio::time::timeout;
@@ -31,6 +32,8 @@ impl Cluster {
                 0
             })
         };
+        // Before the shards: what is among them although the facts had placed it elsewhere stays.
+        let facts_applied = self.inner.meta.state().applied;
         let doubts = self.replicas().doubts();
         let held = self.replicas().all_held();
         let shards: Vec<pb::HeldShard> = held
@@ -60,14 +63,18 @@ impl Cluster {
             segment_bytes: shards.iter().map(|shard| shard.bytes).sum(),
             shards,
             clock: self.inner.clock.now().nanos(),
+            facts_applied,
+            node_id: self.inner.settings.node,
         }
     }
 
     /// The times of day of the other nodes, as far as they tell them in time.
     pub(crate) async fn other_clocks(&self) -> Vec<Timestamp> {
         let own = self.inner.settings.node;
+        let facts = self.inner.meta.state();
+        let counts = |node: NodeId| facts.standing(node) != Some(Standing::Joining);
         let reports = self.reports().await.into_iter();
-        let others = reports.filter(|(node, _)| *node != own);
+        let others = reports.filter(|(node, _)| *node != own && counts(*node));
         others
             .filter_map(|(_, report)| Some(Timestamp::from_nanos(report.ok()?.clock)))
             .collect()
@@ -75,30 +82,35 @@ impl Cluster {
 
     /// What all nodes say of themselves, asked at the same time.
     pub(crate) async fn reports(&self) -> BTreeMap<NodeId, Report> {
-        let own = self.inner.settings.node;
         let asked = self.replicas().all_members().into_iter();
-        let reports = asked.map(|(node, peer)| async move {
-            let report = if node == own {
-                let cluster = self.clone();
-                let report = self.inner.offload.run(move || cluster.report());
-                let report = timeout(REPORT_DEADLINE, report).await;
-                let report = report.map_err(|_| "no answer in time".to_owned());
-                report.and_then(|report| report.map_err(|error| error.to_string()))
-            } else {
-                self.report_of(node, &peer.addr).await
-            };
-            (node, report)
-        });
+        let reports =
+            asked.map(|(node, peer)| async move { (node, self.report_of(node, &peer.addr).await) });
         join_all(reports).await.into_iter().collect()
     }
 
-    async fn report_of(&self, node: NodeId, addr: &str) -> Report {
+    /// What one node says of itself.
+    pub(crate) async fn report_of(&self, node: NodeId, addr: &str) -> Report {
+        if node != self.inner.settings.node {
+            return self.report_from(node, addr).await;
+        }
+        let cluster = self.clone();
+        let report = self.inner.offload.run(move || cluster.report());
+        let report = timeout(REPORT_DEADLINE, report).await;
+        let report = report.map_err(|_| "no answer in time".to_owned());
+        report.and_then(|report| report.map_err(|error| error.to_string()))
+    }
+
+    async fn report_from(&self, node: NodeId, addr: &str) -> Report {
         let channel = self.inner.connect.channel(node, addr, Lane::Control);
         let channel = channel.map_err(|status| status.message().to_owned())?;
         let mut client = NodeClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let answer = timeout(REPORT_DEADLINE, client.report(pb::ReportRequest {}));
         let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
         let report = answer.map_err(|status| status.message().to_owned())?;
-        Ok(report.into_inner())
+        let report = report.into_inner();
+        if report.node_id != node {
+            return Err(format!("node {} listens at its address", report.node_id));
+        }
+        Ok(report)
     }
 }

@@ -86,8 +86,7 @@ impl Restorer {
     async fn tend_sealed(&self, state: &meta::State) -> bool {
         let mut settled = true;
         for (shard, seal) in &state.sealed {
-            let placed = state.slot(*shard);
-            let here = placed.is_some_and(|slot| slot.voters.contains(&self.replicas.node()));
+            let here = state.belongs(*shard, self.replicas.node());
             let outcome = match self.replicas.held(*shard) {
                 None if !here => continue,
                 None => {
@@ -170,10 +169,21 @@ impl Restorer {
     async fn mend(&self, shard: ShardId) -> Result<(), Error> {
         let Some(held) = self.replicas.held(shard) else {
             // Nothing of it is here: what is restored is verified on the way, and what was dropped is gone.
-            if self.meta.state().slot(shard).is_none() {
+            let state = self.meta.state();
+            if state.slot(shard).is_none() || state.is_elsewhere(shard, self.replicas.node()) {
                 self.replicas.doubts().verified(shard, 0);
             }
             return Ok(());
+        };
+        // What has moved away is deleted under the same claim, and must not come back.
+        let _claim = match &held {
+            Held::Open(_) => None,
+            Held::Sealed(_) => match self.replicas.claim(shard) {
+                Some(claim) if self.meta.state().belongs(shard, self.replicas.node()) => {
+                    Some(claim)
+                }
+                Some(_) | None => return Ok(()),
+            },
         };
         let sources = self.sources(shard);
         let fetched = match &held {

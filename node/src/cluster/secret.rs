@@ -14,6 +14,8 @@ use crate::entropy::Stream;
 
 /// Name of the file in a node's data folder.
 const FILE: &str = "hash.key";
+/// Name of the empty file that stands beside it where another node has handed it over.
+const GIVEN: &str = "joined";
 const KEY_BYTES: usize = 32;
 
 /// The cluster's secret.
@@ -23,6 +25,8 @@ pub struct Secret {
     pub cluster: u128,
     /// Key for HASH.
     pub hash_key: [u8; KEY_BYTES],
+    /// Whether another node has handed it over: who was given it never founds a group of its own.
+    pub given: bool,
 }
 
 /// Prints nothing of the key.
@@ -45,6 +49,9 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// The cluster has removed this node, in the cluster's words.
+    #[error("{0}")]
+    Removed(String),
     /// Its content is not a secret.
     #[error("{0} does not hold a cluster id and a key")]
     Content(PathBuf),
@@ -60,6 +67,7 @@ impl Secret {
         Self {
             cluster: u128::from_be_bytes(cluster).max(1),
             hash_key,
+            given: false,
         }
     }
 
@@ -71,9 +79,11 @@ impl Secret {
         let path = folder.join(FILE);
         let mut content = Vec::new();
         match fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut content)) {
-            Ok(_) => Self::from_bytes(&content)
-                .ok_or(Error::Content(path))
-                .map(Some),
+            Ok(_) => {
+                let secret = Self::from_bytes(&content).ok_or(Error::Content(path))?;
+                let given = folder.join(GIVEN).exists();
+                Ok(Some(Self { given, ..secret }))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::File { path, source }),
         }
@@ -86,6 +96,9 @@ impl Secret {
     pub fn store(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(FILE);
         let write = || {
+            if self.given {
+                fs::File::create(folder.join(GIVEN))?.sync_all()?;
+            }
             let temporary = path.with_extension("tmp");
             let mut file = OpenOptions::new()
                 .write(true)
@@ -124,6 +137,7 @@ impl Secret {
         (cluster != 0).then_some(Self {
             cluster,
             hash_key: key.try_into().ok()?,
+            given: false,
         })
     }
 }
@@ -173,6 +187,7 @@ mod tests {
         let secret = Secret {
             cluster: 7,
             hash_key: [0xab; 32],
+            given: false,
         };
         assert!(!format!("{secret:?}").contains("171"));
     }

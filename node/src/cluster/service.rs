@@ -24,7 +24,7 @@ use super::question::{Question, Reply};
 use super::replica::Error;
 use super::sealed::SealedReplica;
 use super::secret::Secret;
-use super::{Cluster, MESSAGE_BYTES_MAX};
+use super::{Cluster, MESSAGE_BYTES_MAX, removed};
 use crate::offload::Offload;
 
 /// The service of this node.
@@ -262,17 +262,27 @@ impl Node for Service {
         &self,
         request: Request<pb::JoinSecretRequest>,
     ) -> Result<Response<pb::JoinSecretResponse>, Status> {
-        let node = request.into_inner().node_id;
-        if !self
-            .cluster
-            .settings()
-            .peers
-            .iter()
-            .any(|peer| peer.id == node)
-        {
+        let pb::JoinSecretRequest {
+            node_id,
+            only_ask,
+            cluster,
+        } = request.into_inner();
+        if !cluster.is_empty() && *cluster != self.secret.cluster.to_be_bytes() {
+            return Err(Status::unavailable("this node is of another cluster"));
+        }
+        let facts = self.cluster.meta().state();
+        if facts.is_removed(node_id) {
+            return Err(Status::failed_precondition(removed(node_id)));
+        }
+        let mut peers = self.cluster.settings().peers.iter();
+        if !facts.nodes.contains_key(&node_id) && !peers.any(|peer| peer.id == node_id) {
             return Err(Status::permission_denied(format!(
-                "node {node} is not one of the peers"
+                "node {node_id} is not known here; let it in first: hushlog admin nodes add --id {node_id} \
+                 --grpc HOST:PORT"
             )));
+        }
+        if only_ask {
+            return Ok(Response::new(pb::JoinSecretResponse::default()));
         }
         Ok(Response::new(pb::JoinSecretResponse {
             secret: self.secret.to_bytes().into(),

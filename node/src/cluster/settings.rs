@@ -6,6 +6,7 @@ use hushlog_raft::{Settings as RaftSettings, meta};
 use hushlog_record::NodeId;
 
 use super::cut::CutPolicy;
+use crate::config::keys::{BUCKET_ALONE, BUCKET_CLUSTER};
 use crate::config::{self, Config};
 use crate::limits::LEADER_PATIENCE;
 
@@ -23,13 +24,22 @@ pub struct ScrubSettings {
 pub struct ClusterSettings {
     /// This node's number.
     pub node: NodeId,
-    /// All nodes, this one among them, ascending by id. The same list on every node.
+    /// The nodes that this one was told of, itself among them, ascending by id. Who else there is, or is no
+    /// more, the cluster's facts say.
     pub peers: Vec<meta::Node>,
+    /// Where a running cluster is reached that this node joins.
+    pub join: Vec<String>,
+    /// Silence after which a node counts as dead; zero for never.
+    pub dead_after: Duration,
     /// Length of a bucket.
     pub bucket: Duration,
+    /// Whether that was not said, and depends on whether there are several nodes.
+    pub bucket_auto: bool,
     /// Slots of a bucket.
     pub slots: u16,
-    /// Voters per shard.
+    /// Whether that was not said, and is the number of nodes.
+    pub slots_auto: bool,
+    /// Voters per shard that a new cluster should have, as soon as there are nodes for them.
     pub replication: u32,
     /// Timers of the groups.
     pub raft: RaftSettings,
@@ -45,7 +55,7 @@ pub struct ClusterSettings {
     pub query_memory: usize,
     /// Bytes of one query on this node.
     pub query_memory_each: usize,
-    /// Bytes of decoded tail that one shard keeps for queries.
+    /// Bytes of decoded tails that a node keeps for queries, shared by the slots of a bucket.
     pub tail_memory: usize,
 }
 
@@ -71,8 +81,12 @@ impl ClusterSettings {
         Self {
             node: config.node.id,
             peers: cluster.peers.iter().map(peer).collect(),
+            join: cluster.join.clone(),
+            dead_after: cluster.dead_after,
             bucket: cluster.bucket,
+            bucket_auto: cluster.auto.bucket == Some(cluster.bucket),
             slots: cluster.slots,
+            slots_auto: cluster.auto.slots == Some(cluster.slots),
             replication: u32::try_from(cluster.replication).unwrap_or(u32::MAX),
             raft: RaftSettings {
                 heartbeat: cluster.heartbeat,
@@ -94,13 +108,31 @@ impl ClusterSettings {
             disk_reserve: config.limits.disk_reserve as u64,
             query_memory: config.limits.query_memory,
             query_memory_each: config.limits.query_memory_each,
-            tail_memory: config.limits.tail_memory / usize::from(cluster.slots.max(1)),
+            tail_memory: config.limits.tail_memory,
         }
     }
 
-    /// The node that initialises the cluster: the one with the lowest number.
+    /// The node that initialises the cluster: the one with the lowest number. None that joins another.
     pub fn is_first(&self) -> bool {
-        self.peers.iter().map(|node| node.id).min() == Some(self.node)
+        self.join.is_empty() && self.peers.iter().map(|node| node.id).min() == Some(self.node)
+    }
+
+    /// Length of a bucket where so many nodes hold data.
+    pub fn bucket_of(&self, nodes: usize) -> Duration {
+        match (self.bucket_auto, nodes) {
+            (false, _) => self.bucket,
+            (true, 0..=1) => BUCKET_ALONE,
+            (true, _) => BUCKET_CLUSTER,
+        }
+    }
+
+    /// Slots of a bucket where so many nodes hold data.
+    pub fn slots_of(&self, nodes: usize) -> u16 {
+        if self.slots_auto {
+            u16::try_from(nodes).unwrap_or(u16::MAX).max(1)
+        } else {
+            self.slots
+        }
     }
 
     /// This node's entry.

@@ -94,6 +94,16 @@ pub const KEYS: &[Key] = &[
         "Every node as `id=host:port` (gRPC), this one too; empty: alone.",
     ),
     key(
+        "cluster.join",
+        "",
+        "host:port (gRPC) of nodes of a running cluster that has admitted this one: it joins them; empty: no.",
+    ),
+    key(
+        "cluster.dead_after",
+        "30m",
+        "Silence of a node after which what it holds is copied to others, if there are others; 0s: never.",
+    ),
+    key(
         "cluster.replication",
         "3",
         "Copies of every record, at most the number of nodes.",

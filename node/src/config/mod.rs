@@ -81,17 +81,33 @@ pub struct Peer {
     pub address: String,
 }
 
+/// What was not said, and is made of the number of peers at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Auto {
+    /// How long a bucket stays open.
+    pub bucket: Option<Duration>,
+    /// Slots of a bucket.
+    pub slots: Option<u16>,
+}
+
 /// Whom a node works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// All nodes, this one among them, sorted by number.
     pub peers: Vec<Peer>,
-    /// Copies of every record.
+    /// Host and port of nodes of a running cluster that this one joins; empty for a node that has its
+    /// cluster, or begins one with its peers.
+    pub join: Vec<String>,
+    /// Silence of a node after which what it holds is copied to others; zero for never.
+    pub dead_after: Duration,
+    /// Copies of every record, as far as there are nodes to hold them.
     pub replication: usize,
     /// How long a bucket stays open.
     pub bucket: Duration,
     /// Slots of a bucket.
     pub slots: u16,
+    /// What the last two are where nobody has said: they then follow the number of nodes.
+    pub auto: Auto,
     /// Time between two heartbeats of a leader.
     pub heartbeat: Duration,
     /// Shortest silence after which a follower stands for election.
@@ -266,23 +282,37 @@ fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
     if !unique || peers[0].id == 0 || !peers.iter().any(|peer| peer.id == node.id) {
         return Err(layers.invalid(PEERS, EXPECTED));
     }
+    let join = layers.text("cluster.join").split(',').map(str::trim);
+    let join: Vec<String> = join
+        .filter(|contact| !contact.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if !join.is_empty() && peers.len() > 1 {
+        let expected = "nothing where `cluster.peers` names other nodes";
+        return Err(layers.invalid("cluster.join", expected));
+    }
     let nodes = peers.len();
+    let mut auto = Auto::default();
     let bucket = match layers.text("cluster.bucket") {
         "auto" if nodes == 1 => keys::BUCKET_ALONE,
         "auto" => keys::BUCKET_CLUSTER,
         _ => layers.duration("cluster.bucket")?,
     };
+    if layers.text("cluster.bucket") == "auto" {
+        auto.bucket = Some(bucket);
+    }
     let slots = match layers.number("cluster.slots")? {
-        0 => u16::try_from(nodes).unwrap_or(u16::MAX),
+        0 => *auto.slots.insert(u16::try_from(nodes).unwrap_or(u16::MAX)),
         slots => slots,
     };
     let cluster = Cluster {
         peers,
-        replication: layers
-            .number::<usize>("cluster.replication")?
-            .clamp(1, nodes),
+        join,
+        dead_after: layers.duration("cluster.dead_after")?,
+        replication: layers.number::<usize>("cluster.replication")?.max(1),
         bucket,
         slots,
+        auto,
         heartbeat: layers.duration("cluster.heartbeat")?,
         election_min: layers.duration("cluster.election_min")?,
         election_max: layers.duration("cluster.election_max")?,
@@ -333,7 +363,7 @@ mod tests {
         assert_eq!(config.grpc.to_string(), "127.0.0.1:4317");
         assert_eq!(config.data, PathBuf::from("./hushlog-data"));
         assert!(config.is_alone());
-        assert_eq!(config.cluster.replication, 1);
+        assert_eq!(config.cluster.replication, 3, "as soon as there are three");
         assert_eq!(config.cluster.bucket, Duration::from_secs(24 * 3600));
         assert_eq!(config.limits.body, 64 << 20);
     }
@@ -349,6 +379,14 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_joins_names_whom() {
+        let config = with(&[("node.id", "4"), ("cluster.join", "a:1, b:1,")]).expect("valid");
+        assert_eq!(config.cluster.join, ["a:1", "b:1"]);
+        let ids: Vec<_> = config.cluster.peers.iter().map(|peer| peer.id).collect();
+        assert_eq!(ids, [4]);
+    }
+
+    #[test]
     fn impossible_settings_are_refused_by_name() {
         let cases = [
             (
@@ -357,6 +395,10 @@ mod tests {
             ),
             (vec![("cluster.peers", "1=a:1,1=b:1")], "cluster.peers"),
             (vec![("cluster.peers", "nonsense")], "cluster.peers"),
+            (
+                vec![("cluster.peers", "1=a:1,2=b:1"), ("cluster.join", "c:1")],
+                "cluster.join",
+            ),
             (vec![("node.id", "0")], "node.id"),
             (vec![("http", "here")], "http"),
             (vec![("cut.age", "soon")], "cut.age"),

@@ -1,5 +1,6 @@
 //! Asks one replica per shard, another one when the first fails, and counts who answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,7 +194,10 @@ impl Round<'_> {
             Need::Unknown => self.deadline.min(Instant::now() + OTHERS_PATIENCE),
             _ => self.deadline,
         };
-        for (node, addr) in self.others(shard) {
+        // The map may change meanwhile, and name a node that nobody has asked yet.
+        let mut tried = BTreeSet::new();
+        while let Some((node, addr)) = self.next_of_others(shard, &tried) {
+            tried.insert(node);
             match self.ask_node(node, &addr, shard, need, deadline).await {
                 Ok(reply) => return Ok(Found::Whole(reply)),
                 Err(refusal) => reasons.note(&format!("node {node}"), refusal)?,
@@ -232,6 +236,11 @@ impl Round<'_> {
             Ok(reply) => Paid::new(reply, self.account).map(Some),
             Err(refusal) => reasons.note("here", refusal).map(|()| None),
         }
+    }
+
+    fn next_of_others(&self, shard: ShardId, tried: &BTreeSet<NodeId>) -> Option<(NodeId, String)> {
+        let mut others = self.others(shard).into_iter();
+        others.find(|(node, _)| !tried.contains(node))
     }
 
     fn others(&self, shard: ShardId) -> Vec<(NodeId, String)> {

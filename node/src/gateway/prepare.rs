@@ -349,8 +349,8 @@ struct Pieces {
     epoch: u64,
     /// The place of the piece that each service fills.
     open: BTreeMap<String, usize>,
-    /// The place of the piece that takes named records.
-    open_named: Option<usize>,
+    /// The same of records that their clients have named.
+    open_named: BTreeMap<String, usize>,
     all: Vec<Piece>,
 }
 
@@ -373,7 +373,7 @@ impl Pieces {
             key,
             epoch,
             open: BTreeMap::new(),
-            open_named: None,
+            open_named: BTreeMap::new(),
             all: Vec::new(),
         }
     }
@@ -382,30 +382,27 @@ impl Pieces {
     /// client has named it.
     fn place(&mut self, record: &Record, own_id: bool) -> usize {
         let named = own_id && self.key.is_none();
-        // Unkeyed rows of all services stay together until their shards are known.
-        let service = match self.key {
-            Some(_) => record.service_name.as_str(),
-            None => "",
+        // Rows without an identity stay together until their shards are known.
+        let service = if named || self.key.is_some() {
+            record.service_name.as_str()
+        } else {
+            ""
         };
         let open = if named {
-            self.open_named
+            &mut self.open_named
         } else {
-            self.open.get(service).copied()
+            &mut self.open
         };
         let unmasked = Weight::of(record);
-        if let Some(place) = open
-            && let Some(piece) = self.all.get_mut(place)
+        if let Some(place) = open.get(service)
+            && let Some(piece) = self.all.get_mut(*place)
             && !piece.is_full()
         {
             piece.unmasked.add(unmasked);
-            return place;
+            return *place;
         }
         let place = self.all.len();
-        if named {
-            self.open_named = Some(place);
-        } else {
-            self.open.insert(service.to_owned(), place);
-        }
+        open.insert(service.to_owned(), place);
         let identity = match self.part_key(place) {
             Some(key) => Identity::Piece(key),
             None if named => Identity::Ids,
@@ -443,7 +440,7 @@ impl Pieces {
     /// Drops all rows: they will not be stored.
     fn clear(&mut self) {
         self.open.clear();
-        self.open_named = None;
+        self.open_named.clear();
         self.all.clear();
     }
 

@@ -82,7 +82,7 @@ impl Identity {
 
 /// Rows that travel together, each of some service.
 ///
-/// Rows of a piece are all of one service, and how a request is cut into pieces depends on the request
+/// Rows with an identity are all of one service, and how a request is cut into pieces depends on the request
 /// alone: a retry that finds another shard map makes the same pieces with the same keys.
 pub(super) struct Rows {
     pub(super) records: Vec<Masked<Record>>,
@@ -159,11 +159,11 @@ impl Rows {
         let Some(first) = self.records.first() else {
             return Ok(Vec::new());
         };
-        if matches!(self.identity, Identity::Piece(_)) {
+        if self.identity.is_some() {
             let shard = sink.route(&first.service_name)?;
             return Ok(vec![Part { shard, rows: self }]);
         }
-        let (identity, epoch, mut room) = (self.identity, self.epoch, self.room);
+        let (epoch, mut room) = (self.epoch, self.room);
         let mut parts: Vec<Part> = Vec::new();
         let mut places: FxHashMap<String, usize> = FxHashMap::default();
         for (record, original) in self.records.into_iter().zip(self.originals) {
@@ -178,7 +178,7 @@ impl Rows {
                             shard,
                             rows: Self {
                                 room: room.take(),
-                                ..Self::new(identity, epoch)
+                                ..Self::new(Identity::None, epoch)
                             },
                         });
                     }

@@ -368,11 +368,11 @@ impl Core {
     }
 }
 
-const LATE: &str = "no majority has answered in time";
+pub(super) const LATE: &str = "no majority has answered in time";
 
-type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
+pub(super) type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 
-fn not_written(error: WriteError) -> Attempt {
+pub(super) fn not_written(error: WriteError) -> Attempt {
     match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
             Attempt::Retry(match forward.leader_id {

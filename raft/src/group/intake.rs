@@ -13,6 +13,7 @@ use crate::ProposeError;
 pub struct Intake {
     state: Arc<AtomicU8>,
     slow: Arc<AtomicBool>,
+    leaving: Arc<AtomicBool>,
 }
 
 /// Why no data is taken.
@@ -47,6 +48,16 @@ impl Intake {
     /// Whether the disk takes much longer than it should.
     pub fn is_slow(&self) -> bool {
         self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Says that the node is to leave the cluster, or no longer: others should lead.
+    pub fn set_leaving(&self, leaving: bool) {
+        self.leaving.store(leaving, Ordering::Relaxed);
+    }
+
+    /// Whether the node is to leave the cluster.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Why no data is taken, if none is.

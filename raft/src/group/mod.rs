@@ -10,6 +10,7 @@ mod intake;
 mod meta;
 mod outside;
 mod read;
+mod roll;
 mod settings;
 mod shard;
 mod status;
@@ -42,6 +43,7 @@ pub use meta::MetaGroup;
 pub use outside::propose_from_outside;
 pub(crate) use read::read_here;
 pub use read::{read_barriers, status_at};
+pub use roll::{Roll, RollMember};
 pub use settings::Settings;
 pub use shard::ShardGroup;
 pub use status::{Member, Role, Status};
@@ -70,9 +72,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// Whether others lead better than this node: its writes have failed, or its disk is full or slow.
+    /// Whether others lead better than this node: its writes have failed, its disk is full or slow, or it is
+    /// to leave.
     pub fn is_unfit(&self) -> bool {
-        self.writer.failed().borrow().is_some()
+        self.intake.is_leaving()
+            || self.writer.failed().borrow().is_some()
             || self.intake.hold() == Some(Hold::DiskFull)
             || self.intake.is_slow()
     }

@@ -6,6 +6,7 @@ use hushlog_record::{ShardId, Timestamp};
 
 use super::expired::{put_services, take_services};
 use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
+use super::nodes::{Change, put_change, take_change};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
 use super::seal::{Seal, put_seal, take_seal};
@@ -20,6 +21,7 @@ const KIND_FINISH: u8 = 5;
 const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
+const KIND_NODES: u8 = 14;
 const KIND_SET_LIMIT: u8 = 12;
 const KIND_DROP_COUNTED: u8 = 13;
 
@@ -73,6 +75,8 @@ pub enum Command {
         /// Rows of its services, as far as the proposer knew.
         services: BTreeMap<String, u64>,
     },
+    /// Changes who takes part, and where replicas are.
+    Nodes(Change),
 }
 
 /// What became of a change.
@@ -99,6 +103,7 @@ impl Command {
             Self::SetRetention(_) => "set retention",
             Self::SetLimit(_) => "set limit",
             Self::DropBucket { .. } => "drop bucket",
+            Self::Nodes(change) => change.name(),
         }
     }
 
@@ -111,6 +116,7 @@ impl Command {
             Self::Finish { .. } => 9 + Seal::BYTES,
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
+            Self::Nodes(change) => change.bytes(),
             Self::SetLimit(rule) => rule.bytes(),
             Self::DropBucket { services, .. } => {
                 21 + services.keys().map(|name| 12 + name.len()).sum::<usize>()
@@ -167,6 +173,10 @@ impl Command {
                 out.u8(KIND_DROP_COUNTED).u64(*bucket).u64(*rules);
                 put_services(out, services);
             }
+            Self::Nodes(change) => {
+                out.u8(KIND_NODES);
+                put_change(out, change);
+            }
         }
     }
 
@@ -200,6 +210,7 @@ impl Command {
                 rules: input.u64()?,
                 services: take_services(input)?,
             }),
+            KIND_NODES => Ok(Self::Nodes(take_change(input)?)),
             other => Err(input.invalid(format!("meta command {other}"))),
         }
     }

@@ -6,6 +6,7 @@
 mod command;
 mod expired;
 mod limits;
+mod nodes;
 mod policy;
 mod retention;
 mod seal;
@@ -17,6 +18,7 @@ mod tests;
 pub use command::{Answer, Command};
 pub use expired::Expired;
 pub use limits::{Limit, LimitRule, Limits};
+pub use nodes::{Change, Move, Roster, Standing, copies};
 pub use policy::Policy;
 pub use retention::{Retention, RetentionRule};
 pub use seal::Seal;

@@ -7,6 +7,7 @@ use hushlog_record::{NodeId, ShardId, Timestamp};
 
 use super::expired::{Expired, put_expired, take_expired};
 use super::limits::{Limits, put_limits, take_limits};
+use super::nodes::{Roster, put_roster, take_roster};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
 use super::seal::{Seal, put_seal, take_seal};
@@ -91,6 +92,8 @@ pub struct State {
     pub policy: Policy,
     /// How long records are kept.
     pub retention: Retention,
+    /// How the nodes take part.
+    pub roster: Roster,
     /// How much services may send. Shared, since every request looks at it.
     pub limits: Arc<Limits>,
     /// Rows of buckets that were dropped since the facts have had version 4.
@@ -100,9 +103,8 @@ pub struct State {
 }
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
-/// buckets; 4 the rate limits and the
-/// rows of dropped buckets at the end.
-const VERSION: u8 = 4;
+/// buckets; 4 the rate limits and the rows of dropped buckets behind those; 5 how the nodes take part behind all of it.
+const VERSION: u8 = 5;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -146,16 +148,18 @@ impl State {
         self.buckets.keys().next_back().copied().unwrap_or(0)
     }
 
-    pub(super) fn apply(&mut self, command: &Command) -> Answer {
+    /// Makes a change, as every member does; `applied` is the change's log index by then. Changes go through
+    /// the group: this is for the group itself, and for trying plans out.
+    pub fn apply(&mut self, command: &Command) -> Answer {
         match command {
             Command::SetCluster {
                 cluster,
                 replication,
             } => self.set_cluster(*cluster, *replication),
-            Command::RegisterNode(node) => {
-                self.nodes.insert(node.id, node.clone());
-                Answer::Done
-            }
+            Command::RegisterNode(node) => match self.register(node) {
+                Ok(()) => Answer::Done,
+                Err(reason) => Answer::Conflict(reason),
+            },
             Command::OpenBucket {
                 expected,
                 opened_at,
@@ -180,6 +184,7 @@ impl State {
                 rules,
                 services,
             } => self.drop_bucket(*bucket, *rules, services),
+            Command::Nodes(change) => self.change(change),
         }
     }
 
@@ -236,8 +241,12 @@ impl State {
             return Answer::Conflict("the rules have changed since".into());
         }
         let shards: Vec<ShardId> = bucket.shards().map(|(shard, _)| shard).collect();
-        let seals = shards.iter().filter_map(|shard| self.sealed.remove(shard));
-        let rows = seals.fold(0, |all: u64, seal| all.saturating_add(seal.rows));
+        let mut rows = 0u64;
+        for shard in shards {
+            let seal = self.sealed.remove(&shard);
+            rows = rows.saturating_add(seal.map_or(0, |seal| seal.rows));
+            self.roster.moves.remove(&shard);
+        }
         self.expired.add(services, rows);
         self.buckets.remove(&number);
         Answer::Done
@@ -310,6 +319,7 @@ impl State {
         put_retention(out, &self.retention);
         put_limits(out, &self.limits);
         put_expired(out, &self.expired);
+        put_roster(out, &self.roster);
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -358,6 +368,9 @@ impl State {
         if version >= 4 {
             state.limits = Arc::new(take_limits(&mut input)?);
             state.expired = take_expired(&mut input)?;
+        }
+        if version >= 5 {
+            state.roster = take_roster(&mut input)?;
         }
         input.end()?;
         Ok(state)

@@ -13,7 +13,8 @@ use super::retention::put_retention;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
 use super::{
-    Answer, Command, Limit, LimitRule, Node, Policy, RetentionRule, Seal, Shared, Slot, State,
+    Answer, Change, Command, Limit, LimitRule, Node, Policy, RetentionRule, Seal, Shared, Slot,
+    Standing, State,
 };
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
@@ -53,9 +54,47 @@ fn commands() -> Vec<Command> {
     commands.extend([keep(None, Some(48)), keep(Some("a"), Some(1))]);
     commands.extend([keep(Some("b"), Some(9)), keep(Some("a"), None)]);
     commands.push(drop_bucket(1, 4));
+    commands.extend(changes().into_iter().map(Command::Nodes));
     commands.extend([limit(None, Some(9)), limit(Some("a"), Some(1))]);
     commands.extend([limit(Some("b"), Some(5)), limit(Some("a"), None)]);
     commands
+}
+
+/// One of each kind; some are refused.
+fn changes() -> Vec<Change> {
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let voters = vec![1, 2, 3];
+    vec![
+        Change::Admit(node(4)),
+        Change::Stand {
+            node: 4,
+            from: Standing::Joining,
+            to: Standing::Active,
+        },
+        Change::Stand {
+            node: 3,
+            from: Standing::Active,
+            to: Standing::Draining,
+        },
+        Change::Begin {
+            shard,
+            voters: voters.clone(),
+            from: Some(3),
+            to: 4,
+        },
+        Change::End {
+            shard,
+            since: 9,
+            arrived: true,
+        },
+        Change::Leave {
+            shard,
+            voters,
+            node: 3,
+        },
+        Change::Remove(3),
+        Change::Rebalance(true),
+    ]
 }
 
 fn policy(epoch: u64, bytes: &'static str) -> Command {
@@ -226,7 +265,7 @@ fn facts_of_earlier_versions_are_read() {
         }
         let mut bytes = encode_old(&state, version);
         assert_eq!(State::decode(&bytes).unwrap(), expected);
-        bytes[0] = 5;
+        bytes[0] = 6;
         assert!(State::decode(&bytes).is_err());
     }
 }

@@ -37,8 +37,8 @@ struct Server {
     context: Context,
 }
 
-/// Refuses a message of another cluster, meant for another node, or between nodes of which one has lost
-/// its memory.
+/// Refuses a message of another cluster, meant for another node, of one that was removed, or between nodes of
+/// which one has lost its memory.
 fn check(context: &Context, envelope: Option<&pb::Envelope>) -> Result<u64, Status> {
     let envelope = envelope.ok_or_else(|| Status::invalid_argument("envelope is missing"))?;
     if envelope.cluster != cluster_to(context.cluster) {
@@ -51,6 +51,11 @@ fn check(context: &Context, envelope: Option<&pb::Envelope>) -> Result<u64, Stat
             "this is node {}",
             context.node
         )));
+    }
+    let meta = context.groups.meta();
+    if meta.is_some_and(|meta| meta.state().is_removed(envelope.from)) {
+        let why = format!("node {} was removed from this cluster", envelope.from);
+        return Err(Status::failed_precondition(why));
     }
     context.incarnations.check(envelope)?;
     Ok(envelope.group)

@@ -44,6 +44,8 @@ const CLIENTS: &str = "clients";
 const BUCKET: Duration = Duration::from_secs(20);
 /// The same in a run in which records are kept for a short time only: buckets go while things go wrong.
 const SHORT_BUCKET: Duration = Duration::from_secs(10);
+/// Silence after which a node counts as dead where there are nodes without a replica of a shard.
+const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// How long records are kept in such a run.
 const RETENTION: Duration = Duration::from_secs(12);
 
@@ -143,6 +145,10 @@ fn settings(world: &World, id: u64) -> Config {
     if let Some(retention) = world.retention {
         config.cluster.bucket = SHORT_BUCKET;
         config.retention.default = retention;
+    }
+    if world.base.nodes > world.base.replication {
+        // Others can take over what a node held that is away for long; it comes back to something else.
+        config.cluster.dead_after = DEAD_AFTER;
     }
     config.cut.bytes = 8 << 10;
     config.cut.log_keep = 4 << 10;

@@ -9,6 +9,7 @@ mod ledger;
 mod limits;
 mod loki;
 mod named;
+mod nodes;
 pub(crate) mod otlp;
 mod patterns;
 mod pii;
@@ -23,7 +24,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, body::Body};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -53,6 +54,9 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/exceptions/top-k", get(exceptions::top_k))
         .route("/api/v1/exceptions/{exception_id}", get(exceptions::one))
         .route("/api/v1/cluster", get(health::cluster))
+        .route("/api/v1/cluster/nodes", post(nodes::add))
+        .route("/api/v1/cluster/nodes/{id}", delete(nodes::drain))
+        .route("/api/v1/cluster/rebalance", post(nodes::rebalance))
         .route("/api/v1/retention", get(retention::list))
         .route(
             "/api/v1/retention/{service}",

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 25] = [
+const PATHS: [(&str, &str, &str); 28] = [
     (
         "POST",
         "/api/v1/logs",
@@ -86,6 +86,9 @@ const PATHS: [(&str, &str, &str); 25] = [
         "what came in, by source and service, and what became of it",
     ),
     ("GET", "/api/v1/cluster", "nodes, shards, leaders"),
+    ("POST", "/api/v1/cluster/nodes", "let a node in"),
+    ("DELETE", "/api/v1/cluster/nodes/{id}", "have a node leave"),
+    ("POST", "/api/v1/cluster/rebalance", "spread what there is"),
     ("GET", "/healthz", "the process is up"),
     ("GET", "/readyz", "it can take traffic"),
     ("GET", "/metrics", "numbers for Prometheus"),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Key, Policy};
 use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
-use hushlog_record::{Block, ExceptionId, LogId, ShardId, Timestamp};
+use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Policies, Reader, TopK};
 use crate::clock::Scripted;
 use crate::cluster::ledger::Books;
+use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::entropy::Entropy;
 use crate::gateway::{self, Gateway, Placed, Refused, Sink};
@@ -246,6 +247,32 @@ impl Control for Fake {
             drop(rules);
             Ok(self.periods())
         })
+    }
+
+    fn admit(&self, asked: Admission, _: Instant) -> BoxFuture<'_, Result<Admitted, Failure>> {
+        Box::pin(async move {
+            let is_new = asked.id != Some(1);
+            let view = json!({ "id": asked.id, "grpc": asked.grpc });
+            Ok(Admitted { is_new, view })
+        })
+    }
+
+    fn drain(&self, node: NodeId, _: Instant) -> BoxFuture<'_, Result<Value, Failure>> {
+        Box::pin(async move {
+            match node {
+                1 => Err(Failure::new(Kind::NodeConflict, "it is the only one")),
+                2 => Ok(json!({ "id": 2, "state": "draining" })),
+                _ => Err(Failure::new(Kind::NotFound, "there is no such node")),
+            }
+        })
+    }
+
+    fn rebalance(
+        &self,
+        replication: Option<u32>,
+        _: Instant,
+    ) -> BoxFuture<'_, Result<Value, Failure>> {
+        Box::pin(async move { Ok(json!({ "replication": replication })) })
     }
 
     fn expired(&self) -> Expired {

@@ -22,6 +22,7 @@ mod fake;
 mod ingest;
 mod ledger;
 mod limits;
+mod nodes;
 mod odd;
 mod patterns;
 mod retention;
