@@ -224,6 +224,10 @@ async fn who_was_to_leave_may_stay() -> Result<()> {
         .await?;
     assert_eq!(status, StatusCode::OK, "{body}");
     assert_eq!(body["state"], "joining");
+    until("it takes part again", || {
+        cluster.facts(1).standing(2) == Some(Standing::Active)
+    })
+    .await?;
     let view = cluster.settled(1).await?;
     let nodes = view["nodes"].as_array().context("nodes")?;
     assert_eq!(nodes.len(), 4);
