@@ -59,7 +59,7 @@ impl Server {
             .arg("--data")
             .arg(data.join("node"))
             .args(["--limits-ingest-memory", &format!("{INGEST_MEMORY}B")])
-            .args(["--cut-backlog", "64MiB"])
+            .args(["--limits-body", "8MiB", "--cut-backlog", "64MiB"])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

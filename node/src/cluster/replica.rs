@@ -2,7 +2,7 @@
 //!
 //! Hands out immutable views. It never answers a query itself and never decides what is stored.
 
-use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use hushlog_query::{SegmentView, View};
 use hushlog_raft::{Positions, ShardGroup};
 use hushlog_record::{NodeId, ShardId, Timestamp};
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::build::{self, BuildTimes};
@@ -21,6 +22,9 @@ use crate::offload::{self, Offload};
 
 /// How long a segment may take from another node: meanwhile the replica's keeper does nothing else.
 const FETCH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Segments of one open shard that a node keeps open: each takes two files and memory for its footer.
+const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
 
 /// A view or a segment could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +51,8 @@ pub(crate) struct Replica {
     pub(crate) shard: ShardId,
     pub(crate) group: ShardGroup,
     folder: PathBuf,
-    segments: Mutex<BTreeMap<(u64, u64), Arc<SegmentView>>>,
+    /// Those that are open, the longest unused closed first.
+    segments: Mutex<LruCache<(u64, u64), Arc<SegmentView>>>,
     tail: Mutex<Tail>,
     tail_bytes_max: usize,
 }
@@ -71,7 +76,7 @@ impl Replica {
             shard,
             group,
             folder,
-            segments: Mutex::new(BTreeMap::new()),
+            segments: Mutex::new(LruCache::new(OPEN_SEGMENTS_MAX)),
             tail: Mutex::new(Tail::default()),
             tail_bytes_max,
         })
@@ -133,10 +138,10 @@ impl Replica {
         if let Some(open) = self.segments.lock().get(&range) {
             return Ok(Arc::clone(open));
         }
+        // Two questions may open it at the same time: both are right, the later one is kept.
         let opened = Arc::new(build::open(&self.folder, meta)?);
-        Ok(Arc::clone(
-            self.segments.lock().entry(range).or_insert(opened),
-        ))
+        self.segments.lock().put(range, Arc::clone(&opened));
+        Ok(opened)
     }
 
     /// The oldest cut that has no segment here, and how many rows its blocks have.
@@ -204,7 +209,7 @@ impl Replica {
         let manifest = decode_manifest(&self.group.view().manifest)?;
         let manifest = match segment {
             Some((meta, view)) => {
-                self.segments.lock().insert((meta.from, meta.to), view);
+                self.segments.lock().put((meta.from, meta.to), view);
                 manifest.with(meta)
             }
             None => Manifest {

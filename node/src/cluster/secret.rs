@@ -14,8 +14,10 @@ use crate::entropy::Stream;
 
 /// Name of the file in a node's data folder.
 const FILE: &str = "hash.key";
-/// Name of the empty file that stands beside it where another node has handed it over.
-const GIVEN: &str = "joined";
+/// Bytes of the file of who has made it.
+const FILE_BYTES: usize = 16 + KEY_BYTES + 4;
+/// What the file ends with where another node has handed it over.
+const GIVEN: u8 = b'j';
 const KEY_BYTES: usize = 32;
 
 /// The cluster's secret.
@@ -80,8 +82,8 @@ impl Secret {
         let mut content = Vec::new();
         match fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut content)) {
             Ok(_) => {
+                let given = content.len() > FILE_BYTES && content.pop() == Some(GIVEN);
                 let secret = Self::from_bytes(&content).ok_or(Error::Content(path))?;
-                let given = folder.join(GIVEN).exists();
                 Ok(Some(Self { given, ..secret }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -96,9 +98,6 @@ impl Secret {
     pub fn store(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(FILE);
         let write = || {
-            if self.given {
-                fs::File::create(folder.join(GIVEN))?.sync_all()?;
-            }
             let temporary = path.with_extension("tmp");
             let mut file = OpenOptions::new()
                 .write(true)
@@ -106,7 +105,11 @@ impl Secret {
                 .truncate(true)
                 .mode(0o600)
                 .open(&temporary)?;
-            file.write_all(&self.to_bytes())?;
+            let mut content = self.to_bytes();
+            if self.given {
+                content.push(GIVEN);
+            }
+            file.write_all(&content)?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
             fs::File::open(folder)?.sync_all()
@@ -180,6 +183,19 @@ mod tests {
             Secret::load(folder.path()),
             Err(Error::Content(_))
         ));
+    }
+
+    #[test]
+    fn who_was_given_it_knows_so_after_a_restart() {
+        for given in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let secret = Secret::generate(&mut Entropy::seeded(1).stream("secret"));
+            Secret { given, ..secret }
+                .store(folder.path())
+                .expect("stored");
+            let loaded = Secret::load(folder.path()).expect("readable");
+            assert_eq!(loaded.map(|loaded| loaded.given), Some(given));
+        }
     }
 
     #[test]

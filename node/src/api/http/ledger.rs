@@ -284,12 +284,12 @@ mod tests {
 
     #[test]
     fn both_sides_are_held_against_each_other() {
-        // Of a: 8 stored, and of 3 more it is not known. Of b: 4 of its 5 have expired.
+        // Of a: 8 stored, of 3 more it is not known, and 2 repeats may be its own. Of b: 4 of its 5 have expired.
         for (a, b, adds_up) in [
             (8, 1, true),
-            (11, 1, true),
+            (13, 1, true),
             (7, 1, false),
-            (12, 1, false),
+            (14, 1, false),
             (8, 0, false),
         ] {
             let view = view(&kept(a, b), None, |_| {});
@@ -323,6 +323,13 @@ mod tests {
         };
         assert_eq!(view(&kept(8, 1), None, missing)["adds_up"], Value::Null);
         assert_eq!(view(&kept(8, 1), None, gap)["adds_up"], Value::Null);
+        // A gap does not explain what is lost, and of one service nobody knows what is counted without a name.
+        assert_eq!(view(&kept(7, 1), None, gap)["adds_up"], json!(false));
+        let nameless = Kept {
+            others: 1,
+            ..kept(8, 1)
+        };
+        assert_eq!(view(&nameless, Some("a"), |_| {})["adds_up"], Value::Null);
         let partial = Kept {
             partial: true,
             ..kept(8, 1)
