@@ -182,7 +182,7 @@ fn present(ledger: &Value, service: &str) -> u64 {
 }
 
 fn shown(waits: &[Duration]) -> String {
-    let at = |part: usize| waits.get(waits.len() * part / 100).or(waits.last());
+    let at = |part: usize| waits.get(waits.len() * part / 100).or_else(|| waits.last());
     let (Some(half), Some(most), Some(last)) = (at(50), at(99), waits.last()) else {
         return "none".into();
     };

@@ -52,7 +52,11 @@ fn show(answer: &Value) -> Result<()> {
     };
     for limit in all {
         let text = |name: &str| printable(limit[name].as_str().unwrap_or_default());
-        let rate = |name: &str| limit[name].as_u64().map_or("-".into(), |n| n.to_string());
+        let rate = |name: &str| {
+            limit[name]
+                .as_u64()
+                .map_or_else(|| "-".into(), |n| n.to_string())
+        };
         table.add_row([
             text("service"),
             rate("records_per_second"),

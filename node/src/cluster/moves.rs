@@ -491,7 +491,10 @@ mod tests {
             since: going.since,
             arrived: false,
         };
-        assert_eq!(steps(&state, &all_arrived(&state, 1..=5)), [end.clone()]);
+        assert_eq!(
+            steps(&state, &all_arrived(&state, 1..=5)),
+            std::slice::from_ref(&end)
+        );
         take(&mut state, &[end]);
         settle(&mut state, [1, 2, 3, 5]);
         assert_eq!(voters(&state), [[1, 2, 5]]);

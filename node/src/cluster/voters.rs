@@ -366,7 +366,7 @@ mod tests {
             to: Standing::Dead,
         };
         for silence in [Some(HOUR), None] {
-            assert_eq!(changes(&state, silence, HOUR), [dead.clone()]);
+            assert_eq!(changes(&state, silence, HOUR), std::slice::from_ref(&dead));
             let never = standings(&state, &at(silence), 9 * HOUR, Duration::ZERO);
             assert_eq!(never, []);
         }

@@ -55,7 +55,7 @@ impl Core {
                 lag: matched
                     .and_then(Option::as_ref)
                     .map(|matched| last.saturating_sub(matched.index + 1))
-                    .or(own.then_some(0)),
+                    .or_else(|| own.then_some(0)),
                 silence: if own { Some(Duration::ZERO) } else { silence },
             }
         };

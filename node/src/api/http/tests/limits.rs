@@ -100,7 +100,7 @@ async fn used_up() -> (Api, Stored) {
     let api = api(fake, 1 << 20);
     ask(&api, "PUT", PAY, r#"{"records_per_second":1}"#).await;
     let body = r#"{"service":"pay","message":"m"}"#;
-    let records = vec![body; 7].join("\n");
+    let records = [body; 7].join("\n");
     let (status, _) = ask(&api, "POST", "/api/v1/logs", &records).await;
     assert_eq!(status, StatusCode::OK);
     stored.lock().clear();
@@ -162,7 +162,7 @@ async fn the_name_of_a_service_without_a_limit_of_its_own_is_not_repeated() {
     )
     .await;
     let body = r#"{"service":"bob@example.com","message":"m"}"#;
-    let records = vec![body; 7].join("\n");
+    let records = [body; 7].join("\n");
     ask(&api, "POST", "/api/v1/logs", &records).await;
     let (status, refused) = ask(&api, "POST", "/api/v1/logs", body).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
@@ -174,7 +174,7 @@ async fn what_was_not_stored_uses_up_no_rate() {
     let fake = Fake::refusing_at_first(vec![Refused::Unavailable; 3]);
     let api = api(fake, 1 << 20);
     ask(&api, "PUT", PAY, r#"{"records_per_second":1}"#).await;
-    let records = vec![r#"{"service":"pay","message":"m"}"#; 7].join("\n");
+    let records = [r#"{"service":"pay","message":"m"}"#; 7].join("\n");
     for status in [503, 503, 503, 200, 429] {
         let (got, _) = ask(&api, "POST", "/api/v1/logs", &records).await;
         assert_eq!(got.as_u16(), status);
