@@ -238,7 +238,7 @@ impl Line<'_, '_> {
         let (context, names) = (&mut self.context, &mut self.names);
         let records: Vec<(Record, bool)> = run
             .map(|raw| {
-                let assigned = raw.log_id.is_some();
+                let assigned = raw.log_id.is_some() && raw.own_id().is_none();
                 names.name(parse::record(raw, context), assigned)
             })
             .collect();

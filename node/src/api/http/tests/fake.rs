@@ -38,6 +38,8 @@ pub(crate) struct Fake {
     /// What the first blocks are refused with.
     pub(super) refuse_first: Mutex<Vec<Refused>>,
     pub(super) stored: Stored,
+    /// The ids of records that were stored under them.
+    pub(super) named: Arc<Mutex<Vec<LogId>>>,
     pub(super) rules: Mutex<Retention>,
     pub(super) limits: Mutex<Arc<Limits>>,
     /// The books that the gateway writes.
@@ -109,6 +111,10 @@ impl Sink for Fake {
                         let pair = (record.service_name.clone(), record.message.clone());
                         self.stored.lock().push(pair);
                     }
+                    let keys = block.header().parts.iter().filter_map(|part| part.key);
+                    let named = keys.filter(|key| key.is_of_record());
+                    let ids = named.map(|key| LogId(key.producer.to_be_bytes()));
+                    self.named.lock().extend(ids);
                     let rows = 0..block.header().rows;
                     Ok(vec![Placed {
                         rows,

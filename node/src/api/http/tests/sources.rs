@@ -87,6 +87,25 @@ async fn a_bulk_request_is_stored_and_answered_item_by_item() {
 }
 
 #[tokio::test]
+async fn a_document_is_stored_once_under_the_id_that_its_client_gave_it_and_no_other() {
+    let id = |number: u8| LogId([number; 16]);
+    let body = format!(
+        "{{\"create\":{{\"_id\":\"{}\"}}}}\n{{\"message\":\"a\"}}\n\
+         {{\"index\":{{}}}}\n{{\"message\":\"b\",\"log_id\":\"{}\"}}\n{TWO}",
+        id(1),
+        id(2)
+    );
+    let fake = Fake::default();
+    let (sink, named) = (Arc::clone(&fake.stored), Arc::clone(&fake.named));
+    let answer = ask(router, fake, post("/es/_bulk", &[BULK], body)).await;
+    let items = answer.json()["items"].clone();
+    assert_eq!(items[0]["create"]["_id"], id(1).to_string());
+    assert_eq!(items[1]["index"]["_id"], id(2).to_string());
+    assert_eq!(stored(&sink).len(), 4);
+    assert_eq!(*named.lock(), [id(1), id(2)]);
+}
+
+#[tokio::test]
 async fn what_no_retry_changes_is_refused_by_itself() {
     let body = format!("{{\"delete\":{{\"_id\":\"x\"}}}}\n{TWO}");
     let fake = Fake::default();
