@@ -70,6 +70,23 @@ impl Client {
             .context("no answer within the deadline")?
     }
 
+    /// Sends JSON, or nothing for null; gives the status and the JSON of the answer.
+    pub async fn call_json(
+        &self,
+        method: Method,
+        url: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Value)> {
+        let headers = [("content-type", "application/json")];
+        let body = match body {
+            Value::Null => Bytes::new(),
+            body => body.to_string().into(),
+        };
+        let reply = self.call(method, url, &headers, body).await?;
+        let json = reply.json()?;
+        Ok((reply.status, json))
+    }
+
     /// `GET url`
     pub async fn get(&self, url: &str) -> Result<Reply> {
         self.call(Method::GET, url, &[], Bytes::new()).await

@@ -191,14 +191,7 @@ impl Local {
         body: Value,
     ) -> Result<(StatusCode, Value)> {
         let url = format!("http://127.0.0.1:{}{path}", self.ports[&id].0);
-        let headers = [("content-type", "application/json")];
-        let body = match body {
-            Value::Null => Bytes::new(),
-            body => body.to_string().into(),
-        };
-        let reply = self.client.call(method, &url, &headers, body).await?;
-        let json = reply.json()?;
-        Ok((reply.status, json))
+        self.client.call_json(method, &url, &body).await
     }
 
     /// Has a node leave, through another, and waits until it has.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
 use hushlog_chaos_tests::client::Client;
 use hushlog_chaos_tests::cluster::binary;
 use hushlog_chaos_tests::local::{Doors, Load, PATIENCE, found, free_ports};
@@ -151,12 +150,7 @@ impl Processes {
         body: Value,
     ) -> Result<(StatusCode, Value)> {
         let url = format!("http://127.0.0.1:{}{path}", self.ports[&id].0);
-        let body = match body {
-            Value::Null => Bytes::new(),
-            body => body.to_string().into(),
-        };
-        let reply = self.client.call(method, &url, &[], body).await?;
-        Ok((reply.status, reply.json()?))
+        self.client.call_json(method, &url, &body).await
     }
 
     /// Waits until the cluster's view is as wanted.

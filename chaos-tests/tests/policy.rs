@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_chaos_tests::client::Client;
 use hushlog_node::net::{BindError, Listener, Net, Stream, Tcp};
@@ -229,14 +228,7 @@ impl Cluster {
         body: Value,
     ) -> Result<(StatusCode, Value)> {
         let url = format!("http://127.0.0.1:{}{path}", self.ports[node - 1].0);
-        let headers = [("content-type", "application/json")];
-        let body = match body {
-            Value::Null => Bytes::new(),
-            body => body.to_string().into(),
-        };
-        let reply = self.client.call(method, &url, &headers, body).await?;
-        let json = reply.json()?;
-        Ok((reply.status, json))
+        self.client.call_json(method, &url, &body).await
     }
 
     /// A change of the patterns that comes into force; gives its epoch.

@@ -10,7 +10,7 @@ use crate::args::{Admin, RetentionArgs, RetentionCommand};
 use crate::client::Client;
 use crate::client::encoded;
 use crate::nodes;
-use crate::output::{line, print, printable, table};
+use crate::output::{by_service, print};
 use crate::search::ask;
 
 /// Longest wait for an answer.
@@ -62,24 +62,9 @@ fn request(command: &RetentionCommand) -> (Method, String, Value) {
 
 /// One rule, or all of them.
 fn show(answer: &Value) -> Result<()> {
-    let mut table = table(&["SERVICE", "DAYS", "HOURS", "FROM"]);
-    let of_services = answer["services"].as_array().map(Vec::as_slice);
-    let all: Vec<&Value> = match of_services {
-        Some(services) => std::iter::once(&answer["default"])
-            .chain(services)
-            .collect(),
-        None => vec![answer],
-    };
-    for rule in all {
-        let text = |name: &str| printable(rule[name].as_str().unwrap_or_default());
-        table.add_row([
-            text("service"),
-            rule["days"].to_string(),
-            rule["hours"].to_string(),
-            text("source"),
-        ]);
-    }
-    line(table)
+    by_service(["DAYS", "HOURS"], answer, |rule| {
+        [rule["days"].to_string(), rule["hours"].to_string()]
+    })
 }
 
 #[cfg(test)]

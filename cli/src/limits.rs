@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::admin::DEADLINE;
 use crate::args::{LimitsArgs, LimitsCommand};
 use crate::client::{Client, encoded};
-use crate::output::{line, print, printable, table};
+use crate::output::{by_service, print};
 use crate::search::ask;
 
 /// Asks or changes, and prints what holds then.
@@ -42,29 +42,12 @@ fn request(command: &LimitsCommand) -> (Method, String, Value) {
 
 /// One limit, or all of them.
 fn show(answer: &Value) -> Result<()> {
-    let mut table = table(&["SERVICE", "RECORDS/S", "BYTES/S", "FROM"]);
-    let of_services = answer["services"].as_array().map(Vec::as_slice);
-    let all: Vec<&Value> = match of_services {
-        Some(services) => std::iter::once(&answer["default"])
-            .chain(services)
-            .collect(),
-        None => vec![answer],
-    };
-    for limit in all {
-        let text = |name: &str| printable(limit[name].as_str().unwrap_or_default());
-        let rate = |name: &str| {
-            limit[name]
-                .as_u64()
-                .map_or_else(|| "-".into(), |n| n.to_string())
-        };
-        table.add_row([
-            text("service"),
-            rate("records_per_second"),
-            rate("bytes_per_second"),
-            text("source"),
-        ]);
-    }
-    line(table)
+    by_service(["RECORDS/S", "BYTES/S"], answer, |limit| {
+        ["records_per_second", "bytes_per_second"].map(|name| {
+            let rate = limit[name].as_u64();
+            rate.map_or_else(|| "-".into(), |rate| rate.to_string())
+        })
+    })
 }
 
 #[cfg(test)]

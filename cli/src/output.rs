@@ -46,6 +46,30 @@ pub(crate) fn print(value: &Value, json: bool) -> Result<()> {
     line(table)
 }
 
+/// Prints what holds for one service, or for all that have something of their own and first for all others: a
+/// table with what `cells` makes of each, between the service and where it comes from.
+pub(crate) fn by_service<const N: usize>(
+    columns: [&str; N],
+    answer: &Value,
+    cells: impl Fn(&Value) -> [String; N],
+) -> Result<()> {
+    let head = std::iter::once("SERVICE").chain(columns);
+    let mut table = table(&head.chain(["FROM"]).collect::<Vec<_>>());
+    let of_services = answer["services"].as_array().map(Vec::as_slice);
+    let all: Vec<&Value> = match of_services {
+        Some(services) => std::iter::once(&answer["default"])
+            .chain(services)
+            .collect(),
+        None => vec![answer],
+    };
+    for one in all {
+        let text = |name: &str| printable(one[name].as_str().unwrap_or_default());
+        let row = std::iter::once(text("service")).chain(cells(one));
+        table.add_row(row.chain([text("source")]));
+    }
+    line(table)
+}
+
 /// An empty table with these columns.
 pub(crate) fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
