@@ -125,7 +125,7 @@ fn show(view: &Value) -> Result<()> {
     line(rows)?;
     let totals = &view["totals"];
     line(format!(
-        "{} copies of every record; {} shards lack a replica, {} replicas are on their way",
+        "copies of every record: {}; shards that lack a replica: {}; replicas on their way: {}",
         view["copies"], totals["under_replicated"], totals["moving"]
     ))
 }
@@ -195,7 +195,7 @@ pub(crate) async fn rebalance(
         "are spread"
     };
     line(format!(
-        "replicas {state}; {} copies of every record",
+        "replicas {state}; copies of every record: {}",
         answer["copies"]
     ))
 }
