@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::BuildSeconds;
 use super::cut::TailSize;
 use super::files::Fetcher;
+use super::hand_back::HandBack;
 use super::inherit::Inheritance;
 use super::replica::{Error, Replica};
 use super::replicas::Replicas;
@@ -29,8 +30,8 @@ use crate::offload::Offload;
 const TICK: Duration = Duration::from_millis(200);
 /// How long the preferred leader has for itself before others may initialise the group.
 const INITIALISE_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a node must have been up before it takes a lead back.
-const TRANSFER_PAUSE: Duration = Duration::from_secs(5);
+/// How long the preferred leader has to say whether it is fit to lead.
+const OFFER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a command of the leader to its own group may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
@@ -49,8 +50,6 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a replica whose shard is finished tries to get there by itself, before it takes what another
 /// has.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How far the preferred leader may be behind when the lead is handed to it, entries.
-const TRANSFER_LAG_MAX: u64 = 16;
 
 /// What a keeper works with.
 #[derive(Clone)]
@@ -104,7 +103,7 @@ impl Keeper {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let started = Instant::now();
         let mut ending = Ending::default();
-        let mut transferred = started;
+        let mut watch = HandBack::new(started);
         let mut inheritance = Inheritance::default();
         let mut waiting = Waiting {
             retry_at: started,
@@ -123,8 +122,7 @@ impl Keeper {
             self.segments(&mut waiting).await;
             self.replica.group.trim().await?;
             if self.replica.group.is_leader() {
-                self.lead(&mut transferred, &mut inheritance, &mut ending)
-                    .await;
+                self.lead(&mut watch, &mut inheritance, &mut ending).await;
             }
             // Waking up early or late is harmless: the loop looks at the state itself.
             let _timed_out = tokio::time::timeout(TICK, positions.changed()).await;
@@ -308,12 +306,7 @@ impl Keeper {
         self.meta.state().slot(self.replica.shard).cloned()
     }
 
-    async fn lead(
-        &self,
-        transferred: &mut Instant,
-        inheritance: &mut Inheritance,
-        ending: &mut Ending,
-    ) {
+    async fn lead(&self, watch: &mut HandBack, inheritance: &mut Inheritance, ending: &mut Ending) {
         let shard = self.replica.shard;
         let state = self.meta.state();
         let Some(bucket) = state.buckets.get(&shard.bucket) else {
@@ -346,7 +339,7 @@ impl Keeper {
             }
             return;
         } else {
-            return self.hand_back(&state, transferred).await;
+            return self.hand_back(&state, watch).await;
         };
         match outcome {
             Ok(step) => tracing::debug!(%shard, step, "shard moved on"),
@@ -385,29 +378,29 @@ impl Keeper {
         })
     }
 
-    /// Gives the lead to the node that should have it, when that node follows closely.
-    async fn hand_back(&self, state: &meta::State, transferred: &mut Instant) {
+    /// Gives the lead to the node that should have it, when that node follows without delay.
+    async fn hand_back(&self, state: &meta::State, watch: &mut HandBack) {
         let Some(slot) = state.slot(self.replica.shard) else {
             return;
         };
         let preferred = slot.preferred_leader;
-        if preferred == self.settings.node || transferred.elapsed() < TRANSFER_PAUSE {
+        if preferred == self.settings.node {
             return;
         }
         if state.standing(preferred) != Some(meta::Standing::Active) {
             // It gives up what it leads.
             return;
         }
-        let status = self.replica.group.status();
-        let close = status.members.iter().any(|member| {
-            member.node == preferred && member.lag.is_some_and(|lag| lag <= TRANSFER_LAG_MAX)
-        });
-        if close {
-            *transferred = Instant::now();
-            tracing::info!(shard = %self.replica.shard, preferred, "handing the lead back");
-            if let Err(error) = self.replica.group.transfer_leader(preferred).await {
-                tracing::debug!(shard = %self.replica.shard, %error, "the lead stays");
-            }
+        let group = &self.replica.group;
+        if !watch.is_due(&group.status(), preferred, Instant::now()) {
+            return;
+        }
+        watch.handed(Instant::now());
+        let shard = self.replica.shard;
+        match group.offer_lead(preferred, OFFER_PATIENCE).await {
+            Ok(true) => tracing::info!(%shard, preferred, "handing the lead back"),
+            Ok(false) => tracing::debug!(%shard, preferred, "not fit to lead: the lead stays"),
+            Err(error) => tracing::debug!(%shard, %error, "the lead stays"),
         }
     }
 }

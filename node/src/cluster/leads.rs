@@ -27,7 +27,7 @@ const FAST_TICKS: u32 = 20;
 const COMMIT_PATIENCE: Duration = Duration::from_millis(2_500);
 /// Longest silence of a majority that still answers heartbeats.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a leader falls silent: longer than any election takes.
+/// How long a leader falls silent: longer than elections take, of which the first may fail.
 const SILENCE: Duration = Duration::from_secs(4);
 
 /// The watch over the leads of one node.
@@ -56,12 +56,10 @@ impl Leads {
         if self.context.is_unfit() {
             self.hand_over_all().await;
         }
-        let stuck = self.stuck(Instant::now());
-        let silent = stuck.into_iter().map(|group| {
+        for group in self.stuck(Instant::now()) {
             tracing::warn!(group, "entries do not get through: the lead is given up");
-            abdicate(&self.context, group, SILENCE)
-        });
-        futures_util::future::join_all(silent).await;
+            abdicate(&self.context, group, SILENCE);
+        }
     }
 
     /// Hands over every lead for which somebody is fit.

@@ -16,6 +16,7 @@ mod expire;
 mod farewell;
 mod files;
 mod gauges;
+mod hand_back;
 pub(crate) mod held;
 mod inherit;
 mod intake;

@@ -21,7 +21,7 @@ use crate::command::{Applied, Command};
 use crate::limits::STALLED_PATIENCE;
 use crate::log_store::LogStore;
 use crate::machine::Machine;
-use crate::network::{Factory, cluster_bytes};
+use crate::network::{Factory, Silence, cluster_bytes};
 use crate::runtime;
 use crate::types::{Peer, Raft, TypeConfig, next_index};
 use crate::{Error, ProposeError};
@@ -33,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) group: GroupId,
     pub(crate) raft: Raft,
     pristine: bool,
+    silence: Silence,
     /// When a leader was last heard here; openraft does not tell.
     heard: Mutex<Option<Instant>>,
     /// Whether the last proposal through this replica waited in vain for a leader.
@@ -55,6 +56,7 @@ impl Core {
     ) -> Result<Self, Error> {
         let store = LogStore::open(group, context.writer.clone())?;
         let pristine = store.is_pristine();
+        let silence = Silence::default();
         let factory = Factory {
             cluster: cluster_bytes(context.cluster),
             from: context.node,
@@ -62,6 +64,7 @@ impl Core {
             connect: Arc::clone(&context.connect),
             incarnations: context.incarnations.clone(),
             log: store.clone(),
+            silence: silence.clone(),
         };
         let config = context.settings.config(group)?;
         let raft = Raft::new(context.node, config, factory, store, machine);
@@ -73,6 +76,7 @@ impl Core {
             group,
             raft,
             pristine,
+            silence,
             heard: Mutex::default(),
             stalled: AtomicBool::new(false),
         })
@@ -306,23 +310,10 @@ impl Core {
         transfer.map_err(|error| stopped(self.group, &error))
     }
 
-    /// Falls silent until another leads, for `patience` at most.
-    pub(super) async fn abdicate(&self, patience: Duration) {
-        let timers = self.raft.runtime_config();
-        timers.heartbeat(false);
-        let mut metrics = self.raft.server_metrics();
-        let until = Instant::now() + patience;
-        let deposed = async {
-            while metrics.borrow_watched().state == ServerState::Leader {
-                if metrics.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        if timeout_at(until, deposed).await.is_err() {
-            tracing::warn!(group = self.group, "nobody took the lead over");
-        }
-        timers.heartbeat(true);
+    /// Falls silent as the leader of this term for so long.
+    pub(super) fn abdicate(&self, silence: Duration) {
+        let term = self.metrics(|metrics| metrics.current_term);
+        self.silence.keep(term, silence);
     }
 
     /// Asks for a snapshot.

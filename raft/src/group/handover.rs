@@ -10,8 +10,10 @@ use futures_util::future::join_all;
 use hushlog_record::{GroupId, NodeId};
 use tokio::time::Instant;
 
+use super::core::Core;
 use super::read::status_of;
 use super::{Context, Role};
+use crate::Error;
 
 /// Hands the lead of a group, if this node has it, to the voter that follows most closely among those
 /// that say within `patience` that they are fit to lead. Gives who was asked; `None` if nobody is fit
@@ -39,10 +41,23 @@ pub async fn hand_over(context: &Context, group: GroupId, patience: Duration) ->
     Some(successor)
 }
 
-/// Falls silent as the leader of a group, so that the others elect one of themselves; speaks again when
-/// one leads, or after `patience`.
-pub async fn abdicate(context: &Context, group: GroupId, patience: Duration) {
+/// Hands the lead of a group to this voter, if the voter says within `patience` that it is fit to lead.
+/// Whether it was.
+///
+/// # Errors
+/// [`Error::NotLeader`], [`Error::Stopped`].
+pub(super) async fn offer(core: &Core, to: NodeId, patience: Duration) -> Result<bool, Error> {
+    match status_of(core, to, Instant::now() + patience).await {
+        Ok(answer) if !answer.unfit => core.transfer_leader(to).await.map(|()| true),
+        // One that is silent is as good as unfit.
+        Ok(_) | Err(_) => Ok(false),
+    }
+}
+
+/// Falls silent as the leader of a group for so long, so that the others elect one of themselves. A lead
+/// that nobody has taken over by then goes on.
+pub fn abdicate(context: &Context, group: GroupId, silence: Duration) {
     if let Some(group) = context.groups.get(group) {
-        group.core().abdicate(patience).await;
+        group.core().abdicate(silence);
     }
 }

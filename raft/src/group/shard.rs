@@ -16,6 +16,7 @@ use tonic::Status as Refused;
 
 use super::attempts::{Attempts, Verdict};
 use super::core::{Applying, Core};
+use super::handover;
 use super::intake::Hold;
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
@@ -494,6 +495,15 @@ impl ShardGroup {
     /// [`Error::NotLeader`], [`Error::Stopped`].
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), Error> {
         self.core().transfer_leader(to).await
+    }
+
+    /// Hands the leadership to another voter that says within `patience` that it is fit to lead; whether
+    /// it is.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`], [`Error::Stopped`].
+    pub async fn offer_lead(&self, to: NodeId, patience: Duration) -> Result<bool, Error> {
+        handover::offer(self.core(), to, patience).await
     }
 
     /// Ends this replica's part in the group; what it stored stays.

@@ -29,6 +29,7 @@ use super::convert::{
     AppendResult, append_result_from, append_to, log_id_to, transfer_to, vote_from,
     vote_request_to, vote_response_from, vote_to,
 };
+use super::silence::Silence;
 use super::{Connect, Lane};
 use crate::codec::encode_stored_membership;
 use crate::incarnation::Incarnations;
@@ -43,7 +44,7 @@ use crate::types::{Peer, Snapshot, TypeConfig, Vote, next_index};
 type Stub = pb::raft_client::RaftClient<tonic::transport::Channel>;
 type RpcError = RPCError<TypeConfig>;
 
-/// Pause of a client whose leader was deposed.
+/// Pause of a client whose leader was deposed, or is silent.
 const OVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the clients of one group.
@@ -55,6 +56,7 @@ pub(crate) struct Factory {
     pub(crate) incarnations: Incarnations,
     /// The log of this replica, for the term that it is in.
     pub(crate) log: LogStore,
+    pub(crate) silence: Silence,
 }
 
 impl Factory {
@@ -74,6 +76,7 @@ impl Factory {
             incarnations: self.incarnations.clone(),
             lane,
             log: self.log.clone(),
+            silence: self.silence.clone(),
             term: self.log.term(),
         }
     }
@@ -103,6 +106,7 @@ pub(crate) struct Client {
     incarnations: Incarnations,
     lane: Lane,
     log: LogStore,
+    silence: Silence,
     /// The term that it works for.
     term: u64,
 }
@@ -175,15 +179,16 @@ impl Client {
     }
 
     /// The appends of a leader that was deposed end with its term: the library would read its next ones from
-    /// a log that another leader has meanwhile cut and written again.
-    fn while_in_term<S>(&self, input: S) -> impl Stream<Item = S::Item> + Unpin + Send + use<S>
+    /// a log that another leader has meanwhile cut and written again. Those of a leader that falls silent
+    /// end at once.
+    fn while_leading<S>(&self, input: S) -> impl Stream<Item = S::Item> + Unpin + Send + use<S>
     where
         S: Stream + Unpin + Send,
     {
-        let (log, term) = (self.log.clone(), self.term);
+        let (log, silence, term) = (self.log.clone(), self.silence.clone(), self.term);
         let mut input = input;
         stream::poll_fn(move |context| {
-            if log.term() > term {
+            if log.term() > term || silence.holds(term) {
                 Poll::Ready(None)
             } else {
                 input.poll_next_unpin(context)
@@ -196,14 +201,18 @@ impl Client {
         Ok(Box::pin(stream::empty()))
     }
 
-    /// Whether the term that it works for is over. Waits a little then: the library asks again at once
+    /// Why it must not speak as a leader now, if so. Waits a little then: the library asks again at once
     /// until it has learnt of it.
-    async fn is_over(&self) -> bool {
-        let over = self.log.term() > self.term;
-        if over {
-            tokio::time::sleep(OVER_PAUSE).await;
-        }
-        over
+    async fn muted(&self) -> Option<Status> {
+        let why = if self.log.term() > self.term {
+            Status::aborted("the term of this leader is over")
+        } else if self.silence.holds(self.term) {
+            Status::unavailable("this leader is silent")
+        } else {
+            return None;
+        };
+        tokio::time::sleep(OVER_PAUSE).await;
+        Some(why)
     }
 
     /// Sends appends one after the other without waiting for answers, a few at most on their way.
@@ -217,7 +226,7 @@ impl Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let mut input = self.while_in_term(input);
+        let mut input = self.while_leading(input);
         let Some(first) = input.next().await else {
             return Self::ended();
         };
@@ -423,14 +432,14 @@ impl RaftNetworkV2<TypeConfig> for Client {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            if self.is_over().await {
-                return Err(lost(&Status::aborted("the term of this leader is over")));
+            if let Some(why) = self.muted().await {
+                return Err(lost(&why));
             }
             if self.lane != Lane::Control {
                 return self.pipeline(input).await;
             }
             // A heartbeat: one request, one answer.
-            let mut input = self.while_in_term(input);
+            let mut input = self.while_leading(input);
             let Some(request) = input.next().await else {
                 return Self::ended();
             };
@@ -470,6 +479,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        if let Some(why) = self.muted().await {
+            return Err(lost(&why).into());
+        }
         let pieces = snapshot_pieces(&self.envelope(), &vote, &snapshot);
         let call = async {
             let pieces = pieces.map_err(|error| Status::data_loss(error.to_string()))?;

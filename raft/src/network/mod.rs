@@ -8,6 +8,7 @@ mod client;
 mod convert;
 mod remote;
 mod server;
+mod silence;
 
 use hushlog_record::NodeId;
 use tonic::transport::Channel;
@@ -16,6 +17,7 @@ pub(crate) use client::Factory;
 pub(crate) use convert::cluster_to as cluster_bytes;
 pub(crate) use remote::{Remote, RemoteRead};
 pub use server::service;
+pub(crate) use silence::Silence;
 
 /// What a channel is for. Each lane has its own connection, so that large entries delay neither
 /// heartbeats nor votes.
