@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use hushlog_node::{Config, Node, config};
 use hushlog_raft::meta::State;
+use hushlog_record::ShardId;
 use hyper::{Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -180,6 +181,27 @@ impl Local {
     /// How many sealed shards a node has.
     pub fn sealed_on(&self, id: u64) -> Result<usize> {
         Ok(self.nodes[&id].sealed()?.len())
+    }
+
+    /// How many segments each sealed shard has on a node, as far as its facts and its folder agree.
+    pub fn segments_on(&self, id: u64) -> Result<BTreeMap<ShardId, usize>> {
+        let node = &self.nodes[&id];
+        let facts = node.facts();
+        let agreed = |shard: &ShardId, digest: &[u8; 32]| {
+            let seal = facts.sealed.get(shard);
+            seal.is_some_and(|seal| seal.digest == *digest && seal.rows > 0)
+        };
+        let mut counts = BTreeMap::new();
+        for (shard, digest) in node.sealed()? {
+            if agreed(&shard, &digest) {
+                let folder = self
+                    .folder
+                    .path()
+                    .join(format!("node-{id}/segments/{shard}"));
+                counts.insert(shard, std::fs::read_dir(folder)?.count());
+            }
+        }
+        Ok(counts)
     }
 
     /// Asks a node over HTTP.

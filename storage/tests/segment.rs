@@ -161,7 +161,7 @@ fn odd_values_come_back_and_skipped_rows_do_not() {
     let written = build(folder.path(), &blocks);
     assert_eq!(written.meta.rows, 52);
     assert_holds(&written.segment, &blocks);
-    let kinds: Vec<_> = batch::typed::choose(&[(5, &blocks[0].columns)]);
+    let kinds: Vec<_> = batch::typed::choose(&[&blocks[0].columns]);
     let typed = |name: &str, kind| Typed {
         name: name.into(),
         kind,
@@ -385,4 +385,94 @@ fn a_sweep_deletes_what_no_manifest_lists() {
         .unwrap()
         .verify()
         .unwrap();
+}
+
+/// The segment of some of the blocks.
+fn part(folder: &Path, blocks: &[BlockRows]) -> Written {
+    let range = blocks[0].seq..blocks[blocks.len() - 1].seq + 1;
+    segment::write(folder, range, blocks.to_vec(), |_, _| {}).unwrap()
+}
+
+fn merged(folder: &Path, parts: &[Written]) -> Result<Written, segment::Error> {
+    let parts: Vec<_> = parts.iter().map(|p| (&p.meta, &p.segment)).collect();
+    segment::merge(folder, &parts, |_, _| {})
+}
+
+#[test]
+fn a_merge_holds_the_rows_of_its_parts_as_if_it_were_built_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = rows_of(4, 6_000);
+    let (first, rest) = blocks.split_at(1);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    let parts = [first, second, third].map(|blocks| part(folder.path(), blocks));
+    let merged = merged(folder.path(), &parts).unwrap();
+    assert_eq!(
+        (merged.meta.rows, merged.segment.granule_count()),
+        (6_000, 6)
+    );
+    assert_holds(&merged.segment, &blocks);
+    assert_holds(
+        &Segment::open(folder.path(), &merged.meta).unwrap(),
+        &blocks,
+    );
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let whole = build(elsewhere.path(), &blocks).meta;
+    let what = |meta: &hushlog_storage::manifest::SegmentMeta| {
+        let times = (meta.time_min, meta.time_max);
+        let ids = (meta.log_id_min, meta.log_id_max);
+        (meta.from, meta.to, times, ids, meta.row_digest)
+    };
+    assert_eq!(what(&merged.meta), what(&whole));
+}
+
+#[test]
+fn odd_values_and_positions_with_gaps_survive_a_merge_of_merges() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = odd_records();
+    let mut blocks: Vec<_> = (5..)
+        .zip(odd.chunks(9))
+        .map(|(seq, records)| block_rows(seq, &records::seal(records)))
+        .collect();
+    blocks[0].skip = vec![0..3];
+    blocks[2].skip = vec![4..5, 8..9];
+    // What was between these two cuts had no rows.
+    blocks[4].seq = 40;
+    blocks[5].seq = 41;
+    let parts = [&blocks[..2], &blocks[2..4], &blocks[4..]].map(|b| part(folder.path(), b));
+    let [first, second, third] = parts;
+    let half = merged(folder.path(), &[first, second]).unwrap();
+    let all = merged(folder.path(), &[half, third]).unwrap();
+    assert_eq!((all.meta.from, all.meta.to), (5, 42));
+    assert_holds(&all.segment, &blocks);
+}
+
+#[test]
+fn two_merges_of_the_same_parts_are_byte_identical() {
+    let blocks = rows_of(6, 3_000);
+    let (left, right) = blocks.split_at(2);
+    let metas = [(); 2].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = [left, right].map(|blocks| part(folder.path(), blocks));
+        merged(folder.path(), &parts).unwrap().meta
+    });
+    assert_eq!(metas[0], metas[1]);
+}
+
+#[test]
+fn a_part_that_is_not_what_its_manifest_says_is_not_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = rows_of(7, 2_000);
+    let (left, right) = blocks.split_at(1);
+    let mut parts = [left, right].map(|blocks| part(folder.path(), blocks));
+    parts[1].meta.row_digest[0] ^= 1;
+    let refused = merged(folder.path(), &parts);
+    assert!(
+        matches!(refused, Err(segment::Error::Damaged { .. })),
+        "{refused:?}"
+    );
+    assert!(matches!(
+        merged(folder.path(), &[]),
+        Err(segment::Error::Empty { .. })
+    ));
 }

@@ -1,8 +1,9 @@
-//! Builds the segment of a cut: rows, index, summary, id filter, all on the disk when it returns.
+//! Builds the segment of a cut, or of smaller segments: rows, index, summary, id filter, all on the disk when
+//! it returns.
 //!
 //! CPU and disk work, called on the builder's thread. It puts nothing into a manifest: whoever called
-//! does that, and only then does the segment exist. The files depend on the blocks alone, so every
-//! replica builds the same bytes.
+//! does that, and only then does the segment exist. The files depend on the blocks alone, or on the segments,
+//! so every replica builds the same bytes.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,10 +16,10 @@ use hushlog_raft::TailBlock;
 use hushlog_sketch::{IdFilter, Summary};
 use hushlog_storage::manifest::{FileMeta, SegmentMeta};
 use hushlog_storage::segment::checked::CheckedFile;
-use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, SUMMARY_FILE, Segment};
+use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, SUMMARY_FILE, Segment, Written};
 
 use super::cpu::ThreadCpu;
-use super::summary;
+use super::summary::{self, Counting};
 
 /// Name of the file with the filter over the segment's log ids.
 pub(crate) const IDS_FILE: &str = "ids.bin";
@@ -83,15 +84,47 @@ pub(crate) fn build(
     let written = segment::write(shard_folder, range, rows, |_, granule| {
         indexing.add(granule)
     });
-    let segment::Written { mut meta, segment } = match written {
+    let written = match written {
         Ok(written) => written,
         Err(segment::Error::Empty { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let (index, index_nanos) = indexing.finish()?;
     let summary = summary::of_blocks(blocks);
-    let folder = shard_folder.join(meta.folder_name());
     let derived = Derived { summary, filter };
+    complete(shard_folder, written, indexing, derived, &clock).map(Some)
+}
+
+/// Builds one segment of several that lie side by side, of the same rows.
+pub(crate) fn merge(shard_folder: &Path, parts: &[SegmentMeta]) -> Result<Built, Error> {
+    let clock = ThreadCpu::start();
+    let open = |meta| Segment::open(shard_folder, meta);
+    let segments: Vec<Segment> = parts.iter().map(open).collect::<Result<_, _>>()?;
+    let parts: Vec<_> = parts.iter().zip(&segments).collect();
+    let mut indexing = Indexing::new()?;
+    let mut counting = Ok(Counting::new());
+    let written = segment::merge(shard_folder, &parts, |_, granule| {
+        indexing.add(granule);
+        if let Ok(count) = &mut counting
+            && let Err(error) = count.add(granule)
+        {
+            counting = Err(error);
+        }
+    })?;
+    let derived = Derived::of(counting?)?;
+    complete(shard_folder, written, indexing, derived, &clock)
+}
+
+/// Writes what lies beside the rows.
+fn complete(
+    shard_folder: &Path,
+    written: Written,
+    indexing: Indexing,
+    derived: Derived,
+    clock: &ThreadCpu,
+) -> Result<Built, Error> {
+    let Written { mut meta, segment } = written;
+    let (index, index_nanos) = indexing.finish()?;
+    let folder = shard_folder.join(meta.folder_name());
     meta.files
         .push(FileMeta::create(&folder, INDEX_FILE, &index)?);
     meta.files.extend(derived.write(&folder)?);
@@ -101,7 +134,7 @@ pub(crate) fn build(
         index_nanos,
     };
     let view = Arc::new(derived.into_view(meta.clone(), segment, index));
-    Ok(Some(Built { meta, view, times }))
+    Ok(Built { meta, view, times })
 }
 
 /// Feeds granules to the index as they are read back, and counts its CPU time apart.
@@ -197,10 +230,11 @@ fn rebuild(
         .map(|(_, granule)| granule)
         .collect();
     let index = hushlog_index::build(&granules)?;
-    let derived = Derived {
-        summary: summary::of_granules(&granules)?,
-        filter: IdFilter::build(&summary::log_ids(&granules)?),
-    };
+    let mut counting = Counting::new();
+    for granule in &granules {
+        counting.add(granule)?;
+    }
+    let derived = Derived::of(counting)?;
     let mut written = derived.write(folder)?;
     written.push(FileMeta::create(folder, INDEX_FILE, &index)?);
     for file in written {
@@ -218,6 +252,12 @@ struct Derived {
 }
 
 impl Derived {
+    fn of(rows: Counting) -> Result<Self, Error> {
+        let (summary, ids) = rows.finish();
+        let filter = IdFilter::build(&ids);
+        Ok(Self { summary, filter })
+    }
+
     fn read(folder: &Path, meta: &SegmentMeta) -> Result<Self, Error> {
         let read = |name| meta.file(name)?.read(folder);
         Ok(Self {

@@ -25,6 +25,8 @@ mod keeper;
 mod leads;
 pub mod ledger;
 mod limits;
+mod merge;
+mod merger;
 mod mover;
 mod moves;
 pub mod nodes;
@@ -156,6 +158,7 @@ struct Inner {
 pub(crate) struct BuildSeconds {
     built: crate::metrics::Counter,
     fetched: crate::metrics::Counter,
+    merged: crate::metrics::Counter,
     segment: crate::metrics::Seconds,
     index: crate::metrics::Seconds,
 }
@@ -170,12 +173,13 @@ impl BuildSeconds {
             )
         };
         let segments = |by| {
-            let help = "Segments that cuts became here, by how: built from the log, or fetched.";
+            let help = "Segments that came to be here, by how: built from the log, fetched, or merged of smaller ones.";
             registry.counter("hushlog_node_segments_total", help, &[("by", by)])
         };
         Self {
             built: segments("built"),
             fetched: segments("fetched"),
+            merged: segments("merged"),
             segment: stage("segment"),
             index: stage("index"),
         }

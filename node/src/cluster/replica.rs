@@ -41,6 +41,9 @@ pub enum Error {
     /// A segment that another node has could not be fetched.
     #[error("{0}")]
     Fetch(String),
+    /// Whether the cluster takes what was built is not known.
+    #[error("it is not known whether the cluster has agreed: {0}")]
+    Undecided(String),
     /// A sealed shard that was here is not any more.
     #[error("shard {0} is not here any more")]
     Gone(ShardId),

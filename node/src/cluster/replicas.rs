@@ -29,6 +29,8 @@ enum Opened {
 /// What the store has of a sealed shard.
 enum Stored {
     Sealed(Sealed),
+    /// The same rows in segments that the others have merged since: as good for questions.
+    Unmerged(Sealed),
     /// Something that cannot be read, or that is not what was agreed on.
     Damaged,
     Nothing,
@@ -168,7 +170,7 @@ impl Replicas {
         let state = meta.state();
         let seal = state.sealed.get(&shard);
         match self.stored(shard, seal)? {
-            Stored::Sealed(sealed) => {
+            Stored::Sealed(sealed) | Stored::Unmerged(sealed) => {
                 self.keep_sealed(shard, &sealed)?;
                 self.inner.doubts.not_seen(shard);
                 return Ok(Opened::Nothing);
@@ -210,9 +212,14 @@ impl Replicas {
             }
             Err(error) => return Err(error.into()),
         };
-        let digest = decode_manifest(&sealed.manifest).map(|manifest| manifest.digest());
-        if digest.is_ok_and(|digest| seal.is_none_or(|seal| seal.digest == digest)) {
-            return Ok(Stored::Sealed(sealed));
+        if let Ok(manifest) = decode_manifest(&sealed.manifest) {
+            let has_segments = |seal: &meta::Seal| seal.digest == manifest.digest();
+            if seal.is_none_or(has_segments) {
+                return Ok(Stored::Sealed(sealed));
+            }
+            if seal.is_some_and(|seal| holds_rows(seal, &sealed, &manifest)) {
+                return Ok(Stored::Unmerged(sealed));
+            }
         }
         self.inner.doubts.suspect(shard);
         Ok(Stored::Damaged)
@@ -227,7 +234,7 @@ impl Replicas {
         let state = meta.state();
         match self.stored(replica.shard, state.sealed.get(&replica.shard))? {
             Stored::Sealed(sealed) => Ok(Some(decode_manifest(&sealed.manifest)?)),
-            Stored::Damaged | Stored::Nothing => Ok(None),
+            Stored::Unmerged(_) | Stored::Damaged | Stored::Nothing => Ok(None),
         }
     }
 
@@ -250,8 +257,39 @@ impl Replicas {
 
     /// Whether the store has nothing of a finished shard that could be used. Blocks on the disk.
     pub(crate) fn is_absent(&self, shard: ShardId, seal: &meta::Seal) -> Result<bool, Error> {
-        let usable = matches!(self.stored(shard, Some(seal))?, Stored::Sealed(_));
+        let stored = self.stored(shard, Some(seal))?;
+        let usable = matches!(stored, Stored::Sealed(_) | Stored::Unmerged(_));
         Ok(!usable && !has_group(&self.inner.context.writer, shard)?)
+    }
+
+    /// Deletes what no manifest lists from the folder of a sealed shard that the caller has claimed. Blocks on
+    /// the disk.
+    pub(crate) fn sweep_sealed(&self, replica: &SealedReplica) -> Result<(), Error> {
+        self.sweep(replica.shard, &replica.stored()?)
+    }
+
+    /// The sealed shards here of which some segments should become one.
+    pub(crate) fn mergeable(&self) -> Vec<Arc<SealedReplica>> {
+        let sealed = self.inner.sealed.read();
+        let mergeable = sealed.values().filter(|replica| replica.is_mergeable);
+        mergeable.cloned().collect()
+    }
+
+    /// Puts these segments, which are here and which the cluster has agreed on, in the place of those that they
+    /// were merged of. The caller has claimed the shard.
+    pub(crate) async fn take_merged(
+        &self,
+        replica: &SealedReplica,
+        merged: &Manifest,
+    ) -> Result<(), Error> {
+        let sealed = Sealed {
+            segmented_to: replica.segmented_to,
+            manifest: merged.encode().into(),
+        };
+        let writer = &self.inner.context.writer;
+        sealed.update(writer, replica.shard).await?;
+        self.keep_sealed(replica.shard, &sealed)?;
+        self.sweep(replica.shard, &sealed)
     }
 
     /// How many sealed shards are on this node.
@@ -311,6 +349,7 @@ impl Replicas {
             self.folder(shard),
             context.writer.clone(),
             self.inner.segments.clone(),
+            self.inner.settings.merge.bytes,
         )?;
         self.inner.sealed.write().insert(shard, Arc::new(replica));
         self.inner.open.write().remove(&shard);
@@ -393,6 +432,13 @@ impl Replicas {
         self.inner.sealed.write().remove(&shard);
         self.inner.segments.close(shard);
     }
+}
+
+/// Whether what is stored holds the rows of the seal, in whatever segments.
+fn holds_rows(seal: &meta::Seal, sealed: &Sealed, manifest: &Manifest) -> bool {
+    seal.rows == manifest.rows()
+        && seal.segmented_to == sealed.segmented_to
+        && seal.time_bounds() == manifest.time_bounds()
 }
 
 fn peers<'a>(nodes: impl Iterator<Item = &'a meta::Node>) -> BTreeMap<NodeId, Peer> {

@@ -16,12 +16,14 @@ use hushlog_record::{NodeId, ShardId};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::MESSAGE_BYTES_MAX;
 use super::files::Fetcher;
 use super::held::Held;
+use super::merger;
 use super::replica::{Error, Replica, decode_manifest};
 use super::replicas::Replicas;
-use super::sealed::Received;
+use super::sealed::{Received, SealedReplica};
+use super::settings::MergeSettings;
+use super::{BuildSeconds, MESSAGE_BYTES_MAX};
 
 /// How often shards that are missing here are looked for.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
@@ -43,6 +45,10 @@ pub(crate) struct Restorer {
     pub(crate) connect: Arc<dyn Connect>,
     /// When shards that could not be restored are tried again.
     pub(crate) again_at: Arc<Mutex<BTreeMap<ShardId, Instant>>>,
+    /// Since when the others have merged segments that are still apart here.
+    pub(crate) unmerged: Arc<Mutex<BTreeMap<ShardId, Instant>>>,
+    pub(crate) merge: MergeSettings,
+    pub(crate) seconds: BuildSeconds,
     /// As of when nothing was left to do here.
     pub(crate) settled: Arc<Mutex<Option<Settled>>>,
 }
@@ -96,6 +102,13 @@ impl Restorer {
                     }
                     self.restore_missing(*shard, seal).await
                 }
+                Some(Held::Sealed(replica)) if here && replica.digest != seal.digest => {
+                    settled = false;
+                    if !self.is_due(*shard) {
+                        continue;
+                    }
+                    self.renew(&replica, seal).await
+                }
                 Some(Held::Sealed(replica)) if is_inherited(state, *shard) => {
                     replica.forget_keys().await
                 }
@@ -138,6 +151,11 @@ impl Restorer {
         let replicas = self.replicas.clone();
         let look = move || {
             for shard in shards {
+                // What is being fetched or merged is in no manifest yet.
+                let Some(_claim) = replicas.claim(shard) else {
+                    replicas.doubts().not_seen(shard);
+                    continue;
+                };
                 if let Some(Held::Sealed(replica)) = replicas.held(shard)
                     && let Err(error) = replicas.look_at_folder(&replica)
                 {
@@ -163,6 +181,52 @@ impl Restorer {
         self.replicas.doubts().verified(shard, fetched);
         tracing::info!(%shard, "a sealed shard was restored");
         Ok(())
+    }
+
+    /// Takes the segments that another node has merged instead of those that are here. Should nobody have them
+    /// any more, they are merged here: the same parts give the same bytes.
+    async fn renew(&self, replica: &SealedReplica, seal: &meta::Seal) -> Result<(), Error> {
+        let shard = replica.shard;
+        let Some(_claim) = self.replicas.claim(shard) else {
+            return Ok(());
+        };
+        let since = *self
+            .unmerged
+            .lock()
+            .entry(shard)
+            .or_insert_with(Instant::now);
+        let fetched = match self.fetch(shard, seal).await {
+            Ok((received, fetched)) => {
+                let merged = decode_manifest(&received.sealed.manifest)?;
+                self.replicas.take_merged(replica, &merged).await?;
+                fetched
+            }
+            Err(error) => {
+                let alone = self.sources(shard).is_empty();
+                if !alone && since.elapsed() < self.merge.delay {
+                    return Err(error);
+                }
+                self.merge_here(replica, seal).await?;
+                0
+            }
+        };
+        self.unmerged.lock().remove(&shard);
+        tracing::info!(%shard, fetched, "merged segments were taken");
+        Ok(())
+    }
+
+    async fn merge_here(&self, replica: &SealedReplica, seal: &meta::Seal) -> Result<(), Error> {
+        let shard = replica.shard;
+        let folder = self.replicas.folder(shard);
+        let (disk, seconds) = (&self.fetcher.disk, &self.seconds);
+        let parts = replica.manifest()?;
+        let merged = merger::merged(folder, &parts, self.merge.bytes, disk, seconds).await?;
+        if merged.digest() != seal.digest {
+            self.replicas.sweep_sealed(replica)?;
+            let why = "nobody has the merged segments, and what is merged here is not the same";
+            return Err(Error::Fetch(why.into()));
+        }
+        self.replicas.take_merged(replica, &merged).await
     }
 
     /// Verifies every file of a shard on this node, and replaces what is lost or damaged.

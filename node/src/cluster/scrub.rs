@@ -84,10 +84,13 @@ impl Scrub {
         Ok(whole)
     }
 
-    /// Whether the shard is still what was read: one that was dropped or sealed meanwhile is read in the
-    /// next round.
+    /// Whether the shard is still what was read: one that was dropped, sealed or merged meanwhile is read in
+    /// the next round.
     fn is_listed(&self, shard: ShardId, read: &Held) -> bool {
-        let now = self.replicas.held(shard);
-        now.is_some_and(|now| now.is_open() == read.is_open())
+        match (self.replicas.held(shard), read) {
+            (Some(Held::Open(_)), Held::Open(_)) => true,
+            (Some(Held::Sealed(now)), Held::Sealed(read)) => now.digest == read.digest,
+            _ => false,
+        }
     }
 }

@@ -18,8 +18,8 @@ use hushlog_storage::writer::WriterHandle;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::build;
 use super::replica::{Error, decode_manifest};
+use super::{build, merge};
 
 /// Segments of sealed shards that a node keeps open.
 const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -30,8 +30,8 @@ pub(crate) struct OpenSegments {
     open: Arc<Mutex<Cache>>,
 }
 
-/// By shard and first seq.
-type Cache = LruCache<(ShardId, u64), Arc<SegmentView>>;
+/// By shard and range: a merged segment begins where its first part did.
+type Cache = LruCache<(ShardId, u64, u64), Arc<SegmentView>>;
 
 impl OpenSegments {
     pub(crate) fn new() -> Self {
@@ -46,7 +46,7 @@ impl OpenSegments {
         folder: &Path,
         meta: &SegmentMeta,
     ) -> Result<Arc<SegmentView>, build::Error> {
-        let key = (shard, meta.from);
+        let key = (shard, meta.from, meta.to);
         if let Some(open) = self.open.lock().get(&key) {
             return Ok(Arc::clone(open));
         }
@@ -100,6 +100,10 @@ impl FileBytes {
 /// A sealed shard.
 pub(crate) struct SealedReplica {
     pub(crate) shard: ShardId,
+    /// Digest of its segments.
+    pub(crate) digest: [u8; 32],
+    /// Whether some of its segments should become one.
+    pub(crate) is_mergeable: bool,
     pub(crate) bytes: FileBytes,
     pub(crate) segmented_to: u64,
     pub(crate) time_bounds: Option<(Timestamp, Timestamp)>,
@@ -111,18 +115,21 @@ pub(crate) struct SealedReplica {
 }
 
 impl SealedReplica {
-    /// The sealed shard whose segments lie in `folder`.
+    /// The sealed shard whose segments lie in `folder` and should be of `merge_bytes` where they are smaller.
     pub(crate) fn new(
         shard: ShardId,
         sealed: &Sealed,
         folder: PathBuf,
         writer: WriterHandle,
         open: OpenSegments,
+        merge_bytes: u64,
     ) -> Result<Self, Error> {
         let manifest = decode_manifest(&sealed.manifest)?;
         open.close(shard);
         Ok(Self {
             shard,
+            digest: manifest.digest(),
+            is_mergeable: !merge::plan(&manifest.segments, merge_bytes).is_empty(),
             bytes: FileBytes::of(&manifest),
             segmented_to: sealed.segmented_to,
             time_bounds: manifest.time_bounds(),
@@ -156,18 +163,31 @@ impl SealedReplica {
 
     /// Pins its segments. CPU and disk work: call it on the pool.
     pub(crate) fn view(&self) -> Result<View, Error> {
-        let manifest = self.manifest()?;
-        let segments = manifest
-            .segments
-            .iter()
-            .map(|meta| self.open.get(self.shard, &self.folder, meta))
-            .collect::<Result<_, _>>()?;
+        let mut manifest = self.manifest()?;
+        let segments = loop {
+            match self.segments(&manifest) {
+                Ok(segments) => break segments,
+                Err(error) => {
+                    // They may have been merged, and deleted, since the manifest was read.
+                    let now = self.manifest()?;
+                    if now.generation == manifest.generation {
+                        return Err(error.into());
+                    }
+                    manifest = now;
+                }
+            }
+        };
         Ok(View {
             shard: self.shard,
             segments,
             tail: Vec::new(),
             applied_to: self.segmented_to,
         })
+    }
+
+    fn segments(&self, manifest: &Manifest) -> Result<Vec<Arc<SegmentView>>, build::Error> {
+        let open = |meta| self.open.get(self.shard, &self.folder, meta);
+        manifest.segments.iter().map(open).collect()
     }
 
     /// The request keys that it hands on, unless they were forgotten. Blocks on the disk.

@@ -19,6 +19,16 @@ pub struct ScrubSettings {
     pub pause: Duration,
 }
 
+/// How segments of finished shards are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MergeSettings {
+    /// Bytes of files that a merged segment has at most; 0 for no merging.
+    pub bytes: u64,
+    /// How long after the end of a bucket; also how long others are asked for merged segments before they are
+    /// merged once more.
+    pub delay: Duration,
+}
+
 /// Settings of the cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
@@ -45,6 +55,8 @@ pub struct ClusterSettings {
     pub raft: RaftSettings,
     /// When tails are cut.
     pub cut: CutPolicy,
+    /// How segments of finished shards are merged.
+    pub merge: MergeSettings,
     /// How fast files are read again to find damage.
     pub scrub: ScrubSettings,
     /// How long records are kept that no rule says anything of.
@@ -99,6 +111,10 @@ impl ClusterSettings {
                 tail_bytes: config.cut.bytes as u64,
                 tail_age: config.cut.age,
                 node_tail_bytes_max: config.cut.backlog as u64,
+            },
+            merge: MergeSettings {
+                bytes: config.merge.bytes as u64,
+                delay: config.merge.delay,
             },
             scrub: ScrubSettings {
                 rate: config.scrub.rate as u64,

@@ -44,43 +44,52 @@ fn add_counts(summary: &mut Summary, counts: &Counts) {
     }
 }
 
-/// The summary of these rows.
-pub(crate) fn of_granules(granules: &[RecordBatch]) -> Result<Summary, batch::Error> {
-    let mut summary = Summary::new();
-    for granule in granules {
+/// The summary of rows, and their ids, granule by granule.
+pub(crate) struct Counting {
+    summary: Summary,
+    ids: Vec<[u8; 16]>,
+}
+
+impl Counting {
+    pub(crate) fn new() -> Self {
+        Self {
+            summary: Summary::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Takes in a granule.
+    ///
+    /// # Errors
+    /// [`batch::Error::Schema`].
+    pub(crate) fn add(&mut self, granule: &RecordBatch) -> Result<(), batch::Error> {
         for row in Rows::new(granule)?.iter() {
+            let id = row.log_id().map(|id| id.0);
+            self.ids.extend(id);
             let (Some(time), Some(level)) = (row.timestamp(), row.level()) else {
                 continue;
             };
             let service = row.service_name().unwrap_or_default();
-            summary.add_level(time.minute(), service, level.code(), 1);
+            self.summary
+                .add_level(time.minute(), service, level.code(), 1);
             let Some((type_name, _, _)) = row.exception() else {
                 continue;
             };
-            let samples: Vec<[u8; 16]> = row.log_id().map(|id| id.0).into_iter().collect();
             let tally = ExceptionTally {
                 count: 1,
                 first_seen: time.nanos(),
                 last_seen: time.nanos(),
-                samples: &samples,
+                samples: id.as_slice(),
             };
-            summary.add_exception(time.minute(), service, type_name, tally);
+            self.summary
+                .add_exception(time.minute(), service, type_name, tally);
         }
+        Ok(())
     }
-    summary.compact();
-    Ok(summary)
-}
 
-/// The ids of these rows.
-pub(crate) fn log_ids(granules: &[RecordBatch]) -> Result<Vec<[u8; 16]>, batch::Error> {
-    let mut ids = Vec::new();
-    for granule in granules {
-        ids.extend(
-            Rows::new(granule)?
-                .iter()
-                .filter_map(|row| row.log_id())
-                .map(|id| id.0),
-        );
+    /// What was taken in.
+    pub(crate) fn finish(mut self) -> (Summary, Vec<[u8; 16]>) {
+        self.summary.compact();
+        (self.summary, self.ids)
     }
-    Ok(ids)
 }

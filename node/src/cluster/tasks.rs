@@ -14,6 +14,7 @@ use super::buckets::{self, BucketKeeper};
 use super::dropper::{self, Dropper};
 use super::keeper::{self, Keeper};
 use super::leads::{self, Leads};
+use super::merger::{self, Merger};
 use super::mover::{self, Mover};
 use super::restore::{self, Restorer};
 use super::scrub::Scrub;
@@ -62,6 +63,7 @@ impl Cluster {
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();
+        self.watch_segments();
         self.watch_files();
         self.watch_dropped();
         self.watch_retention();
@@ -118,6 +120,9 @@ impl Cluster {
             fetcher: Arc::clone(&self.inner.fetcher),
             connect: Arc::clone(&self.inner.connect),
             again_at: Arc::default(),
+            unmerged: Arc::default(),
+            merge: self.inner.settings.merge,
+            seconds: self.inner.build_seconds.clone(),
             settled: Arc::default(),
         }
     }
@@ -135,6 +140,31 @@ impl Cluster {
         self.inner
             .tasks
             .spawn("sealed shards", Policy::Fatal, ticks);
+    }
+
+    /// Has small segments of finished shards become larger ones.
+    fn watch_segments(&self) {
+        let settings = self.inner.settings.merge;
+        if settings.bytes == 0 {
+            return;
+        }
+        let mut merger = Merger {
+            replicas: self.inner.replicas.clone(),
+            meta: self.inner.meta.clone(),
+            clock: Arc::clone(&self.inner.clock),
+            builder: self.inner.builder.clone(),
+            settings,
+            seconds: self.inner.build_seconds.clone(),
+            rests_until: Instant::now(),
+        };
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(merger::TICK)).await
+                && unless_stopped(&stop, merger.tick()).await
+            {}
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("merger", Policy::Fatal, ticks);
     }
 
     /// Has files read again, slowly, to find damage.

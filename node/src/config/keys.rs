@@ -205,6 +205,16 @@ pub const KEYS: &[Key] = &[
         "Bytes of all tails of a node; beyond: 429. At half of it the largest is cut at once.",
     ),
     key(
+        "merge.bytes",
+        "64MiB",
+        "Bytes of files up to which neighbouring segments become one once their bucket is over; alike on all nodes; 0: never.",
+    ),
+    key(
+        "merge.delay",
+        "5m",
+        "How long after the end of its bucket segments of a shard are merged.",
+    ),
+    key(
         "scrub.rate",
         "8MiB",
         "Bytes a second of segments that are read again to find damage; 0: none.",

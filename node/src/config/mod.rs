@@ -38,6 +38,8 @@ pub struct Config {
     pub retention: Retention,
     /// When the tail becomes a segment.
     pub cut: Cut,
+    /// How segments of buckets that are over become larger ones.
+    pub merge: Merge,
     /// How files are read again to find damage.
     pub scrub: Scrub,
     /// Threads for CPU work; 0 means one per core.
@@ -161,6 +163,15 @@ pub struct Cut {
     pub backlog: usize,
 }
 
+/// How segments of buckets that are over become larger ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// Bytes of files of a merged segment; 0 for no merging.
+    pub bytes: usize,
+    /// How long after the end of a bucket.
+    pub delay: Duration,
+}
+
 /// How files of segments are read again to find damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scrub {
@@ -202,6 +213,10 @@ impl Config {
                 age: layers.duration("cut.age")?,
                 log_keep: layers.bytes("cut.log_keep")?,
                 backlog: layers.bytes("cut.backlog")?,
+            },
+            merge: Merge {
+                bytes: layers.bytes("merge.bytes")?,
+                delay: layers.duration("merge.delay")?,
             },
             scrub: Scrub {
                 rate: layers.bytes("scrub.rate")?,

@@ -9,7 +9,7 @@ use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_lim
 use super::nodes::{Change, put_change, take_change};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
-use super::seal::{Seal, put_seal, take_seal};
+use super::seal::{Seal, put_seal, take_digest, take_seal};
 use super::state::{Node, Slot, put_node, put_slots, take_node, take_shard, take_slots};
 use crate::codec::{Decoder, Encoder, Error};
 
@@ -22,6 +22,7 @@ const KIND_SET_POLICY: u8 = 6;
 const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
 const KIND_NODES: u8 = 14;
+const KIND_MERGE: u8 = 15;
 const KIND_SET_LIMIT: u8 = 12;
 const KIND_DROP_COUNTED: u8 = 13;
 
@@ -58,6 +59,15 @@ pub enum Command {
         /// The shard; closed, and all of it in segments.
         shard: ShardId,
         /// What it holds.
+        seal: Seal,
+    },
+    /// Replaces the segments of a finished shard by larger ones of the same rows, if it has those still.
+    Merge {
+        /// The shard.
+        shard: ShardId,
+        /// Digest of the segments that were merged.
+        before: [u8; 32],
+        /// What it holds from then on.
         seal: Seal,
     },
     /// Replaces the policy, if it is the one before this.
@@ -99,6 +109,7 @@ impl Command {
             Self::OpenBucket { .. } => "open bucket",
             Self::SetReplication(_) => "set replication",
             Self::Finish { .. } => "finish",
+            Self::Merge { .. } => "merge",
             Self::SetPolicy(_) => "set policy",
             Self::SetRetention(_) => "set retention",
             Self::SetLimit(_) => "set limit",
@@ -114,6 +125,7 @@ impl Command {
             Self::OpenBucket { slots, .. } => 20 + 64 * slots.len(),
             Self::SetReplication(_) => 5,
             Self::Finish { .. } => 9 + Seal::BYTES,
+            Self::Merge { .. } => 41 + Seal::BYTES,
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
             Self::Nodes(change) => change.bytes(),
@@ -151,6 +163,14 @@ impl Command {
             }
             Self::Finish { shard, seal } => {
                 out.u8(KIND_FINISH).u64(shard.group());
+                put_seal(out, seal);
+            }
+            Self::Merge {
+                shard,
+                before,
+                seal,
+            } => {
+                out.u8(KIND_MERGE).u64(shard.group()).raw(before);
                 put_seal(out, seal);
             }
             Self::SetPolicy(policy) => {
@@ -195,6 +215,11 @@ impl Command {
             KIND_SET_REPLICATION => Ok(Self::SetReplication(input.u32()?)),
             KIND_FINISH => Ok(Self::Finish {
                 shard: take_shard(input)?,
+                seal: take_seal(input)?,
+            }),
+            KIND_MERGE => Ok(Self::Merge {
+                shard: take_shard(input)?,
+                before: take_digest(input)?,
                 seal: take_seal(input)?,
             }),
             KIND_SET_POLICY => Ok(Self::SetPolicy(take_policy(input)?)),

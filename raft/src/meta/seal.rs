@@ -4,7 +4,8 @@ use hushlog_record::Timestamp;
 
 use crate::codec::{Decoder, Encoder, Error};
 
-/// A finished shard. Every replica of it has exactly these segments.
+/// A finished shard. Every replica of it has exactly these segments, or is about to take them instead of the
+/// smaller ones that they were merged of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
     /// BLAKE3 of the segments as the manifest lists them.
@@ -25,6 +26,12 @@ impl Seal {
     /// Bytes that it takes, encoded.
     pub(super) const BYTES: usize = 32 + 5 * 8;
 
+    /// Whether both hold the same rows, as far as can be told from here.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        let what = |seal: &Self| (seal.rows, seal.segmented_to, seal.time_bounds());
+        what(self) == what(other)
+    }
+
     /// First and last event time; `None` when there are no rows.
     pub fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         (self.rows > 0).then_some((self.time_min, self.time_max))
@@ -41,16 +48,19 @@ pub(super) fn put_seal(out: &mut Encoder, seal: &Seal) {
 }
 
 pub(super) fn take_seal(input: &mut Decoder<'_>) -> Result<Seal, Error> {
-    let digest = input.raw(32)?;
-    let digest = digest
-        .try_into()
-        .map_err(|_| input.invalid("a digest has 32 bytes"))?;
     Ok(Seal {
-        digest,
+        digest: take_digest(input)?,
         segmented_to: input.u64()?,
         rows: input.u64()?,
         bytes: input.u64()?,
         time_min: Timestamp::from_nanos(input.i64()?),
         time_max: Timestamp::from_nanos(input.i64()?),
     })
+}
+
+pub(super) fn take_digest(input: &mut Decoder<'_>) -> Result<[u8; 32], Error> {
+    let digest = input.raw(32)?;
+    digest
+        .try_into()
+        .map_err(|_| input.invalid("a digest has 32 bytes"))
 }

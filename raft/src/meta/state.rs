@@ -170,6 +170,11 @@ impl State {
                 Answer::Done
             }
             Command::Finish { shard, seal } => self.finish(*shard, seal),
+            Command::Merge {
+                shard,
+                before,
+                seal,
+            } => self.merge(*shard, before, seal),
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::SetRetention(rule) => match self.retention.apply(rule) {
                 Ok(()) => Answer::Done,
@@ -223,6 +228,24 @@ impl State {
         } else {
             Answer::Conflict("the shard is sealed with other segments".into())
         }
+    }
+
+    /// Whoever merges first is right; the others take what it has made.
+    fn merge(&mut self, shard: ShardId, before: &[u8; 32], seal: &Seal) -> Answer {
+        let Some(held) = self.sealed.get_mut(&shard) else {
+            return Answer::Conflict("the shard is not finished, or is no more".into());
+        };
+        if held == seal {
+            return Answer::Done;
+        }
+        if held.digest != *before {
+            return Answer::Conflict("the shard has other segments by now".into());
+        }
+        if !held.holds_the_same(seal) {
+            return Answer::Conflict("a merge keeps all rows".into());
+        }
+        *held = seal.clone();
+        Answer::Done
     }
 
     /// The whole bucket at once: which slot a service has depends on how many there are.

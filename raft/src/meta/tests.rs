@@ -163,6 +163,46 @@ fn only_a_shard_of_a_bucket_that_is_over_is_finished_and_the_first_seal_holds() 
     assert_eq!(state, once);
 }
 
+#[test]
+fn a_merge_replaces_the_segments_that_it_was_made_of_and_no_others() {
+    let mut state = State::default();
+    for command in &commands()[..5] {
+        state.apply(command);
+    }
+    state.apply(&open(1, 20));
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let Command::Finish { seal, .. } = finish(1, 0, 8) else {
+        unreachable!("it finishes");
+    };
+    let merge = |before: u8, seal: &Seal| Command::Merge {
+        shard,
+        before: [before; 32],
+        seal: seal.clone(),
+    };
+    let refused = |answer| matches!(answer, Answer::Conflict(_));
+    assert!(refused(state.apply(&merge(7, &seal))), "it is not finished");
+    state.apply(&finish(1, 0, 7));
+    let fewer = Seal {
+        rows: seal.rows - 1,
+        ..seal.clone()
+    };
+    assert!(refused(state.apply(&merge(7, &fewer))), "a row is lost");
+    assert!(refused(state.apply(&merge(6, &seal))), "of other segments");
+    assert_eq!(state.sealed[&shard].digest, [7; 32]);
+    for _ in 0..2 {
+        assert_eq!(state.apply(&merge(7, &seal)), Answer::Done);
+        assert_eq!(state.sealed[&shard], seal);
+    }
+    let other = Seal {
+        digest: [9; 32],
+        ..seal
+    };
+    assert!(
+        refused(state.apply(&merge(7, &other))),
+        "somebody was first"
+    );
+}
+
 fn encoded(state: &State) -> Vec<u8> {
     let mut out = Encoder::default();
     state.encode(&mut out);

@@ -73,6 +73,20 @@ impl Sealed {
         Ok(writer.write(batch, Durability::Synced).await?)
     }
 
+    /// Puts this in the place of other segments of the same rows; the shard's request keys stay.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn update(&self, writer: &WriterHandle, shard: ShardId) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.put(
+            Space::State,
+            keys::sealed(shard.group()),
+            self.encode().finish_with_crc(),
+        );
+        Ok(writer.write(batch, Durability::Synced).await?)
+    }
+
     fn encode(&self) -> Encoder {
         let mut out = Encoder::versioned(VERSION);
         out.u64(self.segmented_to).bytes(&self.manifest);

@@ -7,6 +7,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Error;
+use super::error::at_most;
 use crate::{Exception, Kind, Level, LogId, Masked, Record, Timestamp, Value};
 
 /// Strings, one after the other in shared bytes.
@@ -148,6 +149,36 @@ impl StrColumn {
     /// The text of all strings, valid UTF-8.
     pub fn data(&self) -> &Bytes {
         &self.data
+    }
+}
+
+/// A [`StrColumn`] under construction.
+#[derive(Default)]
+pub struct StrColumnBuilder {
+    ends: Vec<i32>,
+    data: String,
+}
+
+impl StrColumnBuilder {
+    /// Appends a string.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] beyond 2 GiB of text.
+    pub fn push(&mut self, text: &str) -> Result<(), Error> {
+        let end = self.data.len() + text.len();
+        at_most("bytes of a text column", end, i32::MAX as usize)?;
+        self.data.push_str(text);
+        self.ends.push(end as i32);
+        Ok(())
+    }
+
+    /// The strings so far.
+    pub fn finish(self) -> StrColumn {
+        let offsets = std::iter::once(0).chain(self.ends).collect();
+        StrColumn {
+            offsets,
+            data: Bytes::from(self.data),
+        }
     }
 }
 

@@ -34,7 +34,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use codec::Codec;
-pub use columns::{Columns, DictColumn, ExceptionColumn, FieldColumn, PiiColumn, StrColumn};
+pub use columns::{
+    Columns, DictColumn, ExceptionColumn, FieldColumn, PiiColumn, StrColumn, StrColumnBuilder,
+};
 pub use counts::{Counts, ExceptionCount, LevelCount};
 pub use error::Error;
 pub use header::{Header, Part, PartKey};

@@ -1,4 +1,4 @@
-//! Picks rows out of the columns of several blocks, in any order, into Arrow batches.
+//! Picks rows out of the columns of several blocks or segments, in any order, into Arrow batches.
 //!
 //! Dictionaries are merged once for all the blocks, so batches of one [`Gather`] share them. Never
 //! reorders by itself: the caller says which rows, in which order.
@@ -25,8 +25,40 @@ const ABSENT: u32 = u32::MAX;
 /// The key of a null in a dictionary column under construction.
 const NULL_KEY: i32 = -1;
 
-/// A row: the block's place in the list given to [`Gather::new`], and the row in that block.
+/// A row: its input's place in the list given to [`Gather::new`], and the row in that input.
 pub(crate) type At = (u32, u32);
+
+/// Columns to pick from.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) origin: Origin<'a>,
+    pub(crate) columns: &'a Columns,
+}
+
+/// Where rows have come from: what their positions are.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// The block with this seq, each row in its place.
+    Block(u64),
+    /// Seq and row of each row.
+    Rows(&'a [(u64, u32)]),
+}
+
+impl Origin<'_> {
+    fn seq(self, row: u32) -> u64 {
+        match self {
+            Self::Block(seq) => seq,
+            Self::Rows(rows) => rows[row as usize].0,
+        }
+    }
+
+    fn row(self, row: u32) -> u32 {
+        match self {
+            Self::Block(_) => row,
+            Self::Rows(rows) => rows[row as usize].1,
+        }
+    }
+}
 
 /// The blocks to pick from, prepared.
 pub(crate) struct Gather<'a> {
@@ -43,9 +75,9 @@ pub(crate) struct Gather<'a> {
     words: Vec<Arc<StringArray>>,
 }
 
-/// One block, with what is needed to find a row's values in constant time.
+/// One input, with what is needed to find a row's values in constant time.
 struct Source<'a> {
-    seq: u64,
+    origin: Origin<'a>,
     columns: &'a Columns,
     message: StringArray,
     trace_id: StringArray,
@@ -130,13 +162,13 @@ struct Interners<'a> {
 }
 
 impl<'a> Gather<'a> {
-    /// Prepares blocks (seq, columns). `typed` is sorted by name.
-    pub(crate) fn new(blocks: &[(u64, &'a Columns)], typed: &[Typed]) -> Result<Self, Error> {
+    /// Prepares inputs. `typed` is sorted by name.
+    pub(crate) fn new(inputs: &[Input<'a>], typed: &[Typed]) -> Result<Self, Error> {
         let mut interners = Interners::default();
         interners.words.resize_with(typed.len(), Interner::default);
-        let sources = blocks
+        let sources = inputs
             .iter()
-            .map(|(seq, columns)| Source::new(*seq, columns, typed, &mut interners))
+            .map(|input| Source::new(*input, typed, &mut interners))
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
             schema: Arc::new(schema(typed)),
@@ -188,8 +220,9 @@ impl<'a> Gather<'a> {
     }
 
     fn assemble(&self, rows: &[At], shared: Shared) -> Result<RecordBatch, Error> {
-        let seq = UInt64Array::from_iter_values(rows.iter().map(|at| self.source(*at).seq));
-        let row = UInt32Array::from_iter_values(rows.iter().map(|at| at.1));
+        let origin = |at: &At| self.source(*at).origin;
+        let seq = UInt64Array::from_iter_values(rows.iter().map(|at| origin(at).seq(at.1)));
+        let row = UInt32Array::from_iter_values(rows.iter().map(|at| origin(at).row(at.1)));
         let exception = |at: &At| {
             let source = self.source(*at);
             source
@@ -387,13 +420,16 @@ struct Shared {
 
 impl<'a> Source<'a> {
     fn new(
-        seq: u64,
-        columns: &'a Columns,
+        input: Input<'a>,
         typed: &[Typed],
         interners: &mut Interners<'a>,
     ) -> Result<Self, Error> {
+        let Input { origin, columns } = input;
         let rows = columns.rows as usize;
         check(columns)?;
+        if matches!(origin, Origin::Rows(positions) if positions.len() != rows) {
+            return Err(Error::Columns("not one position per row"));
+        }
         let typed = typed
             .iter()
             .enumerate()
@@ -401,7 +437,7 @@ impl<'a> Source<'a> {
             .collect::<Result<Vec<_>, Error>>()?;
         let rest = Rest::new(columns, &typed)?;
         Ok(Self {
-            seq,
+            origin,
             columns,
             message: share(&columns.message, false)?,
             trace_id: share(&columns.trace_id, true)?,

@@ -18,6 +18,7 @@
 //! A typed text column holds what [`value`] writes, too. Never compares or filters: that is `query`.
 
 pub(crate) mod gather;
+pub(crate) mod restore;
 pub mod row;
 pub mod typed;
 pub mod value;
@@ -87,6 +88,9 @@ pub enum Error {
     /// The block's columns contradict each other.
     #[error("the block's columns are inconsistent: {0}")]
     Columns(&'static str),
+    /// More text than a column can hold.
+    #[error(transparent)]
+    Block(#[from] hushlog_record::block::Error),
 }
 
 /// The type of dictionary columns.
@@ -150,7 +154,8 @@ pub fn from_columns(
     columns: &Columns,
     skip: &[Range<u32>],
 ) -> Result<RecordBatch, Error> {
-    let gather = gather::Gather::new(&[(seq, columns)], &[])?;
+    let origin = gather::Origin::Block(seq);
+    let gather = gather::Gather::new(&[gather::Input { origin, columns }], &[])?;
     if skip.is_empty() {
         return gather.whole();
     }

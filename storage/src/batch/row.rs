@@ -276,7 +276,13 @@ impl<'a> Row<'_, 'a> {
 
     /// Names of the detectors that fired.
     pub fn pii(&self) -> impl Iterator<Item = &'a str> {
-        self.text(11).into_iter().flat_map(|names| names.split(','))
+        let names = self.pii_names().into_iter();
+        names.flat_map(|names| names.split(','))
+    }
+
+    /// The same, joined by commas; `None` where none did.
+    pub(crate) fn pii_names(&self) -> Option<&'a str> {
+        self.text(11)
     }
 
     /// All fields, typed and from the map, sorted by name.

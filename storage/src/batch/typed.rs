@@ -67,13 +67,10 @@ impl Typed {
 
 /// Chooses the typed columns for these blocks: the most frequent fields first, ties by name; the
 /// result is sorted by name.
-pub fn choose(blocks: &[(u64, &Columns)]) -> Vec<Typed> {
-    let rows: u64 = blocks
-        .iter()
-        .map(|(_, columns)| u64::from(columns.rows))
-        .sum();
+pub fn choose(blocks: &[&Columns]) -> Vec<Typed> {
+    let rows: u64 = blocks.iter().map(|columns| u64::from(columns.rows)).sum();
     let mut fields: BTreeMap<&str, Vec<&FieldColumn>> = BTreeMap::new();
-    for (_, columns) in blocks {
+    for columns in blocks {
         for field in &columns.fields {
             fields.entry(&field.key).or_default().push(field);
         }

@@ -1,4 +1,4 @@
-//! Builds a segment: sorts rows, writes the Parquet file, reads it back.
+//! Builds a segment, of blocks or of smaller segments: sorts rows, writes the Parquet file, reads it back.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -15,7 +15,8 @@ use super::checked::{self, Hashes, Hashing};
 use super::digest::RowDigest;
 use super::reader::Segment;
 use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout};
-use crate::batch::gather::{At, Gather};
+use crate::batch::gather::{At, Gather, Input, Origin};
+use crate::batch::restore::{Restore, Restored};
 use crate::batch::{self, typed};
 use crate::files;
 use crate::manifest::{FileMeta, SegmentMeta};
@@ -50,24 +51,88 @@ pub fn write(
 ) -> Result<Written, Error> {
     blocks.sort_by_key(|block| block.seq);
     check_range(&range, &blocks)?;
-    let columns: Vec<(u64, &Columns)> = blocks.iter().map(|b| (b.seq, &b.columns)).collect();
-    let rows = in_time_order(&blocks);
+    let inputs: Vec<Input<'_>> = blocks.iter().map(BlockRows::input).collect();
+    let skips = blocks.iter().map(|block| block.skip.as_slice());
+    let rows = in_time_order(&inputs, skips);
+    let meta = write_files(shard_folder, range, &inputs, &rows)?;
+    drop((inputs, rows));
+    drop(blocks);
+    finish(shard_folder, meta, &mut each)
+}
+
+/// Builds one segment of the rows of several that lie side by side, in order; all their rows are in it, in
+/// the positions that they have. What is read of each is compared with the digest in its manifest.
+///
+/// # Errors
+/// As [`write`]; [`Error::Damaged`] when a part does not hold the rows that its manifest says.
+pub fn merge(
+    shard_folder: &Path,
+    parts: &[(&SegmentMeta, &Segment)],
+    mut each: impl FnMut(u32, &RecordBatch),
+) -> Result<Written, Error> {
+    let range = match parts {
+        [(first, _), .., (last, _)] | [(first @ last, _)] => first.from..last.to,
+        [] => return Err(Error::Empty { from: 0, to: 0 }),
+    };
+    let restored: Vec<Restored> = parts
+        .iter()
+        .map(|(meta, segment)| restore(meta, segment))
+        .collect::<Result<_, _>>()?;
+    let inputs: Vec<Input<'_>> = restored
+        .iter()
+        .map(|part| Input {
+            origin: Origin::Rows(&part.positions),
+            columns: &part.columns,
+        })
+        .collect();
+    let rows = in_time_order(&inputs, std::iter::repeat(&[][..]));
+    let meta = write_files(shard_folder, range, &inputs, &rows)?;
+    drop((inputs, rows));
+    drop(restored);
+    finish(shard_folder, meta, &mut each)
+}
+
+fn restore(meta: &SegmentMeta, segment: &Segment) -> Result<Restored, Error> {
+    let mut digest = RowDigest::new();
+    let mut restore = Restore::default();
+    for granule in segment.scan(&segment.all_granules(), None)? {
+        let (_, batch) = granule?;
+        digest.add(&batch)?;
+        restore.add(&batch)?;
+    }
+    if digest.finish() != meta.row_digest {
+        return Err(Error::damaged(
+            segment.path(),
+            "its rows are not the manifest's",
+        ));
+    }
+    Ok(restore.finish())
+}
+
+/// Writes the rows and their checksums, durably; what the manifest is to say of them.
+fn write_files(
+    shard_folder: &Path,
+    range: Range<u64>,
+    inputs: &[Input<'_>],
+    rows: &[Timed],
+) -> Result<SegmentMeta, Error> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return Err(Error::Empty {
             from: range.start,
             to: range.end,
         });
     };
-    let gather = Gather::new(&columns, &typed::choose(&columns))?;
+    let columns: Vec<&Columns> = inputs.iter().map(|input| input.columns).collect();
+    let gather = Gather::new(inputs, &typed::choose(&columns))?;
 
     let folder = shard_folder.join(folder_name(&range));
     files::remove_folder(&folder)?;
     files::create_folder(&folder)?;
-    let (digest, hashes) = write_rows(&folder, &gather, &rows)?;
+    let (digest, hashes) = write_rows(&folder, &gather, rows)?;
     let checksums = FileMeta::create(&folder, CHECKSUM_FILE, &checked::encode(&hashes.pieces))?;
 
-    let (log_id_min, log_id_max) = log_ids(&blocks, &rows);
-    let meta = SegmentMeta {
+    let (log_id_min, log_id_max) = log_ids(&columns, rows);
+    Ok(SegmentMeta {
         from: range.start,
         to: range.end,
         rows: rows.len() as u64,
@@ -85,13 +150,27 @@ pub fn write(
             },
             checksums,
         ],
-    };
-    drop(gather);
-    drop(rows);
-    drop(blocks);
+    })
+}
+
+/// Opens what was written, and reads it back.
+fn finish(
+    shard_folder: &Path,
+    meta: SegmentMeta,
+    each: &mut impl FnMut(u32, &RecordBatch),
+) -> Result<Written, Error> {
     let segment = Segment::open(shard_folder, &meta)?;
-    read_back(&segment, &meta, &mut each)?;
+    read_back(&segment, &meta, each)?;
     Ok(Written { meta, segment })
+}
+
+impl BlockRows {
+    fn input(&self) -> Input<'_> {
+        Input {
+            origin: Origin::Block(self.seq),
+            columns: &self.columns,
+        }
+    }
 }
 
 fn check_range(range: &Range<u64>, blocks: &[BlockRows]) -> Result<(), Error> {
@@ -113,12 +192,19 @@ fn check_range(range: &Range<u64>, blocks: &[BlockRows]) -> Result<(), Error> {
 /// A row and its time, so that the order of tuples is (time, seq, row).
 type Timed = (i64, u32, u32);
 
-fn in_time_order(blocks: &[BlockRows]) -> Vec<Timed> {
-    let mut rows = Vec::with_capacity(blocks.iter().map(|b| b.columns.rows as usize).sum());
-    for (place, block) in (0u32..).zip(blocks) {
-        let kept = batch::kept_rows(block.columns.rows, &block.skip);
+/// The rows of all inputs that `skips` leaves of each. Inputs ascend by position, and so do the rows of one
+/// time in each of them.
+fn in_time_order<'a>(
+    inputs: &[Input<'_>],
+    skips: impl Iterator<Item = &'a [Range<u32>]>,
+) -> Vec<Timed> {
+    let all = inputs.iter().map(|input| input.columns.rows as usize).sum();
+    let mut rows = Vec::with_capacity(all);
+    for ((place, input), skip) in (0u32..).zip(inputs).zip(skips) {
+        let columns = input.columns;
+        let kept = batch::kept_rows(columns.rows, skip);
         rows.extend(
-            kept.filter_map(|row| Some((*block.columns.timestamp.get(row as usize)?, place, row))),
+            kept.filter_map(|row| Some((*columns.timestamp.get(row as usize)?, place, row))),
         );
     }
     // The stable sort, since it takes advantage of runs, and a block's rows mostly are one.
@@ -126,14 +212,10 @@ fn in_time_order(blocks: &[BlockRows]) -> Vec<Timed> {
     rows
 }
 
-fn log_ids(blocks: &[BlockRows], rows: &[Timed]) -> (LogId, LogId) {
+fn log_ids(inputs: &[&Columns], rows: &[Timed]) -> (LogId, LogId) {
     let ids = rows.iter().filter_map(|row| {
-        blocks
-            .get(row.1 as usize)?
-            .columns
-            .log_id
-            .get(row.2 as usize)
-            .copied()
+        let columns = inputs.get(row.1 as usize)?;
+        columns.log_id.get(row.2 as usize).copied()
     });
     ids.fold((LogId([0xff; 16]), LogId([0; 16])), |(min, max), id| {
         (min.min(id), max.max(id))

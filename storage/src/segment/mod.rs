@@ -24,7 +24,7 @@ use parquet::errors::ParquetError;
 
 use crate::{batch, manifest};
 
-pub use build::{Written, write};
+pub use build::{Written, merge, write};
 pub use reader::{Bounds, Segment};
 
 /// Rows of a granule; every granule but a segment's last is full.

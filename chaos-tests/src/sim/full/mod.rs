@@ -42,6 +42,8 @@ const CLIENTS: &str = "clients";
 
 /// How long a bucket is open: several in one run.
 const BUCKET: Duration = Duration::from_secs(20);
+/// How long after the end of a bucket its segments are merged.
+const MERGE_DELAY: Duration = Duration::from_secs(2);
 /// The same in a run in which records are kept for a short time only: buckets go while things go wrong.
 const SHORT_BUCKET: Duration = Duration::from_secs(10);
 /// Silence after which a node counts as dead where there are nodes without a replica of a shard.
@@ -153,6 +155,7 @@ fn settings(world: &World, id: u64) -> Config {
     config.cut.bytes = 8 << 10;
     config.cut.log_keep = 4 << 10;
     config.cut.age = Duration::from_secs(6);
+    config.merge.delay = MERGE_DELAY;
     config.limits.ingest_timeout = Duration::from_secs(6);
     config
 }

@@ -1,0 +1,210 @@
+//! Merges the segments of finished shards: one node builds the larger ones, has the cluster agree on them in
+//! place of the smaller ones, and the others fetch them (`restore`).
+//!
+//! Both forms hold the same rows, so that it does not matter which of them a replica has when it is asked.
+//! The shard's preferred leader merges; the others take their turns should it not, each so much later as
+//! the delay is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushlog_raft::{MetaGroup, meta};
+use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::manifest::Manifest;
+use tokio::time::Instant;
+
+use super::merge;
+use super::replica::Error;
+use super::replicas::Replicas;
+use super::sealed::SealedReplica;
+use super::settings::MergeSettings;
+use super::{BuildSeconds, build};
+use crate::clock::Clock;
+use crate::offload::Offload;
+
+/// How often shards whose segments should be merged are looked for.
+pub(crate) const TICK: Duration = Duration::from_secs(2);
+/// How long the cluster may take to agree.
+const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a change whose outcome is not known may take to show in the facts.
+const DECIDE_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause after a merge that did not come to an end.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
+
+/// Merges on one node.
+pub(crate) struct Merger {
+    pub(crate) replicas: Replicas,
+    pub(crate) meta: MetaGroup,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) builder: Offload,
+    pub(crate) settings: MergeSettings,
+    pub(crate) seconds: BuildSeconds,
+    /// Not before this time again.
+    pub(crate) rests_until: Instant,
+}
+
+impl Merger {
+    /// Looks once: merges one shard, if it is this node's turn with any.
+    pub(crate) async fn tick(&mut self) {
+        if Instant::now() < self.rests_until {
+            return;
+        }
+        let state = self.meta.state();
+        let due = self
+            .replicas
+            .mergeable()
+            .into_iter()
+            .find(|replica| self.is_due(&state, replica));
+        let Some(replica) = due else {
+            return;
+        };
+        let shard = replica.shard;
+        match self.merge(&replica).await {
+            Ok(Some(segments)) => tracing::info!(%shard, segments, "segments were merged"),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%shard, %error, "segments were not merged");
+                self.rests_until = Instant::now() + RETRY_PAUSE;
+            }
+        }
+    }
+
+    /// Whether this node may merge the shard now.
+    fn is_due(&self, state: &meta::State, replica: &SealedReplica) -> bool {
+        let shard = replica.shard;
+        let agreed = state.sealed.get(&shard);
+        if agreed.is_none_or(|seal| seal.digest != replica.digest) {
+            return false;
+        }
+        let closed_at = state.buckets.get(&shard.bucket).and_then(|b| b.closed_at);
+        let (Some(closed_at), Some(slot)) = (closed_at, state.slot(shard)) else {
+            return false;
+        };
+        let Some(turn) = turn(slot, self.replicas.node()) else {
+            return false;
+        };
+        let wait = self.settings.delay * (turn + 1);
+        let since = self.clock.now().nanos() - closed_at.nanos();
+        u64::try_from(since).is_ok_and(|since| Duration::from_nanos(since) >= wait)
+    }
+
+    /// Merges what the plan says; how many segments the shard has then. `None` if somebody else works on it, or
+    /// it has become another one.
+    async fn merge(&self, replica: &SealedReplica) -> Result<Option<usize>, Error> {
+        let shard = replica.shard;
+        let Some(_claim) = self.replicas.claim(shard) else {
+            return Ok(None);
+        };
+        let Some(manifest) = self.replicas.agreed(replica, &self.meta)? else {
+            return Ok(None);
+        };
+        let Some(seal) = self.meta.state().sealed.get(&shard).cloned() else {
+            return Ok(None);
+        };
+        let before = manifest.digest();
+        let merged = self.build(shard, &manifest).await?;
+        let count = merged.segments.len();
+        let digest = merged.digest();
+        let seal = meta::Seal {
+            digest,
+            bytes: merged.bytes(),
+            ..seal
+        };
+        let command = meta::Command::Merge {
+            shard,
+            before,
+            seal,
+        };
+        let deadline = Instant::now() + PROPOSE_DEADLINE;
+        match self.meta.propose(command, deadline).await {
+            Ok(meta::Answer::Conflict(reason)) => {
+                tracing::debug!(%shard, reason, "merged in vain");
+                self.replicas.sweep_sealed(replica)?;
+                return Ok(None);
+            }
+            Ok(_) => {}
+            Err(error) if !self.is_agreed(shard, digest).await => {
+                return Err(Error::Undecided(error.to_string()));
+            }
+            Err(_) => {}
+        }
+        self.replicas.take_merged(replica, &merged).await?;
+        Ok(Some(count))
+    }
+
+    async fn build(&self, shard: ShardId, manifest: &Manifest) -> Result<Manifest, Error> {
+        let (folder, bytes) = (self.replicas.folder(shard), self.settings.bytes);
+        merged(folder, manifest, bytes, &self.builder, &self.seconds).await
+    }
+
+    /// Whether the cluster turns out to have agreed after all. If it does so later still, the segments are
+    /// built once more (`restore`).
+    async fn is_agreed(&self, shard: ShardId, digest: [u8; 32]) -> bool {
+        let agreed = || {
+            let state = self.meta.state();
+            state.sealed.get(&shard).map(|seal| seal.digest) == Some(digest)
+        };
+        let until = Instant::now() + DECIDE_PATIENCE;
+        while !agreed() && Instant::now() < until {
+            tokio::time::sleep(TICK / 4).await;
+        }
+        agreed()
+    }
+}
+
+/// Builds what the plan says of a shard whose segments lie in `folder`: what its manifest is then. The same
+/// wherever it is built. After each segment it rests for as long as that took.
+pub(crate) async fn merged(
+    folder: PathBuf,
+    manifest: &Manifest,
+    bytes: u64,
+    builder: &Offload,
+    seconds: &BuildSeconds,
+) -> Result<Manifest, Error> {
+    let mut segments = Vec::new();
+    let mut rest = manifest.segments.as_slice();
+    let mut done = 0;
+    for group in merge::plan(&manifest.segments, bytes) {
+        let (alone, from_group) = rest.split_at(group.start - done);
+        let (parts, behind) = from_group.split_at(group.len());
+        segments.extend_from_slice(alone);
+        let began = Instant::now();
+        let (folder, parts) = (folder.clone(), parts.to_vec());
+        let built = builder.run(move || build::merge(&folder, &parts)).await??;
+        seconds.add(built.times);
+        seconds.merged.increment();
+        segments.push(built.meta);
+        (rest, done) = (behind, group.end);
+        tokio::time::sleep(began.elapsed()).await;
+    }
+    segments.extend_from_slice(rest);
+    Ok(Manifest {
+        generation: manifest.generation + 1,
+        segments,
+    })
+}
+
+/// Which turn a node of a shard has: the preferred leader the first. `None` for one that holds no replica.
+fn turn(slot: &meta::Slot, node: NodeId) -> Option<u32> {
+    let others = slot.voters.iter().filter(|v| **v != slot.preferred_leader);
+    let mut order = std::iter::once(&slot.preferred_leader).chain(others);
+    let place = order.position(|voter| *voter == node)?;
+    u32::try_from(place).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_leader_has_the_first_turn() {
+        let slot = meta::Slot {
+            slot: 0,
+            voters: vec![1, 2, 3],
+            preferred_leader: 2,
+        };
+        let turns: Vec<_> = (1..=4).map(|node| turn(&slot, node)).collect();
+        assert_eq!(turns, [Some(1), Some(0), Some(2), None]);
+    }
+}
