@@ -118,10 +118,19 @@ impl Local {
         Ok(())
     }
 
-    /// Starts a node that was stopped, or is let in, and waits until it takes requests.
+    /// Starts a node that was stopped, or is let in, and waits until it takes requests. Work that was under way
+    /// in this process when it was stopped may still hold its store.
     pub async fn start_node(&mut self, id: u64) -> Result<()> {
-        let started = tokio::time::timeout(PATIENCE, Node::start(self.config(id)));
-        let node = started.await.context("the node does not start")??;
+        let deadline = Instant::now() + PATIENCE;
+        let node = loop {
+            let started = tokio::time::timeout(PATIENCE, Node::start(self.config(id)));
+            match started.await.context("the node does not start")? {
+                Err(error) if error.to_string().contains("in use") && Instant::now() < deadline => {
+                    sleep(LOOK).await;
+                }
+                started => break started?,
+            }
+        };
         self.nodes.insert(id, node);
         self.ready(id).await
     }

@@ -62,7 +62,10 @@ impl Opened {
     async fn call(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}{path}", self.url);
         let (status, answer) = self.client.call_json(Method::POST, &url, body).await?;
-        ensure!(status == StatusCode::OK || status == StatusCode::ACCEPTED, "{status} {answer}");
+        ensure!(
+            status == StatusCode::OK || status == StatusCode::ACCEPTED,
+            "{status} {answer}"
+        );
         Ok(answer)
     }
 
@@ -92,7 +95,9 @@ async fn opens(folder: &Path) -> Result<()> {
         let id = record["log_id"].as_str().context("an id")?;
         assert_eq!(opened.find(&format!("log_id:{id}")).await?.0, 1);
     }
-    let (carts, _) = opened.find("trace_id:0af7651916cd43dd8448eb211c80319c").await?;
+    let (carts, _) = opened
+        .find("trace_id:0af7651916cd43dd8448eb211c80319c")
+        .await?;
     assert_eq!(carts, 2);
     let fresh = json!({"service_name": "shop", "level": "INFO", "message": "after the upgrade"});
     opened.call("/api/v1/logs", &fresh).await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use hushlog_node::config::{Config, Layers, Origin};
 use hushlog_node::{Node, cluster, node};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +17,9 @@ use crate::cluster::process;
 use crate::exit::{Code, Exit};
 use crate::output::{complaint, notice};
 
+/// Open files below which a node says that it may lack some: 256 open segments of sealed shards and 1,024 of
+/// each of three open ones, two files each, and the connections.
+const FILES_WANTED: u64 = 16_384;
 /// How often the process that this one ends with is looked for.
 const PARENT_TICK: Duration = Duration::from_millis(500);
 
@@ -24,6 +28,7 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     let config = configuration(&settings)
         .map_err(|error| Exit::error(Code::Config, format!("{error:#}")))?;
     start_log(&config)?;
+    raise_file_limit();
     let mut signals = Signals::new()?;
     let starting = Node::start(config.clone());
     let node = tokio::select! {
@@ -112,6 +117,23 @@ fn start_log(config: &Config) -> Result<()> {
         .with_target(false);
     log.try_init()
         .map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+/// Segments and connections take a file descriptor each: a node uses as many as it may. Shells and service
+/// managers often give 1,024 and allow many more.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most).map(|()| most));
+    match raised {
+        Ok(most) if most < FILES_WANTED => {
+            tracing::warn!(
+                most,
+                "few files may be open at the same time: see `ulimit -Hn`"
+            );
+        }
+        Ok(most) => tracing::debug!(most, "files that may be open at the same time"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
 }
 
 fn refusal(error: node::Error) -> anyhow::Error {

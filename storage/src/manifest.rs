@@ -309,14 +309,48 @@ impl Manifest {
         })
     }
 
+    /// The next generation, with one segment in the place of these neighbours; `None` if they are not listed
+    /// side by side, or the one does not hold as many rows of the same range.
+    pub fn merged(&self, parts: &[SegmentMeta], segment: SegmentMeta) -> Option<Self> {
+        let (first, last) = (parts.first()?, parts.last()?);
+        let start = self.segments.iter().position(|s| s.from == first.from)?;
+        let end = start + parts.len();
+        let rows: u64 = parts.iter().map(|part| part.rows).sum();
+        let same = self.segments.get(start..end) == Some(parts)
+            && (segment.from, segment.to, segment.rows) == (first.from, last.to, rows);
+        let mut segments = self.segments.clone();
+        same.then(|| {
+            segments.splice(start..end, [segment]);
+            Self {
+                generation: self.generation + 1,
+                segments,
+            }
+        })
+    }
+
     /// Deletes everything in the shard's folder that the manifest does not list: segments whose
     /// build was interrupted or that were replaced, and stray files. Returns what was deleted.
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::Disk`].
     pub fn sweep(&self, shard_folder: &Path) -> Result<Vec<PathBuf>, Error> {
+        self.sweep_but(shard_folder, |_| false)
+    }
+
+    /// As [`Manifest::sweep`], but for folders of names that `kept` says.
+    ///
+    /// # Errors
+    /// As [`Manifest::sweep`].
+    pub fn sweep_but(
+        &self,
+        shard_folder: &Path,
+        kept: impl Fn(&str) -> bool,
+    ) -> Result<Vec<PathBuf>, Error> {
         let mut deleted = Vec::new();
         for (path, name) in entries(shard_folder)? {
+            if kept(&name) {
+                continue;
+            }
             match self
                 .segments
                 .iter()

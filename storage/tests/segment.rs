@@ -476,3 +476,25 @@ fn a_part_that_is_not_what_its_manifest_says_is_not_merged() {
         Err(segment::Error::Empty { .. })
     ));
 }
+
+#[test]
+fn a_manifest_takes_one_segment_for_neighbours_of_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = rows_of(8, 2_000);
+    let (left, right) = blocks.split_at(1);
+    let parts = [left, right].map(|blocks| part(folder.path(), blocks));
+    let one = merged(folder.path(), &parts).unwrap().meta;
+    let [left, right] = parts.map(|part| part.meta);
+    let before = Manifest::default().with(left.clone()).with(right.clone());
+    let both = [left.clone(), right.clone()];
+    let after = before.merged(&both, one.clone()).unwrap();
+    assert_eq!(after.segments, [one.clone()]);
+    assert_eq!(after.generation, before.generation + 1);
+    // Parts that are not there, or not side by side; a segment that lacks a row.
+    assert_eq!(after.merged(&both, one.clone()), None);
+    assert_eq!(before.merged(&[right, left.clone()], one.clone()), None);
+    assert_eq!(before.merged(&[left], one.clone()), None);
+    let mut fewer = one;
+    fewer.rows -= 1;
+    assert_eq!(before.merged(&both, fewer), None);
+}

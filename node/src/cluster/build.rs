@@ -19,6 +19,7 @@ use hushlog_storage::segment::checked::CheckedFile;
 use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, SUMMARY_FILE, Segment, Written};
 
 use super::cpu::ThreadCpu;
+use super::doubts::lacks_descriptors;
 use super::summary::{self, Counting};
 
 /// Name of the file with the filter over the segment's log ids.
@@ -203,6 +204,7 @@ pub(crate) fn open(shard_folder: &Path, meta: &SegmentMeta) -> Result<SegmentVie
         Derived::read(&folder, meta).and_then(|derived| Ok((derived, open_index(&folder, meta)?)));
     let (derived, index) = match opened {
         Ok(opened) => opened,
+        Err(error) if lacks_descriptors(&error) => return Err(error),
         Err(error) => {
             tracing::warn!(folder = %folder.display(), %error, "derived files are rebuilt from the rows");
             rebuild(&folder, meta, &segment)?

@@ -95,3 +95,29 @@ impl Doubts {
         taken
     }
 }
+
+/// Whether something could not be read for want of file descriptors, which says nothing of what lies there.
+pub(crate) fn lacks_descriptors(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error())
+        .any(|code| [nix::libc::EMFILE, nix::libc::ENFILE].contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_want_of_descriptors_is_no_damage() {
+        let segment = |code| hushlog_storage::segment::Error::File {
+            action: "opening",
+            path: "rows.parquet".into(),
+            source: std::io::Error::from_raw_os_error(code),
+        };
+        assert!(lacks_descriptors(&segment(nix::libc::EMFILE)));
+        assert!(lacks_descriptors(&segment(nix::libc::ENFILE)));
+        assert!(!lacks_descriptors(&segment(nix::libc::ENOENT)));
+        assert!(!lacks_descriptors(&std::fmt::Error));
+    }
+}

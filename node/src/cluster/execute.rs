@@ -9,7 +9,7 @@ use hushlog_record::ShardId;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::doubts::Doubts;
+use super::doubts::{Doubts, lacks_descriptors};
 use super::held::Held;
 use super::question::{Question, Reply};
 
@@ -141,16 +141,22 @@ struct Doubt {
 impl Doubt {
     /// The refusal for a shard whose files cannot be opened.
     fn unreadable(&self, error: &super::replica::Error) -> Refusal {
-        self.doubts.suspect(self.shard);
+        self.look_into(error);
         Refusal::unavailable(error)
     }
 
     /// The refusal for a scan that failed.
     fn of(&self, error: Error) -> Refusal {
         if matches!(error, Error::Data(_)) {
-            self.doubts.suspect(self.shard);
+            self.look_into(&error);
         }
         Refusal::of(error)
+    }
+
+    fn look_into(&self, error: &(dyn std::error::Error + 'static)) {
+        if !lacks_descriptors(error) {
+            self.doubts.suspect(self.shard);
+        }
     }
 }
 

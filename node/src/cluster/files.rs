@@ -3,10 +3,11 @@
 //!
 //! What is fetched is verified against the manifest before it counts, and lies in its final folder
 //! only when every file of the segment is whole and synced. An interrupted fetch leaves a folder that
-//! no manifest lists, and the next attempt replaces it.
+//! no manifest lists, and the next attempt goes on where it ended, from whichever node. All fetches of a node
+//! together take so many bytes a second at most.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::pace::Pace;
 use super::replica::decode_manifest;
 use crate::offload::Offload;
 
@@ -32,8 +34,8 @@ pub(crate) const CHUNK_BYTES: usize = 256 << 10;
 const CHUNK_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a node may take to say whether it has a segment.
 const ASK_DEADLINE: Duration = Duration::from_secs(2);
-/// What a segment is called while its files are fetched.
-const PARTIAL: &str = "fetching";
+/// What the name of a segment's folder ends with while its files are fetched.
+pub(crate) const PARTIAL: &str = ".fetching";
 
 /// Fetches over gRPC.
 pub(crate) struct Fetcher {
@@ -42,6 +44,7 @@ pub(crate) struct Fetcher {
     pub(crate) folder: PathBuf,
     /// Threads that wait for the disk.
     pub(crate) disk: Offload,
+    pub(crate) pace: Pace,
 }
 
 impl Installer for Fetcher {
@@ -185,22 +188,21 @@ impl Fetcher {
         folder: &Path,
         segment: &SegmentMeta,
     ) -> Result<(), String> {
-        let partial = folder.join(format!("{}.{PARTIAL}", segment.folder_name()));
+        let partial = folder.join(format!("{}{PARTIAL}", segment.folder_name()));
         let text = |error: hushlog_storage::Error| error.to_string();
-        let (all, fresh) = (folder.to_path_buf(), partial.clone());
+        let (all, begun) = (folder.to_path_buf(), partial.clone());
         let made = self.on_disk(move || {
-            let made = files::create_folder(&all)
-                .and_then(|()| files::remove_folder(&fresh))
-                .and_then(|()| files::create_folder(&fresh));
+            let made = files::create_folder(&all).and_then(|()| files::create_folder(&begun));
             Ok(made)
         });
         made.await?.map_err(text)?;
         for file in &segment.files {
-            self.fetch_file(node, addr, shard, segment, file, &partial)
-                .await?;
-            let (wanted, fetched) = (file.clone(), partial.clone());
-            let verified = self.on_disk(move || Ok(wanted.verify(&fetched))).await?;
-            verified.map_err(|error| error.to_string())?;
+            let wanted = Wanted {
+                shard,
+                segment,
+                file,
+            };
+            self.fetch_file(node, addr, wanted, &partial).await?;
         }
         let (folder, target) = (folder.to_path_buf(), folder.join(segment.folder_name()));
         let placed = self.on_disk(move || {
@@ -213,51 +215,78 @@ impl Fetcher {
         placed.await?.map_err(text)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a file is named by all of these")]
+    /// Brings a file whole into this folder. What is there of it is taken for its beginning; if it turns out
+    /// not to be, it is deleted, and the next attempt begins anew.
     async fn fetch_file(
         &self,
         node: NodeId,
         addr: &str,
-        shard: ShardId,
-        segment: &SegmentMeta,
-        file: &FileMeta,
+        wanted: Wanted<'_>,
         folder: &Path,
     ) -> Result<(), String> {
+        let Wanted { file, .. } = wanted;
+        let path = folder.join(&file.name);
+        let (begun, most) = (path.clone(), file.bytes);
+        let (mut out, mut received) = self.on_disk(move || go_on(&begun, most)).await?;
+        if received < file.bytes {
+            let mut chunks = self.ask(node, addr, wanted, received).await?;
+            loop {
+                let next = tokio::time::timeout(CHUNK_DEADLINE, chunks.message()).await;
+                let next = next.map_err(|_| "the file stopped coming".to_owned())?;
+                let Some(chunk) = next.map_err(|status| status.message().to_owned())? else {
+                    break;
+                };
+                if chunk
+                    .crc32
+                    .is_some_and(|crc| crc != crc32fast::hash(&chunk.data))
+                {
+                    return Err(format!("a piece of {} was damaged on its way", file.name));
+                }
+                let bytes = chunk.data.len() as u64;
+                received += bytes;
+                if received > file.bytes {
+                    return Err(format!("{} is longer than its manifest says", file.name));
+                }
+                let write = move || out.write_all(&chunk.data).map(|()| out);
+                out = self.on_disk(write).await?;
+                self.pace.take(bytes).await;
+            }
+        }
+        let (whole, folder) = (file.clone(), folder.to_path_buf());
+        let verified = self.on_disk(move || {
+            out.sync_all()?;
+            let verified = whole.verify(&folder);
+            if verified.is_err() {
+                std::fs::remove_file(folder.join(&whole.name))?;
+            }
+            Ok(verified)
+        });
+        verified.await?.map_err(|error| error.to_string())
+    }
+
+    async fn ask(
+        &self,
+        node: NodeId,
+        addr: &str,
+        wanted: Wanted<'_>,
+        offset: u64,
+    ) -> Result<tonic::Streaming<FileChunk>, String> {
         let channel = self
             .connect
             .channel(node, addr, Lane::Bulk)
             .map_err(|status| status.to_string())?;
         let request = FetchFileRequest {
-            group: shard.group(),
-            from: segment.from,
-            to: segment.to,
-            name: file.name.clone(),
-            offset: 0,
+            group: wanted.shard.group(),
+            from: wanted.segment.from,
+            to: wanted.segment.to,
+            name: wanted.file.name.clone(),
+            offset,
         };
         let mut client = NodeClient::new(channel);
         let answer = tokio::time::timeout(CHUNK_DEADLINE, client.fetch_file(request));
         let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
-        let mut chunks = answer
-            .map_err(|status| status.message().to_owned())?
-            .into_inner();
-        let path = folder.join(&file.name);
-        let create = path.clone();
-        let mut out = self.on_disk(move || File::create(create)).await?;
-        let mut received = 0;
-        loop {
-            let next = tokio::time::timeout(CHUNK_DEADLINE, chunks.message()).await;
-            let next = next.map_err(|_| "the file stopped coming".to_owned())?;
-            let Some(chunk) = next.map_err(|status| status.message().to_owned())? else {
-                break;
-            };
-            received += chunk.data.len() as u64;
-            if received > file.bytes {
-                return Err(format!("{} is longer than its manifest says", file.name));
-            }
-            let write = move || out.write_all(&chunk.data).map(|()| out);
-            out = self.on_disk(write).await?;
-        }
-        self.on_disk(move || out.sync_all()).await
+        let answer = answer.map_err(|status| status.message().to_owned())?;
+        Ok(answer.into_inner())
     }
 
     async fn on_disk<R: Send + 'static>(
@@ -271,6 +300,30 @@ impl Fetcher {
             .map_err(|error| error.to_string())?;
         done.map_err(|error| error.to_string())
     }
+}
+
+/// A file of a segment of a shard.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    shard: ShardId,
+    segment: &'a SegmentMeta,
+    file: &'a FileMeta,
+}
+
+/// Opens a file of which some may be there already, to be appended to; how many bytes those are. One that is
+/// too long begins anew. Blocks on the disk.
+fn go_on(path: &Path, most: u64) -> std::io::Result<(File, u64)> {
+    let there = match std::fs::metadata(path) {
+        Ok(found) => found.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    let mut how = OpenOptions::new();
+    if there > most {
+        let file = how.write(true).create(true).truncate(true).open(path)?;
+        return Ok((file, 0));
+    }
+    Ok((how.append(true).create(true).open(path)?, there))
 }
 
 /// Opens a file of a segment, to be read from `offset` on. Blocks on the disk.
@@ -290,9 +343,37 @@ pub(crate) fn next_chunk(file: &mut File) -> Result<Option<FileChunk>, Status> {
         Ok(0) => Ok(None),
         Ok(count) => {
             buffer.truncate(count);
-            let data = Bytes::from(buffer);
-            Ok(Some(FileChunk { data }))
+            Ok(Some(piece(Bytes::from(buffer))))
         }
         Err(error) => Err(Status::data_loss(error.to_string())),
+    }
+}
+
+/// A piece for the wire.
+pub(crate) fn piece(data: Bytes) -> FileChunk {
+    FileChunk {
+        crc32: Some(crc32fast::hash(&data)),
+        data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_goes_on_where_it_ended_unless_it_is_too_long() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.parquet");
+        let (mut file, there) = go_on(&path, 10).expect("begun");
+        assert_eq!(there, 0);
+        file.write_all(b"half").expect("written");
+        let (mut file, there) = go_on(&path, 10).expect("gone on");
+        assert_eq!(there, 4);
+        file.write_all(b" and more").expect("written");
+        assert_eq!(std::fs::read(&path).expect("there"), b"half and more");
+        let (_, there) = go_on(&path, 10).expect("anew");
+        assert_eq!(there, 0);
+        assert_eq!(std::fs::read(&path).expect("there"), b"");
     }
 }

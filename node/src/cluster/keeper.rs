@@ -11,14 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::{Connect, MetaGroup, Positions, Table, meta};
-use hushlog_record::ShardId;
+use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::manifest::SegmentMeta;
 use tokio::time::Instant;
 
 use super::BuildSeconds;
 use super::cut::TailSize;
+use super::doubts::lacks_descriptors;
 use super::files::Fetcher;
 use super::hand_back::HandBack;
 use super::inherit::Inheritance;
+use super::merge;
 use super::replica::{Error, Replica};
 use super::replicas::Replicas;
 use super::restore::Restorer;
@@ -74,6 +77,10 @@ struct Waiting {
     ask_at: Instant,
     /// The cut whose segment the leader should have, and since when it is waited for.
     cut: Option<(u64, Instant)>,
+    /// When merges are looked at again.
+    merge_at: Instant,
+    /// The range of segments that the leader should have merged, and since when that is waited for.
+    merge: Option<(Range<u64>, Instant)>,
 }
 
 /// What a keeper remembers of its shard's end.
@@ -86,6 +93,18 @@ struct Ending {
 }
 
 impl Waiting {
+    /// Since when the leader's merged segment of this range is waited for.
+    fn merging(&mut self, range: &Range<u64>) -> Instant {
+        match &self.merge {
+            Some((waited, since)) if waited == range => *since,
+            _ => {
+                let now = Instant::now();
+                self.merge = Some((range.clone(), now));
+                now
+            }
+        }
+    }
+
     /// How much longer the leader's segment of the cut that begins here is waited for.
     fn patience(&mut self, cut_from: u64) -> Duration {
         let now = Instant::now();
@@ -109,6 +128,8 @@ impl Keeper {
             retry_at: started,
             ask_at: started,
             cut: None,
+            merge_at: started,
+            merge: None,
         };
         let mut positions = self.replica.group.watch();
         let mut initialised = !self.replica.group.is_pristine();
@@ -120,6 +141,8 @@ impl Keeper {
                 initialised = self.initialise(started).await;
             }
             self.segments(&mut waiting).await;
+            self.merges(&mut waiting).await;
+            self.replica.clear_retired(&self.builder).await?;
             self.replica.group.trim().await?;
             if self.replica.group.is_leader() {
                 self.lead(&mut watch, &mut inheritance, &mut ending).await;
@@ -181,24 +204,104 @@ impl Keeper {
 
     /// Takes the segment that the leader has built of this cut, if it has.
     async fn leaders(&self, cut: &Range<u64>, rows: u64) -> Result<bool, String> {
-        let shard = self.replica.shard;
-        let Some(leader) = self.replica.group.leader() else {
+        let Some((meta, source)) = self.leader_has(cut, rows).await? else {
             return Ok(false);
         };
-        let members = self.replicas.all_members();
-        let peer = members.get(&leader).ok_or("the leader is unknown")?;
-        let source = (leader, peer.addr.clone());
-        let meta = self.fetcher.segment_of(source.0, &source.1, shard, cut);
-        let Some(meta) = meta.await? else {
-            return Ok(false);
-        };
-        if meta.rows != rows {
-            return Err(format!("it has {} rows, the log has {rows}", meta.rows));
-        }
         let taken = self.replica.take_cut(meta, &self.fetcher, &source).await;
         taken.map_err(|error| error.to_string())?;
         self.seconds.fetched.increment();
         Ok(true)
+    }
+
+    /// The leader's segment of this range and these many rows, if it has it, and where it is had.
+    async fn leader_has(
+        &self,
+        range: &Range<u64>,
+        rows: u64,
+    ) -> Result<Option<(SegmentMeta, (NodeId, String))>, String> {
+        let Some(leader) = self.replica.group.leader() else {
+            return Ok(None);
+        };
+        let members = self.replicas.all_members();
+        let peer = members.get(&leader).ok_or("the leader is unknown")?;
+        let source = (leader, peer.addr.clone());
+        let shard = self.replica.shard;
+        let meta = self.fetcher.segment_of(source.0, &source.1, shard, range);
+        let Some(meta) = meta.await? else {
+            return Ok(None);
+        };
+        if meta.rows != rows {
+            return Err(format!("it has {} rows, the log has {rows}", meta.rows));
+        }
+        Ok(Some((meta, source)))
+    }
+
+    /// Has small segments become larger ones as long as there are any. All replicas come to the same ones.
+    async fn merges(&self, waiting: &mut Waiting) {
+        while Instant::now() >= waiting.merge_at {
+            let merged = match self.replica.next_merge(self.settings.merge.bytes) {
+                Ok(None) => return,
+                Ok(Some(parts)) => self.merge(parts, waiting).await,
+                Err(error) => Err(error.into()),
+            };
+            match merged {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let shard = self.replica.shard;
+                    tracing::warn!(%shard, %error, "segments were not merged");
+                    if !lacks_descriptors(&error) {
+                        self.replicas.doubts().suspect(shard);
+                    }
+                    waiting.merge_at = Instant::now() + BUILD_PAUSE;
+                }
+            }
+        }
+    }
+
+    /// Merges these segments at the leader; takes the leader's anywhere else, as long as it comes in time.
+    /// Whether that is done.
+    async fn merge(&self, parts: Vec<SegmentMeta>, waiting: &mut Waiting) -> Result<bool, Error> {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+            return Ok(false);
+        };
+        let range = first.from..last.to;
+        let rows = parts.iter().map(|part| part.rows).sum();
+        if !self.replica.group.is_leader() {
+            let since = waiting.merging(&range);
+            match self.leader_has(&range, rows).await {
+                Ok(Some((meta, source))) => {
+                    let taken = self
+                        .replica
+                        .take_merged(parts, meta, &self.fetcher, &source);
+                    match taken.await {
+                        Ok(()) => return Ok(true),
+                        Err(Error::Fetch(reason)) => self.not_taken(&reason),
+                        Err(error) => return Err(error),
+                    }
+                    waiting.merge_at = Instant::now() + ASK_PAUSE;
+                    return Ok(false);
+                }
+                Ok(None) => {}
+                Err(reason) => {
+                    self.not_taken(&reason);
+                    waiting.merge_at = Instant::now() + ASK_PAUSE;
+                }
+            }
+            if since.elapsed() < SEGMENT_PATIENCE {
+                return Ok(false);
+            }
+        }
+        let Some(times) = self.replica.merge(parts, &self.builder).await? else {
+            return Ok(false);
+        };
+        self.seconds.add(times);
+        self.seconds.merged.increment();
+        Ok(true)
+    }
+
+    fn not_taken(&self, reason: &str) {
+        tracing::info!(shard = %self.replica.shard, reason, "the leader's merged segment was not taken");
     }
 
     /// Ends the replica if the cluster has dropped its shard, or placed it on others while this node was away,
@@ -261,6 +364,9 @@ impl Keeper {
             return Ok(());
         }
         let manifest = self.replica.manifest()?;
+        if merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_some() {
+            return Ok(());
+        }
         let (time_min, time_max) = manifest.time_bounds().unwrap_or_default();
         let seal = meta::Seal {
             digest: manifest.digest(),

@@ -1,6 +1,9 @@
-//! Which segments of a finished shard become one: neighbours, as many as fit into the size of a full segment.
+//! Which neighbouring segments become one.
 //!
-//! What was merged is not merged again: no two neighbours of the outcome fit together.
+//! While a shard is open, small ones do, in tiers: as many as make one of the next tier, so that there are
+//! never many, and a row is written again as often as there are tiers above its cut. Which ones depends on
+//! what was cut alone, not on when: every replica comes to the same segments by itself, early or late. Of a
+//! finished shard, as many as fit into a full segment do; what comes of that is not merged again.
 
 use std::ops::Range;
 
@@ -9,7 +12,48 @@ use hushlog_storage::manifest::SegmentMeta;
 /// Most rows of a merged segment: they are in memory while it is built.
 const ROWS_MAX: u64 = 262_144;
 
-/// The groups of neighbours, each of two at least, that become one segment each of up to `bytes`; in order.
+/// Segments of each tier have less than so many times the rows of the one below: 8, 64, 512, 4,096, 32,768.
+const TIER_ROWS: u64 = 8;
+/// Segments of the top tier, and of any above, stay as they are while their shard is open.
+const TOP_TIER: u32 = 5;
+
+/// The first neighbours of an open shard, from the left, that should become one segment of a higher tier, if
+/// they have up to `bytes` together.
+pub(crate) fn next_tier(segments: &[SegmentMeta], bytes: u64) -> Option<Range<usize>> {
+    (0..segments.len()).find_map(|last| tier_ending(segments, last, bytes))
+}
+
+/// The neighbours of which the last is this one.
+fn tier_ending(segments: &[SegmentMeta], last: usize, bytes: u64) -> Option<Range<usize>> {
+    let (mut rows, mut size) = (0, 0);
+    let mut tier = 0;
+    for first in (0..=last).rev() {
+        let segment = segments.get(first)?;
+        if tier_of(segment) > tier {
+            // All behind it are of lower tiers, and do not make one of a higher.
+            tier = tier_of(segment);
+        }
+        if tier >= TOP_TIER {
+            return None;
+        }
+        rows += segment.rows;
+        size += segment.bytes();
+        let is_longest = first
+            .checked_sub(1)
+            .and_then(|left| segments.get(left))
+            .is_none_or(|left| tier_of(left) > tier);
+        if is_longest && rows >= TIER_ROWS.pow(tier + 1) && first < last {
+            return (size <= bytes).then_some(first..last + 1);
+        }
+    }
+    None
+}
+
+fn tier_of(segment: &SegmentMeta) -> u32 {
+    segment.rows.max(1).ilog(TIER_ROWS)
+}
+
+/// The groups of neighbours of a finished shard, each of two at least, that become one segment each of up to `bytes`; in order.
 pub(crate) fn plan(segments: &[SegmentMeta], bytes: u64) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let mut first = 0;
@@ -72,6 +116,87 @@ mod tests {
         let half = ROWS_MAX / 2;
         assert_eq!(of(&[(1, half), (1, half), (1, half)]), [0..2]);
         assert_eq!(of(&[(1, half), (1, half + 1)]), NONE);
+    }
+
+    /// Segments after one more was cut and all merges were done that are due.
+    fn pushed(segments: &mut Vec<SegmentMeta>, cut: SegmentMeta) -> usize {
+        segments.push(cut);
+        settled(segments)
+    }
+
+    /// Does what is due; how many rows that writes again.
+    fn settled(segments: &mut Vec<SegmentMeta>) -> usize {
+        let mut written = 0;
+        while let Some(group) = next_tier(segments, u64::MAX) {
+            let parts: Vec<_> = segments.drain(group.clone()).collect();
+            let mut merged = parts[0].clone();
+            merged.to = parts[parts.len() - 1].to;
+            merged.rows = parts.iter().map(|part| part.rows).sum();
+            written += usize::try_from(merged.rows).unwrap_or(usize::MAX);
+            segments.insert(group.start, merged);
+        }
+        written
+    }
+
+    #[test]
+    fn an_open_shard_has_few_segments_and_writes_each_row_a_few_times() {
+        for rows in [1, 3, 100, 1_000, 30_000] {
+            let cuts: Vec<_> = (0..3_000).map(|_| (rows * 10, rows)).collect();
+            let (mut segments_now, mut written, mut most) = (Vec::new(), 0, 0);
+            for cut in segments(&cuts) {
+                written += pushed(&mut segments_now, cut);
+                let small = segments_now.iter().filter(|s| tier_of(s) < TOP_TIER);
+                most = most.max(small.count());
+            }
+            let all = usize::try_from(rows * 3_000).expect("few");
+            assert!(most <= 40, "{most} of {rows} rows");
+            assert!(written <= all * 5, "{written} of {all}");
+            let kept: u64 = segments_now.iter().map(|s| s.rows).sum();
+            assert_eq!(kept, rows * 3_000);
+            assert!(
+                segments_now
+                    .windows(2)
+                    .all(|pair| pair[0].to == pair[1].from)
+            );
+        }
+    }
+
+    #[test]
+    fn replicas_come_to_the_same_segments_whenever_they_merge() {
+        // Cuts of all sizes below the top tier, in no order.
+        let sizes: Vec<(u64, u64)> = (0..400u64)
+            .map(|n| {
+                (
+                    1,
+                    1 + n * n * 7_919 % 10u64.pow(1 + u32::try_from(n % 4).unwrap_or(0)),
+                )
+            })
+            .collect();
+        let cuts = segments(&sizes);
+        let mut at_once = Vec::new();
+        for cut in cuts.clone() {
+            pushed(&mut at_once, cut);
+        }
+        for pause in [2, 7, 50, 400] {
+            let mut late = Vec::new();
+            for some in cuts.chunks(pause) {
+                late.extend_from_slice(some);
+                settled(&mut late);
+            }
+            assert_eq!(late, at_once, "every {pause}");
+        }
+        assert!(at_once.len() < 60, "{}", at_once.len());
+    }
+
+    #[test]
+    fn large_ones_are_left_alone_while_small_ones_come_together() {
+        let of = |sizes: &[(u64, u64)]| next_tier(&segments(sizes), 1_000);
+        assert_eq!(of(&[(1, 40_000), (1, 40_000), (1, 40_000)]), None);
+        assert_eq!(of(&[(1, 5_000), (1, 4), (1, 4)]), Some(1..3));
+        assert_eq!(of(&[(1, 5_000), (1, 4), (1, 3)]), None);
+        assert_eq!(of(&[(1, 20_000), (1, 3), (1, 20_000), (1, 1)]), Some(0..3));
+        // Too large by their bytes.
+        assert_eq!(of(&[(600, 20_000), (600, 20_000)]), None);
     }
 
     #[test]

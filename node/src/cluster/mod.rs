@@ -30,6 +30,7 @@ mod merger;
 mod mover;
 mod moves;
 pub mod nodes;
+mod pace;
 mod placement;
 mod policy;
 pub(crate) mod question;
@@ -77,6 +78,7 @@ use dropper::Dropped;
 use files::Fetcher;
 use held::Held;
 use leads::Leads;
+use pace::Pace;
 use replicas::Replicas;
 use scrub::Scrub;
 use secret::Secret;
@@ -242,6 +244,7 @@ impl Cluster {
             connect: Arc::clone(&parts.connect),
             folder: parts.segments.clone(),
             disk: parts.builder.clone(),
+            pace: Pace::new(parts.settings.fetch_rate),
         });
         let replicas = Replicas::new(
             context.clone(),

@@ -2,26 +2,35 @@
 //!
 //! Hands out immutable views. It never answers a query itself and never decides what is stored.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hushlog_query::{SegmentView, View};
 use hushlog_raft::{Positions, ShardGroup};
 use hushlog_record::{NodeId, ShardId, Timestamp};
+use hushlog_storage::files;
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
 use lru::LruCache;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::build::{self, BuildTimes};
-use super::files::Fetcher;
+use super::files::{Fetcher, PARTIAL};
+use super::merge;
 use super::tail::Tail;
 use crate::offload::{self, Offload};
 
 /// How long a segment may take from another node: meanwhile the replica's keeper does nothing else.
 const FETCH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long the files of segments that were merged stay: for questions that are about to open them, and for
+/// the other replicas, which are late.
+const RETIRE_AFTER: Duration = Duration::from_secs(60);
 
 /// Segments of one open shard that a node keeps open: each takes two files and memory for its footer.
 const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
@@ -58,11 +67,15 @@ pub(crate) struct Replica {
     segments: Mutex<LruCache<(u64, u64), Arc<SegmentView>>>,
     tail: Mutex<Tail>,
     tail_bytes_max: usize,
+    /// The manifest in which nothing was left to merge.
+    settled: Mutex<Option<Bytes>>,
+    /// Merged segments whose files are still there, and since when they are in no manifest.
+    retired: Mutex<VecDeque<(Instant, SegmentMeta)>>,
 }
 
 impl Replica {
-    /// A replica whose segments lie in `folder`; what no manifest lists there is deleted. Columns of
-    /// its tail are kept up to `tail_bytes_max`.
+    /// A replica whose segments lie in `folder`; what no manifest lists there is deleted, but for what was
+    /// being fetched: that goes on. Columns of its tail are kept up to `tail_bytes_max`.
     pub(crate) fn new(
         shard: ShardId,
         group: ShardGroup,
@@ -71,7 +84,8 @@ impl Replica {
     ) -> Result<Self, Error> {
         let manifest = decode_manifest(&group.view().manifest)?;
         if folder.exists() {
-            for path in manifest.sweep(&folder).map_err(build::Error::from)? {
+            let swept = manifest.sweep_but(&folder, |name| name.ends_with(PARTIAL));
+            for path in swept.map_err(build::Error::from)? {
                 tracing::info!(path = %path.display(), "deleted what no manifest lists");
             }
         }
@@ -82,6 +96,8 @@ impl Replica {
             segments: Mutex::new(LruCache::new(OPEN_SEGMENTS_MAX)),
             tail: Mutex::new(Tail::default()),
             tail_bytes_max,
+            settled: Mutex::default(),
+            retired: Mutex::default(),
         })
     }
 
@@ -190,17 +206,129 @@ impl Replica {
         if self.next_cut().is_none_or(|(next, _)| next != range) {
             return Ok(());
         }
+        let view = self.bring(&meta, fetcher, source).await?;
+        self.add(range, Some((meta, view))).await
+    }
+
+    /// Fetches a segment and opens it.
+    async fn bring(
+        &self,
+        meta: &SegmentMeta,
+        fetcher: &Fetcher,
+        source: &(NodeId, String),
+    ) -> Result<Arc<SegmentView>, Error> {
         let sources = std::slice::from_ref(source);
-        let replica = Arc::clone(self);
-        let folder = replica.folder.clone();
-        let fetched = fetcher.fetch_segment(self.shard, sources, &folder, &meta);
+        let folder = self.folder.clone();
+        let fetched = fetcher.fetch_segment(self.shard, sources, &folder, meta);
         let fetched = tokio::time::timeout(FETCH_DEADLINE, fetched).await;
         let fetched = fetched.unwrap_or_else(|_| Err("the segment did not come in time".into()));
         fetched.map_err(Error::Fetch)?;
         let opening = meta.clone();
         let opened = fetcher.disk.run(move || build::open(&folder, &opening));
-        let view = Arc::new(opened.await??);
-        self.add(range, Some((meta, view))).await
+        Ok(Arc::new(opened.await??))
+    }
+
+    /// The oldest segments that should become one of up to `bytes`.
+    pub(crate) fn next_merge(&self, bytes: u64) -> Result<Option<Vec<SegmentMeta>>, build::Error> {
+        let encoded = self.group.view().manifest.clone();
+        let is_same = |settled: &Bytes| {
+            (settled.as_ptr(), settled.len()) == (encoded.as_ptr(), encoded.len())
+        };
+        if self.settled.lock().as_ref().is_some_and(is_same) {
+            return Ok(None);
+        }
+        let segments = decode_manifest(&encoded)?.segments;
+        let parts = merge::next_tier(&segments, bytes).and_then(|group| segments.get(group));
+        if parts.is_none() {
+            *self.settled.lock() = Some(encoded);
+        }
+        Ok(parts.map(<[_]>::to_vec))
+    }
+
+    /// Merges these segments. Gives the stage times; `None` if they are not here any more.
+    pub(crate) async fn merge(
+        self: &Arc<Self>,
+        parts: Vec<SegmentMeta>,
+        builder: &Offload,
+    ) -> Result<Option<BuildTimes>, Error> {
+        let _installing = self.group.installing().await;
+        let before = self.group.view().manifest.clone();
+        let (folder, building) = (self.folder.clone(), parts.clone());
+        let built = builder
+            .run(move || build::merge(&folder, &building))
+            .await??;
+        let done = self
+            .put_merged(&before, &parts, built.meta, built.view)
+            .await?;
+        Ok(done.then_some(built.times))
+    }
+
+    /// Takes what another node has merged of these segments.
+    pub(crate) async fn take_merged(
+        self: &Arc<Self>,
+        parts: Vec<SegmentMeta>,
+        meta: SegmentMeta,
+        fetcher: &Fetcher,
+        source: &(NodeId, String),
+    ) -> Result<(), Error> {
+        let _installing = self.group.installing().await;
+        let before = self.group.view().manifest.clone();
+        let view = self.bring(&meta, fetcher, source).await?;
+        self.put_merged(&before, &parts, meta, view).await?;
+        Ok(())
+    }
+
+    /// Puts a segment in the place of its parts, if they are what `before` lists. Whether they are.
+    async fn put_merged(
+        &self,
+        before: &Bytes,
+        parts: &[SegmentMeta],
+        merged: SegmentMeta,
+        view: Arc<SegmentView>,
+    ) -> Result<bool, Error> {
+        let Some(manifest) = decode_manifest(before)?.merged(parts, merged.clone()) else {
+            return Ok(false);
+        };
+        let encoded = manifest.encode().into();
+        if !self.group.segments_merged(before, encoded).await? {
+            return Ok(false);
+        }
+        let mut open = self.segments.lock();
+        open.put((merged.from, merged.to), view);
+        let now = Instant::now();
+        let mut retired = self.retired.lock();
+        for part in parts {
+            open.pop(&(part.from, part.to));
+            retired.push_back((now, part.clone()));
+        }
+        Ok(true)
+    }
+
+    /// The merged segment of this range, if its files are still here.
+    pub(crate) fn retired(&self, range: &Range<u64>) -> Option<SegmentMeta> {
+        let retired = self.retired.lock();
+        let mut retired = retired.iter().map(|(_, segment)| segment);
+        let found = retired.find(|segment| (segment.from..segment.to) == *range);
+        found.cloned()
+    }
+
+    /// Deletes files of segments that were merged some time ago.
+    pub(crate) async fn clear_retired(&self, disk: &Offload) -> Result<(), Error> {
+        let over: Vec<_> = {
+            let mut retired = self.retired.lock();
+            let kept = retired.partition_point(|(since, _)| since.elapsed() >= RETIRE_AFTER);
+            retired.drain(..kept).collect()
+        };
+        if over.is_empty() {
+            return Ok(());
+        }
+        let folder = self.folder.clone();
+        let delete = move || {
+            let mut folders = over.iter().map(|(_, segment)| segment.folder_name());
+            folders.try_for_each(|name| files::remove_folder(&folder.join(name)))
+        };
+        disk.run(delete).await?.map_err(build::Error::from)?;
+        Ok(())
     }
 
     /// Reports the segment of a cut to the group, or that it has no rows.
@@ -232,7 +360,7 @@ impl Replica {
             .filter(|block| range.contains(&block.seq))
             .cloned()
             .collect();
-        hushlog_storage::files::create_folder(&self.folder)?;
+        files::create_folder(&self.folder)?;
         build::build(&self.folder, range.clone(), &blocks)
     }
 }

@@ -313,6 +313,7 @@ impl Replicas {
         }
         replica.group.seal(&sealed, &keys).await?;
         self.keep_sealed(replica.shard, &sealed)?;
+        self.sweep_late(replica.shard, &sealed);
         Ok(true)
     }
 
@@ -324,9 +325,7 @@ impl Replicas {
     ) -> Result<(), Error> {
         replica.group.seal(&received.sealed, &received.keys).await?;
         self.keep_sealed(replica.shard, &received.sealed)?;
-        if let Err(error) = self.sweep(replica.shard, &received.sealed) {
-            tracing::warn!(shard = %replica.shard, %error, "old files stay until the next start");
-        }
+        self.sweep_late(replica.shard, &received.sealed);
         Ok(())
     }
 
@@ -354,6 +353,13 @@ impl Replicas {
         self.inner.sealed.write().insert(shard, Arc::new(replica));
         self.inner.open.write().remove(&shard);
         Ok(())
+    }
+
+    /// Deletes what no manifest lists, if it can. Blocks on the disk.
+    fn sweep_late(&self, shard: ShardId, sealed: &Sealed) {
+        if let Err(error) = self.sweep(shard, sealed) {
+            tracing::warn!(%shard, %error, "old files stay until the next start");
+        }
     }
 
     /// Deletes what no manifest lists. Blocks on the disk.

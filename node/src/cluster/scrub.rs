@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hushlog_record::ShardId;
-use hushlog_storage::manifest::FileMeta;
+use hushlog_storage::manifest::{FileMeta, SegmentMeta};
 
 use super::held::Held;
 use super::replica::Error;
@@ -64,8 +64,8 @@ impl Scrub {
         let manifest = self.disk.run(move || reading.manifest()).await??;
         for segment in manifest.segments {
             let folder = folder.join(segment.folder_name());
-            for file in segment.files {
-                if !self.is_whole(folder.clone(), file).await? && self.is_listed(shard, &held) {
+            for file in segment.files.clone() {
+                if !self.is_whole(folder.clone(), file).await? && self.is_listed(shard, &segment) {
                     return Ok(false);
                 }
             }
@@ -84,13 +84,9 @@ impl Scrub {
         Ok(whole)
     }
 
-    /// Whether the shard is still what was read: one that was dropped, sealed or merged meanwhile is read in
-    /// the next round.
-    fn is_listed(&self, shard: ShardId, read: &Held) -> bool {
-        match (self.replicas.held(shard), read) {
-            (Some(Held::Open(_)), Held::Open(_)) => true,
-            (Some(Held::Sealed(now)), Held::Sealed(read)) => now.digest == read.digest,
-            _ => false,
-        }
+    /// Whether the segment is still one of the shard: it may have been dropped, or merged.
+    fn is_listed(&self, shard: ShardId, segment: &SegmentMeta) -> bool {
+        let manifest = self.replicas.held(shard).map(|held| held.manifest());
+        manifest.is_some_and(|manifest| manifest.is_ok_and(|m| m.segments.contains(segment)))
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::execute::{Asked, Refusal};
-use super::files::{CHUNK_BYTES, next_chunk, open_at};
+use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
 use super::question::{Question, Reply};
 use super::replica::Error;
@@ -49,10 +49,14 @@ async fn on_disk<R: Send + 'static>(
     done.unwrap_or_else(|error| Err(Status::unavailable(error.to_string())))
 }
 
-/// The segment of this range, if the manifest here lists it.
+/// The segment of this range, if the manifest here lists it, or did until a moment ago.
 fn segment_of(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, Status> {
     let mut segments = held.manifest().map_err(damaged)?.segments.into_iter();
-    Ok(segments.find(|segment| (segment.from..segment.to) == range))
+    let listed = segments.find(|segment| (segment.from..segment.to) == range);
+    Ok(listed.or_else(|| match held {
+        Held::Open(replica) => replica.retired(&range),
+        Held::Sealed(_) => None,
+    }))
 }
 
 fn damaged(error: Error) -> Status {
@@ -183,10 +187,9 @@ impl Node for Service {
                 .ok_or_else(|| Status::failed_precondition("the shard is not closed here yet"))
         };
         let keys = on_disk(self.cluster.builder(), encode).await?;
-        let pieces = (0..keys.len()).step_by(CHUNK_BYTES).map(move |from| {
-            let data = keys.slice(from..keys.len().min(from + CHUNK_BYTES));
-            Ok(pb::FileChunk { data })
-        });
+        let pieces = (0..keys.len())
+            .step_by(CHUNK_BYTES)
+            .map(move |from| Ok(piece(keys.slice(from..keys.len().min(from + CHUNK_BYTES)))));
         Ok(Response::new(stream::iter(pieces).boxed()))
     }
 

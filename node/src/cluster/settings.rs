@@ -57,6 +57,8 @@ pub struct ClusterSettings {
     pub cut: CutPolicy,
     /// How segments of finished shards are merged.
     pub merge: MergeSettings,
+    /// Bytes a second of segments that are fetched from other nodes; 0 for no limit.
+    pub fetch_rate: u64,
     /// How fast files are read again to find damage.
     pub scrub: ScrubSettings,
     /// How long records are kept that no rule says anything of.
@@ -116,6 +118,7 @@ impl ClusterSettings {
                 bytes: config.merge.bytes as u64,
                 delay: config.merge.delay,
             },
+            fetch_rate: config.fetch.rate as u64,
             scrub: ScrubSettings {
                 rate: config.scrub.rate as u64,
                 pause: config.scrub.pause,

@@ -215,6 +215,11 @@ pub const KEYS: &[Key] = &[
         "How long after the end of its bucket segments of a shard are merged.",
     ),
     key(
+        "fetch.rate",
+        "64MiB",
+        "Bytes a second of segments that this node fetches from others, all together; 0: as many as come.",
+    ),
+    key(
         "scrub.rate",
         "8MiB",
         "Bytes a second of segments that are read again to find damage; 0: none.",

@@ -40,6 +40,8 @@ pub struct Config {
     pub cut: Cut,
     /// How segments of buckets that are over become larger ones.
     pub merge: Merge,
+    /// How segments come from other nodes.
+    pub fetch: Fetch,
     /// How files are read again to find damage.
     pub scrub: Scrub,
     /// Threads for CPU work; 0 means one per core.
@@ -172,6 +174,13 @@ pub struct Merge {
     pub delay: Duration,
 }
 
+/// How segments come from other nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Bytes a second; 0 for no limit.
+    pub rate: usize,
+}
+
 /// How files of segments are read again to find damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scrub {
@@ -217,6 +226,9 @@ impl Config {
             merge: Merge {
                 bytes: layers.bytes("merge.bytes")?,
                 delay: layers.duration("merge.delay")?,
+            },
+            fetch: Fetch {
+                rate: layers.bytes("fetch.rate")?,
             },
             scrub: Scrub {
                 rate: layers.bytes("scrub.rate")?,

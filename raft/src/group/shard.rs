@@ -376,6 +376,15 @@ impl ShardGroup {
         self.core().snapshot().await
     }
 
+    /// Segments of this replica were merged: `manifest` lists the same rows as `before`, durable here. Whether
+    /// `before` was still what it has; if not, nothing has changed.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn segments_merged(&self, before: &Bytes, manifest: Bytes) -> Result<bool, Error> {
+        self.inner.shared.segments_merged(before, manifest).await
+    }
+
     /// Lets go of log that segments cover, but for what [`Settings`](crate::Settings) says to keep, and
     /// all of it while the disk is full. Cheap where there is nothing to do: to be called again and again.
     ///

@@ -148,6 +148,31 @@ impl Shared {
         Ok(last)
     }
 
+    /// Makes a manifest durable that lists the same rows in fewer segments, if `before` is the one that holds.
+    /// Whether it was.
+    pub(crate) async fn segments_merged(
+        &self,
+        before: &Bytes,
+        manifest: Bytes,
+    ) -> Result<bool, crate::Error> {
+        let _recording = self.recording.lock().await;
+        let record = {
+            let inner = self.inner.lock();
+            let record = inner.record.clone();
+            record.filter(|record| record.manifest == *before && inner.state.manifest() == before)
+        };
+        let Some(record) = record else {
+            return Ok(false);
+        };
+        let record = Record {
+            manifest,
+            ..(*record).clone()
+        };
+        self.write(&record, &Fresh::default()).await?;
+        self.replace(record, State::segments_merged);
+        Ok(true)
+    }
+
     /// What is left of the shard when it is finished; `None` while it takes data, has a tail, or has not
     /// inherited what it hands on.
     pub(crate) fn finished(&self) -> Option<(Sealed, Table)> {

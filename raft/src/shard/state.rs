@@ -335,6 +335,16 @@ impl State {
         self.manifest = record.manifest.clone();
     }
 
+    /// The manifest as the node encoded it.
+    pub(super) fn manifest(&self) -> &Bytes {
+        &self.manifest
+    }
+
+    /// The same rows are durable in fewer segments.
+    pub(super) fn segments_merged(&mut self, record: &Record) {
+        self.manifest = record.manifest.clone();
+    }
+
     /// Where the log may begin, see [`Cuts::trim_to`].
     pub(super) fn trim_to(&mut self, keep: u64, needed_from: u64) -> u64 {
         self.logged.trim_to(self.segmented_to, keep, needed_from)

@@ -184,10 +184,10 @@ pub(super) fn repair(m: &mut Maker) {
     // Every node answers, builds and repairs at once: the load leaves them time for it.
     m.schedule.disk_mib = 2_048;
     m.schedule.pace.pause_ms = 100;
-    m.set("HUSHLOG_CLUSTER_BUCKET", "15s");
+    m.set("HUSHLOG_CLUSTER_BUCKET", "8s");
     m.set("HUSHLOG_SCRUB_PAUSE", "1s");
     m.set("HUSHLOG_SCRUB_RATE", "16MiB");
-    m.wait(32_000);
+    m.wait(18_000);
     m.then(Action::Sealed(30_000));
     let order: Vec<Who> = m.order().into_iter().map(Who::Node).collect();
     for (who, place) in [(order[0], Place::Rows), (order[1], Place::Segment)] {

@@ -28,6 +28,9 @@ pub(super) fn kill(m: &mut Maker) {
 /// the next ones.
 pub(super) fn buckets(m: &mut Maker) {
     m.set("HUSHLOG_CLUSTER_BUCKET", "5s");
+    // Several segments a shard, which are merged while nodes end and begin.
+    m.set("HUSHLOG_CUT_AGE", "1s");
+    m.set("HUSHLOG_MERGE_DELAY", "3s");
     m.wait(5_000);
     for index in m.order() {
         m.then(Action::Kill(vec![Who::Node(index)]));

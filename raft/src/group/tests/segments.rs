@@ -291,3 +291,26 @@ async fn one_barrier_serves_all_groups_of_a_node() {
     }
     cluster.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merged_segments_are_there_after_a_start_and_in_a_snapshot() {
+    const MERGED: Bytes = Bytes::from_static(b"the same rows in fewer segments");
+    let mut cluster = Cluster::on_rocks().await;
+    let late = cluster.follower().await;
+    let cut_to = cut_and_trim(&cluster).await;
+    let ids = cluster.ids();
+    for id in ids.iter().filter(|id| **id != late) {
+        let group = cluster.shard(*id);
+        assert!(group.segments_merged(&MANIFEST, MERGED).await.unwrap());
+        // It is not what it has any more.
+        assert!(!group.segments_merged(&MANIFEST, MANIFEST).await.unwrap());
+        assert_eq!(group.view().manifest, MERGED);
+    }
+    let id = *ids.iter().find(|id| **id != late).unwrap();
+    cluster.kill(id);
+    cluster.restart(id).await;
+    let view = cluster.shard(id).view();
+    assert_eq!((view.manifest.clone(), view.segmented_to), (MERGED, cut_to));
+    assert_eq!(cluster.shard(late).view().manifest, MANIFEST);
+    cluster.stop();
+}
