@@ -13,6 +13,7 @@ use hushlog_proto::hushlog::internal::v1::SealedShardRequest;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::{Connect, Lane, MetaGroup, Table, meta};
 use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::manifest::Manifest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -107,7 +108,7 @@ impl Restorer {
                     if !self.is_due(*shard) {
                         continue;
                     }
-                    self.renew(&replica, seal).await
+                    self.renew(*shard).await
                 }
                 Some(Held::Sealed(replica)) if is_inherited(state, *shard) => {
                     replica.forget_keys().await
@@ -185,20 +186,33 @@ impl Restorer {
 
     /// Takes the segments that another node has merged instead of those that are here. Should nobody have them
     /// any more, they are merged here: the same parts give the same bytes.
-    async fn renew(&self, replica: &SealedReplica, seal: &meta::Seal) -> Result<(), Error> {
-        let shard = replica.shard;
+    async fn renew(&self, shard: ShardId) -> Result<(), Error> {
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(());
         };
+        // Both may have changed until the shard was claimed.
+        let state = self.meta.state();
+        let (Some(seal), Some(Held::Sealed(replica))) =
+            (state.sealed.get(&shard), self.replicas.held(shard))
+        else {
+            return Ok(());
+        };
+        if seal.digest == replica.digest {
+            return Ok(());
+        }
         let since = *self
             .unmerged
             .lock()
             .entry(shard)
             .or_insert_with(Instant::now);
-        let fetched = match self.fetch(shard, seal).await {
-            Ok((received, fetched)) => {
-                let merged = decode_manifest(&received.sealed.manifest)?;
-                self.replicas.take_merged(replica, &merged).await?;
+        let fetched = match self.fetch_newer(&replica, seal).await {
+            // The facts here are behind: this node has what was agreed on since.
+            Ok(None) => {
+                self.pause(shard, RETRY_PAUSE);
+                return Ok(());
+            }
+            Ok(Some((merged, fetched))) => {
+                self.replicas.take_merged(&replica, &merged).await?;
                 fetched
             }
             Err(error) => {
@@ -206,13 +220,30 @@ impl Restorer {
                 if !alone && since.elapsed() < self.merge.delay {
                     return Err(error);
                 }
-                self.merge_here(replica, seal).await?;
+                self.merge_here(&replica, seal).await?;
                 0
             }
         };
         self.unmerged.lock().remove(&shard);
         tracing::info!(%shard, fetched, "merged segments were taken");
         Ok(())
+    }
+
+    /// Fetches the segments that the facts name, unless they are older than those that are here.
+    async fn fetch_newer(
+        &self,
+        replica: &SealedReplica,
+        seal: &meta::Seal,
+    ) -> Result<Option<(Manifest, usize)>, Error> {
+        let shard = replica.shard;
+        let sources = self.sources(shard);
+        let received = self.ask_all(&sources, shard, seal).await?;
+        let merged = decode_manifest(&received.sealed.manifest)?;
+        if merged.generation <= replica.manifest()?.generation {
+            return Ok(None);
+        }
+        let fetched = self.fetcher.complete(shard, &sources, &merged).await;
+        Ok(Some((merged, fetched.map_err(Error::Fetch)?)))
     }
 
     async fn merge_here(&self, replica: &SealedReplica, seal: &meta::Seal) -> Result<(), Error> {
@@ -299,14 +330,23 @@ impl Restorer {
     /// Fetches what the shard is and the files that this node lacks; how many segments those were of.
     async fn fetch(&self, shard: ShardId, seal: &meta::Seal) -> Result<(Received, usize), Error> {
         let sources = self.sources(shard);
+        let received = self.ask_all(&sources, shard, seal).await?;
+        let manifest = decode_manifest(&received.sealed.manifest)?;
+        let fetched = self.fetcher.complete(shard, &sources, &manifest).await;
+        Ok((received, fetched.map_err(Error::Fetch)?))
+    }
+
+    /// What the first of these nodes that has the shard as agreed says of it.
+    async fn ask_all(
+        &self,
+        sources: &[(NodeId, String)],
+        shard: ShardId,
+        seal: &meta::Seal,
+    ) -> Result<Received, Error> {
         let mut reasons = Vec::new();
-        for (node, addr) in &sources {
+        for (node, addr) in sources {
             match self.ask(*node, addr, shard, seal).await {
-                Ok(received) => {
-                    let manifest = decode_manifest(&received.sealed.manifest)?;
-                    let fetched = self.fetcher.complete(shard, &sources, &manifest).await;
-                    return Ok((received, fetched.map_err(Error::Fetch)?));
-                }
+                Ok(received) => return Ok(received),
                 Err(reason) => reasons.push(format!("node {node}: {reason}")),
             }
         }
