@@ -11,7 +11,7 @@ helpers = importlib.import_module(f"{sys.argv[2]}.helpers")
 if sys.argv[2] == "elasticsearch":
     client = package.Elasticsearch(f"http://127.0.0.1:{job['ports']['elasticsearch']}")
 else:
-    client = package.OpenSearch(f"http://127.0.0.1:{job['ports']['http']}/es")
+    client = package.OpenSearch(f"http://127.0.0.1:{job['ports']['http']}/es", http_compress=True)
 
 
 def document(record):

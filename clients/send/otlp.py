@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import os
 import sys
 
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
@@ -13,6 +14,8 @@ from opentelemetry.sdk.resources import Resource
 with open(sys.argv[1], encoding="utf-8") as file:
     job = json.load(file)
 form = sys.argv[2]
+# As many set it; the JavaScript SDK sends without.
+os.environ["OTEL_EXPORTER_OTLP_COMPRESSION"] = "gzip"
 module = importlib.import_module(f"opentelemetry.exporter.otlp.{form.replace('-', '.')}._log_exporter")
 # Over HTTP, protobuf goes to the port of OTLP alone and JSON to that of everything.
 options = {
