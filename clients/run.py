@@ -22,7 +22,7 @@ from harness.check import Wrong, count
 from harness.needs import Cache, Missing
 from harness.processes import Deadline, Failed, Processes, quoted
 from harness.records import word
-from harness.server import Server
+from harness.server import started
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -80,7 +80,7 @@ class Run:
         self.folder = folder
         self.strict = strict
         self.cache = Cache(processes, folder / "install.log")
-        self.server = Server(processes, binary, folder)
+        self.server = started(processes, binary, folder)
         # Stands in personal data only, so it must never be found.
         self.secret = word()
         self.outcomes = Counter()

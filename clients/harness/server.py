@@ -21,6 +21,20 @@ INTERFACES = {
 }
 
 
+# Another process may take a port between its choice and its use.
+ATTEMPTS = 3
+
+
+def started(processes, binary, folder):
+    """A node that is ready, on ports that were free."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return Server(processes, binary, folder)
+        except Failed as failed:
+            if attempt == ATTEMPTS or "in use" not in str(failed):
+                raise
+
+
 class Server:
     """A node that is ready. `ports` has the port of every interface."""
 
