@@ -10,7 +10,7 @@ TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || e
 CHAOS = cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin chaos --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo demo-power bench test chaos chaos-sim museum soak verify fix clean-cache
+.PHONY: help setup build run demo demo-power bench test clients chaos chaos-sim museum soak verify fix clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -40,6 +40,9 @@ test: setup ## run all tests
 	cargo build --workspace --all-targets $(LOCKED)
 	HUSHLOG_BIN=$(CURDIR)/target/debug/hushlog cargo $(TEST) --workspace $(LOCKED) $(ARGS)
 
+clients: build ## send with real clients to one node, installing them (ARGS='--list', "'otlp-*' --strict")
+	@HUSHLOG_BIN=$${HUSHLOG_BIN:-$(HUSHLOG)} clients/run.py $(ARGS)
+
 chaos-sim: setup ## simulate clusters under faults (SEEDS=1000 for more of them)
 	$(if $(SEEDS),HUSHLOG_SIM_SEEDS=$(SEEDS)) cargo $(TEST) -p hushlog-chaos-tests $(LOCKED) --test sim_raft --test sim_full $(ARGS)
 
@@ -64,5 +67,5 @@ fix: setup ## format, and let clippy mend what it can
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
-clean-cache: ## remove the compiled RocksDB (shared by all checkouts)
+clean-cache: ## remove the compiled RocksDB and the installed clients (shared by all checkouts)
 	rm -rf $${XDG_CACHE_HOME:-$$HOME/.cache}/hushlog .cargo/local.toml

@@ -48,6 +48,20 @@ fn syslog_of_the_new_kind_is_an_envelope() {
 }
 
 #[test]
+fn the_space_that_rsyslog_leaves_in_front_of_a_message_is_not_of_it() {
+    for (sent, message) in [
+        (" payment failed", "payment failed"),
+        ("\u{feff} payment failed", "payment failed"),
+        // Lines of a stack trace keep their indentation.
+        ("  File \"a.py\", line 1", "  File \"a.py\", line 1"),
+        (" \tat a.B.c(B.java:1)", " \tat a.B.c(B.java:1)"),
+    ] {
+        let record = line(&format!("<11>1 - h app 7 - - {sent}"));
+        assert_eq!(record.message, message, "{sent:?}");
+    }
+}
+
+#[test]
 fn words_around_a_time_are_no_host_and_no_program() {
     for text in [
         "ERROR 2026-01-02 03:04:05 payment failed: card declined",

@@ -119,6 +119,11 @@ fn new_header(rest: &str, received: Timestamp) -> Option<Header<'_>> {
     let message = tail.strip_prefix(' ').unwrap_or(tail);
     // A byte order mark says that the message is UTF-8, as everything here is.
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
+    // rsyslog leaves in front of a message the space that stood behind its tag. Two are an indentation.
+    let message = match message.strip_prefix(' ') {
+        Some(text) if !text.starts_with(char::is_whitespace) => text,
+        _ => message,
+    };
     Some(Header {
         time,
         host,
