@@ -434,7 +434,7 @@ fn odd_values_and_positions_with_gaps_survive_a_merge_of_merges() {
         .zip(odd.chunks(9))
         .map(|(seq, records)| block_rows(seq, &records::seal(records)))
         .collect();
-    blocks[0].skip = vec![0..3];
+    blocks[0].skip = vec![0..2, 2..3];
     blocks[2].skip = vec![4..5, 8..9];
     // What was between these two cuts had no rows.
     blocks[4].seq = 40;
@@ -488,7 +488,7 @@ fn a_manifest_takes_one_segment_for_neighbours_of_the_same_rows() {
     let before = Manifest::default().with(left.clone()).with(right.clone());
     let both = [left.clone(), right.clone()];
     let after = before.merged(&both, one.clone()).unwrap();
-    assert_eq!(after.segments, [one.clone()]);
+    assert_eq!(after.segments, std::slice::from_ref(&one));
     assert_eq!(after.generation, before.generation + 1);
     // Parts that are not there, or not side by side; a segment that lacks a row.
     assert_eq!(after.merged(&both, one.clone()), None);

@@ -184,7 +184,7 @@ fn a_merge_replaces_the_segments_that_it_was_made_of_and_no_others() {
     state.apply(&finish(1, 0, 7));
     let fewer = Seal {
         rows: seal.rows - 1,
-        ..seal.clone()
+        ..seal
     };
     assert!(refused(state.apply(&merge(7, &fewer))), "a row is lost");
     assert!(refused(state.apply(&merge(6, &seal))), "of other segments");

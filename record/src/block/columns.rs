@@ -7,7 +7,6 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Error;
-use super::error::at_most;
 use crate::{Exception, Kind, Level, LogId, Masked, Record, Timestamp, Value};
 
 /// Strings, one after the other in shared bytes.
@@ -166,9 +165,15 @@ impl StrColumnBuilder {
     /// [`Error::Limit`] beyond 2 GiB of text.
     pub fn push(&mut self, text: &str) -> Result<(), Error> {
         let end = self.data.len() + text.len();
-        at_most("bytes of a text column", end, i32::MAX as usize)?;
+        let Ok(offset) = i32::try_from(end) else {
+            return Err(Error::Limit {
+                what: "bytes of a text column",
+                value: end as u64,
+                limit: i32::MAX as u64,
+            });
+        };
         self.data.push_str(text);
-        self.ends.push(end as i32);
+        self.ends.push(offset);
         Ok(())
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Restored {
 /// Columns under construction.
 #[derive(Default)]
 pub(crate) struct Restore {
+    rows: u32,
     positions: Vec<(u64, u32)>,
     log_id: Vec<hushlog_record::LogId>,
     timestamp: Vec<i64>,
@@ -92,8 +93,9 @@ impl Restore {
     }
 
     fn push(&mut self, row: &Row<'_, '_>) -> Result<(), Error> {
-        let number = u32::try_from(self.positions.len())
-            .map_err(|_| Error::Columns("more than 2^32 rows"))?;
+        let number = self.rows;
+        let rows = number.checked_add(1);
+        self.rows = rows.ok_or(Error::Columns("more than 2^32 rows"))?;
         self.positions.push((
             row.seq().ok_or_else(|| missing("_seq"))?,
             row.row().ok_or_else(|| missing("_row"))?,
@@ -154,8 +156,7 @@ impl Restore {
         });
         Restored {
             columns: Columns {
-                // It grew row by row, each numbered by 32 bits.
-                rows: self.positions.len() as u32,
+                rows: self.rows,
                 log_id: self.log_id,
                 timestamp: self.timestamp,
                 created_at: self.created_at,

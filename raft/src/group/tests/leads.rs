@@ -42,15 +42,15 @@ async fn a_leader_that_falls_silent_is_replaced_and_speaks_again() {
     let context = &cluster.nodes[&leader].context;
     // Entries that go on coming are no sign of life either.
     let writer = cluster.shard(leader).clone();
-    let writing = tokio::spawn(async move {
+    let writing = async {
         for number in 0.. {
             // It is refused once nobody leads here.
             drop(writer.propose(plain_block(SHARD, number), soon()).await);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    });
+    };
     abdicate(context, SHARD.group(), super::PATIENCE);
-    let next = must("another one leads", async {
+    let elected = must("another one leads", async {
         loop {
             let now = cluster.leader().await;
             if now != leader {
@@ -58,9 +58,11 @@ async fn a_leader_that_falls_silent_is_replaced_and_speaks_again() {
             }
             tokio::task::yield_now().await;
         }
-    })
-    .await;
-    writing.abort();
+    });
+    let next = tokio::select! {
+        next = elected => next,
+        () = writing => unreachable!("it goes on writing"),
+    };
     // Its heartbeats go out again when it leads the next time.
     cluster.shard(next).transfer_leader(leader).await.unwrap();
     must("the lead comes back", async {
