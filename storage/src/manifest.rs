@@ -313,19 +313,25 @@ impl Manifest {
     /// side by side, or the one does not hold as many rows of the same range.
     pub fn merged(&self, parts: &[SegmentMeta], segment: SegmentMeta) -> Option<Self> {
         let (first, last) = (parts.first()?, parts.last()?);
-        let start = self.segments.iter().position(|s| s.from == first.from)?;
-        let end = start + parts.len();
+        let places = self.places_of(parts)?;
         let rows: u64 = parts.iter().map(|part| part.rows).sum();
-        let same = self.segments.get(start..end) == Some(parts)
-            && (segment.from, segment.to, segment.rows) == (first.from, last.to, rows);
+        let same = (segment.from, segment.to, segment.rows) == (first.from, last.to, rows);
         let mut segments = self.segments.clone();
         same.then(|| {
-            segments.splice(start..end, [segment]);
+            segments.splice(places, [segment]);
             Self {
                 generation: self.generation + 1,
                 segments,
             }
         })
+    }
+
+    /// Where these segments are listed side by side, if they are.
+    pub fn places_of(&self, parts: &[SegmentMeta]) -> Option<std::ops::Range<usize>> {
+        let first = parts.first()?;
+        let start = self.segments.iter().position(|s| s.from == first.from)?;
+        let places = start..start + parts.len();
+        (self.segments.get(places.clone()) == Some(parts)).then_some(places)
     }
 
     /// Deletes everything in the shard's folder that the manifest does not list: segments whose

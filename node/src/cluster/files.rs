@@ -129,14 +129,14 @@ impl Fetcher {
         self.on_disk(look).await
     }
 
-    /// What a node says of the segment of this cut: it is there, or not yet.
+    /// What a node says of the segment of this range.
     pub(crate) async fn segment_of(
         &self,
         node: NodeId,
         addr: &str,
         shard: ShardId,
         cut: &Range<u64>,
-    ) -> Result<Option<SegmentMeta>, String> {
+    ) -> Result<Theirs, String> {
         let channel = self.connect.channel(node, addr, Lane::Bulk);
         let channel = channel.map_err(|status| status.to_string())?;
         let request = SegmentOfRequest {
@@ -150,8 +150,11 @@ impl Fetcher {
         let answer = answer.map_err(|status| status.message().to_owned())?;
         let manifest = decode_manifest(&answer.into_inner().manifest);
         let manifest = manifest.map_err(|error| error.to_string())?;
-        let mut segments = manifest.segments.into_iter();
-        Ok(segments.find(|segment| segment.from == cut.start && segment.to == cut.end))
+        Ok(match manifest.segments.into_iter().next() {
+            None => Theirs::NotYet,
+            Some(segment) if (segment.from..segment.to) == *cut => Theirs::Here(segment),
+            Some(_) => Theirs::Merged,
+        })
     }
 
     /// Brings a segment into the folder of its shard, from the first of these nodes that can give it.
@@ -300,6 +303,16 @@ impl Fetcher {
             .map_err(|error| error.to_string())?;
         done.map_err(|error| error.to_string())
     }
+}
+
+/// What another node has of a range of a shard.
+pub(crate) enum Theirs {
+    /// Nothing yet.
+    NotYet,
+    /// The segment of exactly this range.
+    Here(SegmentMeta),
+    /// A larger segment in which the range is: the one of exactly this range is not to be had any more.
+    Merged,
 }
 
 /// A file of a segment of a shard.

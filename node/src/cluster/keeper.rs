@@ -17,8 +17,7 @@ use tokio::time::Instant;
 
 use super::BuildSeconds;
 use super::cut::TailSize;
-use super::doubts::lacks_descriptors;
-use super::files::Fetcher;
+use super::files::{Fetcher, Theirs};
 use super::hand_back::HandBack;
 use super::inherit::Inheritance;
 use super::merge;
@@ -83,6 +82,16 @@ struct Waiting {
     merge: Option<(Range<u64>, Instant)>,
 }
 
+/// What came of asking the leader for a segment.
+enum Leaders {
+    /// It is here.
+    Taken,
+    /// The leader does not have it yet.
+    NotYet,
+    /// The leader has merged it, and does not have it any more.
+    Never,
+}
+
 /// What a keeper remembers of its shard's end.
 #[derive(Default)]
 struct Ending {
@@ -142,7 +151,9 @@ impl Keeper {
             }
             self.segments(&mut waiting).await;
             self.merges(&mut waiting).await;
-            self.replica.clear_retired(&self.builder).await?;
+            if let Err(error) = self.replica.clear_retired(&self.builder).await {
+                tracing::warn!(shard = %self.replica.shard, %error, "merged segments stay until the next start");
+            }
             self.replica.group.trim().await?;
             if self.replica.group.is_leader() {
                 self.lead(&mut watch, &mut inheritance, &mut ending).await;
@@ -180,20 +191,22 @@ impl Keeper {
     ) -> Result<bool, Error> {
         if rows > 0 && !self.replica.group.is_leader() {
             let patience = waiting.patience(cut.start);
+            let mut is_awaited = true;
             if Instant::now() >= waiting.ask_at {
                 match self.leaders(&cut, rows).await {
-                    Ok(true) => return Ok(true),
-                    Ok(false) => {}
+                    Ok(Leaders::Taken) => return Ok(true),
+                    Ok(Leaders::NotYet) => {}
+                    Ok(Leaders::Never) => is_awaited = false,
                     Err(reason) => {
                         tracing::info!(shard = %self.replica.shard, reason, "the leader's segment was not taken");
                         waiting.ask_at = Instant::now() + ASK_PAUSE;
                     }
                 }
             }
-            if !patience.is_zero() {
+            if is_awaited && !patience.is_zero() {
                 return Ok(false);
             }
-            tracing::info!(shard = %self.replica.shard, "the leader's segment is late");
+            tracing::info!(shard = %self.replica.shard, is_awaited, "the leader's segment is late, or merged");
         }
         if let Some(times) = self.replica.build_cut(cut, &self.builder).await? {
             self.seconds.add(times);
@@ -203,22 +216,24 @@ impl Keeper {
     }
 
     /// Takes the segment that the leader has built of this cut, if it has.
-    async fn leaders(&self, cut: &Range<u64>, rows: u64) -> Result<bool, String> {
-        let Some((meta, source)) = self.leader_has(cut, rows).await? else {
-            return Ok(false);
+    async fn leaders(&self, cut: &Range<u64>, rows: u64) -> Result<Leaders, String> {
+        let (meta, source) = match self.leader_has(cut, rows).await? {
+            Some((Theirs::Here(meta), source)) => (meta, source),
+            Some((Theirs::Merged, _)) => return Ok(Leaders::Never),
+            Some((Theirs::NotYet, _)) | None => return Ok(Leaders::NotYet),
         };
         let taken = self.replica.take_cut(meta, &self.fetcher, &source).await;
         taken.map_err(|error| error.to_string())?;
         self.seconds.fetched.increment();
-        Ok(true)
+        Ok(Leaders::Taken)
     }
 
-    /// The leader's segment of this range and these many rows, if it has it, and where it is had.
+    /// What the leader has of this range and these many rows, and where it is had; `None` without a leader.
     async fn leader_has(
         &self,
         range: &Range<u64>,
         rows: u64,
-    ) -> Result<Option<(SegmentMeta, (NodeId, String))>, String> {
+    ) -> Result<Option<(Theirs, (NodeId, String))>, String> {
         let Some(leader) = self.replica.group.leader() else {
             return Ok(None);
         };
@@ -226,82 +241,79 @@ impl Keeper {
         let peer = members.get(&leader).ok_or("the leader is unknown")?;
         let source = (leader, peer.addr.clone());
         let shard = self.replica.shard;
-        let meta = self.fetcher.segment_of(source.0, &source.1, shard, range);
-        let Some(meta) = meta.await? else {
-            return Ok(None);
-        };
-        if meta.rows != rows {
+        let theirs = self.fetcher.segment_of(source.0, &source.1, shard, range);
+        let theirs = theirs.await?;
+        if let Theirs::Here(meta) = &theirs
+            && meta.rows != rows
+        {
             return Err(format!("it has {} rows, the log has {rows}", meta.rows));
         }
-        Ok(Some((meta, source)))
+        Ok(Some((theirs, source)))
     }
 
-    /// Has small segments become larger ones as long as there are any. All replicas come to the same ones.
+    /// Has some small segments become a larger one, if there are any: one at a time, since cuts come first.
+    /// All replicas come to the same ones.
     async fn merges(&self, waiting: &mut Waiting) {
-        while Instant::now() >= waiting.merge_at {
-            let merged = match self.replica.next_merge(self.settings.merge.bytes) {
-                Ok(None) => return,
-                Ok(Some(parts)) => self.merge(parts, waiting).await,
-                Err(error) => Err(error.into()),
-            };
-            match merged {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    let shard = self.replica.shard;
-                    tracing::warn!(%shard, %error, "segments were not merged");
-                    if !lacks_descriptors(&error) {
-                        self.replicas.doubts().suspect(shard);
-                    }
-                    waiting.merge_at = Instant::now() + BUILD_PAUSE;
-                }
+        if Instant::now() < waiting.merge_at {
+            return;
+        }
+        let merged = match self.replica.next_merge(self.settings.merge.bytes) {
+            Ok(None) => return,
+            Ok(Some(parts)) => self.merge(parts, waiting).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = merged {
+            let shard = self.replica.shard;
+            tracing::warn!(%shard, %error, "segments were not merged");
+            if error.is_damage() {
+                self.replicas.doubts().suspect(shard);
             }
+            waiting.merge_at = Instant::now() + BUILD_PAUSE;
         }
     }
 
     /// Merges these segments at the leader; takes the leader's anywhere else, as long as it comes in time.
-    /// Whether that is done.
-    async fn merge(&self, parts: Vec<SegmentMeta>, waiting: &mut Waiting) -> Result<bool, Error> {
+    async fn merge(&self, parts: Vec<SegmentMeta>, waiting: &mut Waiting) -> Result<(), Error> {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
-            return Ok(false);
+            return Ok(());
         };
         let range = first.from..last.to;
         let rows = parts.iter().map(|part| part.rows).sum();
         if !self.replica.group.is_leader() {
             let since = waiting.merging(&range);
+            let mut is_awaited = true;
             match self.leader_has(&range, rows).await {
-                Ok(Some((meta, source))) => {
-                    let taken = self
+                Ok(Some((Theirs::Here(meta), source))) => {
+                    let (fetcher, parts) = (&self.fetcher, parts.clone());
+                    match self
                         .replica
-                        .take_merged(parts, meta, &self.fetcher, &source);
-                    match taken.await {
-                        Ok(()) => return Ok(true),
-                        Err(Error::Fetch(reason)) => self.not_taken(&reason),
+                        .take_merged(parts, meta, fetcher, &source)
+                        .await
+                    {
+                        Ok(()) => return Ok(()),
+                        Err(Error::Fetch(reason)) => self.not_taken(&reason, waiting),
                         Err(error) => return Err(error),
                     }
-                    waiting.merge_at = Instant::now() + ASK_PAUSE;
-                    return Ok(false);
                 }
-                Ok(None) => {}
-                Err(reason) => {
-                    self.not_taken(&reason);
-                    waiting.merge_at = Instant::now() + ASK_PAUSE;
-                }
+                // It has merged that again by now.
+                Ok(Some((Theirs::Merged, _))) => is_awaited = false,
+                Ok(Some((Theirs::NotYet, _)) | None) => {}
+                Err(reason) => self.not_taken(&reason, waiting),
             }
-            if since.elapsed() < SEGMENT_PATIENCE {
-                return Ok(false);
+            if is_awaited && since.elapsed() < SEGMENT_PATIENCE {
+                return Ok(());
             }
         }
-        let Some(times) = self.replica.merge(parts, &self.builder).await? else {
-            return Ok(false);
-        };
-        self.seconds.add(times);
-        self.seconds.merged.increment();
-        Ok(true)
+        if let Some(times) = self.replica.merge(parts, &self.builder).await? {
+            self.seconds.add(times);
+            self.seconds.merged.increment();
+        }
+        Ok(())
     }
 
-    fn not_taken(&self, reason: &str) {
+    fn not_taken(&self, reason: &str, waiting: &mut Waiting) {
         tracing::info!(shard = %self.replica.shard, reason, "the leader's merged segment was not taken");
+        waiting.merge_at = Instant::now() + ASK_PAUSE;
     }
 
     /// Ends the replica if the cluster has dropped its shard, or placed it on others while this node was away,
@@ -360,11 +372,10 @@ impl Keeper {
         let since = *ending.complete.get_or_insert_with(Instant::now);
         let members = self.replica.group.status().members;
         let together = members.iter().all(|member| member.lag == Some(0));
-        if !together && since.elapsed() < FINISH_PATIENCE {
-            return Ok(());
-        }
         let manifest = self.replica.manifest()?;
-        if merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_some() {
+        // What cannot be merged must not keep the shard open.
+        let merged = merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_none();
+        if !(together && merged) && since.elapsed() < FINISH_PATIENCE {
             return Ok(());
         }
         let (time_min, time_max) = manifest.time_bounds().unwrap_or_default();

@@ -2,8 +2,8 @@
 //!
 //! While a shard is open, small ones do, in tiers: as many as make one of the next tier, so that there are
 //! never many, and a row is written again as often as there are tiers above its cut. Which ones depends on
-//! what was cut alone, not on when: every replica comes to the same segments by itself, early or late. Of a
-//! finished shard, as many as fit into a full segment do; what comes of that is not merged again.
+//! what was cut, on `merge.bytes` and on the build, not on when: every replica comes to the same segments by
+//! itself, early or late. Of a finished shard, as many as fit into a full segment do.
 
 use std::ops::Range;
 

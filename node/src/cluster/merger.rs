@@ -5,6 +5,7 @@
 //! The shard's preferred leader merges; the others take their turns should it not, each so much later as
 //! the delay is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,34 +41,37 @@ pub(crate) struct Merger {
     pub(crate) builder: Offload,
     pub(crate) settings: MergeSettings,
     pub(crate) seconds: BuildSeconds,
-    /// Not before this time again.
-    pub(crate) rests_until: Instant,
+    /// Shards that could not be merged, and when they are tried again.
+    pub(crate) again_at: BTreeMap<ShardId, Instant>,
 }
 
 impl Merger {
     /// Looks once: merges one shard, if it is this node's turn with any.
     pub(crate) async fn tick(&mut self) {
-        if Instant::now() < self.rests_until {
-            return;
-        }
+        self.again_at.retain(|_, at| Instant::now() < *at);
         let state = self.meta.state();
-        let due = self
-            .replicas
-            .mergeable()
-            .into_iter()
+        let mergeable = self.replicas.mergeable().into_iter();
+        let due = mergeable
+            .filter(|replica| !self.again_at.contains_key(&replica.shard))
             .find(|replica| self.is_due(&state, replica));
         let Some(replica) = due else {
             return;
         };
         let shard = replica.shard;
         match self.merge(&replica).await {
-            Ok(Some(segments)) => tracing::info!(%shard, segments, "segments were merged"),
+            Ok(Some(segments)) => {
+                tracing::info!(%shard, segments, "segments were merged");
+                return;
+            }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%shard, %error, "segments were not merged");
-                self.rests_until = Instant::now() + RETRY_PAUSE;
+                if error.is_damage() {
+                    self.replicas.doubts().suspect(shard);
+                }
             }
         }
+        self.again_at.insert(shard, Instant::now() + RETRY_PAUSE);
     }
 
     /// Whether this node may merge the shard now.

@@ -15,11 +15,13 @@ use hushlog_raft::{Positions, ShardGroup};
 use hushlog_record::{NodeId, ShardId, Timestamp};
 use hushlog_storage::files;
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
+use hushlog_storage::segment;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::build::{self, BuildTimes};
+use super::doubts::lacks_descriptors;
 use super::files::{Fetcher, PARTIAL};
 use super::merge;
 use super::tail::Tail;
@@ -56,6 +58,20 @@ pub enum Error {
     /// A sealed shard that was here is not any more.
     #[error("shard {0} is not here any more")]
     Gone(ShardId),
+}
+
+impl Error {
+    /// Whether what lies on the disk is not what it should be.
+    pub(crate) fn is_damage(&self) -> bool {
+        let is_damage = matches!(
+            self,
+            Self::Build(
+                build::Error::Segment(segment::Error::Damaged { .. } | segment::Error::File { .. })
+                    | build::Error::Manifest(_)
+            )
+        );
+        is_damage && !lacks_descriptors(self)
+    }
 }
 
 /// A replica; shared by the tasks that drive it and the queries that read it.
@@ -253,6 +269,10 @@ impl Replica {
     ) -> Result<Option<BuildTimes>, Error> {
         let _installing = self.group.installing().await;
         let before = self.group.view().manifest.clone();
+        // A snapshot may have brought other segments while this was waited for.
+        if decode_manifest(&before)?.places_of(&parts).is_none() {
+            return Ok(None);
+        }
         let (folder, building) = (self.folder.clone(), parts.clone());
         let built = builder
             .run(move || build::merge(&folder, &building))
@@ -273,6 +293,9 @@ impl Replica {
     ) -> Result<(), Error> {
         let _installing = self.group.installing().await;
         let before = self.group.view().manifest.clone();
+        if decode_manifest(&before)?.places_of(&parts).is_none() {
+            return Ok(());
+        }
         let view = self.bring(&meta, fetcher, source).await?;
         self.put_merged(&before, &parts, meta, view).await?;
         Ok(())
@@ -312,16 +335,24 @@ impl Replica {
         found.cloned()
     }
 
-    /// Deletes files of segments that were merged some time ago.
+    /// Deletes files of segments that were merged some time ago, unless a snapshot has brought them back.
     pub(crate) async fn clear_retired(&self, disk: &Offload) -> Result<(), Error> {
-        let over: Vec<_> = {
-            let mut retired = self.retired.lock();
-            let kept = retired.partition_point(|(since, _)| since.elapsed() >= RETIRE_AFTER);
-            retired.drain(..kept).collect()
-        };
-        if over.is_empty() {
+        let is_over = |(since, _): &(Instant, SegmentMeta)| since.elapsed() >= RETIRE_AFTER;
+        if !self.retired.lock().front().is_some_and(is_over) {
             return Ok(());
         }
+        let _installing = self.group.installing().await;
+        let listed = self.manifest()?.segments;
+        let is_listed = |one: &SegmentMeta| {
+            let same = |other: &SegmentMeta| (other.from, other.to) == (one.from, one.to);
+            listed.iter().any(same)
+        };
+        let mut over: Vec<_> = {
+            let mut retired = self.retired.lock();
+            let kept = retired.partition_point(is_over);
+            retired.drain(..kept).collect()
+        };
+        over.retain(|(_, segment)| !is_listed(segment));
         let folder = self.folder.clone();
         let delete = move || {
             let mut folders = over.iter().map(|(_, segment)| segment.folder_name());

@@ -34,6 +34,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 const ALONE_PAUSE: Duration = Duration::from_secs(3_600);
 /// Folders of sealed shards looked at in one tick after a start.
 const FOLDERS_PER_TICK: usize = 256;
+/// How long the cluster may take to agree on other segments.
+const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a node may take for its next piece.
 const PIECE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -251,11 +253,26 @@ impl Restorer {
         let folder = self.replicas.folder(shard);
         let (disk, seconds) = (&self.fetcher.disk, &self.seconds);
         let parts = replica.manifest()?;
-        let merged = merger::merged(folder, &parts, self.merge.bytes, disk, seconds).await?;
+        let mut merged = merger::merged(folder, &parts, self.merge.bytes, disk, seconds).await?;
         if merged.digest() != seal.digest {
-            self.replicas.sweep_sealed(replica)?;
-            let why = "nobody has the merged segments, and what is merged here is not the same";
-            return Err(Error::Fetch(why.into()));
+            // Another build, or other settings: the cluster takes what there is.
+            let command = meta::Command::Merge {
+                shard,
+                before: seal.digest,
+                seal: meta::Seal {
+                    digest: merged.digest(),
+                    bytes: merged.bytes(),
+                    ..seal.clone()
+                },
+            };
+            let deadline = Instant::now() + PROPOSE_DEADLINE;
+            match self.meta.propose(command, deadline).await {
+                Ok(meta::Answer::Conflict(reason)) => return Err(Error::Undecided(reason)),
+                Ok(_) => {}
+                Err(error) => return Err(Error::Undecided(error.to_string())),
+            }
+            // Newer than what was agreed on before, wherever that still is.
+            merged.generation += 1;
         }
         self.replicas.take_merged(replica, &merged).await
     }
@@ -283,15 +300,16 @@ impl Restorer {
         let sources = self.sources(shard);
         let fetched = match &held {
             Held::Open(replica) => {
-                // Reading all files takes long, and the replica goes on cutting meanwhile. What is found has
-                // its place in the manifest as long as the shard is open.
+                // Reading all files takes long, and the replica goes on cutting and merging meanwhile.
                 let damaged = self.fetcher.damaged(shard, &replica.manifest()?).await;
-                let damaged = damaged.map_err(Error::Fetch)?;
+                let mut damaged = damaged.map_err(Error::Fetch)?;
                 let _installing = replica.group.installing().await;
+                let listed = replica.manifest()?.segments;
+                damaged.retain(|segment| listed.contains(segment));
                 let fetched = self.fetcher.fetch_all(shard, &sources, &damaged).await;
                 fetched.map(|()| damaged.len())
             }
-            Held::Sealed(replica) => match self.replicas.agreed(replica, &self.meta)? {
+            Held::Sealed(replica) => match self.verifiable(replica)? {
                 Some(manifest) => self.fetcher.complete(shard, &sources, &manifest).await,
                 None => return self.install_anew(shard).await,
             },
@@ -300,6 +318,16 @@ impl Restorer {
         held.close();
         self.replicas.doubts().verified(shard, fetched);
         Ok(())
+    }
+
+    /// The manifest of a sealed shard whose files can be looked at: the one that was agreed on, or the one before a
+    /// merge. Blocks on the disk.
+    fn verifiable(&self, replica: &SealedReplica) -> Result<Option<Manifest>, Error> {
+        if let Some(agreed) = self.replicas.agreed(replica, &self.meta)? {
+            return Ok(Some(agreed));
+        }
+        let stored = replica.manifest().ok();
+        Ok(stored.filter(|manifest| manifest.digest() == replica.digest))
     }
 
     /// Replaces what the store has of a sealed shard, which is damaged.

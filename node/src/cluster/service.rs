@@ -59,6 +59,15 @@ fn segment_of(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, Sta
     }))
 }
 
+/// The segment of this range, or the merged one that holds it.
+fn segment_over(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, Status> {
+    if let Some(exact) = segment_of(held, range.clone())? {
+        return Ok(Some(exact));
+    }
+    let mut segments = held.manifest().map_err(damaged)?.segments.into_iter();
+    Ok(segments.find(|segment| segment.from <= range.start && range.end <= segment.to))
+}
+
 fn damaged(error: Error) -> Status {
     Status::data_loss(error.to_string())
 }
@@ -167,7 +176,8 @@ impl Node for Service {
         let request = request.into_inner();
         let held = self.held(request.group)?;
         let range = request.from..request.to;
-        let segment = on_disk(self.cluster.builder(), move || segment_of(&held, range)).await?;
+        let look = move || segment_over(&held, range);
+        let segment = on_disk(self.cluster.builder(), look).await?;
         let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),

@@ -155,7 +155,7 @@ impl Cluster {
             builder: self.inner.builder.clone(),
             settings,
             seconds: self.inner.build_seconds.clone(),
-            rests_until: Instant::now(),
+            again_at: BTreeMap::new(),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {

@@ -293,7 +293,7 @@ async fn one_barrier_serves_all_groups_of_a_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn merged_segments_are_there_after_a_start_and_in_a_snapshot() {
+async fn merged_segments_are_there_after_a_start() {
     const MERGED: Bytes = Bytes::from_static(b"the same rows in fewer segments");
     let mut cluster = Cluster::on_rocks().await;
     let late = cluster.follower().await;
