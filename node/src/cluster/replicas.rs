@@ -289,7 +289,8 @@ impl Replicas {
         let writer = &self.inner.context.writer;
         sealed.update(writer, replica.shard).await?;
         self.keep_sealed(replica.shard, &sealed)?;
-        self.sweep(replica.shard, &sealed)
+        self.sweep_late(replica.shard, &sealed);
+        Ok(())
     }
 
     /// How many sealed shards are on this node.
