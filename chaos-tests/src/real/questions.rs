@@ -23,9 +23,13 @@ impl Nemesis<'_> {
                 None => self.fail(format!("C11: no acknowledgement within {within} ms")),
             },
             Action::NoAck(who) => {
-                if self.load.probe(at(*who)).await? == Outcome::Acked {
-                    let node = at(*who) + 1;
-                    self.fail(format!("node {node} acknowledges without a majority"));
+                let asked = who.iter().map(|who| self.load.probe(at(*who)));
+                let outcomes = futures_util::future::try_join_all(asked).await?;
+                for (who, outcome) in who.iter().zip(outcomes) {
+                    if outcome == Outcome::Acked {
+                        let node = at(*who) + 1;
+                        self.fail(format!("node {node} acknowledges without a majority"));
+                    }
                 }
             }
             Action::DiskFull(who, within) => self.disk_full(at(*who), ms(*within)).await?,

@@ -128,8 +128,8 @@ pub enum Action {
     Flood(usize, u64, u64),
     /// A request that begins now is acknowledged within so many milliseconds.
     Acks(u64),
-    /// A request to this node is not acknowledged.
-    NoAck(Who),
+    /// No request to any of these nodes, asked at one moment, is acknowledged.
+    NoAck(Vec<Who>),
     /// A request to this node, when all disks are full, is answered 507 within so many milliseconds; until
     /// then what had been reserved may be used up.
     DiskFull(Who, u64),
@@ -251,7 +251,8 @@ impl Action {
             | Self::Start(who)
             | Self::CutPower(who)
             | Self::Fill(who)
-            | Self::Free(who) => who.iter_mut().collect(),
+            | Self::Free(who)
+            | Self::NoAck(who) => who.iter_mut().collect(),
             Self::StartOn(who, whose) => vec![who, whose],
             Self::Freeze(who)
             | Self::Thaw(who)
@@ -273,7 +274,6 @@ impl Action {
             | Self::Clock(who, _)
             | Self::OutOfMemory(who, ..)
             | Self::Cpu(who, _)
-            | Self::NoAck(who)
             | Self::DiskFull(who, _)
             | Self::Reads(who)
             | Self::Deposed(who, _)

@@ -7,7 +7,7 @@ use crate::real::schedule::{Action, DiskFault, Who};
 /// One failed sync, then all of them: the store is done with until the node starts again.
 pub(super) fn sync_error(m: &mut Maker) {
     let faults = [DiskFault::SyncFails(1), DiskFault::SyncsFail];
-    for (index, fault) in m.order().into_iter().zip(faults.into_iter().cycle()) {
+    for (index, fault) in m.order().into_iter().zip(faults) {
         sync_error_round(m, Who::Node(index), fault);
     }
     for fault in faults {
@@ -25,7 +25,7 @@ pub(super) fn sync_error_round(m: &mut Maker, who: Who, fault: DiskFault) {
     ));
     m.wait(1_000);
     m.then(Action::HealDisk(same));
-    m.then(Action::NoAck(same));
+    m.then(Action::NoAck(vec![same]));
     m.then(Action::Unready(
         same,
         1_000,
@@ -127,7 +127,7 @@ pub(super) fn read_only(m: &mut Maker) {
             5_000,
             words(&["writes have stopped"]),
         ));
-        m.then(Action::NoAck(Who::Same));
+        m.then(Action::NoAck(vec![Who::Same]));
         m.then(Action::Kill(vec![Who::Same]));
         m.then(Action::Remount(Who::Same));
         m.then(Action::Start(vec![Who::Same]));

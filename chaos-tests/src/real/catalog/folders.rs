@@ -109,7 +109,7 @@ pub(super) fn wiped_voter_votes(m: &mut Maker) {
         a,
         words(&["incarnation", "wiped", "quarantin", "refused"]),
     ));
-    m.then(Action::NoAck(c));
+    m.then(Action::NoAck(vec![c]));
     m.then(Action::Out(a));
     m.then(Action::Start(vec![b]));
     m.then(Action::Acks(10_000));
@@ -133,7 +133,7 @@ pub(super) fn old_backup_votes(m: &mut Maker) {
         a,
         words(&["incarnation", "outdated", "quarantin"]),
     ));
-    m.then(Action::NoAck(c));
+    m.then(Action::NoAck(vec![c]));
     m.then(Action::Out(a));
     m.then(Action::Start(vec![b]));
     m.then(Action::Acks(10_000));

@@ -6,9 +6,9 @@ use crate::real::topo::{Damage, LinkFault};
 
 /// The leader alone on one side. It must not acknowledge, and must not answer for the whole.
 pub(super) fn partition(m: &mut Maker) {
-    for _ in 0..3 {
+    for _ in 0..2 {
         m.then(Action::Isolate(Who::Leader));
-        m.then(Action::NoAck(Who::Same));
+        m.then(Action::NoAck(vec![Who::Same]));
         m.then(Action::Acks(6_000));
         m.then(Action::Deposed(Who::Same, 5_000));
         m.wait_some();
@@ -24,9 +24,7 @@ pub(super) fn partition(m: &mut Maker) {
             .flat_map(|(a, b)| both_ways(*a, *b, Damage::Cut))
             .collect(),
     ));
-    for who in m.everyone() {
-        m.then(Action::NoAck(who));
-    }
+    m.then(Action::NoAck(m.everyone()));
     m.then(Action::Links(Vec::new()));
     m.then(Action::Acks(10_000));
 }
