@@ -103,6 +103,29 @@ fn is_planted_card(digits: &[u8], run: &Run) -> bool {
         .any(|index| run.card(index) == text)
 }
 
+/// Scans one file, such as the image of a disk, as it is: what is compressed in it stays hidden.
+pub fn scan_raw(path: &Path, run: &Run) -> Result<()> {
+    // What lies across two pieces is seen in the second, which begins with the end of the first.
+    const SHARED_BYTES: usize = 64;
+    let planted = Planted::of(run);
+    let mut file = fs::File::open(path)?;
+    let mut piece = vec![0; PAGE_BYTES];
+    let mut kept = 0;
+    loop {
+        let read = std::io::Read::read(&mut file, piece.get_mut(kept..).unwrap_or_default())?;
+        if read == 0 {
+            return Ok(());
+        }
+        let filled = kept + read;
+        let seen = piece.get(..filled).unwrap_or_default();
+        planted
+            .check_raw(seen)
+            .with_context(|| format!("in {}", path.display()))?;
+        kept = filled.min(SHARED_BYTES);
+        piece.copy_within(filled - kept..filled, 0);
+    }
+}
+
 /// Scans a stopped cluster's folder; gives one sentence on what was searched.
 pub fn scan(data: &Path, run: &Run) -> Result<String> {
     let planted = Planted::of(run);

@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use futures_util::future::BoxFuture;
@@ -474,6 +475,12 @@ impl Node {
         }
         late
     }
+}
+
+/// Waits until nothing of any node of this process holds a store open; whether that came about within the
+/// time. The process must not end before.
+pub fn wait_until_closed(within: Duration) -> bool {
+    hushlog_storage::store::all_closed(within)
 }
 
 /// Folder of the store, in the data folder.

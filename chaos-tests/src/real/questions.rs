@@ -19,7 +19,10 @@ impl Nemesis<'_> {
     pub(super) async fn ask(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::Acks(within) => match self.load.next_ack(ms(*within)).await {
-                Some(gap) => self.gaps_ms.push(u64::try_from(gap.as_millis())?),
+                Some(gap) => {
+                    let gaps = self.gaps_ms.entry(self.last.to_owned()).or_default();
+                    gaps.push(u64::try_from(gap.as_millis())?);
+                }
                 None => self.fail(format!("C11: no acknowledgement within {within} ms")),
             },
             Action::NoAck(who) => {
@@ -29,6 +32,45 @@ impl Nemesis<'_> {
                     if outcome == Outcome::Acked {
                         let node = at(*who) + 1;
                         self.fail(format!("node {node} acknowledges without a majority"));
+                    }
+                }
+            }
+            Action::Refuses(who, within) => {
+                let asked = Instant::now();
+                let outcome = self.load.probe(at(*who)).await?;
+                let took = asked.elapsed();
+                if !matches!(outcome, Outcome::Refused(_)) || took > ms(*within) {
+                    let node = at(*who) + 1;
+                    self.fail(format!(
+                        "node {node} is to refuse within {within} ms: {outcome:?} after {took:?}"
+                    ));
+                }
+            }
+            Action::TooMuch => {
+                if self.refused == 0 {
+                    self.fail("no request of the flood was too many".into());
+                }
+            }
+            Action::Memory(mib) => {
+                for index in 0..self.world.nodes.len() {
+                    let peak = self.world.process(index)?.peak_bytes();
+                    let peak = peak.context("its memory cannot be read")?;
+                    (self.say)(format!(
+                        "          node {}: {} MiB at most",
+                        index + 1,
+                        peak >> 20
+                    ));
+                    if peak > mib << 20 {
+                        self.fail(format!("node {} took {peak} bytes of memory", index + 1));
+                    }
+                }
+            }
+            Action::Calm(most) => {
+                let now = self.world.terms().await;
+                for (group, before) in self.terms.clone() {
+                    let term = now.get(&group).copied().unwrap_or(before);
+                    if term > before + most {
+                        self.fail(format!("the term of {group} rose from {before} to {term}"));
                     }
                 }
             }
@@ -73,7 +115,7 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    async fn mended(&mut self, index: usize, within: Duration) -> Result<()> {
+    pub(super) async fn mended(&mut self, index: usize, within: Duration) -> Result<()> {
         let started = Instant::now();
         loop {
             let Some(amiss) = self.world.amiss(index).await? else {

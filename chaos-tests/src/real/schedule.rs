@@ -133,6 +133,14 @@ pub enum Action {
     /// A request to this node, when all disks are full, is answered 507 within so many milliseconds; until
     /// then what had been reserved may be used up.
     DiskFull(Who, u64),
+    /// A request to this node is refused within so many milliseconds, instead of being left without answer.
+    Refuses(Who, u64),
+    /// Since links were cut last, the term of no group has risen by more than this.
+    Calm(u64),
+    /// The flood before was more than the nodes took: some of its requests were refused.
+    TooMuch,
+    /// No node ever had more than so many MiB in memory since it was started.
+    Memory(u64),
     /// The node answers whole queries.
     Reads(Who),
     /// Another node leads what this one led, within so many milliseconds.
@@ -159,6 +167,9 @@ pub enum Action {
     /// The node is given up for the rest of the run.
     Out(Who),
 }
+
+/// The class of faults of links.
+pub(super) const NETWORK: &str = "network";
 
 /// Classes of faults, as they are counted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -188,7 +199,8 @@ impl Tally {
 }
 
 impl Schedule {
-    /// What it will do, counted; a run counts the same if every step took effect.
+    /// What it will do, counted; a run counts the same if every step took effect, and links that are cut were
+    /// in use.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for step in &self.steps {
@@ -217,7 +229,7 @@ impl Action {
             | Self::Wipe(_)
             | Self::StartOn(..) => ("lost or swapped data", 1),
             Self::Links(faults) if faults.is_empty() => return None,
-            Self::Links(_) | Self::Isolate(_) => ("network", 1),
+            Self::Links(_) | Self::Isolate(_) => (NETWORK, 1),
             Self::Reset(_) => ("reset", 1),
             Self::Clock(_, 0) => return None,
             Self::Clock(..) => ("clock", 1),
@@ -275,6 +287,7 @@ impl Action {
             | Self::OutOfMemory(who, ..)
             | Self::Cpu(who, _)
             | Self::DiskFull(who, _)
+            | Self::Refuses(who, _)
             | Self::Reads(who)
             | Self::Deposed(who, _)
             | Self::Refused(who, _)
@@ -283,7 +296,13 @@ impl Action {
             | Self::Judged(who)
             | Self::Honest(who)
             | Self::Out(who) => vec![who],
-            Self::Links(_) | Self::Flood(..) | Self::Acks(_) | Self::Sealed(_) => Vec::new(),
+            Self::Links(_)
+            | Self::Flood(..)
+            | Self::Acks(_)
+            | Self::Calm(_)
+            | Self::Memory(_)
+            | Self::TooMuch
+            | Self::Sealed(_) => Vec::new(),
         }
     }
 }

@@ -256,6 +256,31 @@ impl World {
         Some(leads)
     }
 
+    /// The highest term of each open shard, and of the meta group, that any node knows.
+    pub async fn terms(&self) -> BTreeMap<String, u64> {
+        let mut terms = BTreeMap::new();
+        for index in 0..self.nodes.len() {
+            let Some(view) = self.view(index).await else {
+                continue;
+            };
+            let shards = view["shards"].as_array().into_iter().flatten();
+            let groups = shards
+                .filter_map(|shard| {
+                    Some((shard["shard"].as_str()?.to_owned(), shard["term"].as_u64()?))
+                })
+                .chain(
+                    view["meta"]["term"]
+                        .as_u64()
+                        .map(|term| ("meta".to_owned(), term)),
+                );
+            for (group, term) in groups {
+                let known = terms.entry(group).or_insert(term);
+                *known = term.max(*known);
+            }
+        }
+        terms
+    }
+
     /// How far each shard of a node goes: (appended, committed), by name.
     pub async fn positions(&self, index: usize) -> Option<BTreeMap<String, (u64, u64)>> {
         let view = self.view(index).await?;
@@ -269,6 +294,19 @@ impl World {
             ))
         });
         Some(positions.collect())
+    }
+
+    /// Nodes whose own log tells of a panic, with its first line.
+    pub fn panics(&self) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let log = std::fs::read(&node.plan.log)?;
+            let log = String::from_utf8_lossy(&log);
+            if let Some(line) = log.lines().find(|line| line.contains("panicked at")) {
+                said.push(format!("node {} panicked: {line}", index + 1));
+            }
+        }
+        Ok(said)
     }
 
     /// What is wrong with a node's segments, compared with those of the others: all files of a shard that
@@ -287,7 +325,8 @@ impl World {
         }
         let own = self.nodes[index].disk.segments()?;
         for (other, node) in self.nodes.iter().enumerate() {
-            let Some(theirs) = self.view(other).await.filter(|_| other != index) else {
+            let asked = other != index && !node.out;
+            let Some(theirs) = self.view(other).await.filter(|_| asked) else {
                 continue;
             };
             let sealed = sealed_in(&theirs);
@@ -310,23 +349,34 @@ impl World {
         Ok(None)
     }
 
-    /// Ends all nodes in order; gives the numbers of those that did not end in time.
-    pub fn stop(&mut self) -> Result<Vec<usize>> {
-        let mut late = Vec::new();
+    /// Ends all nodes in order; sentences of those that did not end well, or in time.
+    pub fn stop(&mut self) -> Result<Vec<String>> {
+        let mut said = Vec::new();
         for node in &mut self.nodes {
             if let Some(process) = &mut node.process {
                 process.terminate()?;
             }
         }
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            if let Some(mut process) = node.process.take()
-                && process.wait(END_WITHIN).is_none()
-            {
-                late.push(index + 1);
-                process.kill()?;
+            let Some(mut process) = node.process.take() else {
+                continue;
+            };
+            let node = index + 1;
+            match process.wait(END_WITHIN) {
+                None => {
+                    said.push(format!("node {node} did not end in time after SIGTERM"));
+                    process.kill()?;
+                }
+                Some(status) if !status.success() => {
+                    let log = process.log_tail();
+                    said.push(format!(
+                        "node {node} ended with {status} after SIGTERM: {log}"
+                    ));
+                }
+                Some(_) => {}
             }
         }
-        Ok(late)
+        Ok(said)
     }
 }
 

@@ -8,10 +8,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hushlog_record::museum::{Bug, planted};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions,
@@ -45,6 +46,38 @@ pub struct Rocks {
     /// Everything up to this sequence number is synced.
     synced_to: AtomicU64,
     watermark: Mutex<Watermark>,
+    /// Last, so that it is dropped when the database is closed.
+    _open: Open,
+}
+
+/// How many stores this process has open.
+static OPEN: Mutex<usize> = Mutex::new(0);
+static CLOSED: Condvar = Condvar::new();
+
+/// Counts a store for as long as it is open.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        *OPEN.lock() += 1;
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *OPEN.lock() -= 1;
+        CLOSED.notify_all();
+    }
+}
+
+/// Waits until this process has no store open any more; whether that came about within the time. A process
+/// must not end before: what RocksDB's threads still use would be torn down under them, which ends in an
+/// abort instead of an exit.
+pub fn all_closed(within: Duration) -> bool {
+    let mut open = OPEN.lock();
+    let waited = CLOSED.wait_while_for(&mut open, |open| *open > 0, within);
+    !waited.timed_out()
 }
 
 impl Rocks {
@@ -55,6 +88,7 @@ impl Rocks {
     /// not what was written, [`Error::Lost`] if it ends before what was synced, [`Error::Open`]
     /// otherwise.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let open = Open::new();
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let families = Space::ALL
             .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
@@ -76,6 +110,7 @@ impl Rocks {
             path: path.to_path_buf(),
             synced_to: AtomicU64::new(marked),
             watermark: Mutex::new(watermark),
+            _open: open,
         })
     }
 

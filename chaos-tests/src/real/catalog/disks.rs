@@ -67,7 +67,8 @@ pub(super) fn disk_full_resume(m: &mut Maker) {
     m.set("CHAOS_NO_PREALLOCATION", "1");
     m.then(Action::Fill(vec![Who::Leader]));
     let who = Who::Same;
-    m.wait(4_000);
+    m.then(Action::Unready(who, 10_000, words(&["no space left"])));
+    m.wait(2_000);
     m.then(Action::Acks(5_000));
     m.then(Action::Free(vec![who]));
     m.then(Action::Ready(who, 15_000));

@@ -82,6 +82,7 @@ pub const ALL: &[Scenario] = &[
     ci("wiped-voter-votes", &[38], folders::wiped_voter_votes),
     long("read-error", &[20], disks::read_error),
     ci("partition", &[21], links::partition),
+    ci("split", &[21], links::split),
     ci("bad-links", &[22, 23], links::bad_links),
     ci("gray-link", &[26], links::gray_link),
     long("flapping", &[24, 25], links::flapping),

@@ -57,7 +57,7 @@ pub(super) fn freeze(m: &mut Maker) {
         m.then(Action::Freeze(Who::Leader));
         m.then(Action::Acks(6_000));
         m.then(Action::Deposed(Who::Same, 5_000));
-        m.wait(5_000);
+        m.wait(9_000);
         m.then(Action::Thaw(Who::Same));
         m.then(Action::Acks(5_000));
         m.then(Action::Ready(Who::Same, 10_000));
@@ -129,7 +129,9 @@ pub(super) fn overload(m: &mut Maker) {
     m.set("HUSHLOG_LIMITS_INGEST_MEMORY", "8MiB");
     m.set("HUSHLOG_LIMITS_BODY", "4MiB");
     m.schedule.disk_mib = 2_048;
-    m.then(Action::Flood(24, 2_000, 20_000));
+    m.then(Action::Flood(24, 2_000, 60_000));
+    m.then(Action::TooMuch);
+    m.then(Action::Memory(768));
     m.then(Action::Acks(30_000));
     for who in m.everyone() {
         m.then(Action::Ready(who, 5_000));

@@ -23,7 +23,7 @@ pub fn soak(seed: u64, minutes: u64) -> Schedule {
 }
 
 /// Faults of a soak; each ends what it began. What is not kept yet is not asked.
-const BLOCKS: [fn(&mut Maker); 17] = [
+const BLOCKS: [fn(&mut Maker); 24] = [
     |m| {
         let who = m.pick();
         m.then(Action::Kill(vec![who]));
@@ -119,5 +119,61 @@ const BLOCKS: [fn(&mut Maker); 17] = [
         m.then(Action::Kill(vec![who]));
         m.then(Action::Start(vec![who]));
         m.then(Action::Honest(who));
+    },
+    |m| {
+        m.then(Action::Disk(Who::Leader, DiskFault::SyncsFail));
+        m.wait(3_000);
+        m.then(Action::HealDisk(Who::Same));
+        m.then(Action::Start(vec![Who::Same]));
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::ReadOnly(who));
+        m.wait(3_000);
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Remount(who));
+        m.then(Action::Start(vec![who]));
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Start(vec![who]));
+        m.then(Action::Disk(who, DiskFault::ReadsFail));
+        m.then(Action::Honest(who));
+        m.then(Action::HealDisk(who));
+    },
+    |m| {
+        m.then(Action::Fill(m.everyone()));
+        m.wait(3_000);
+        m.then(Action::Free(m.everyone()));
+        for who in m.everyone() {
+            m.then(Action::Ready(who, 30_000));
+        }
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::Kill(vec![who]));
+        for _ in 0..2 {
+            m.then(Action::Flip(who, Place::Segment));
+        }
+        m.then(Action::Start(vec![who]));
+        m.then(Action::Honest(who));
+        m.then(Action::Mended(who, 120_000));
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Backup(who));
+        m.then(Action::Truncate(who, 7));
+        m.then(Action::Isolate(who));
+        m.then(Action::Start(vec![who]));
+        m.then(Action::Judged(who));
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Restore(who));
+        m.then(Action::Links(Vec::new()));
+        m.then(Action::Start(vec![who]));
+    },
+    |m| {
+        m.then(Action::Flood(12, 500, 5_000));
     },
 ];

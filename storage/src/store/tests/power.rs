@@ -233,3 +233,18 @@ fn size(folder: &Path, extension: &str) -> u64 {
         .map(|entry| entry.metadata().unwrap().len())
         .sum()
 }
+
+#[test]
+fn a_process_knows_when_its_stores_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Rocks::open(folder.path()).unwrap();
+    assert!(!crate::store::all_closed(std::time::Duration::from_millis(
+        1
+    )));
+    drop(store);
+    assert!(crate::store::all_closed(std::time::Duration::from_secs(60)));
+    // A folder that is no store leaves nothing open.
+    fs::write(folder.path().join("CURRENT"), "nothing").unwrap();
+    assert!(Rocks::open(folder.path()).is_err());
+    assert!(crate::store::all_closed(std::time::Duration::from_secs(60)));
+}
