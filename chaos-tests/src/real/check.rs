@@ -117,12 +117,14 @@ pub async fn sealed(url: &str, within: Duration) -> Result<()> {
     }
 }
 
-/// Every answer of one node is right, or says that it is not whole. Asked while the load goes on.
-pub async fn honest(url: &str, load: &Load) -> Result<()> {
+/// Every answer of one node is right, or says that it is not whole, as far as it is about the `last` records
+/// that were sent. Asked while the load goes on.
+pub async fn honest(url: &str, load: &Load, last: u64) -> Result<()> {
     let acked = load.acked_batches();
     let plan = load.plan();
     let client = Client::new(CALL_DEADLINE);
-    for from in (0..plan.records).step_by(usize::try_from(SLICE)?) {
+    let first = plan.records.saturating_sub(last);
+    for from in (first..plan.records).step_by(usize::try_from(SLICE)?) {
         let to = (from + SLICE).min(plan.records);
         let Some((whole, logs)) = slice(&client, url, &plan, from..to).await? else {
             continue;

@@ -96,6 +96,9 @@ impl<'a> Nemesis<'a> {
             while self.load.now_ms() < step.at_ms {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            if matches!(step.action, Action::Rest(until) if self.load.now_ms() >= until) {
+                return Ok(());
+            }
             let action = self.resolve(&step.action).await?;
             let at_ms = self.load.now_ms();
             self.taken.push(Step {
@@ -274,6 +277,7 @@ impl<'a> Nemesis<'a> {
                     self.refused
                 ));
             }
+            Action::Rest(_) => {}
             asked => self.ask(asked).await?,
         }
         Ok(())

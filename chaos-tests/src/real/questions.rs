@@ -96,12 +96,8 @@ impl Nemesis<'_> {
             }
             Action::Mended(who, within) => self.mended(at(*who), ms(*within)).await?,
             Action::Judged(who) => self.judged(at(*who)).await?,
-            Action::Honest(who) => {
-                let url = self.world.url(at(*who));
-                if let Err(error) = check::honest(&url, self.load).await {
-                    self.fail(format!("C6: node {}: {error:#}", at(*who) + 1));
-                }
-            }
+            Action::Honest(who) => self.honest(at(*who), u64::MAX).await,
+            Action::HonestLately(who, records) => self.honest(at(*who), *records).await,
             Action::StartOn(who, whose) => {
                 let data = self.world.nodes[at(*whose)].disk.data();
                 self.world.start_node_on(at(*who), &data)?;
@@ -113,6 +109,13 @@ impl Nemesis<'_> {
             done => bail!("{done:?} is no question"),
         }
         Ok(())
+    }
+
+    async fn honest(&mut self, index: usize, last: u64) {
+        let url = self.world.url(index);
+        if let Err(error) = check::honest(&url, self.load, last).await {
+            self.fail(format!("C6: node {}: {error:#}", index + 1));
+        }
     }
 
     pub(super) async fn mended(&mut self, index: usize, within: Duration) -> Result<()> {

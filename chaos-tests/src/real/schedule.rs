@@ -162,10 +162,14 @@ pub enum Action {
     Judged(Who),
     /// Every answer of this node is right, or says that it is not whole.
     Honest(Who),
+    /// The same of so many records that were sent last.
+    HonestLately(Who, u64),
     /// Another node is started on this one's folder: (who, whose).
     StartOn(Who, Who),
     /// The node is given up for the rest of the run.
     Out(Who),
+    /// Every fault is over. If so many milliseconds are over too, the steps that follow are left out.
+    Rest(u64),
 }
 
 /// The class of faults of links.
@@ -295,6 +299,7 @@ impl Action {
             | Self::Ready(who, _)
             | Self::Judged(who)
             | Self::Honest(who)
+            | Self::HonestLately(who, _)
             | Self::Out(who) => vec![who],
             Self::Links(_)
             | Self::Flood(..)
@@ -302,6 +307,7 @@ impl Action {
             | Self::Calm(_)
             | Self::Memory(_)
             | Self::TooMuch
+            | Self::Rest(_)
             | Self::Sealed(_) => Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ pub mod rocks;
 pub mod suite;
 #[cfg(test)]
 mod tests;
+mod torn;
 pub mod watermark;
 
 use bytes::Bytes;

@@ -4,7 +4,8 @@
 //! and old write-ahead logs alive. Large log values go to blob files, so that compaction moves keys
 //! only. Values are compressed before they come here, so nothing is compressed again.
 //!
-//! Never maps a file into memory (a bad sector would be a SIGBUS), never repairs by itself.
+//! Never maps a file into memory (a bad sector would be a SIGBUS), never repairs by itself: it lets go of nothing
+//! but the one record that a power loss has torn.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use rocksdb::{
     DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::torn;
 use super::watermark::{self, Watermark};
 use super::{Batch, Budget, Change, Durability, ScanLimit, Space, Store};
 use crate::Error;
@@ -89,11 +91,10 @@ impl Rocks {
     /// otherwise.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let open = Open::new();
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = Space::ALL
-            .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(), path, families)
-            .map_err(|error| open_error(path, &error))?;
+        let db = match open_database(path) {
+            Err(error) if error.kind() == rocksdb::ErrorKind::Corruption => open_torn(path, error)?,
+            opened => opened.map_err(|error| open_error(path, &error))?,
+        };
         let watermark = Watermark::open(path)?;
         let (marked, found) = (watermark.sequence(), db.latest_sequence_number());
         if found < marked && !planted(Bug::WalDefaultRecovery) {
@@ -142,6 +143,30 @@ impl Rocks {
             .cf_handle(space.name())
             .expect("every space's family is opened in `open`")
     }
+}
+
+fn open_database(path: &Path) -> Result<DB, rocksdb::Error> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let families = Space::ALL
+        .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
+    DB::open_cf_descriptors(&database_options(), path, families)
+}
+
+/// Opens a store that was refused, without the record that was being written when the power failed, if that is
+/// all that is wrong. Whether more is missing than that, the watermark knows.
+fn open_torn(path: &Path, refused: rocksdb::Error) -> Result<DB, Error> {
+    let dropped = torn::drop_last_record(path).map_err(|error| Error::Open {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    })?;
+    let Some(bytes) = dropped else {
+        return Err(open_error(path, &refused));
+    };
+    tracing::warn!(
+        bytes,
+        "the record that was being written when the power failed is dropped"
+    );
+    open_database(path).map_err(|error| open_error(path, &error))
 }
 
 fn database_options() -> Options {

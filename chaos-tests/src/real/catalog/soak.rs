@@ -8,7 +8,10 @@ use crate::real::disk::Place;
 use crate::real::schedule::{Action, DiskFault, Schedule, Who};
 use crate::real::topo::{Damage, LinkFault};
 
-/// A random mix of everything, as long as is asked.
+/// Records that are compared in the middle of a soak, of those sent last; all are at its end.
+const LATELY: u64 = 200_000;
+
+/// A random mix of everything, as long as is asked: what has not begun by then is left out.
 pub fn soak(seed: u64, minutes: u64) -> Schedule {
     let mut maker = Maker::new("soak", seed, 2_000);
     maker.schedule.disk_mib = 8_192;
@@ -16,6 +19,7 @@ pub fn soak(seed: u64, minutes: u64) -> Schedule {
         let block = BLOCKS[maker.rng.random_range(0..BLOCKS.len())];
         block(&mut maker);
         maker.then(Action::Acks(30_000));
+        maker.then(Action::Rest(minutes * 60_000));
         let pause = maker.rng.random_range(2_000..6_000);
         maker.wait(pause);
     }
@@ -118,7 +122,7 @@ const BLOCKS: [fn(&mut Maker); 24] = [
         let who = m.pick();
         m.then(Action::Kill(vec![who]));
         m.then(Action::Start(vec![who]));
-        m.then(Action::Honest(who));
+        m.then(Action::HonestLately(who, LATELY));
     },
     |m| {
         m.then(Action::Disk(Who::Leader, DiskFault::SyncsFail));
@@ -139,7 +143,7 @@ const BLOCKS: [fn(&mut Maker); 24] = [
         m.then(Action::Kill(vec![who]));
         m.then(Action::Start(vec![who]));
         m.then(Action::Disk(who, DiskFault::ReadsFail));
-        m.then(Action::Honest(who));
+        m.then(Action::HonestLately(who, LATELY));
         m.then(Action::HealDisk(who));
     },
     |m| {
@@ -157,7 +161,7 @@ const BLOCKS: [fn(&mut Maker); 24] = [
             m.then(Action::Flip(who, Place::Segment));
         }
         m.then(Action::Start(vec![who]));
-        m.then(Action::Honest(who));
+        m.then(Action::HonestLately(who, LATELY));
         m.then(Action::Mended(who, 120_000));
     },
     |m| {
