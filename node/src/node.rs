@@ -98,6 +98,8 @@ pub struct Node {
     /// Waits for the writer's thread at the end.
     flush: Offload,
     writer: Writer,
+    /// Where the store is.
+    store: PathBuf,
 }
 
 /// Makes the routes of an interface.
@@ -323,6 +325,7 @@ impl Node {
             accepting: CancellationToken::new(),
             servers: Tasks::new(),
             writer,
+            store: config.data.join(STORE),
         };
         let keeping = keeper.run(node.tasks.stop_token());
         node.tasks.spawn("ledger", Policy::Isolated, keeping);
@@ -457,8 +460,20 @@ impl Node {
     }
 
     /// Ends the node: unready, no new requests, those accepted finished, leads handed over,
-    /// everything written. Gives the names of tasks that did not end in time.
+    /// everything written, the store closed. Gives the names of tasks that did not end in time.
     pub async fn shutdown(self) -> Vec<String> {
+        let (flush, store) = (self.flush.clone(), self.store.clone());
+        let mut late = self.end().await;
+        // Work that nobody waits for any more may still look at it.
+        let closed = flush.run(move || hushlog_storage::store::closed(&store, CLOSE_PATIENCE));
+        if closed.await != Ok(true) {
+            late.push("store".into());
+        }
+        late
+    }
+
+    /// Ends everything; drops what is left of it.
+    async fn end(self) -> Vec<String> {
         self.door.closing.store(true, Ordering::Relaxed);
         self.accepting.cancel();
         let mut late = self.servers.shutdown(SHUTDOWN_PATIENCE).await;
@@ -476,6 +491,9 @@ impl Node {
         late
     }
 }
+
+/// How long work that is still under way may hold the store open at the end of a node.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits until nothing of any node of this process holds a store open; whether that came about within the
 /// time. The process must not end before.

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use crate::Error;
 
 pub use mem::Mem;
-pub use rocks::{Rocks, all_closed};
+pub use rocks::{Rocks, all_closed, closed};
 
 /// A family of keys. Few and fixed: shards share them and are told apart by key prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -52,25 +52,37 @@ pub struct Rocks {
     _open: Open,
 }
 
-/// How many stores this process has open.
-static OPEN: Mutex<usize> = Mutex::new(0);
+/// The stores that this process has open.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static CLOSED: Condvar = Condvar::new();
 
-/// Counts a store for as long as it is open.
-struct Open;
+/// Says that a store is open, for as long as it is.
+struct Open(PathBuf);
 
 impl Open {
-    fn new() -> Self {
-        *OPEN.lock() += 1;
-        Self
+    fn new(path: &Path) -> Self {
+        OPEN.lock().push(path.to_path_buf());
+        Self(path.to_path_buf())
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        *OPEN.lock() -= 1;
+        let mut open = OPEN.lock();
+        if let Some(at) = open.iter().position(|path| *path == self.0) {
+            open.swap_remove(at);
+        }
         CLOSED.notify_all();
     }
+}
+
+/// Waits until this process does not have the store in `path` open any more, so that it can be opened again;
+/// whether that came about within the time.
+pub fn closed(path: &Path, within: Duration) -> bool {
+    let mut open = OPEN.lock();
+    let waited =
+        CLOSED.wait_while_for(&mut open, |open| open.iter().any(|one| one == path), within);
+    !waited.timed_out()
 }
 
 /// Waits until this process has no store open any more; whether that came about within the time. A process
@@ -78,7 +90,7 @@ impl Drop for Open {
 /// abort instead of an exit.
 pub fn all_closed(within: Duration) -> bool {
     let mut open = OPEN.lock();
-    let waited = CLOSED.wait_while_for(&mut open, |open| *open > 0, within);
+    let waited = CLOSED.wait_while_for(&mut open, |open| !open.is_empty(), within);
     !waited.timed_out()
 }
 
@@ -90,7 +102,7 @@ impl Rocks {
     /// not what was written, [`Error::Lost`] if it ends before what was synced, [`Error::Open`]
     /// otherwise.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let open = Open::new();
+        let open = Open::new(path);
         let db = match open_database(path) {
             Err(error) if error.kind() == rocksdb::ErrorKind::Corruption => open_torn(path, error)?,
             opened => opened.map_err(|error| open_error(path, &error))?,

@@ -241,7 +241,15 @@ fn a_process_knows_when_its_stores_are_closed() {
     assert!(!crate::store::all_closed(std::time::Duration::from_millis(
         1
     )));
+    assert!(!crate::store::closed(
+        folder.path(),
+        std::time::Duration::from_millis(1)
+    ));
     drop(store);
+    assert!(crate::store::closed(
+        folder.path(),
+        std::time::Duration::from_secs(60)
+    ));
     assert!(crate::store::all_closed(std::time::Duration::from_secs(60)));
     // A folder that is no store leaves nothing open.
     fs::write(folder.path().join("CURRENT"), "nothing").unwrap();
