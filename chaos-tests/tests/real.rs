@@ -75,7 +75,6 @@ scenarios! {
     a_wiped_voter = "wiped-voter";
     a_wiped_voter_votes = "wiped-voter-votes";
     partitions = "partition";
-    a_split_of_five = "split";
     one_way_and_partial_cuts = "bad-links";
     gray_links = "gray-link";
     reset_connections = "resets";

@@ -139,8 +139,9 @@ impl<'a> Nemesis<'a> {
             Action::Truncate(who, _) | Action::Restore(who) | Action::Wipe(who) => {
                 self.excused.insert(at(*who), Until::Repaired);
             }
+            // Who had refused the damaged data has ended, and stays so until it is started.
             Action::FlipBack(who) => {
-                self.excused.remove(&at(*who));
+                self.excused.insert(at(*who), Until::Started);
             }
             Action::StartOn(who, _) | Action::ReadOnly(who) | Action::OutOfMemory(who, ..) => {
                 self.excused.entry(at(*who)).or_insert(Until::Started);

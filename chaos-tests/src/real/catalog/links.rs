@@ -9,8 +9,6 @@ pub(super) fn partition(m: &mut Maker) {
     for _ in 0..2 {
         m.then(Action::Isolate(Who::Leader));
         m.then(Action::NoAck(vec![Who::Same]));
-        // Once a request has waited in vain, the next ones are told so.
-        m.then(Action::Refuses(Who::Same, 3_000));
         m.then(Action::Acks(6_000));
         m.then(Action::Deposed(Who::Same, 5_000));
         m.wait_some();
@@ -29,6 +27,17 @@ pub(super) fn partition(m: &mut Maker) {
     m.then(Action::NoAck(m.everyone()));
     m.then(Action::Links(Vec::new()));
     m.then(Action::Acks(10_000));
+}
+
+/// A leader alone on one side, asked by clients that wait for less time than it does: once a request has waited in
+/// vain, the next ones are told so.
+pub(super) fn silence(m: &mut Maker) {
+    m.then(Action::Isolate(Who::Leader));
+    m.then(Action::NoAck(vec![Who::Same]));
+    m.then(Action::NoAck(vec![Who::Same]));
+    m.then(Action::Refuses(Who::Same, 3_000));
+    m.then(Action::Links(Vec::new()));
+    m.then(Action::Acks(5_000));
 }
 
 /// Five nodes in two groups that do not see each other, the smaller one with the leader, then with others. Each
