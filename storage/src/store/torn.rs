@@ -97,7 +97,7 @@ fn torn_at(log: &[u8]) -> Option<usize> {
             continue;
         }
         let fragment = Fragment::at(log, at);
-        let end = fragment.as_ref().map_or(block_end(at), |f| f.end);
+        let end = fragment.as_ref().map_or_else(|| block_end(at), |f| f.end);
         match fragment {
             Some(Fragment { kind, whole, .. }) if whole => {
                 if kind == FULL || kind == FIRST {
@@ -114,7 +114,7 @@ fn torn_at(log: &[u8]) -> Option<usize> {
                 if torn.is_none() && !lacks_a_page(log, at, end) {
                     return None;
                 }
-                torn = torn.or(Some(record.min(at)));
+                torn = torn.or_else(|| Some(record.min(at)));
             }
         }
         at = end;
