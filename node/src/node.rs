@@ -462,12 +462,16 @@ impl Node {
     /// Ends the node: unready, no new requests, those accepted finished, leads handed over,
     /// everything written, the store closed. Gives the names of tasks that did not end in time.
     pub async fn shutdown(self) -> Vec<String> {
-        let (flush, store) = (self.flush.clone(), self.store.clone());
+        let store = self.store.clone();
         let mut late = self.end().await;
-        // Work that nobody waits for any more may still look at it.
-        let closed = flush.run(move || hushlog_storage::store::closed(&store, CLOSE_PATIENCE));
-        if closed.await != Ok(true) {
-            late.push("store".into());
+        // Work that nobody waits for any more may still look at it, and needs the threads to come to its end.
+        let until = Instant::now() + CLOSE_PATIENCE;
+        while !hushlog_storage::store::closed(&store, Duration::ZERO) {
+            if Instant::now() > until {
+                late.push("store".into());
+                break;
+            }
+            tokio::time::sleep(CLOSE_TICK).await;
         }
         late
     }
@@ -494,6 +498,7 @@ impl Node {
 
 /// How long work that is still under way may hold the store open at the end of a node.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+const CLOSE_TICK: Duration = Duration::from_millis(20);
 
 /// Waits until nothing of any node of this process holds a store open; whether that came about within the
 /// time. The process must not end before.
