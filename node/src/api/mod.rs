@@ -10,8 +10,10 @@ pub mod http;
 mod loki;
 pub mod otlp;
 mod patterns;
+mod policy;
 mod protobuf;
 mod reader;
+mod rules;
 mod window;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hushlog_pii::{Key, Policy};
+use hushlog_pii::{Count, Key, Policy};
 use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
@@ -44,6 +44,8 @@ pub(crate) struct Fake {
     pub(super) limits: Mutex<Arc<Limits>>,
     /// The books that the gateway writes.
     pub(super) ledger: Mutex<Option<Ledger>>,
+    /// What the rules have found.
+    pub(super) findings: Mutex<Vec<Count>>,
 }
 
 /// Service and message of every record that was stored.
@@ -290,6 +292,7 @@ impl Control for Fake {
             let mut books = Books::default();
             if let Some(ledger) = &*self.ledger.lock() {
                 books.add(1, &ledger.book());
+                books.add_findings(self.findings.lock().clone());
             }
             if self.partial {
                 books.missing.insert(2, "no answer in time".into());

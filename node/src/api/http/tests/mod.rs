@@ -26,6 +26,7 @@ mod nodes;
 mod odd;
 mod patterns;
 mod retention;
+mod rules;
 mod sources;
 mod wire;
 
