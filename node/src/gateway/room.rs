@@ -47,6 +47,11 @@ impl<'a> Room<'a> {
             .map_err(|Full| full())
     }
 
+    /// Gives back what the body turned out not to need: it needs so many bytes in all.
+    pub fn settle(&mut self, bytes: usize) {
+        self.permit.shrink(bytes);
+    }
+
     /// Asks for room for one more record, of so many bytes of text at least, before it is made. Whoever
     /// is refused makes no more of them: none will be stored.
     pub fn ask(&mut self, text_bytes: usize) -> Result<(), Failure> {

@@ -81,6 +81,22 @@ impl Fake {
         }
     }
 
+    /// Lets this service send so many records a second, and all others as many as they like.
+    pub(crate) fn limiting_one(service: &str, records_per_second: u64) -> Self {
+        let limit = Limit {
+            records_per_second: Some(records_per_second),
+            bytes_per_second: None,
+        };
+        let limits = Limits {
+            services: [(service.to_owned(), limit)].into(),
+            ..Limits::default()
+        };
+        Self {
+            limits: Mutex::new(Arc::new(limits)),
+            ..Self::default()
+        }
+    }
+
     /// Refuses one block after the other with these, the last first, and then stores.
     pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
         Self {
@@ -381,6 +397,15 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
 }
 
 pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakePolicies)) -> Api {
+    api_taking(fake, (memory, BODY_BYTES_MAX), change)
+}
+
+/// With so much memory, for bodies of so many bytes.
+pub(super) fn api_taking(
+    fake: Fake,
+    (memory, body_bytes_max): (usize, usize),
+    change: impl FnOnce(&mut FakePolicies),
+) -> Api {
     let fake = Arc::new(fake);
     let entropy = Entropy::seeded(1);
     let masking = Arc::new(Masking::new(Key::new([7; 32])));
@@ -421,6 +446,6 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
         ids: Mutex::new(entropy.stream("request ids")),
         queries: Arc::new(Semaphore::new(1)),
         query_timeout: Duration::from_secs(30),
-        body_bytes_max: BODY_BYTES_MAX,
+        body_bytes_max,
     })
 }

@@ -31,7 +31,7 @@ mod sources;
 mod wire;
 
 pub(crate) use fake::{BODY_BYTES_MAX, Fake, Stored, api};
-use fake::{FOUND, FakePolicies, api_with};
+use fake::{FOUND, FakePolicies, api_taking, api_with};
 
 struct Got {
     status: StatusCode,
