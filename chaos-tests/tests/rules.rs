@@ -130,3 +130,54 @@ async fn a_clear_value_finds_what_every_key_has_hashed_and_findings_are_counted(
     nodes.stop_all().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_signature_of_an_exception_is_made_of_what_is_masked() -> Result<()> {
+    let mut nodes = Nodes::start(1, Arc::new(System), |_| ()).await?;
+    let exception = |mail: &str, line: usize, method: &str| {
+        json!({
+            "type": "com.example.NoMoney", "message": format!("of {mail}"),
+            "stack_trace": format!("com.example.NoMoney: of {mail}\n\tat com.example.Pay.{method}(Pay.java:{line})"),
+        })
+    };
+    let sent = [
+        exception("ann@example.org", 5, "run"),
+        exception("bob@example.org", 7, "run"),
+        exception("ann@example.org", 5, "stop"),
+    ];
+    for exception in sent {
+        let record = json!({"message": "m", "service": "shop", "exception": exception});
+        call(&nodes, 1, (Method::POST, "/api/v1/logs"), record).await?;
+    }
+    let what = (Method::POST, "/api/v1/logs/query");
+    let all = json!({"query": "exception.signature:*", "sort": {"order": "asc"}});
+    let answer = call(&nodes, 1, what.clone(), all).await?;
+    let logs = answer["logs"].as_array().cloned().unwrap_or_default();
+    ensure!(logs.len() == 3, "{answer}");
+    let of = |place: usize, name: &str| logs[place]["exception"][name].clone();
+    let first = of(0, "signature");
+    ensure!(
+        first.as_str().is_some_and(|text| text.len() == 16),
+        "{answer}"
+    );
+    ensure!(
+        first == of(1, "signature") && first != of(2, "signature"),
+        "{answer}"
+    );
+    ensure!(of(0, "exception_id") == of(2, "exception_id"), "{answer}");
+    let query = format!("exception.signature:{}", first.as_str().unwrap_or_default());
+    let same = call(&nodes, 1, what, json!({"query": query, "limit": 0})).await?;
+    ensure!(same["total"] == 2, "{same}");
+    let path = format!(
+        "/api/v1/exceptions/{}",
+        of(0, "exception_id").as_str().unwrap_or_default()
+    );
+    let details = call(&nodes, 1, (Method::GET, &path), Value::Null).await?;
+    let counted = details["signatures"].as_array().map_or(0, Vec::len);
+    ensure!(
+        counted == 2 && details["signatures"][0]["count"] == 2,
+        "{details}"
+    );
+    nodes.stop_all().await;
+    Ok(())
+}
