@@ -2,6 +2,7 @@
 //!
 //! Handlers translate and nothing else: they decide no routing, no matching, no masking.
 
+pub mod alone;
 mod arrays;
 mod bulk;
 pub mod grpc;

@@ -84,9 +84,8 @@ pub fn full() -> Failure {
     Failure::new(Kind::Overloaded, message)
 }
 
-#[cfg(test)]
 impl Room<'_> {
-    /// Lends room of this admission to a source.
+    /// Lends room of this admission to a source that makes no request.
     pub(crate) fn lend<T>(admission: &Admission, work: impl FnOnce(&mut Room<'_>) -> T) -> T {
         let mut permit = admission.none();
         let rows = RefCell::new(Charge::new(admission));
