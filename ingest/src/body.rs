@@ -8,6 +8,8 @@ use std::io::Read;
 
 use crate::limits::{ENCODINGS_MAX, ZSTD_WINDOW_LOG_MAX};
 
+/// How many bytes one byte of deflate can stand for, at most (RFC 1951: 258 bytes in two bits).
+const GZIP_RATIO_MAX: usize = 1_032;
 /// Bytes asked of the decoder at once.
 const CHUNK: usize = 64 << 10;
 
@@ -72,6 +74,26 @@ pub fn encodings(header: Option<&str>) -> Result<Vec<Encoding>, Error> {
         return Err(Error::Unsupported);
     }
     Ok(found)
+}
+
+/// How long the body says that it is after decoding, in bytes: nobody has checked that. `None` where it does
+/// not say, and where there is another encoding inside.
+///
+/// Of a body in gzip of several members it is the length of the last one. What no body of this length can become
+/// is not said.
+pub fn claimed_len(body: &[u8], encodings: &[Encoding]) -> Option<usize> {
+    match encodings {
+        [Encoding::Gzip] => {
+            let (_, length) = body.split_last_chunk::<4>()?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            (length <= body.len().saturating_mul(GZIP_RATIO_MAX)).then_some(length)
+        }
+        [Encoding::Zstd] => {
+            let length = zstd::zstd_safe::get_frame_content_size(body).ok()??;
+            usize::try_from(length).ok()
+        }
+        _ => None,
+    }
 }
 
 /// Undoes `encodings`, last one first; a body without any is borrowed, not copied.

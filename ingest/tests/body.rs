@@ -107,3 +107,19 @@ fn headers_name_what_is_spoken() {
         Err(Error::Unsupported)
     );
 }
+
+#[test]
+fn a_body_says_how_long_it_is_where_its_form_has_a_place_for_it() {
+    use hushlog_ingest::body::claimed_len;
+    let text = b"0123456789".repeat(50);
+    let gz = gzip(&text);
+    assert_eq!(claimed_len(&gz, &[Encoding::Gzip]), Some(500));
+    let framed = zstd::bulk::compress(&text, 1).expect("memory");
+    assert_eq!(claimed_len(&framed, &[Encoding::Zstd]), Some(500));
+    assert_eq!(claimed_len(&gz, &[]), None);
+    assert_eq!(claimed_len(&gz, &[Encoding::Zstd, Encoding::Gzip]), None);
+    for broken in [&gz[..3], b"{}", &[0xff; 40]] {
+        assert_eq!(claimed_len(broken, &[Encoding::Gzip]), None);
+        assert_eq!(claimed_len(broken, &[Encoding::Zstd]), None);
+    }
+}

@@ -360,7 +360,7 @@ proptest! {
 
     #[test]
     fn any_text_has_a_signature(text in "\\PC{0,200}", stack in "(\\PC{0,30}\n?){0,12}") {
-        let exception = Exception { type_name: text.clone(), message: text, stack_trace: stack };
+        let exception = Exception { type_name: text.clone(), message: text, stack_trace: stack, signature: 0 };
         prop_assert_eq!(signature(&exception), signature(&exception));
     }
 
@@ -374,7 +374,7 @@ proptest! {
         let text = pieces.concat();
         frames(&text);
         parameterise(&text);
-        let exception = Exception { type_name: "E".into(), message: text.clone(), stack_trace: text };
+        let exception = Exception { type_name: "E".into(), message: text.clone(), stack_trace: text, signature: 0 };
         signature(&exception);
     }
 }

@@ -5,14 +5,18 @@
 
 use std::sync::Arc;
 
-use hushlog_pii::{Key, Masker, Policy, Refusal};
+use hushlog_pii::{Key, Masker, Policy, Questions, Refusal};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::metrics::{Kind, Registry};
 
 /// The node's masker. Shared by all that mask.
 pub struct Masking {
     key: Key,
     current: watch::Sender<Arc<Masker>>,
+    /// What questions are hashed with, with the policy's epoch; nothing where nothing hashes.
+    questions: Mutex<(u64, Option<Arc<Questions>>)>,
     /// The newest policy that could not be used, and why.
     unusable: Mutex<Option<(u64, String)>>,
 }
@@ -21,8 +25,10 @@ impl Masking {
     /// By the policy that every cluster begins with.
     pub fn new(key: Key) -> Self {
         let masker = Masker::new(Policy::default(), key.clone());
+        let questions = Questions::of(masker.policy(), &key).map(Arc::new);
         Self {
             key,
+            questions: Mutex::new((masker.epoch(), questions)),
             current: watch::Sender::new(Arc::new(masker)),
             unusable: Mutex::new(None),
         }
@@ -31,6 +37,35 @@ impl Masking {
     /// The masker to use now.
     pub fn current(&self) -> Arc<Masker> {
         Arc::clone(&self.current.borrow())
+    }
+
+    /// What questions for clear values are hashed with, by the policy that is in use here or a later one.
+    pub fn questions(&self) -> Option<Arc<Questions>> {
+        self.questions.lock().1.clone()
+    }
+
+    /// Shows how often each rule has found something on this node.
+    pub fn show(self: &Arc<Self>, registry: &Registry) {
+        let masking = Arc::clone(self);
+        let help = "What rules have found in records: masked, or only observed.";
+        registry.readings(
+            "hushlog_pii_findings_total",
+            Kind::Counter,
+            help,
+            move |take| {
+                for count in masking.current().counts() {
+                    for (mode, number) in [("mask", count.masked), ("observe", count.observed)] {
+                        if number > 0 {
+                            // Exact up to 2^53.
+                            take(
+                                &[("rule", count.name.as_str()), ("mode", mode)],
+                                number as f64,
+                            );
+                        }
+                    }
+                }
+            },
+        );
     }
 
     /// Version of the policy that is in use here.
@@ -65,7 +100,17 @@ impl Masking {
         match policy {
             Ok(mut policy) => {
                 policy.epoch = epoch;
-                let masker = Arc::new(Masker::new(policy, self.key.clone()));
+                // Questions first: whoever sees the policy hashes what it is asked for by it.
+                let questions = Questions::of(&policy, &self.key).map(Arc::new);
+                {
+                    let mut known = self.questions.lock();
+                    if known.0 < epoch {
+                        *known = (epoch, questions);
+                    }
+                }
+                let before = self.current();
+                let masker = Masker::succeeding(&before, policy, self.key.clone());
+                let masker = Arc::new(masker);
                 self.current.send_if_modified(|current| {
                     let newer = masker.epoch() > current.epoch();
                     if newer {

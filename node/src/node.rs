@@ -283,6 +283,7 @@ impl Node {
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
         let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
+        masking.show(&machine.registry);
         let rates = Rates::default();
         let (ledger, keeper) = ledger::Keeper::open(writer.handle(), machine.clock.now())?;
         let cluster = Cluster::open(cluster::Parts {

@@ -484,7 +484,7 @@ fn a_policy_is_the_same_after_it_was_stored() {
 
     let text = String::from_utf8(bytes).expect("JSON");
     for (from, to) in [
-        ("\"version\":1", "\"version\":2"),
+        ("\"version\":1", "\"version\":3"),
         ("\"epoch\"", "\"new\":1,\"epoch\""),
         ("\"iban\"", "\"ibann\""),
         (r"\\d{4}", r"\\d{"),

@@ -6,7 +6,7 @@ use hushlog_record::GroupId;
 use hushlog_record::id::META_GROUP;
 use hushlog_storage::store::Space;
 
-use crate::codec::{decode_entry, decode_log_id, decode_vote};
+use crate::codec::{Encoder, decode_entry, decode_log_id, decode_vote};
 use crate::log_store::keys;
 use crate::meta;
 use crate::shard::Record;
@@ -40,6 +40,21 @@ pub enum Fact {
     Purged(u64),
     /// A snapshot of everything before this.
     Snapshot(u64),
+}
+
+/// The facts of the meta group as a snapshot holds them.
+pub fn facts(state: &meta::State) -> Vec<u8> {
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    out.finish()
+}
+
+/// Reads facts, also those of earlier releases.
+///
+/// # Errors
+/// When they are damaged.
+pub fn read_facts(bytes: &[u8]) -> Result<meta::State, CodecError> {
+    meta::State::decode(bytes)
 }
 
 /// The group of a row, and what it says; nothing for rows of others.

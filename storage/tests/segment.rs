@@ -66,6 +66,7 @@ fn back(row: Row<'_, '_>) -> Record {
                 type_name: type_name.into(),
                 message: message.into(),
                 stack_trace: stack_trace.into(),
+                signature: row.signature(),
             },
         );
     record.host = row.host().into();
@@ -174,6 +175,57 @@ fn odd_values_come_back_and_skipped_rows_do_not() {
         typed("ok", TypedKind::Bool),
     ];
     assert_eq!(kinds, expected);
+}
+
+/// The records of a seed, with signatures of their exceptions.
+fn signed(seed: u64, count: u64) -> Vec<BlockRows> {
+    let blocks = records::blocks(seed, count);
+    let sign = |block: &hushlog_record::Block| {
+        let mut records = block.columns().unwrap().records();
+        for (record, number) in records.iter_mut().zip(0u64..) {
+            record.sign(|_| number % 3 * 0x1234);
+        }
+        records::seal(&records)
+    };
+    (5..)
+        .zip(blocks.iter().map(sign))
+        .map(|(seq, block)| block_rows(seq, &block))
+        .collect()
+}
+
+/// Rows without signatures make the segment that they made before there were any: its digest was published by
+/// earlier releases.
+#[test]
+fn there_is_a_column_of_signatures_where_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let has = |segment: &Segment| {
+        let schema = segment.schema();
+        schema
+            .column_with_name(batch::name::EXCEPTION_SIGNATURE)
+            .is_some()
+    };
+    let plain = build(&folder.path().join("plain"), &rows_of(4, 3_000));
+    assert!(!has(&plain.segment));
+    let blocks = signed(4, 3_000);
+    let written = build(&folder.path().join("signed"), &blocks);
+    assert!(has(&written.segment));
+    assert_holds(&written.segment, &blocks);
+    // One segment with them and one without become one.
+    let parts = folder.path().join("parts");
+    let unsigned = BlockRows {
+        seq: 4,
+        ..rows_of(9, 40).remove(0)
+    };
+    let first = segment::write(&parts, 4..5, vec![unsigned.clone()], |_, _| {}).unwrap();
+    let second = build(&parts, &blocks);
+    let both = [
+        (&first.meta, &first.segment),
+        (&second.meta, &second.segment),
+    ];
+    let merged = segment::merge(&parts, &both, |_, _| {}).unwrap();
+    assert!(has(&merged.segment));
+    let all: Vec<BlockRows> = std::iter::once(unsigned).chain(blocks).collect();
+    assert_holds(&merged.segment, &all);
 }
 
 #[test]

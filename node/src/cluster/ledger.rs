@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hushlog_pii::Count;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::Lane;
@@ -26,6 +27,22 @@ pub struct Books {
     /// Nodes that did not show theirs, and why.
     pub missing: BTreeMap<NodeId, String>,
     rows: BTreeMap<(Way, Who), Row>,
+    findings: BTreeMap<String, Found>,
+}
+
+/// How often a rule has found something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// What was masked.
+    pub(crate) masked: u64,
+    /// What was only observed.
+    pub(crate) observed: u64,
+}
+
+/// What a node has to show.
+pub(crate) struct Shown {
+    book: Book,
+    findings: Vec<Count>,
 }
 
 impl Books {
@@ -35,6 +52,22 @@ impl Books {
         for (key, row) in book.rows() {
             self.rows.entry(key.clone()).or_default().merge(row);
         }
+    }
+
+    /// Adds what rules have found on a node since it started.
+    pub(crate) fn add_findings(&mut self, findings: Vec<Count>) {
+        for count in findings {
+            let known = self.findings.entry(count.name).or_default();
+            known.masked += count.masked;
+            known.observed += count.observed;
+        }
+    }
+
+    /// What each rule has found, on all nodes together.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = (&str, Found)> {
+        self.findings
+            .iter()
+            .map(|(rule, found)| (rule.as_str(), *found))
     }
 
     /// Every row, of all nodes together.
@@ -50,7 +83,10 @@ impl Cluster {
         let asked = self.replicas().all_members().into_iter();
         let answers = asked.map(|(node, peer)| async move {
             let book = if node == own {
-                Ok(self.own_book())
+                Ok(Shown {
+                    book: self.own_book(),
+                    findings: self.own_findings(),
+                })
             } else {
                 self.book_of(node, &peer.addr).await
             };
@@ -59,7 +95,10 @@ impl Cluster {
         let mut books = Books::default();
         for (node, book) in join_all(answers).await {
             match book {
-                Ok(book) => books.add(node, &book),
+                Ok(Shown { book, findings }) => {
+                    books.add(node, &book);
+                    books.add_findings(findings);
+                }
                 Err(reason) => {
                     books.missing.insert(node, reason);
                 }
@@ -78,15 +117,29 @@ impl Cluster {
         self.inner.ledger.book()
     }
 
-    async fn book_of(&self, node: NodeId, addr: &str) -> Result<Book, String> {
+    /// What rules have found on this node since it started.
+    pub(crate) fn own_findings(&self) -> Vec<Count> {
+        self.inner.masking.current().counts()
+    }
+
+    async fn book_of(&self, node: NodeId, addr: &str) -> Result<Shown, String> {
         let channel = self.connect().channel(node, addr, Lane::Control);
         let channel = channel.map_err(|status| status.message().to_owned())?;
         let mut client = NodeClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let answer = timeout(BOOK_DEADLINE, client.ledger(pb::LedgerRequest {}));
         let answer = answer.await.map_err(|_| "no answer in time".to_owned())?;
         let answer = answer.map_err(|status| status.message().to_owned())?;
-        let read = Book::from_bytes(&answer.into_inner().book);
-        read.map(|(book, _)| book)
-            .map_err(|error| error.to_string())
+        let answer = answer.into_inner();
+        let read = Book::from_bytes(&answer.book);
+        let (book, _) = read.map_err(|error| error.to_string())?;
+        let findings = answer.findings.into_iter().map(|found| Count {
+            name: found.rule,
+            masked: found.masked,
+            observed: found.observed,
+        });
+        Ok(Shown {
+            book,
+            findings: findings.collect(),
+        })
     }
 }

@@ -377,6 +377,10 @@ impl Cluster {
         &self.inner.replicas
     }
 
+    pub(crate) fn masking(&self) -> &Arc<Masking> {
+        &self.inner.masking
+    }
+
     pub(crate) fn meta(&self) -> &MetaGroup {
         &self.inner.meta
     }

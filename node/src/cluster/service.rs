@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream};
+use hushlog_pii::Count;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
@@ -268,7 +269,13 @@ impl Node for Service {
         _request: Request<pb::LedgerRequest>,
     ) -> Result<Response<pb::LedgerReply>, Status> {
         let book = self.cluster.own_book().to_bytes(false).into();
-        Ok(Response::new(pb::LedgerReply { book }))
+        let found = |count: Count| pb::Finding {
+            rule: count.name,
+            masked: count.masked,
+            observed: count.observed,
+        };
+        let findings = self.cluster.own_findings().into_iter().map(found).collect();
+        Ok(Response::new(pb::LedgerReply { book, findings }))
     }
 
     async fn join_secret(

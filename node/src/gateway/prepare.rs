@@ -18,7 +18,7 @@ use super::charge::{Charge, memory};
 use super::content::Content;
 use super::numbers::{Numbers, cpu_time};
 use super::rates::{Rates, Taken};
-use super::rows::{Identity, Part, Rows, Weight};
+use super::rows::{Identity, Part, Rows, Weight, signed};
 use super::services::Services;
 use super::shares::Shares;
 use super::{Admission, Batch, Full, Key, Permit, Pushed, Room, Sink, draw, verdict};
@@ -253,7 +253,7 @@ impl Line<'_, '_> {
         let masker = self.bench.masker;
         let masked: Vec<(Masked<Record>, Original)> = records
             .into_iter()
-            .map(|(record, _)| masker.mask_keeping(record))
+            .map(|(record, _)| signed(masker.mask_keeping(record)))
             .collect();
         let done = cpu_time();
         numbers.mask.add_nanos(done.saturating_sub(begun));

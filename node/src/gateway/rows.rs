@@ -1,5 +1,6 @@
 //! Masked rows on their way to shards.
 
+use hushlog_ingest::exception::signature;
 use hushlog_pii::{Masker, Original};
 use hushlog_record::block::PartKey;
 use hushlog_record::id::stable_hash;
@@ -12,6 +13,14 @@ use rustc_hash::FxHashMap;
 use super::charge::memory_of;
 use super::{Permit, Refused, Sink};
 use crate::limits::{PART_FIELDS_MAX, PART_ROWS_MAX};
+
+/// A masked record with the signature of its exception.
+pub(super) fn signed(
+    (mut record, original): (Masked<Record>, Original),
+) -> (Masked<Record>, Original) {
+    record.sign(|exception| signature(exception).hash);
+    (record, original)
+}
 
 /// What rows weigh against the limits of a block.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,7 +158,7 @@ impl Rows {
             ..Self::new(self.identity, masker.epoch())
         };
         for (record, original) in self.records.into_iter().zip(self.originals) {
-            again.push(masker.mask_again(record, original));
+            again.push(signed(masker.mask_again(record, original)));
         }
         again
     }

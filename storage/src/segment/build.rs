@@ -232,8 +232,8 @@ fn write_rows(
     let file = File::create_new(&path).map_err(Error::file("creating", &path))?;
     let sink = Hashing::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file));
     let options = ArrowWriterOptions::new()
-        .with_properties(layout::properties(gather.typed())?)
-        .with_parquet_schema(layout::parquet_schema(gather.typed())?);
+        .with_properties(layout::properties(gather.typed(), gather.is_signed())?)
+        .with_parquet_schema(layout::parquet_schema(gather.typed(), gather.is_signed())?);
     let schema = gather.schema().clone();
     let mut writer = ArrowWriter::try_new_with_options(sink, schema, options)?;
     let mut digest = RowDigest::new();

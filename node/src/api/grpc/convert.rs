@@ -261,6 +261,7 @@ pub(super) fn entry(json: &Json) -> wire::LogEntry {
             message: text(exception, "message"),
             stack_trace: text(exception, "stack_trace"),
             exception_id: text(exception, "exception_id"),
+            signature: text(exception, "signature"),
         }),
         host: text(json, "host"),
         environment: text(json, "environment"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hushlog_pii::{Key, Policy};
+use hushlog_pii::{Count, Key, Policy};
 use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
@@ -44,6 +44,8 @@ pub(crate) struct Fake {
     pub(super) limits: Mutex<Arc<Limits>>,
     /// The books that the gateway writes.
     pub(super) ledger: Mutex<Option<Ledger>>,
+    /// What the rules have found.
+    pub(super) findings: Mutex<Vec<Count>>,
 }
 
 /// Service and message of every record that was stored.
@@ -71,6 +73,22 @@ impl Fake {
         };
         let limits = Limits {
             default: Some(limit),
+            ..Limits::default()
+        };
+        Self {
+            limits: Mutex::new(Arc::new(limits)),
+            ..Self::default()
+        }
+    }
+
+    /// Lets this service send so many records a second, and all others as many as they like.
+    pub(crate) fn limiting_one(service: &str, records_per_second: u64) -> Self {
+        let limit = Limit {
+            records_per_second: Some(records_per_second),
+            bytes_per_second: None,
+        };
+        let limits = Limits {
+            services: [(service.to_owned(), limit)].into(),
             ..Limits::default()
         };
         Self {
@@ -290,6 +308,7 @@ impl Control for Fake {
             let mut books = Books::default();
             if let Some(ledger) = &*self.ledger.lock() {
                 books.add(1, &ledger.book());
+                books.add_findings(self.findings.lock().clone());
             }
             if self.partial {
                 books.missing.insert(2, "no answer in time".into());
@@ -378,6 +397,15 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
 }
 
 pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakePolicies)) -> Api {
+    api_taking(fake, (memory, BODY_BYTES_MAX), change)
+}
+
+/// With so much memory, for bodies of so many bytes.
+pub(super) fn api_taking(
+    fake: Fake,
+    (memory, body_bytes_max): (usize, usize),
+    change: impl FnOnce(&mut FakePolicies),
+) -> Api {
     let fake = Arc::new(fake);
     let entropy = Entropy::seeded(1);
     let masking = Arc::new(Masking::new(Key::new([7; 32])));
@@ -418,6 +446,6 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
         ids: Mutex::new(entropy.stream("request ids")),
         queries: Arc::new(Semaphore::new(1)),
         query_timeout: Duration::from_secs(30),
-        body_bytes_max: BODY_BYTES_MAX,
+        body_bytes_max,
     })
 }
