@@ -148,9 +148,10 @@ impl Fetcher {
         let answer = tokio::time::timeout(ASK_DEADLINE, client.segment_of(request)).await;
         let answer = answer.map_err(|_| "no answer in time".to_owned())?;
         let answer = answer.map_err(|status| status.message().to_owned())?;
-        let manifest = decode_manifest(&answer.into_inner().manifest);
-        let manifest = manifest.map_err(|error| error.to_string())?;
+        let answer = answer.into_inner();
+        let manifest = decode_manifest(&answer.manifest).map_err(|error| error.to_string())?;
         Ok(match manifest.segments.into_iter().next() {
+            None if answer.failed => Theirs::Failed,
             None => Theirs::NotYet,
             Some(segment) if (segment.from..segment.to) == *cut => Theirs::Here(segment),
             Some(_) => Theirs::Merged,
@@ -309,6 +310,8 @@ impl Fetcher {
 pub(crate) enum Theirs {
     /// Nothing yet.
     NotYet,
+    /// Nothing, since it could not merge what lies there.
+    Failed,
     /// The segment of exactly this range.
     Here(SegmentMeta),
     /// A larger segment in which the range is: the one of exactly this range is not to be had any more.

@@ -87,6 +87,8 @@ pub(crate) struct Replica {
     settled: Mutex<Option<Bytes>>,
     /// Merged segments whose files are still there, and since when they are in no manifest.
     retired: Mutex<VecDeque<(Instant, SegmentMeta)>>,
+    /// The range of the segments that could not be merged here, the last time that it was tried.
+    unmergeable: Mutex<Option<Range<u64>>>,
 }
 
 impl Replica {
@@ -114,6 +116,7 @@ impl Replica {
             tail_bytes_max,
             settled: Mutex::default(),
             retired: Mutex::default(),
+            unmergeable: Mutex::default(),
         })
     }
 
@@ -261,8 +264,25 @@ impl Replica {
         Ok(parts.map(<[_]>::to_vec))
     }
 
+    /// Whether the segments of this range could not be merged here.
+    pub(crate) fn has_failed_to_merge(&self, range: &Range<u64>) -> bool {
+        self.unmergeable.lock().as_ref() == Some(range)
+    }
+
     /// Merges these segments. Gives the stage times; `None` if they are not here any more.
     pub(crate) async fn merge(
+        self: &Arc<Self>,
+        parts: Vec<SegmentMeta>,
+        builder: &Offload,
+    ) -> Result<Option<BuildTimes>, Error> {
+        let (first, last) = (parts.first(), parts.last());
+        let range = first.zip(last).map(|(first, last)| first.from..last.to);
+        let merged = self.merge_parts(parts, builder).await;
+        *self.unmergeable.lock() = range.filter(|_| merged.is_err());
+        merged
+    }
+
+    async fn merge_parts(
         self: &Arc<Self>,
         parts: Vec<SegmentMeta>,
         builder: &Offload,

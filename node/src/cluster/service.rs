@@ -176,11 +176,16 @@ impl Node for Service {
         let request = request.into_inner();
         let held = self.held(request.group)?;
         let range = request.from..request.to;
+        let failed = match &held {
+            Held::Open(replica) => replica.has_failed_to_merge(&range),
+            Held::Sealed(_) => false,
+        };
         let look = move || segment_over(&held, range);
         let segment = on_disk(self.cluster.builder(), look).await?;
         let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
+            failed,
         }))
     }
 
