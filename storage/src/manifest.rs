@@ -200,6 +200,11 @@ impl SegmentMeta {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Whether both are of the same files.
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        (self.from, self.to, &self.files) == (other.from, other.to, &other.files)
+    }
+
     /// Whether all its files are in the shard's folder with the lengths that they should have. What is in
     /// them is not read.
     pub fn is_there(&self, shard_folder: &Path) -> bool {

@@ -421,7 +421,14 @@ fn a_merge_holds_the_rows_of_its_parts_as_if_it_were_built_at_once() {
     let what = |meta: &hushlog_storage::manifest::SegmentMeta| {
         let times = (meta.time_min, meta.time_max);
         let ids = (meta.log_id_min, meta.log_id_max);
-        (meta.from, meta.to, times, ids, meta.row_digest, meta.raw_bytes)
+        (
+            meta.from,
+            meta.to,
+            times,
+            ids,
+            meta.row_digest,
+            meta.raw_bytes,
+        )
     };
     assert_eq!(what(&merged.meta), what(&whole));
 }

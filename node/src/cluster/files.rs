@@ -56,14 +56,15 @@ impl Installer for Fetcher {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let manifest = decode_manifest(&manifest).map_err(|error| error.to_string())?;
-            self.complete(shard, sources, &manifest).await.map(drop)
+            let completed = self.complete(shard, sources, &manifest, &[]).await;
+            completed.map(drop)
         })
     }
 }
 
 impl Fetcher {
-    /// Reads every file that the manifest lists, and fetches the segments that are not whole. How many
-    /// those were. After each segment it rests as long as that took, so that half of the disk's time is left
+    /// Reads every file that the manifest lists, but for those of segments that are `known` to be whole, and
+    /// fetches the segments that are not whole. How many those were. After each segment it rests as long as that took, so that half of the disk's time is left
     /// for the records that come in meanwhile, however slow it is. What can be had is there afterwards, also
     /// when this fails.
     pub(crate) async fn complete(
@@ -71,21 +72,25 @@ impl Fetcher {
         shard: ShardId,
         sources: &[(NodeId, String)],
         manifest: &Manifest,
+        known: &[SegmentMeta],
     ) -> Result<usize, String> {
-        let damaged = self.damaged(shard, manifest).await?;
+        let damaged = self.damaged(shard, manifest, known).await?;
         self.fetch_all(shard, sources, &damaged).await?;
         Ok(damaged.len())
     }
 
-    /// Reads every file that the manifest lists; the segments that are not whole.
+    /// Reads every file that the manifest lists, but for those of segments that are `known` to be whole; the
+    /// segments that are not.
     pub(crate) async fn damaged(
         &self,
         shard: ShardId,
         manifest: &Manifest,
+        known: &[SegmentMeta],
     ) -> Result<Vec<SegmentMeta>, String> {
         let folder = self.folder.join(shard.to_string());
         let mut damaged = Vec::new();
-        for segment in &manifest.segments {
+        let is_known = |one: &&SegmentMeta| known.iter().any(|other| other.has_files_of(one));
+        for segment in manifest.segments.iter().filter(|one| !is_known(one)) {
             let began = Instant::now();
             if !self.is_whole(&folder, segment).await? {
                 damaged.push(segment.clone());
@@ -375,7 +380,82 @@ pub(crate) fn piece(data: Bytes) -> FileChunk {
 
 #[cfg(test)]
 mod tests {
+    use hushlog_record::{LogId, Timestamp};
+
     use super::*;
+
+    /// Reaches nobody.
+    struct Nobody;
+
+    impl Connect for Nobody {
+        fn channel(
+            &self,
+            _: NodeId,
+            _: &str,
+            _: Lane,
+        ) -> Result<tonic::transport::Channel, Status> {
+            Err(Status::unavailable("nobody is there"))
+        }
+    }
+
+    const SHARD: ShardId = ShardId { bucket: 1, slot: 0 };
+
+    fn fetcher(folder: &Path) -> Fetcher {
+        Fetcher {
+            connect: Arc::new(Nobody),
+            folder: folder.to_path_buf(),
+            disk: Offload::inline(),
+            pace: Pace::new(0),
+        }
+    }
+
+    /// A segment of one file of this content, in the shard's folder.
+    fn segment(folder: &Path, from: u64, content: &[u8]) -> SegmentMeta {
+        let mut segment = SegmentMeta {
+            from,
+            to: from + 1,
+            rows: 1,
+            time_min: Timestamp::from_nanos(0),
+            time_max: Timestamp::from_nanos(0),
+            log_id_min: LogId([0; 16]),
+            log_id_max: LogId([0; 16]),
+            row_digest: [0; 32],
+            raw_bytes: 0,
+            files: Vec::new(),
+        };
+        let folder = folder.join(SHARD.to_string()).join(segment.folder_name());
+        files::create_folder(&folder).expect("a folder");
+        let file = FileMeta::create(&folder, "rows.parquet", content).expect("a file");
+        segment.files.push(file);
+        segment
+    }
+
+    #[tokio::test]
+    async fn segments_that_are_known_to_be_whole_are_not_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = segment(folder.path(), 3, b"one");
+        segment(folder.path(), 3, b"another");
+        let mut second = segment(folder.path(), 4, b"two");
+        second.to += 1;
+        let manifest = Manifest::default().with(first.clone()).with(second.clone());
+        let fetcher = fetcher(folder.path());
+        let damaged = |known: Vec<SegmentMeta>| {
+            let (fetcher, manifest) = (&fetcher, &manifest);
+            async move {
+                let damaged = fetcher.damaged(SHARD, manifest, &known).await;
+                let damaged = damaged.expect("they can be read").into_iter();
+                damaged.map(|segment| segment.from).collect::<Vec<_>>()
+            }
+        };
+        // The second is not there, and the first is another one by now.
+        assert_eq!(damaged(vec![]).await, [3, 4]);
+        assert_eq!(damaged(vec![first.clone()]).await, [4]);
+        let mut other = first.clone();
+        other.raw_bytes = 7;
+        assert_eq!(damaged(vec![second.clone(), other.clone()]).await, [0; 0]);
+        other.files[0].blake3 = [0; 32];
+        assert_eq!(damaged(vec![second, other]).await, [3]);
+    }
 
     #[test]
     fn a_file_goes_on_where_it_ended_unless_it_is_too_long() {

@@ -224,7 +224,9 @@ fn raw_bytes(inputs: &[&Columns], rows: &[Timed]) -> u64 {
         }
     }
     let inputs = inputs.iter().zip(&kept);
-    inputs.map(|(columns, kept)| raw::bytes(columns, kept)).sum()
+    inputs
+        .map(|(columns, kept)| raw::bytes(columns, kept))
+        .sum()
 }
 
 fn log_ids(inputs: &[&Columns], rows: &[Timed]) -> (LogId, LogId) {
