@@ -20,10 +20,11 @@ use hushlog_proto::hushlog::internal::v1::{FetchFileRequest, FileChunk, SegmentO
 use hushlog_raft::{Connect, Installer, Lane};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::files;
-use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
+use hushlog_storage::manifest::{self, FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::doubts::lacks_descriptors;
 use super::pace::Pace;
 use super::replica::decode_manifest;
 use crate::offload::Offload;
@@ -130,7 +131,14 @@ impl Fetcher {
     async fn is_whole(&self, folder: &Path, segment: &SegmentMeta) -> Result<bool, String> {
         let folder = folder.join(segment.folder_name());
         let wanted = segment.files.clone();
-        let look = move || Ok(wanted.iter().all(|file| file.verify(&folder).is_ok()));
+        let look = move || {
+            for file in &wanted {
+                if !is_as_it_should_be(file.verify(&folder))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
         self.on_disk(look).await
     }
 
@@ -264,13 +272,16 @@ impl Fetcher {
         let (whole, folder) = (file.clone(), folder.to_path_buf());
         let verified = self.on_disk(move || {
             out.sync_all()?;
-            let verified = whole.verify(&folder);
-            if verified.is_err() {
+            let verified = is_as_it_should_be(whole.verify(&folder))?;
+            if !verified {
                 std::fs::remove_file(folder.join(&whole.name))?;
             }
             Ok(verified)
         });
-        verified.await?.map_err(|error| error.to_string())
+        match verified.await? {
+            true => Ok(()),
+            false => Err(format!("{} is not what its manifest says", file.name)),
+        }
     }
 
     async fn ask(
@@ -331,6 +342,18 @@ struct Wanted<'a> {
     file: &'a FileMeta,
 }
 
+/// What a look at a file says of it.
+///
+/// # Errors
+/// When it could not be looked at for want of file descriptors, which is no damage.
+fn is_as_it_should_be(looked: Result<(), manifest::Error>) -> std::io::Result<bool> {
+    match looked {
+        Ok(()) => Ok(true),
+        Err(error) if lacks_descriptors(&error) => Err(std::io::Error::other(error)),
+        Err(_) => Ok(false),
+    }
+}
+
 /// Opens a file of which some may be there already, to be appended to; how many bytes those are. One that is
 /// too long begins anew. Blocks on the disk.
 fn go_on(path: &Path, most: u64) -> std::io::Result<(File, u64)> {
@@ -354,7 +377,15 @@ pub(crate) fn open_at(path: &Path, offset: u64) -> Result<File, Status> {
         file.seek(SeekFrom::Start(offset))?;
         Ok(file)
     };
-    open().map_err(|error| Status::not_found(error.to_string()))
+    open().map_err(|error| {
+        let is_there = lacks_descriptors(&error);
+        let status = if is_there {
+            Status::resource_exhausted
+        } else {
+            Status::not_found
+        };
+        status(error.to_string())
+    })
 }
 
 /// The next piece of a file; `None` at its end. Blocks on the disk.
@@ -428,6 +459,23 @@ mod tests {
         let file = FileMeta::create(&folder, "rows.parquet", content).expect("a file");
         segment.files.push(file);
         segment
+    }
+
+    #[test]
+    fn a_want_of_descriptors_is_no_damage() {
+        let unreadable = |code| {
+            Err(manifest::Error::Read {
+                path: "rows.parquet".into(),
+                source: std::io::Error::from_raw_os_error(code),
+            })
+        };
+        assert!(is_as_it_should_be(Ok(())).is_ok_and(|whole| whole));
+        for code in [nix::libc::EMFILE, nix::libc::ENFILE] {
+            assert!(is_as_it_should_be(unreadable(code)).is_err());
+        }
+        assert!(is_as_it_should_be(unreadable(nix::libc::ENOENT)).is_ok_and(|whole| !whole));
+        let mismatch = Err(manifest::Error::Mismatch("rows.parquet".into()));
+        assert!(is_as_it_should_be(mismatch).is_ok_and(|whole| !whole));
     }
 
     #[tokio::test]

@@ -108,7 +108,7 @@ impl Merger {
 
     /// Merges what the plan says; how many segments the shard has then. `None` if somebody else works on it, or
     /// it has become another one.
-    async fn merge(&self, replica: &SealedReplica) -> Result<Option<usize>, Error> {
+    async fn merge(&self, replica: &Arc<SealedReplica>) -> Result<Option<usize>, Error> {
         let shard = replica.shard;
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(None);
@@ -143,7 +143,7 @@ impl Merger {
         match self.meta.propose(command, deadline).await {
             Ok(meta::Answer::Conflict(reason)) => {
                 tracing::debug!(%shard, reason, "merged in vain");
-                self.replicas.sweep_sealed(replica)?;
+                self.replicas.sweep_sealed(replica).await?;
                 return Ok(None);
             }
             Ok(_) => {}

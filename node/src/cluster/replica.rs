@@ -66,8 +66,11 @@ impl Error {
         let is_damage = matches!(
             self,
             Self::Build(
-                build::Error::Segment(segment::Error::Damaged { .. } | segment::Error::File { .. })
-                    | build::Error::Manifest(_)
+                build::Error::Segment(
+                    segment::Error::Damaged { .. }
+                        | segment::Error::File { .. }
+                        | segment::Error::Manifest(_)
+                ) | build::Error::Manifest(_)
             )
         );
         is_damage && !lacks_descriptors(self)
@@ -92,22 +95,14 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// A replica whose segments lie in `folder`; what no manifest lists there is deleted, but for what was
-    /// being fetched: that goes on. Columns of its tail are kept up to `tail_bytes_max`.
+    /// A replica whose segments lie in `folder`. Columns of its tail are kept up to `tail_bytes_max`.
     pub(crate) fn new(
         shard: ShardId,
         group: ShardGroup,
         folder: PathBuf,
         tail_bytes_max: usize,
-    ) -> Result<Self, Error> {
-        let manifest = decode_manifest(&group.view().manifest)?;
-        if folder.exists() {
-            let swept = manifest.sweep_but(&folder, |name| name.ends_with(PARTIAL));
-            for path in swept.map_err(build::Error::from)? {
-                tracing::info!(path = %path.display(), "deleted what no manifest lists");
-            }
-        }
-        Ok(Self {
+    ) -> Self {
+        Self {
             shard,
             group,
             folder,
@@ -117,7 +112,21 @@ impl Replica {
             settled: Mutex::default(),
             retired: Mutex::default(),
             unmergeable: Mutex::default(),
-        })
+        }
+    }
+
+    /// Deletes what no manifest lists, but for what was being fetched: that goes on. Whether all files of its
+    /// segments are there. Blocks on the disk.
+    pub(crate) fn sweep(&self) -> Result<bool, Error> {
+        let manifest = self.manifest()?;
+        if self.folder.exists() {
+            let swept = manifest.sweep_but(&self.folder, |name| name.ends_with(PARTIAL));
+            for path in swept.map_err(build::Error::from)? {
+                tracing::info!(path = %path.display(), "deleted what no manifest lists");
+            }
+        }
+        let mut segments = manifest.segments.iter();
+        Ok(segments.all(|segment| segment.is_there(&self.folder)))
     }
 
     /// The folder that holds the shard's segments.

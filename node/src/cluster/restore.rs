@@ -17,6 +17,7 @@ use hushlog_storage::manifest::{Manifest, SegmentMeta};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::doubts::lacks_descriptors;
 use super::files::Fetcher;
 use super::held::Held;
 use super::merger;
@@ -159,11 +160,16 @@ impl Restorer {
                     replicas.doubts().not_seen(shard);
                     continue;
                 };
-                if let Some(Held::Sealed(replica)) = replicas.held(shard)
-                    && let Err(error) = replicas.look_at_folder(&replica)
-                {
-                    tracing::warn!(%shard, %error, "the folder of a sealed shard cannot be looked at");
-                    replicas.doubts().suspect(shard);
+                let Some(Held::Sealed(replica)) = replicas.held(shard) else {
+                    continue;
+                };
+                match replicas.look_at_folder(&replica) {
+                    Ok(()) => {}
+                    Err(error) if lacks_descriptors(&error) => replicas.doubts().not_seen(shard),
+                    Err(error) => {
+                        tracing::warn!(%shard, %error, "the folder of a sealed shard cannot be looked at");
+                        replicas.doubts().suspect(shard);
+                    }
                 }
             }
         };

@@ -17,6 +17,7 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::doubts::lacks_descriptors;
 use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
@@ -68,7 +69,11 @@ fn segment_over(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, S
     Ok(segments.find(|segment| segment.from <= range.start && range.end <= segment.to))
 }
 
+/// What cannot be read, as far as it is not for want of descriptors.
 fn damaged(error: Error) -> Status {
+    if lacks_descriptors(&error) {
+        return Status::resource_exhausted(error.to_string());
+    }
     Status::data_loss(error.to_string())
 }
 
