@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use hushlog_node::{Config, Node, config};
+use hushlog_raft::Role;
 use hushlog_raft::meta::State;
 use hushlog_record::ShardId;
 use hyper::{Method, StatusCode};
@@ -203,14 +205,32 @@ impl Local {
         let mut counts = BTreeMap::new();
         for (shard, digest) in node.sealed()? {
             if agreed(&shard, &digest) {
-                let folder = self
-                    .folder
-                    .path()
-                    .join(format!("node-{id}/segments/{shard}"));
+                let folder = self.folder_of(id, shard);
                 counts.insert(shard, std::fs::read_dir(folder)?.count());
             }
         }
         Ok(counts)
+    }
+
+    /// The digest of each sealed shard on a node, as the node has it.
+    pub fn digests_on(&self, id: u64) -> Result<BTreeMap<ShardId, [u8; 32]>> {
+        Ok(self.nodes[&id].sealed()?)
+    }
+
+    /// The node that leads a shard, as it says itself.
+    pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
+        let leads = |node: &Node| {
+            let mut groups = node.groups().into_iter();
+            groups.any(|status| status.group == shard.group() && status.role == Role::Leader)
+        };
+        let mut nodes = self.nodes.iter();
+        nodes.find_map(|(id, node)| leads(node).then_some(*id))
+    }
+
+    /// The folder of a shard's segments on a node.
+    pub fn folder_of(&self, id: u64, shard: ShardId) -> PathBuf {
+        let segments = self.folder.path().join(format!("node-{id}/segments"));
+        segments.join(shard.to_string())
     }
 
     /// Asks a node over HTTP.

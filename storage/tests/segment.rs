@@ -473,7 +473,14 @@ fn a_merge_holds_the_rows_of_its_parts_as_if_it_were_built_at_once() {
     let what = |meta: &hushlog_storage::manifest::SegmentMeta| {
         let times = (meta.time_min, meta.time_max);
         let ids = (meta.log_id_min, meta.log_id_max);
-        (meta.from, meta.to, times, ids, meta.row_digest)
+        (
+            meta.from,
+            meta.to,
+            times,
+            ids,
+            meta.row_digest,
+            meta.raw_bytes,
+        )
     };
     assert_eq!(what(&merged.meta), what(&whole));
 }
@@ -492,10 +499,12 @@ fn odd_values_and_positions_with_gaps_survive_a_merge_of_merges() {
     blocks[4].seq = 40;
     blocks[5].seq = 41;
     let parts = [&blocks[..2], &blocks[2..4], &blocks[4..]].map(|b| part(folder.path(), b));
+    let raw: u64 = parts.iter().map(|part| part.meta.raw_bytes).sum();
     let [first, second, third] = parts;
     let half = merged(folder.path(), &[first, second]).unwrap();
     let all = merged(folder.path(), &[half, third]).unwrap();
     assert_eq!((all.meta.from, all.meta.to), (5, 42));
+    assert_eq!(all.meta.raw_bytes, raw);
     assert_holds(&all.segment, &blocks);
 }
 

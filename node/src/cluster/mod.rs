@@ -250,6 +250,7 @@ impl Cluster {
             context.clone(),
             Arc::clone(&fetcher) as Arc<dyn Installer>,
             parts.segments,
+            parts.builder.clone(),
             parts.settings.clone(),
             Doubts::new(&parts.registry),
         );

@@ -66,8 +66,11 @@ impl Error {
         let is_damage = matches!(
             self,
             Self::Build(
-                build::Error::Segment(segment::Error::Damaged { .. } | segment::Error::File { .. })
-                    | build::Error::Manifest(_)
+                build::Error::Segment(
+                    segment::Error::Damaged { .. }
+                        | segment::Error::File { .. }
+                        | segment::Error::Manifest(_)
+                ) | build::Error::Manifest(_)
             )
         );
         is_damage && !lacks_descriptors(self)
@@ -87,25 +90,19 @@ pub(crate) struct Replica {
     settled: Mutex<Option<Bytes>>,
     /// Merged segments whose files are still there, and since when they are in no manifest.
     retired: Mutex<VecDeque<(Instant, SegmentMeta)>>,
+    /// The range of the segments that could not be merged here, the last time that it was tried.
+    unmergeable: Mutex<Option<Range<u64>>>,
 }
 
 impl Replica {
-    /// A replica whose segments lie in `folder`; what no manifest lists there is deleted, but for what was
-    /// being fetched: that goes on. Columns of its tail are kept up to `tail_bytes_max`.
+    /// A replica whose segments lie in `folder`. Columns of its tail are kept up to `tail_bytes_max`.
     pub(crate) fn new(
         shard: ShardId,
         group: ShardGroup,
         folder: PathBuf,
         tail_bytes_max: usize,
-    ) -> Result<Self, Error> {
-        let manifest = decode_manifest(&group.view().manifest)?;
-        if folder.exists() {
-            let swept = manifest.sweep_but(&folder, |name| name.ends_with(PARTIAL));
-            for path in swept.map_err(build::Error::from)? {
-                tracing::info!(path = %path.display(), "deleted what no manifest lists");
-            }
-        }
-        Ok(Self {
+    ) -> Self {
+        Self {
             shard,
             group,
             folder,
@@ -114,7 +111,22 @@ impl Replica {
             tail_bytes_max,
             settled: Mutex::default(),
             retired: Mutex::default(),
-        })
+            unmergeable: Mutex::default(),
+        }
+    }
+
+    /// Deletes what no manifest lists, but for what was being fetched: that goes on. Whether all files of its
+    /// segments are there. Blocks on the disk.
+    pub(crate) fn sweep(&self) -> Result<bool, Error> {
+        let manifest = self.manifest()?;
+        if self.folder.exists() {
+            let swept = manifest.sweep_but(&self.folder, |name| name.ends_with(PARTIAL));
+            for path in swept.map_err(build::Error::from)? {
+                tracing::info!(path = %path.display(), "deleted what no manifest lists");
+            }
+        }
+        let mut segments = manifest.segments.iter();
+        Ok(segments.all(|segment| segment.is_there(&self.folder)))
     }
 
     /// The folder that holds the shard's segments.
@@ -261,8 +273,25 @@ impl Replica {
         Ok(parts.map(<[_]>::to_vec))
     }
 
+    /// Whether the segments of this range could not be merged here.
+    pub(crate) fn has_failed_to_merge(&self, range: &Range<u64>) -> bool {
+        self.unmergeable.lock().as_ref() == Some(range)
+    }
+
     /// Merges these segments. Gives the stage times; `None` if they are not here any more.
     pub(crate) async fn merge(
+        self: &Arc<Self>,
+        parts: Vec<SegmentMeta>,
+        builder: &Offload,
+    ) -> Result<Option<BuildTimes>, Error> {
+        let (first, last) = (parts.first(), parts.last());
+        let range = first.zip(last).map(|(first, last)| first.from..last.to);
+        let merged = self.merge_parts(parts, builder).await;
+        *self.unmergeable.lock() = range.filter(|_| merged.is_err());
+        merged
+    }
+
+    async fn merge_parts(
         self: &Arc<Self>,
         parts: Vec<SegmentMeta>,
         builder: &Offload,

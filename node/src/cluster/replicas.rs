@@ -15,6 +15,7 @@ use super::held::Held;
 use super::replica::{Error, Replica, decode_manifest};
 use super::sealed::{OpenSegments, Received, SealedReplica};
 use super::settings::ClusterSettings;
+use crate::offload::Offload;
 
 /// What became of a shard that should be open here.
 enum Opened {
@@ -53,6 +54,8 @@ struct Inner {
     context: Context,
     installer: Arc<dyn Installer>,
     folder: PathBuf,
+    /// Threads that wait for the disk.
+    disk: Offload,
     settings: ClusterSettings,
 }
 
@@ -62,6 +65,7 @@ impl Replicas {
         context: Context,
         installer: Arc<dyn Installer>,
         folder: PathBuf,
+        disk: Offload,
         settings: ClusterSettings,
         doubts: Doubts,
     ) -> Self {
@@ -77,6 +81,7 @@ impl Replicas {
                 context,
                 installer,
                 folder,
+                disk,
                 settings,
             }),
         }
@@ -190,13 +195,13 @@ impl Replicas {
         let _installing = group.installing().await;
         let slots = bucket.map_or(1, |bucket| bucket.slots.len().max(1));
         let tail_bytes_max = self.inner.settings.tail_memory / slots;
-        let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
-        let folder = self.folder(shard);
-        let mut segments = replica.manifest()?.segments.into_iter();
-        if !segments.all(|segment| segment.is_there(&folder)) {
+        let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max);
+        let replica = Arc::new(replica);
+        let sweeping = Arc::clone(&replica);
+        let swept = self.inner.disk.run(move || sweeping.sweep()).await?;
+        if !swept? {
             self.inner.doubts.suspect(shard);
         }
-        let replica = Arc::new(replica);
         self.inner.open.write().insert(shard, Arc::clone(&replica));
         Ok(Opened::Group(replica))
     }
@@ -262,10 +267,11 @@ impl Replicas {
         Ok(!usable && !has_group(&self.inner.context.writer, shard)?)
     }
 
-    /// Deletes what no manifest lists from the folder of a sealed shard that the caller has claimed. Blocks on
-    /// the disk.
-    pub(crate) fn sweep_sealed(&self, replica: &SealedReplica) -> Result<(), Error> {
-        self.sweep(replica.shard, &replica.stored()?)
+    /// Deletes what no manifest lists from the folder of a sealed shard that the caller has claimed.
+    pub(crate) async fn sweep_sealed(&self, replica: &Arc<SealedReplica>) -> Result<(), Error> {
+        let (replicas, replica) = (self.clone(), Arc::clone(replica));
+        let sweep = move || replicas.sweep(replica.shard, &replica.stored()?);
+        self.inner.disk.run(sweep).await?
     }
 
     /// The sealed shards here of which some segments should become one.
@@ -289,7 +295,7 @@ impl Replicas {
         let writer = &self.inner.context.writer;
         sealed.update(writer, replica.shard).await?;
         self.keep_sealed(replica.shard, &sealed)?;
-        self.sweep_late(replica.shard, &sealed);
+        self.sweep_late(replica.shard, sealed).await;
         Ok(())
     }
 
@@ -314,7 +320,7 @@ impl Replicas {
         }
         replica.group.seal(&sealed, &keys).await?;
         self.keep_sealed(replica.shard, &sealed)?;
-        self.sweep_late(replica.shard, &sealed);
+        self.sweep_late(replica.shard, sealed).await;
         Ok(true)
     }
 
@@ -326,7 +332,7 @@ impl Replicas {
     ) -> Result<(), Error> {
         replica.group.seal(&received.sealed, &received.keys).await?;
         self.keep_sealed(replica.shard, &received.sealed)?;
-        self.sweep_late(replica.shard, &received.sealed);
+        self.sweep_late(replica.shard, received.sealed).await;
         Ok(())
     }
 
@@ -356,9 +362,11 @@ impl Replicas {
         Ok(())
     }
 
-    /// Deletes what no manifest lists, if it can. Blocks on the disk.
-    fn sweep_late(&self, shard: ShardId, sealed: &Sealed) {
-        if let Err(error) = self.sweep(shard, sealed) {
+    /// Deletes what no manifest lists, if it can.
+    async fn sweep_late(&self, shard: ShardId, sealed: Sealed) {
+        let replicas = self.clone();
+        let swept = self.inner.disk.run(move || replicas.sweep(shard, &sealed));
+        if let Err(error) = swept.await.map_err(Error::from).and_then(|swept| swept) {
             tracing::warn!(%shard, %error, "old files stay until the next start");
         }
     }

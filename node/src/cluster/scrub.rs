@@ -48,6 +48,9 @@ impl Scrub {
                 match self.scrub(held).await {
                     Ok(true) => {}
                     Ok(false) => self.replicas.doubts().suspect(shard),
+                    Err(error) if lacks_descriptors(&error) => {
+                        tracing::info!(%shard, %error, "the scrub comes back later");
+                    }
                     Err(error) => {
                         tracing::warn!(%shard, %error, "the scrub cannot read what the shard should have");
                         self.replicas.doubts().suspect(shard);

@@ -18,6 +18,7 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::doubts::lacks_descriptors;
 use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
@@ -69,7 +70,11 @@ fn segment_over(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, S
     Ok(segments.find(|segment| segment.from <= range.start && range.end <= segment.to))
 }
 
+/// What cannot be read, as far as it is not for want of descriptors.
 fn damaged(error: Error) -> Status {
+    if lacks_descriptors(&error) {
+        return Status::resource_exhausted(error.to_string());
+    }
     Status::data_loss(error.to_string())
 }
 
@@ -177,11 +182,16 @@ impl Node for Service {
         let request = request.into_inner();
         let held = self.held(request.group)?;
         let range = request.from..request.to;
+        let failed = match &held {
+            Held::Open(replica) => replica.has_failed_to_merge(&range),
+            Held::Sealed(_) => false,
+        };
         let look = move || segment_over(&held, range);
         let segment = on_disk(self.cluster.builder(), look).await?;
         let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
+            failed,
         }))
     }
 

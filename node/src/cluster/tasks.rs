@@ -156,6 +156,7 @@ impl Cluster {
             settings,
             seconds: self.inner.build_seconds.clone(),
             again_at: BTreeMap::new(),
+            turns: merger::Turns::default(),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {

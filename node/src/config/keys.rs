@@ -207,7 +207,7 @@ pub const KEYS: &[Key] = &[
     key(
         "merge.bytes",
         "64MiB",
-        "Bytes of files up to which neighbouring segments become one: in tiers while their bucket is open, all that fit once it is over; alike on all nodes; 0: never.",
+        "Bytes of files up to which neighbouring segments become one: in tiers while their bucket is open, all that fit once it is over, and never more than 262,144 rows or 256 MiB of what they were before they were compressed; alike on all nodes; 0: never.",
     ),
     key(
         "merge.delay",

@@ -14,7 +14,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use super::checked::{self, Hashes, Hashing};
 use super::digest::RowDigest;
 use super::reader::Segment;
-use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout};
+use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout, raw};
 use crate::batch::gather::{At, Gather, Input, Origin};
 use crate::batch::restore::{Restore, Restored};
 use crate::batch::{self, typed};
@@ -141,6 +141,7 @@ fn write_files(
         log_id_min,
         log_id_max,
         row_digest: digest,
+        raw_bytes: raw_bytes(&columns, rows),
         files: vec![
             FileMeta {
                 name: ROWS_FILE.to_owned(),
@@ -210,6 +211,22 @@ fn in_time_order<'a>(
     // The stable sort, since it takes advantage of runs, and a block's rows mostly are one.
     rows.sort();
     rows
+}
+
+/// What the rows are before they are encoded.
+fn raw_bytes(inputs: &[&Columns], rows: &[Timed]) -> u64 {
+    let unseen = |columns: &&Columns| vec![false; columns.rows as usize];
+    let mut kept: Vec<Vec<bool>> = inputs.iter().map(unseen).collect();
+    for (_, input, row) in rows {
+        let of_input = kept.get_mut(*input as usize);
+        if let Some(kept) = of_input.and_then(|rows| rows.get_mut(*row as usize)) {
+            *kept = true;
+        }
+    }
+    let inputs = inputs.iter().zip(&kept);
+    inputs
+        .map(|(columns, kept)| raw::bytes(columns, kept))
+        .sum()
 }
 
 fn log_ids(inputs: &[&Columns], rows: &[Timed]) -> (LogId, LogId) {
