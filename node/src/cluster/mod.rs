@@ -49,6 +49,8 @@ mod sink;
 mod summary;
 mod tail;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod voters;
 
 use std::collections::BTreeMap;

@@ -32,7 +32,7 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long the files of segments that were merged stay: for questions that are about to open them, and for
 /// the other replicas, which are late.
-const RETIRE_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const RETIRE_AFTER: Duration = Duration::from_secs(60);
 
 /// Segments of one open shard that a node keeps open: each takes two files and memory for its footer.
 const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
