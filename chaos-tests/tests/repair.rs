@@ -1,15 +1,25 @@
-//! Replicas of open shards bring each other what they lack, from where it was cut off: whole nodes in this
-//! process, on loopback.
+//! Replicas of open shards bring each other what they lack, from where it was cut off, and mend what is not the
+//! same everywhere: whole nodes in this process, on loopback.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use hushlog_chaos_tests::local::{Local, PATIENCE};
 use hushlog_node::Config;
-use hushlog_record::ShardId;
+use hushlog_raft::{
+    Connect, Context, Groups, Incarnations, Installer, Intake, Lane, Settings, ShardGroup, inspect,
+};
+use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::incarnation::Incarnation;
+use hushlog_storage::manifest::{Manifest, SegmentMeta};
+use hushlog_storage::store::{Batch, Durability, Rocks, ScanLimit, Space, Store};
+use hushlog_storage::writer::Writer;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -170,6 +180,203 @@ async fn a_fetch_that_is_cut_off_goes_on_where_it_ended() -> Result<()> {
     })
     .await?;
     ensure!(cluster.found(3).await? == RECORDS);
+    cluster.stop_all().await;
+    Ok(())
+}
+
+/// The store of a node that is stopped.
+fn store_of(cluster: &Local, node: u64) -> Result<Rocks> {
+    Ok(Rocks::open(&cluster.data_of(node).join("store"))?)
+}
+
+/// Flips a bit of the first and of the last entry of the shard's log before `to` that hold records; gives their
+/// keys, and what was stored.
+fn flip(store: &Rocks, shard: ShardId, to: u64) -> Result<Vec<(Bytes, Bytes)>> {
+    let group = shard.group();
+    let (from, to) = (inspect::entry_key(group, 0), inspect::entry_key(group, to));
+    let rows = store.scan(Space::Log, &from, &to, ScanLimit::NONE)?;
+    let mut rows: Vec<_> = rows.into_iter().filter(|(_, v)| v.len() > 180).collect();
+    ensure!(!rows.is_empty(), "no such entry");
+    if rows.len() > 2 {
+        rows.drain(1..rows.len() - 1);
+    }
+    let mut batch = Batch::new();
+    for (key, value) in &rows {
+        let mut flipped = value.to_vec();
+        let at = flipped.len() - 30;
+        flipped[at] ^= 4;
+        batch.put(Space::Log, key.clone(), flipped);
+    }
+    store.write(batch, Durability::Synced)?;
+    Ok(rows)
+}
+
+/// Whether this is what the store has.
+fn has(store: &Rocks, rows: &[(Bytes, Bytes)]) -> Result<bool> {
+    let mut all = true;
+    for (key, value) in rows {
+        all &= store.get(Space::Log, key)?.as_ref() == Some(value);
+    }
+    Ok(all)
+}
+
+/// Waits until a node has mended so many things that were not as they are elsewhere.
+async fn mended(cluster: &Local, node: u64, count: usize) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while cluster
+        .metric(node, "hushlog_node_mended_differences_total")
+        .await?
+        < count as f64
+    {
+        ensure!(Instant::now() < deadline, "nothing was mended");
+        sleep(LOOK * 5).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_byte_in_an_applied_log_is_found_and_mended() -> Result<()> {
+    let mut cluster = Local::start(3, open_shards).await?;
+    let load = cluster.load();
+    let shard = shard_with_segments(&cluster, &[1, 2, 3], 1).await?;
+    let (_, to) = cluster.ranges_on(3, shard)?[0];
+    load.more(20).await?;
+    cluster.stop(3).await;
+    let whole = flip(&store_of(&cluster, 3)?, shard, to)?;
+    cluster.start_node(3).await?;
+    mended(&cluster, 3, whole.len()).await?;
+    let records = load.end().await?;
+    ensure!(cluster.found(3).await? == records);
+    ensure!(
+        cluster
+            .metric(3, "hushlog_node_differing_shards_count")
+            .await?
+            == 0.0
+    );
+    cluster.stop_all().await;
+    ensure!(has(&store_of(&cluster, 3)?, &whole)?);
+    Ok(())
+}
+
+/// What is stored stays in the log, and is applied again by every start.
+fn uncut(config: &mut Config) {
+    open_shards(config);
+    config.cut.age = Duration::from_secs(3_600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_replaces_what_it_cannot_read_of_its_log() -> Result<()> {
+    let mut cluster = Local::start(3, uncut).await?;
+    let load = cluster.load();
+    let (shard, to) = until("a tail", || {
+        let facts = cluster.facts(3);
+        let bucket = facts.open_bucket().context("no bucket")?;
+        let applied = |shard| cluster.status_of(3, shard).map_or(0, |s| s.applied_to);
+        let mut shards = bucket.shards().map(|(shard, _)| (shard, applied(shard)));
+        Ok(shards.find(|(_, applied)| *applied >= 20))
+    })
+    .await?;
+    cluster.stop(3).await;
+    let whole = flip(&store_of(&cluster, 3)?, shard, to)?;
+    cluster.start_node(3).await?;
+    load.more(20).await?;
+    let records = load.end().await?;
+    ensure!(cluster.found(3).await? == records);
+    cluster.stop_all().await;
+    ensure!(has(&store_of(&cluster, 3)?, &whole)?);
+    Ok(())
+}
+
+/// Reaches nobody, and fetches nothing.
+struct Nobody;
+
+impl Connect for Nobody {
+    fn channel(
+        &self,
+        _: NodeId,
+        _: &str,
+        _: Lane,
+    ) -> Result<tonic::transport::Channel, tonic::Status> {
+        Err(tonic::Status::unavailable("nobody is there"))
+    }
+}
+
+impl Installer for Nobody {
+    fn fetch<'a>(
+        &'a self,
+        _: ShardId,
+        _: &'a [(NodeId, String)],
+        _: Bytes,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Err("nobody is there".to_owned()) })
+    }
+}
+
+/// Has a replica of a node that is stopped list its second segment in the place of its first too, and lie there.
+async fn swap_first_segment(cluster: &Local, node: u64, shard: ShardId) -> Result<SegmentMeta> {
+    let store: Arc<dyn Store> = Arc::new(store_of(cluster, node)?);
+    let writer = Writer::inline(store);
+    let nobody = Arc::new(Nobody);
+    let life = Incarnation {
+        birth: 1,
+        number: 1,
+        nonce: 1,
+    };
+    let context = Context {
+        node,
+        cluster: 1,
+        writer: writer.handle(),
+        connect: Arc::clone(&nobody) as Arc<dyn Connect>,
+        incarnations: Incarnations::open(life, writer.handle())?,
+        settings: Settings::default(),
+        seed: 1,
+        groups: Groups::new(),
+        intake: Intake::default(),
+    };
+    let group = ShardGroup::open(&context, shard, 0, nobody).await?;
+    let before = group.view().manifest.clone();
+    let manifest = Manifest::decode(&before)?;
+    let [first, second, ..] = manifest.segments.as_slice() else {
+        anyhow::bail!("fewer than two segments");
+    };
+    let other = SegmentMeta {
+        from: first.from,
+        to: first.to,
+        ..second.clone()
+    };
+    let folder = cluster.folder_of(node, shard);
+    for file in &second.files {
+        let from = folder.join(second.folder_name()).join(&file.name);
+        fs::copy(from, folder.join(first.folder_name()).join(&file.name))?;
+    }
+    let swapped = manifest.replaced(first, other).context("not listed")?;
+    let written = group
+        .segments_merged(&before, swapped.encode().into())
+        .await?;
+    ensure!(written, "another manifest holds");
+    group.shutdown().await;
+    Ok(first.clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_in_the_place_of_another_is_found_and_mended() -> Result<()> {
+    let mut cluster = Local::start(3, open_shards).await?;
+    let load = cluster.load();
+    let shard = shard_with_segments(&cluster, &[1, 2, 3], 2).await?;
+    let records = load.end().await?;
+    cluster.stop(3).await;
+    let first = swap_first_segment(&cluster, 3, shard).await?;
+    let folder = cluster.folder_of(3, shard).join(first.folder_name());
+    let is_right = || first.files.iter().all(|file| file.verify(&folder).is_ok());
+    ensure!(!is_right());
+    cluster.start_node(3).await?;
+    mended(&cluster, 3, 1).await?;
+    ensure!(is_right());
+    ensure!(cluster.found(3).await? == records);
+    // And it stays so.
+    cluster.stop(3).await;
+    cluster.start_node(3).await?;
+    ensure!(cluster.found(3).await? == records);
     cluster.stop_all().await;
     Ok(())
 }
