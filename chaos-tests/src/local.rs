@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use hushlog_node::{Config, Node, config};
-use hushlog_raft::Role;
 use hushlog_raft::meta::State;
+use hushlog_raft::{Role, Status};
 use hushlog_record::ShardId;
 use hyper::{Method, StatusCode};
 use parking_lot::Mutex;
@@ -227,10 +227,49 @@ impl Local {
         nodes.find_map(|(id, node)| leads(node).then_some(*id))
     }
 
+    /// The data folder of a node.
+    pub fn data_of(&self, id: u64) -> PathBuf {
+        self.folder.path().join(format!("node-{id}"))
+    }
+
     /// The folder of a shard's segments on a node.
     pub fn folder_of(&self, id: u64, shard: ShardId) -> PathBuf {
-        let segments = self.folder.path().join(format!("node-{id}/segments"));
-        segments.join(shard.to_string())
+        self.data_of(id).join("segments").join(shard.to_string())
+    }
+
+    /// The folders of a shard's segments on a node, by their ranges; none while they are being fetched.
+    pub fn ranges_on(&self, id: u64, shard: ShardId) -> Result<Vec<(u64, u64)>> {
+        let Ok(entries) = std::fs::read_dir(self.folder_of(id, shard)) else {
+            return Ok(Vec::new());
+        };
+        let mut ranges = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let range = name.split_once('-');
+            let range = range.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+            ranges.extend(range);
+        }
+        ranges.sort_unstable();
+        Ok(ranges)
+    }
+
+    /// What a node knows of the group of a shard.
+    pub fn status_of(&self, id: u64, shard: ShardId) -> Option<Status> {
+        let mut groups = self.nodes.get(&id)?.groups().into_iter();
+        groups.find(|status| status.group == shard.group())
+    }
+
+    /// A number of a node that has no labels, as its metrics show it.
+    pub async fn metric(&self, id: u64, name: &str) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ports[&id].0);
+        let reply = self.client.get(&url).await?;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value
+            .with_context(|| format!("no {name}"))?
+            .trim()
+            .parse()?)
     }
 
     /// Asks a node over HTTP.

@@ -77,20 +77,10 @@ async fn segments_of_finished_shards_become_one_on_every_node() -> Result<()> {
     Ok(())
 }
 
-/// The names of the segments in a folder; none where it is not there yet.
-fn segments_in(folder: &Path) -> Result<BTreeSet<String>> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Ok(BTreeSet::new());
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let names: BTreeSet<String> = names.collect::<Result<_>>()?;
-    Ok(names.into_iter().filter(|n| !n.contains('.')).collect())
-}
-
 /// Puts a file in the place of a segment's folder: the node can neither read the segment nor put another's
 /// copy there.
-fn spoil(folder: &Path, name: &str) -> Result<()> {
-    let folder = folder.join(name);
+fn spoil(folder: &Path, (from, to): (u64, u64)) -> Result<()> {
+    let folder = folder.join(format!("{from}-{to}"));
     std::fs::remove_dir_all(&folder)?;
     Ok(std::fs::write(&folder, b"")?)
 }
@@ -110,19 +100,40 @@ async fn spoiled(cluster: &Local, nodes: &[u64], bucket: u64) -> Result<BTreeSet
             let Some(leader) = cluster.leader_of(shard).filter(|_| !done.contains(&shard)) else {
                 continue;
             };
-            let mut everywhere = segments_in(&cluster.folder_of(leader, shard))?;
+            let mut everywhere = cluster.ranges_on(leader, shard)?;
             for node in nodes {
-                let there = segments_in(&cluster.folder_of(*node, shard))?;
-                everywhere.retain(|name| there.contains(name));
+                let there = cluster.ranges_on(*node, shard)?;
+                everywhere.retain(|range| there.contains(range));
             }
-            if let Some(name) = everywhere.first() {
-                spoil(&cluster.folder_of(leader, shard), name)?;
+            if let Some(range) = everywhere.first() {
+                spoil(&cluster.folder_of(leader, shard), *range)?;
                 done.insert(shard);
             }
         }
         sleep(Duration::from_millis(5)).await;
     }
     Ok(done)
+}
+
+/// Waits until three nodes have what the cluster has agreed on of each of these shards.
+async fn agreed(cluster: &Local, shards: &BTreeSet<ShardId>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let facts = cluster.facts(1);
+        let mut all = true;
+        for node in 1..=3 {
+            let here = cluster.digests_on(node)?;
+            all &= shards.iter().all(|shard| {
+                let seal = facts.sealed.get(shard).map(|seal| seal.digest);
+                seal.is_some() && here.get(shard).copied() == seal
+            });
+        }
+        if all {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the replicas differ");
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Buckets long enough for several cuts; what is merged then is merged while they are open.
@@ -136,23 +147,7 @@ async fn a_leader_that_cannot_merge_takes_what_another_has_merged() -> Result<()
     let mut cluster = Local::start(3, several_cuts).await?;
     let load = cluster.load();
     let shards = spoiled(&cluster, &[1, 2, 3], 2).await?;
-    let deadline = Instant::now() + PATIENCE;
-    let agreed = || -> Result<bool> {
-        let facts = cluster.facts(1);
-        let mut all = true;
-        for node in 1..=3 {
-            let here = cluster.digests_on(node)?;
-            all &= shards.iter().all(|shard| {
-                let seal = facts.sealed.get(shard).map(|seal| seal.digest);
-                seal.is_some() && here.get(shard).copied() == seal
-            });
-        }
-        Ok(all)
-    };
-    while !agreed()? {
-        ensure!(Instant::now() < deadline, "the replicas differ");
-        sleep(Duration::from_millis(100)).await;
-    }
+    agreed(&cluster, &shards).await?;
     let records = load.end().await?;
     for node in 1..=3 {
         let found = cluster.found(node).await?;
@@ -176,6 +171,38 @@ async fn a_shard_whose_segments_nobody_can_merge_is_finished_all_the_same() -> R
         sleep(Duration::from_millis(100)).await;
     }
     load.end().await?;
+    cluster.stop_all().await;
+    Ok(())
+}
+
+/// Each node has other settings: one merges as much as it can, one a little, one nothing.
+fn unlike(config: &mut Config) {
+    brisk(config);
+    config.merge.bytes = match config.node.id {
+        1 => 64 << 20,
+        2 => 40 << 10,
+        _ => 0,
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_different_settings_come_to_the_same_segments() -> Result<()> {
+    let mut cluster = Local::start(3, unlike).await?;
+    let load = cluster.load();
+    let deadline = Instant::now() + PATIENCE;
+    while cluster.facts(1).sealed.len() < 6 {
+        ensure!(Instant::now() < deadline, "few shards are finished");
+        sleep(Duration::from_millis(100)).await;
+    }
+    // One merges while another is away, which comes back with what it had.
+    cluster.stop(1).await;
+    load.more(100).await?;
+    cluster.start_node(1).await?;
+    let records = load.end().await?;
+    // Whoever merges last merges all that fits: nobody has anything left to do then.
+    merged(&cluster, &[1, 2, 3], 6, records).await?;
+    let shards = cluster.facts(1).sealed.keys().copied().collect();
+    agreed(&cluster, &shards).await?;
     cluster.stop_all().await;
     Ok(())
 }

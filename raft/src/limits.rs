@@ -10,6 +10,10 @@ pub const STREAM_CHUNK_BYTES_MAX: usize = 4 << 20;
 /// Bytes of synced entries that a group keeps in memory for its followers and its state machine.
 /// Entries that are not synced yet are kept beside them, whatever their size.
 pub const CACHE_BYTES_MAX: usize = 8 << 20;
+/// Most bytes of stored entries that replicas compare at once; one entry is read whatever its size.
+pub const LOG_PIECE_BYTES_MAX: usize = 4 << 20;
+/// Most entries that replicas compare at once.
+pub const LOG_PIECE_ENTRIES_MAX: usize = 4_096;
 /// Most request keys that a shard remembers; the oldest is forgotten first.
 pub const PRODUCER_KEYS_MAX: usize = 500_000;
 /// Most ids of records, given by clients, that a shard remembers beside them; the oldest is forgotten first.

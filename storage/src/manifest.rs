@@ -200,6 +200,13 @@ impl SegmentMeta {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Digest of what it is and of what its files hold: the same on every replica that has it.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut encoded = Vec::new();
+        encode_segment(&mut encoded, self);
+        *blake3::hash(&encoded).as_bytes()
+    }
+
     /// Whether both are of the same files.
     pub fn has_files_of(&self, other: &Self) -> bool {
         (self.from, self.to, &self.files) == (other.from, other.to, &other.files)
@@ -332,6 +339,21 @@ impl Manifest {
         let mut segments = self.segments.clone();
         same.then(|| {
             segments.splice(places, [segment]);
+            Self {
+                generation: self.generation + 1,
+                segments,
+            }
+        })
+    }
+
+    /// The next generation, with `other` in the place of a segment of the same range; `None` if that is not
+    /// listed, or of another range.
+    pub fn replaced(&self, segment: &SegmentMeta, other: SegmentMeta) -> Option<Self> {
+        let places = self.places_of(std::slice::from_ref(segment))?;
+        let same = (segment.from, segment.to) == (other.from, other.to);
+        let mut segments = self.segments.clone();
+        same.then(|| {
+            segments.splice(places, [other]);
             Self {
                 generation: self.generation + 1,
                 segments,

@@ -557,5 +557,12 @@ fn a_manifest_takes_one_segment_for_neighbours_of_the_same_rows() {
     assert_eq!(before.merged(&[left], one.clone()), None);
     let mut fewer = one;
     fewer.rows -= 1;
-    assert_eq!(before.merged(&both, fewer), None);
+    assert_eq!(before.merged(&both, fewer.clone()), None);
+    // Another one in its place is another matter, but for its range.
+    assert_ne!(fewer.digest(), after.segments[0].digest());
+    let mended = after.replaced(&after.segments[0], fewer.clone()).unwrap();
+    assert_eq!(mended.segments, std::slice::from_ref(&fewer));
+    assert_eq!(mended.generation, after.generation + 1);
+    assert_eq!(after.replaced(&fewer, fewer.clone()), None);
+    assert_eq!(before.replaced(&both[0], fewer), None);
 }

@@ -68,7 +68,7 @@ impl Cluster {
         let held = self.replicas().all_held();
         let shards: Vec<Value> = held
             .iter()
-            .map(|held| shard(held, doubts.is_suspect(held.shard())))
+            .map(|held| shard(held, doubts.is_damaged(held.shard())))
             .collect();
         json!({
             "cluster_id": format!("{:032x}", self.inner.secret.cluster),

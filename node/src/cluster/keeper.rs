@@ -442,7 +442,7 @@ impl Keeper {
         // What cannot be merged, or mended, must not keep the shard open for ever.
         let merged = merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_none();
         let suspect = self.replicas.doubts().is_suspect(shard);
-        let patience = if merged && !suspect || self.others().is_empty() {
+        let patience = if (merged && !suspect) || self.others().is_empty() {
             FINISH_PATIENCE
         } else {
             MENDING_PATIENCE

@@ -6,6 +6,7 @@ mod accounts;
 pub(crate) mod buckets;
 pub(crate) mod build;
 mod claims;
+mod compare;
 pub(crate) mod cpu;
 pub mod cut;
 mod describe;
@@ -49,6 +50,8 @@ mod sink;
 mod summary;
 mod tail;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod voters;
 
 use std::collections::BTreeMap;
@@ -73,6 +76,7 @@ use crate::offload::Offload;
 use crate::tasks::Tasks;
 
 use accounts::Accounts;
+use compare::Differences;
 use doubts::Doubts;
 use dropper::Dropped;
 use files::Fetcher;
@@ -145,6 +149,7 @@ struct Inner {
     tasks: Tasks,
     build_seconds: BuildSeconds,
     scrubbed: crate::metrics::Counter,
+    differences: Differences,
     dropped: Dropped,
     initialised: Mutex<bool>,
     /// Who led the shards that this node has no replica of, when last heard of.
@@ -277,6 +282,7 @@ impl Cluster {
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 scrubbed: Scrub::counter(&parts.registry),
+                differences: Differences::new(&parts.registry),
                 dropped: Dropped::new(&parts.registry),
                 initialised: Mutex::new(false),
                 leaders: Mutex::default(),

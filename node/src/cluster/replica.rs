@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hushlog_query::{SegmentView, View};
-use hushlog_raft::{Positions, ShardGroup};
+use hushlog_raft::{LogEntries, Positions, ShardGroup};
 use hushlog_record::{NodeId, ShardId, Timestamp};
 use hushlog_storage::files;
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
@@ -32,7 +32,7 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long the files of segments that were merged stay: for questions that are about to open them, and for
 /// the other replicas, which are late.
-const RETIRE_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const RETIRE_AFTER: Duration = Duration::from_secs(60);
 
 /// Segments of one open shard that a node keeps open: each takes two files and memory for its footer.
 const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
@@ -354,6 +354,39 @@ impl Replica {
             retired.push_back((now, part.clone()));
         }
         Ok(true)
+    }
+
+    /// Puts a majority's segment in the place of another one of the same range that is here. Whether that still
+    /// was.
+    pub(crate) async fn replace(
+        self: &Arc<Self>,
+        segment: &SegmentMeta,
+        theirs: SegmentMeta,
+        fetcher: &Fetcher,
+        source: &(NodeId, String),
+    ) -> Result<bool, Error> {
+        let _installing = self.group.installing().await;
+        let before = self.group.view().manifest.clone();
+        let replaced = decode_manifest(&before)?.replaced(segment, theirs.clone());
+        let Some(manifest) = replaced else {
+            return Ok(false);
+        };
+        let view = self.bring(&theirs, fetcher, source).await?;
+        let encoded = manifest.encode().into();
+        let done = self.group.segments_merged(&before, encoded).await?;
+        self.segments.lock().put((theirs.from, theirs.to), view);
+        Ok(done)
+    }
+
+    /// Whether what is in the tail of these entries is what they say.
+    pub(crate) fn has_applied(&self, entries: &LogEntries) -> bool {
+        let (view, range) = (self.group.view(), entries.range());
+        let mut blocks = view.tail.iter().filter(|block| range.contains(&block.seq));
+        blocks.all(|block| {
+            let place = usize::try_from(block.seq - range.start).unwrap_or(usize::MAX);
+            let entry = entries.stored().get(place);
+            entry.is_some_and(|entry| entry.ends_with(block.block.bytes()))
+        })
     }
 
     /// The merged segment of this range, if its files are still here.

@@ -3,19 +3,27 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hushlog_raft::{Context, Installer, MetaGroup, Peer, Sealed, ShardGroup, has_group, meta};
+use hushlog_raft::{
+    Context, Installer, LogEntries, MetaGroup, Peer, Sealed, ShardGroup, damaged_log, has_group,
+    mend_stored_log, meta,
+};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::manifest::Manifest;
 use parking_lot::{Mutex, RwLock};
 
 use super::claims::{Claim, Claims};
+use super::compare::entries_of;
 use super::doubts::Doubts;
 use super::held::Held;
 use super::replica::{Error, Replica, decode_manifest};
 use super::sealed::{OpenSegments, Received, SealedReplica};
 use super::settings::ClusterSettings;
 use crate::offload::Offload;
+
+/// Pause before the log of a shard that could not be mended is looked at again.
+const MEND_PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of a shard that should be open here.
 enum Opened {
@@ -25,6 +33,16 @@ enum Opened {
     Nothing,
     /// It cannot be told yet what it is.
     Later,
+}
+
+/// How the log of a group that does not open is.
+enum Log {
+    /// It is not for its log.
+    Whole,
+    /// Entries cannot be read, and nobody gives them.
+    Damaged,
+    /// Entries could not be read, and were replaced.
+    Mended,
 }
 
 /// What the store has of a sealed shard.
@@ -190,7 +208,17 @@ impl Replicas {
         let installer = Arc::clone(&self.inner.installer);
         let bucket = state.buckets.get(&shard.bucket);
         let policy = bucket.map_or(0, |bucket| bucket.policy_epoch);
-        let group = ShardGroup::open(&self.inner.context, shard, policy, installer).await?;
+        let opened = ShardGroup::open(&self.inner.context, shard, policy, Arc::clone(&installer));
+        let group = match opened.await {
+            Ok(group) => group,
+            Err(error) => match self.mend_log(shard, &state).await? {
+                Log::Whole => return Err(error.into()),
+                Log::Damaged => return Ok(Opened::Later),
+                Log::Mended => {
+                    ShardGroup::open(&self.inner.context, shard, policy, installer).await?
+                }
+            },
+        };
         // What is being fetched is in no manifest yet, and must not be swept away.
         let _installing = group.installing().await;
         let slots = bucket.map_or(1, |bucket| bucket.slots.len().max(1));
@@ -204,6 +232,59 @@ impl Replicas {
         }
         self.inner.open.write().insert(shard, Arc::clone(&replica));
         Ok(Opened::Group(replica))
+    }
+
+    /// Replaces entries of the log of a group that does not open by what other members have applied.
+    async fn mend_log(&self, shard: ShardId, state: &meta::State) -> Result<Log, Error> {
+        let writer = &self.inner.context.writer;
+        let reading = writer.clone();
+        let damaged = self.inner.disk.run(move || damaged_log(&reading, shard));
+        let damaged = damaged.await??;
+        if damaged.is_empty() {
+            return Ok(Log::Whole);
+        }
+        let (first, count) = (damaged.first(), damaged.len());
+        tracing::error!(%shard, ?first, count, "entries of the log cannot be read");
+        self.inner.doubts.differs(shard);
+        let members = state.slot(shard).map(|slot| self.members(slot));
+        let mut others = members.unwrap_or_default();
+        others.remove(&self.node());
+        for index in damaged {
+            let Some(entries) = self.entry_of_any(shard, &others, index).await else {
+                tracing::warn!(%shard, index, "no other node gives this entry of the log");
+                tokio::time::sleep(MEND_PAUSE).await;
+                return Ok(Log::Damaged);
+            };
+            mend_stored_log(writer, shard, &entries).await?;
+        }
+        tracing::info!(%shard, count, "entries of the log were replaced by another replica's");
+        Ok(Log::Mended)
+    }
+
+    /// One entry of a shard's log, from the first of these nodes that has applied it.
+    async fn entry_of_any(
+        &self,
+        shard: ShardId,
+        others: &BTreeMap<NodeId, Peer>,
+        index: u64,
+    ) -> Option<LogEntries> {
+        for (node, peer) in others {
+            let connect = &*self.inner.context.connect;
+            let given = entries_of(
+                connect,
+                (*node, peer.addr.as_str()),
+                shard,
+                index..index + 1,
+            );
+            match given.await {
+                Ok(Some(entries)) => return Some(entries),
+                Ok(None) => {}
+                Err(reason) => {
+                    tracing::info!(%shard, node, reason, "a node does not give entries of its log");
+                }
+            }
+        }
+        None
     }
 
     /// What the store has of a sealed shard. Blocks on the disk.

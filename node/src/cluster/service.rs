@@ -18,12 +18,13 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::compare::{digest_of, digests_of};
 use super::doubts::lacks_descriptors;
 use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
 use super::question::{Question, Reply};
-use super::replica::Error;
+use super::replica::{Error, Replica};
 use super::sealed::SealedReplica;
 use super::secret::Secret;
 use super::{Cluster, MESSAGE_BYTES_MAX, removed};
@@ -103,6 +104,14 @@ impl Service {
         ShardId::from_group(group)
             .and_then(|shard| self.cluster.replicas().held(shard))
             .ok_or_else(|| Status::not_found("the shard is not on this node"))
+    }
+
+    /// The replica of an open shard.
+    fn open(&self, group: GroupId) -> Result<Arc<Replica>, Status> {
+        match self.held(group)? {
+            Held::Open(replica) => Ok(replica),
+            Held::Sealed(_) => Err(Status::failed_precondition("the shard is sealed here")),
+        }
     }
 
     /// Whether a shard cannot answer because the cluster has dropped it, as far as is known here.
@@ -192,6 +201,41 @@ impl Node for Service {
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
             failed,
+        }))
+    }
+
+    async fn compare_shard(
+        &self,
+        request: Request<pb::CompareShardRequest>,
+    ) -> Result<Response<pb::CompareShardReply>, Status> {
+        let request = request.into_inner();
+        let replica = self.open(request.group)?;
+        let mut reply = pb::CompareShardReply::default();
+        if request.segments {
+            let manifest = replica.manifest();
+            let manifest = manifest.map_err(|error| damaged(error.into()))?;
+            reply.segments = digests_of(&manifest.segments);
+        }
+        let entries = replica.group.log_entries(request.from..request.to).await;
+        let entries = entries.map_err(|error| damaged(error.into()))?;
+        let digest = move || Ok(entries.map(|entries| digest_of(&entries)));
+        if let Some(digest) = on_disk(self.cluster.builder(), digest).await? {
+            reply.log = digest.to_vec().into();
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn log_entries(
+        &self,
+        request: Request<pb::LogEntriesRequest>,
+    ) -> Result<Response<pb::LogEntriesReply>, Status> {
+        let request = request.into_inner();
+        let replica = self.open(request.group)?;
+        let entries = replica.group.log_entries(request.from..request.to).await;
+        let entries = entries.map_err(|error| damaged(error.into()))?;
+        let entries = entries.map(|entries| entries.stored().to_vec());
+        Ok(Response::new(pb::LogEntriesReply {
+            entries: entries.unwrap_or_default(),
         }))
     }
 

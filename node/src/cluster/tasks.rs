@@ -11,6 +11,7 @@ use hushlog_storage::ballast::Ballast;
 use tokio::time::{Instant, sleep};
 
 use super::buckets::{self, BucketKeeper};
+use super::compare::Comparer;
 use super::dropper::{self, Dropper};
 use super::keeper::{self, Keeper};
 use super::leads::{self, Leads};
@@ -177,6 +178,15 @@ impl Cluster {
         let scrub = Scrub {
             replicas: self.inner.replicas.clone(),
             disk: self.inner.builder.clone(),
+            comparer: Comparer {
+                replicas: self.inner.replicas.clone(),
+                meta: self.inner.meta.clone(),
+                connect: Arc::clone(&self.inner.connect),
+                fetcher: Arc::clone(&self.inner.fetcher),
+                differences: self.inner.differences.clone(),
+                rate: settings.rate,
+                read: self.inner.scrubbed.clone(),
+            },
             settings,
             read: self.inner.scrubbed.clone(),
         };

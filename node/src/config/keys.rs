@@ -222,7 +222,7 @@ pub const KEYS: &[Key] = &[
     key(
         "scrub.rate",
         "8MiB",
-        "Bytes a second of segments that are read again to find damage; 0: none.",
+        "Bytes a second of segments, and of logs of open shards, that are read again to find damage and compared with other replicas'; 0: none.",
     ),
     key(
         "scrub.pause",

@@ -32,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) context: Context,
     pub(crate) group: GroupId,
     pub(crate) raft: Raft,
+    pub(super) log: LogStore,
     pristine: bool,
     silence: Silence,
     /// When a leader was last heard here; openraft does not tell.
@@ -56,6 +57,7 @@ impl Core {
     ) -> Result<Self, Error> {
         let store = LogStore::open(group, context.writer.clone())?;
         let pristine = store.is_pristine();
+        let log = store.clone();
         let silence = Silence::default();
         let factory = Factory {
             cluster: cluster_bytes(context.cluster),
@@ -75,6 +77,7 @@ impl Core {
             context: context.clone(),
             group,
             raft,
+            log,
             pristine,
             silence,
             heard: Mutex::default(),

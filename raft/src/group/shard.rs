@@ -22,6 +22,7 @@ use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
 use crate::limits::DEPOSED_PATIENCE;
+use crate::log_store::{LogEntries, LogPiece};
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
@@ -398,6 +399,36 @@ impl ShardGroup {
         };
         let to = self.inner.shared.trim_to(keep, self.core().needed_from());
         self.core().purge(to).await
+    }
+
+    /// The piece of the applied log that begins at `from`, or where the log does if that is later, as it lies on
+    /// the disk here; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn log_piece(&self, from: u64) -> Result<Option<LogPiece>, Error> {
+        let applied_to = self.inner.shared.positions().applied_to;
+        self.core().log.piece(from, applied_to).await
+    }
+
+    /// These entries as they lie on the disk here; `None` if not all of them are applied and whole here, or they
+    /// are more than a piece.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn log_entries(&self, range: Range<u64>) -> Result<Option<LogEntries>, Error> {
+        let applied_to = self.inner.shared.positions().applied_to;
+        self.core().log.entries(range, applied_to).await
+    }
+
+    /// Writes entries that another replica has applied over those of the same places that are applied here:
+    /// these are damaged, and what is applied is the same everywhere. How many are still in the log.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn mend_log(&self, entries: &LogEntries) -> Result<usize, Error> {
+        let applied_to = self.inner.shared.positions().applied_to;
+        self.core().log.mend(entries, applied_to).await
     }
 
     /// What this replica would be sealed with; `None` while the shard takes data, or not all that it has

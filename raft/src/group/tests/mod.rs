@@ -4,6 +4,7 @@
 mod availability;
 mod blocks;
 mod leads;
+mod log;
 mod meta;
 mod outside;
 mod refusals;
