@@ -54,6 +54,16 @@ impl Differences {
             ),
         }
     }
+
+    /// Entries cannot be read.
+    pub(crate) fn found(&self) {
+        self.found.increment();
+    }
+
+    /// So many entries were replaced.
+    pub(crate) fn mended(&self, count: u64) {
+        self.mended.add(count);
+    }
 }
 
 /// Compares the open shards of a node with those of the others.

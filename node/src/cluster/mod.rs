@@ -251,6 +251,7 @@ impl Cluster {
             disk: parts.builder.clone(),
             pace: Pace::new(parts.settings.fetch_rate),
         });
+        let differences = Differences::new(&parts.registry);
         let replicas = Replicas::new(
             context.clone(),
             Arc::clone(&fetcher) as Arc<dyn Installer>,
@@ -258,6 +259,7 @@ impl Cluster {
             parts.builder.clone(),
             parts.settings.clone(),
             Doubts::new(&parts.registry),
+            differences.clone(),
         );
         let accounts = Accounts::new(
             parts.settings.query_memory,
@@ -282,7 +284,7 @@ impl Cluster {
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 scrubbed: Scrub::counter(&parts.registry),
-                differences: Differences::new(&parts.registry),
+                differences,
                 dropped: Dropped::new(&parts.registry),
                 initialised: Mutex::new(false),
                 leaders: Mutex::default(),

@@ -14,7 +14,7 @@ use hushlog_storage::manifest::Manifest;
 use parking_lot::{Mutex, RwLock};
 
 use super::claims::{Claim, Claims};
-use super::compare::entries_of;
+use super::compare::{Differences, entries_of};
 use super::doubts::Doubts;
 use super::held::Held;
 use super::replica::{Error, Replica, decode_manifest};
@@ -75,6 +75,7 @@ struct Inner {
     /// Threads that wait for the disk.
     disk: Offload,
     settings: ClusterSettings,
+    differences: Differences,
 }
 
 impl Replicas {
@@ -86,6 +87,7 @@ impl Replicas {
         disk: Offload,
         settings: ClusterSettings,
         doubts: Doubts,
+        differences: Differences,
     ) -> Self {
         let open = RwLock::new(BTreeMap::new());
         Self {
@@ -101,6 +103,7 @@ impl Replicas {
                 folder,
                 disk,
                 settings,
+                differences,
             }),
         }
     }
@@ -246,6 +249,7 @@ impl Replicas {
         let (first, count) = (damaged.first(), damaged.len());
         tracing::error!(%shard, ?first, count, "entries of the log cannot be read");
         self.inner.doubts.differs(shard);
+        self.inner.differences.found();
         let members = state.slot(shard).map(|slot| self.members(slot));
         let mut others = members.unwrap_or_default();
         others.remove(&self.node());
@@ -256,6 +260,7 @@ impl Replicas {
                 return Ok(Log::Damaged);
             };
             mend_stored_log(writer, shard, &entries).await?;
+            self.inner.differences.mended(1);
         }
         tracing::info!(%shard, count, "entries of the log were replaced by another replica's");
         Ok(Log::Mended)
