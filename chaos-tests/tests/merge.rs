@@ -105,6 +105,10 @@ async fn spoiled(cluster: &Local, nodes: &[u64], bucket: u64) -> Result<BTreeSet
                 let there = cluster.ranges_on(*node, shard)?;
                 everywhere.retain(|range| there.contains(range));
             }
+            // What is not in use yet would be built once more, and cannot be in this place.
+            let in_use = cluster.status_of(leader, shard);
+            let in_use = in_use.map_or(0, |status| status.segmented_to);
+            everywhere.retain(|(_, to)| *to <= in_use);
             if let Some(range) = everywhere.first() {
                 spoil(&cluster.folder_of(leader, shard), *range)?;
                 done.insert(shard);
