@@ -337,14 +337,23 @@ impl Local {
     }
 }
 
-/// How many records of the load the node behind this port finds.
+/// How many records of the load the node behind this port finds. An answer that says that it is not complete is
+/// asked for again: a shard that is about to open on a slow machine is missing for a moment.
 pub async fn found(client: &Client, port: u16) -> Result<u64> {
     let url = format!("http://127.0.0.1:{port}/api/v1/logs/query");
     let question = json!({"query": TOKEN, "limit": 0});
-    let reply = client.post_json(&url, &question).await?;
-    let (status, body) = (reply.status, reply.json()?);
-    ensure!(status == StatusCode::OK, "{status} {body}");
-    body["total"].as_u64().context("no total")
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reply = client.post_json(&url, &question).await?;
+        let (status, body) = (reply.status, reply.json()?);
+        if status == StatusCode::PARTIAL_CONTENT && Instant::now() < deadline {
+            ensure!(body["partial"] == true, "{body}");
+            sleep(LOOK).await;
+            continue;
+        }
+        ensure!(status == StatusCode::OK, "{status} {body}");
+        return body["total"].as_u64().context("no total");
+    }
 }
 
 const NODES: &str = "/api/v1/cluster/nodes";

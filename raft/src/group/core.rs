@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Attempt, Context, Member, Role, Status, pause};
 use crate::command::{Applied, Command};
-use crate::limits::STALLED_PATIENCE;
+use crate::limits::{GIVEN_UP_AFTER, STALLED_PATIENCE};
 use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::{Factory, Silence, cluster_bytes};
@@ -47,6 +47,30 @@ pub(super) struct Applying {
     pub(super) applied_to: u64,
     pub(super) closed: bool,
     pub(super) policy_epoch: u64,
+}
+
+/// A proposal that has no end yet. Dropped without one, it was given up by its caller: the next ones must not
+/// wait as long, else callers with less patience than the group never hear that it has no majority.
+pub(super) struct Waiting<'a> {
+    core: &'a Core,
+    since: Instant,
+    ended: bool,
+}
+
+impl Waiting<'_> {
+    /// The proposal has come to its end.
+    pub(super) fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let given_up = !self.ended && self.since.elapsed() >= GIVEN_UP_AFTER;
+        if given_up && !self.core.has_quorum(GIVEN_UP_AFTER) {
+            self.core.set_stalled(true);
+        }
+    }
 }
 
 impl Core {
@@ -121,6 +145,15 @@ impl Core {
 
     pub(super) fn set_stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// To be held by a proposal until it has its end.
+    pub(super) fn waiting(&self) -> Waiting<'_> {
+        Waiting {
+            core: self,
+            since: Instant::now(),
+            ended: false,
+        }
     }
 
     /// Waits until this replica no longer takes `node` for the leader.

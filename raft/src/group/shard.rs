@@ -119,24 +119,27 @@ impl ShardGroup {
     ) -> Result<Vec<Receipt>, ProposeError> {
         let give_up = Instant::now() + self.core().patience();
         let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
-        loop {
+        let waiting = self.core().waiting();
+        let end = loop {
             match attempts.judge(self.attempt(&block, deadline).await) {
                 Verdict::Ended(end) => {
                     if end.is_ok() {
                         self.core().set_stalled(false);
                     }
-                    return end;
+                    break end;
                 }
                 Verdict::Again(until, otherwise) => {
                     if !self.core().pause(until).await {
                         if matches!(otherwise, ProposeError::Unavailable(_)) {
                             self.core().set_stalled(true);
                         }
-                        return Err(otherwise);
+                        break Err(otherwise);
                     }
                 }
             }
-        }
+        };
+        waiting.end();
+        end
     }
 
     async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
