@@ -11,6 +11,7 @@ use hushlog_raft::{MetaGroup, ProposeError, meta};
 use hushlog_record::Timestamp;
 use tokio::time::Instant;
 
+use super::loads::Loads;
 use super::placement::{candidates, ends_early, next_bucket};
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ pub(crate) struct BucketKeeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: ClusterSettings,
     pub(crate) cluster: u128,
+    pub(crate) loads: Arc<Loads>,
 }
 
 impl BucketKeeper {
@@ -56,7 +58,7 @@ impl BucketKeeper {
         let slots = next_bucket(&state, &self.settings);
         let length = self.settings.bucket_of(candidates(&state).len());
         let due = last.is_none_or(|bucket| is_over(bucket.opened_at, now, length));
-        let early = ends_early(&state, &slots);
+        let early = ends_early(&state, &slots).or_else(|| self.outgrown(last?, now));
         if let (false, Some(reason)) = (due, early) {
             tracing::info!(reason, "the bucket ends before its time");
         }
@@ -65,6 +67,14 @@ impl BucketKeeper {
             self.open_bucket(expected, now, slots).await?;
         }
         Ok(())
+    }
+
+    /// Why the bucket should end because of its size, if it should.
+    fn outgrown(&self, bucket: &meta::Bucket, now: Timestamp) -> Option<&'static str> {
+        let size = self.settings.size;
+        let may_end = bucket.closed_at.is_none() && is_over(bucket.opened_at, now, size.open_min);
+        let full = self.loads.outgrown(bucket, size);
+        full.filter(|_| may_end)
     }
 
     async fn open_bucket(

@@ -25,6 +25,7 @@ mod keeper;
 mod leads;
 pub mod ledger;
 mod limits;
+mod loads;
 mod merge;
 mod merger;
 mod mover;
@@ -78,6 +79,7 @@ use dropper::Dropped;
 use files::Fetcher;
 use held::Held;
 use leads::Leads;
+use loads::Loads;
 use pace::Pace;
 use replicas::Replicas;
 use scrub::Scrub;
@@ -153,6 +155,8 @@ struct Inner {
     masking: Arc<Masking>,
     rates: Rates,
     ledger: Ledger,
+    /// How full shards are, while this node leads the meta group.
+    loads: Arc<Loads>,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -283,6 +287,7 @@ impl Cluster {
                 masking: parts.masking,
                 rates: parts.rates,
                 ledger: parts.ledger,
+                loads: Arc::default(),
             }),
         };
         cluster.load_policy().await;

@@ -19,6 +19,17 @@ pub struct ScrubSettings {
     pub pause: Duration,
 }
 
+/// What a shard may become before its bucket ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeSettings {
+    /// Bytes as stored; 0 for no limit.
+    pub bytes: u64,
+    /// Segments; 0 for no limit.
+    pub segments: u64,
+    /// How long a bucket is open at least, whatever its size: a flood must not make a bucket a second.
+    pub open_min: Duration,
+}
+
 /// How segments of finished shards are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MergeSettings {
@@ -45,6 +56,8 @@ pub struct ClusterSettings {
     pub bucket: Duration,
     /// Whether that was not said, and depends on whether there are several nodes.
     pub bucket_auto: bool,
+    /// By what size of a shard it ends before.
+    pub size: SizeSettings,
     /// Slots of a bucket.
     pub slots: u16,
     /// Whether that was not said, and is the number of nodes.
@@ -99,6 +112,11 @@ impl ClusterSettings {
             dead_after: cluster.dead_after,
             bucket: cluster.bucket,
             bucket_auto: cluster.auto.bucket == Some(cluster.bucket),
+            size: SizeSettings {
+                bytes: cluster.bucket_bytes as u64,
+                segments: u64::from(cluster.bucket_segments),
+                open_min: cluster.bucket_min,
+            },
             slots: cluster.slots,
             slots_auto: cluster.auto.slots == Some(cluster.slots),
             replication: u32::try_from(cluster.replication).unwrap_or(u32::MAX),
