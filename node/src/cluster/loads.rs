@@ -1,4 +1,4 @@
-//! How full the newest shards are: the meta leader asks every node once a second.
+//! How full the newest shards are and how fast they fill: the meta leader asks every node once a second.
 //!
 //! Only what is at hand is told, and nothing is kept beyond the newest buckets. A node that does not answer in time
 //! is asked again: its shards have other replicas, which say the same.
@@ -9,14 +9,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
-use hushlog_raft::{Lane, meta};
+use hushlog_raft::Lane;
+use hushlog_raft::meta::{self, Because, Rate};
 use hushlog_record::{NodeId, ShardId};
 use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::measure::{self, Rates, busier};
+use super::plan::Measured;
 use super::replica::Fill;
 use super::settings::SizeSettings;
 use super::{Cluster, MESSAGE_BYTES_MAX};
+use crate::limits::LOAD_SERVICES_MAX;
 use crate::tasks::unless_stopped;
 
 /// How often nodes are asked.
@@ -24,16 +28,52 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a node has to answer.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// What the meta leader knows of the newest shards; nothing on other nodes.
+/// What is known of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Load {
+    /// How much it holds.
+    fill: Fill,
+    /// What came in at the busiest.
+    rates: Rates,
+}
+
+/// What the meta leader knows of the shards of the last two buckets; nothing on other nodes.
 #[derive(Default)]
 pub(crate) struct Loads {
-    shards: Mutex<BTreeMap<ShardId, Fill>>,
+    shards: Mutex<BTreeMap<ShardId, Load>>,
 }
 
 impl Loads {
-    /// Takes note of one round of answers; what nobody has said anything of stays as it was.
+    /// Takes note of one round of answers; what nobody has said anything of stays as it was, and what was the
+    /// busiest time stays that.
     fn learn(&self, round: Round) {
-        self.shards.lock().extend(round.shards);
+        let mut shards = self.shards.lock();
+        for (shard, load) in round.shards {
+            let known = shards.entry(shard).or_default();
+            known.fill = load.fill;
+            known.rates.or_busier(&load.rates);
+        }
+    }
+
+    /// What was measured of the open bucket and the one before: of each figure the higher, since a bucket that has
+    /// just begun has shown little.
+    pub(crate) fn measured(&self, state: &meta::State) -> Measured {
+        let shards = self.shards.lock();
+        let mut measured = Measured::default();
+        for (place, bucket) in state.buckets.values().rev().take(2).enumerate() {
+            let loads = bucket.shards().map(|(shard, _)| shards.get(&shard));
+            let loads: Vec<Option<&Load>> = loads.collect();
+            if place == 0 {
+                measured.whole = bucket.closed_at.is_none() && loads.iter().all(Option::is_some);
+            }
+            let (all, services) = sum(loads.into_iter().flatten());
+            measured.all = busier(measured.all, all);
+            for (service, rate) in services {
+                let known = measured.services.entry(service).or_default();
+                *known = busier(*known, rate);
+            }
+        }
+        measured
     }
 
     /// Forgets shards of earlier buckets.
@@ -47,49 +87,91 @@ impl Loads {
     }
 
     /// Why a bucket should end because of its size, if one of its shards has reached a limit.
-    pub(crate) fn outgrown(
-        &self,
-        bucket: &meta::Bucket,
-        size: SizeSettings,
-    ) -> Option<&'static str> {
+    pub(crate) fn outgrown(&self, bucket: &meta::Bucket, size: SizeSettings) -> Option<Because> {
         let shards = self.shards.lock();
-        let fills = bucket
-            .shards()
-            .filter_map(|(shard, _)| shards.get(&shard).copied());
+        let loads = bucket.shards();
+        let mut fills = loads.filter_map(|(shard, _)| Some(shards.get(&shard)?.fill));
         let reaches = |value: u64, limit: u64| limit > 0 && value >= limit;
-        fills.into_iter().find_map(|fill| {
+        fills.find_map(|fill| {
             if reaches(fill.bytes, size.bytes) {
-                return Some("a shard has as many bytes as one may have");
+                return Some(Because::Bytes);
             }
             let many = reaches(fill.segments, size.segments);
-            many.then_some("a shard has as many segments as one may have")
+            many.then_some(Because::Segments)
         })
     }
 }
 
+/// All that came into some shards, and of which services.
+fn sum<'a>(loads: impl Iterator<Item = &'a Load>) -> (Rate, BTreeMap<String, Rate>) {
+    let mut all = Rate::default();
+    let mut services: BTreeMap<String, Rate> = BTreeMap::new();
+    let add = |sum: &mut Rate, rate: Rate| {
+        sum.bytes = sum.bytes.saturating_add(rate.bytes);
+        sum.records = sum.records.saturating_add(rate.records);
+    };
+    for load in loads {
+        add(&mut all, load.rates.all);
+        for (service, rate) in &load.rates.services {
+            add(services.entry(service.clone()).or_default(), *rate);
+        }
+    }
+    (all, services)
+}
+
 impl Cluster {
-    /// How full the shards on this node are whose group runs and whose bucket is not earlier than this one. CPU work.
+    /// How full the shards on this node are whose bucket is not earlier than this one, and what was measured of
+    /// them here. CPU work.
     pub(super) fn own_loads(&self, since_bucket: u64) -> pb::LoadsReply {
-        let mut shards = Vec::new();
+        let mut loads: BTreeMap<ShardId, Load> = BTreeMap::new();
+        for (shard, rates) in self.inner.meters.since(since_bucket) {
+            loads.entry(shard).or_default().rates = rates;
+        }
         for replica in self.replicas().all() {
             if replica.shard.bucket < since_bucket {
                 continue;
             }
             match replica.fill() {
-                Ok(fill) => shards.push(pb::ShardLoad {
-                    group: replica.shard.group(),
-                    bytes: fill.bytes,
-                    segments: fill.segments,
-                }),
+                Ok(fill) => loads.entry(replica.shard).or_default().fill = fill,
                 // Whoever reads the shard finds that out, and has it mended.
                 Err(error) => {
-                    tracing::debug!(shard = %replica.shard, %error, "it is not known how full a shard is")
+                    tracing::debug!(shard = %replica.shard, %error, "it is not known how full a shard is");
                 }
             }
         }
         pb::LoadsReply {
             node_id: self.settings().node,
-            shards,
+            shards: loads.into_iter().map(to_wire).collect(),
+        }
+    }
+
+    /// Measures what comes in of the shards that this node leads, until it stops.
+    pub(super) async fn follow_meters(self) -> Result<(), super::Error> {
+        let stop = self.inner.tasks.stop_token();
+        while unless_stopped(&stop, sleep(measure::TICK)).await {
+            let cluster = self.clone();
+            let looked = self.pool().run(move || cluster.look_at_meters()).await;
+            if let Err(error) = looked {
+                tracing::debug!(%error, "what comes in was not measured");
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_meters(&self) {
+        let Some(open) = self.inner.meta.state().open_bucket().map(|b| b.bucket) else {
+            return;
+        };
+        let meters = &self.inner.meters;
+        meters.keep_since(open.saturating_sub(1));
+        let newest = self.replicas().all().into_iter();
+        for replica in newest.filter(|replica| replica.shard.bucket == open) {
+            let now = Instant::now();
+            if replica.group.is_leader() {
+                meters.look(replica.shard, &replica.group.view(), now);
+            } else {
+                meters.pass(replica.shard, replica.positions().applied_to, now);
+            }
         }
     }
 
@@ -109,7 +191,7 @@ impl Cluster {
             loads.clear();
             return;
         };
-        let since = open.bucket;
+        let since = open.bucket.saturating_sub(1);
         loads.keep_since(since);
         let asked = self.replicas().all_members().into_iter();
         let asked = asked.map(|(node, peer)| async move {
@@ -157,7 +239,7 @@ impl Cluster {
 /// What the nodes have answered to one question.
 struct Round {
     since: u64,
-    shards: BTreeMap<ShardId, Fill>,
+    shards: BTreeMap<ShardId, Load>,
 }
 
 impl Round {
@@ -168,8 +250,8 @@ impl Round {
         }
     }
 
-    /// Adds what a node says. Replicas differ by what they have not applied yet: the most counts. Of other buckets
-    /// than were asked for a node is not heard.
+    /// Adds what a node says. Replicas differ by what they have not applied yet, and by when they led: the most
+    /// counts. Of other buckets than were asked for a node is not heard.
     fn add(&mut self, told: &pb::LoadsReply) {
         for one in &told.shards {
             let shard = ShardId::from_group(one.group).filter(|shard| shard.bucket >= self.since);
@@ -177,9 +259,46 @@ impl Round {
                 continue;
             };
             let known = self.shards.entry(shard).or_default();
-            known.bytes = known.bytes.max(one.bytes);
-            known.segments = known.segments.max(one.segments);
+            known.fill.bytes = known.fill.bytes.max(one.bytes);
+            known.fill.segments = known.fill.segments.max(one.segments);
+            known.rates.or_busier(&rates_of_wire(one));
         }
+    }
+}
+
+fn to_wire((shard, load): (ShardId, Load)) -> pb::ShardLoad {
+    let rate = |rate: Rate| pb::LoadRate {
+        bytes: rate.bytes,
+        records: rate.records,
+    };
+    let services = load.rates.services.into_iter();
+    let services = services.map(|(service, of_it)| pb::ServiceLoad {
+        service,
+        rate: Some(rate(of_it)),
+    });
+    pb::ShardLoad {
+        group: shard.group(),
+        bytes: load.fill.bytes,
+        segments: load.fill.segments,
+        rate: Some(rate(load.rates.all)),
+        services: services.collect(),
+    }
+}
+
+fn rates_of_wire(told: &pb::ShardLoad) -> Rates {
+    let rate = |rate: Option<pb::LoadRate>| {
+        let rate = rate.unwrap_or_default();
+        Rate {
+            bytes: rate.bytes,
+            records: rate.records,
+        }
+    };
+    let services = told.services.iter().take(LOAD_SERVICES_MAX);
+    Rates {
+        all: rate(told.rate),
+        services: services
+            .map(|one| (one.service.clone(), rate(one.rate)))
+            .collect(),
     }
 }
 
@@ -207,6 +326,7 @@ mod tests {
             closed_at: None,
             policy_epoch: 0,
             slots: vec![slot(0), slot(1)],
+            plan: meta::Plan::default(),
         }
     }
 
@@ -217,8 +337,21 @@ mod tests {
                 group: ShardId { bucket, slot }.group(),
                 bytes,
                 segments,
+                ..pb::ShardLoad::default()
             }],
         }
+    }
+
+    /// A node that has measured so much of a service.
+    fn measured(bucket: u64, slot: u16, service: &str, bytes: u64) -> pb::LoadsReply {
+        let rate = pb::LoadRate { bytes, records: 1 };
+        let mut told = told(bucket, slot, 0, 0);
+        told.shards[0].rate = Some(rate);
+        told.shards[0].services = vec![pb::ServiceLoad {
+            service: service.to_owned(),
+            rate: Some(rate),
+        }];
+        told
     }
 
     fn learn<const N: usize>(loads: &Loads, since: u64, all: [pb::LoadsReply; N]) {
@@ -237,13 +370,11 @@ mod tests {
         learn(&loads, 3, [told(3, 0, 99, 9), told(3, 1, 0, 0)]);
         assert_eq!(ends(SIZE), None);
         learn(&loads, 3, [told(3, 1, 100, 0)]);
-        let bytes = "a shard has as many bytes as one may have";
-        assert_eq!(ends(SIZE), Some(bytes));
+        assert_eq!(ends(SIZE), Some(Because::Bytes));
         let by_segments = SizeSettings { bytes: 0, ..SIZE };
         assert_eq!(ends(by_segments), None);
         learn(&loads, 3, [told(3, 0, 99, 10)]);
-        let segments = "a shard has as many segments as one may have";
-        assert_eq!(ends(by_segments), Some(segments));
+        assert_eq!(ends(by_segments), Some(Because::Segments));
         let by_nothing = SizeSettings {
             segments: 0,
             ..by_segments
@@ -266,7 +397,7 @@ mod tests {
     #[test]
     fn a_replica_that_lags_hides_nothing_and_merging_makes_fewer() {
         let loads = Loads::default();
-        let fill = || loads.shards.lock().values().next().copied();
+        let fill = || loads.shards.lock().values().next().map(|load| load.fill);
         learn(&loads, 3, [told(3, 0, 100, 10), told(3, 0, 60, 0)]);
         let (bytes, segments) = (100, 10);
         assert_eq!(fill(), Some(Fill { bytes, segments }));
@@ -275,5 +406,41 @@ mod tests {
         learn(&loads, 3, [told(3, 0, 90, 4), told(3, 0, 60, 0)]);
         let (bytes, segments) = (90, 4);
         assert_eq!(fill(), Some(Fill { bytes, segments }));
+    }
+
+    #[test]
+    fn what_was_busiest_in_the_last_two_buckets_is_planned_by() {
+        let loads = Loads::default();
+        let state = meta::State {
+            buckets: (1..=3).map(|number| (number, bucket(number))).collect(),
+            ..meta::State::default()
+        };
+        assert_eq!(loads.measured(&state), Measured::default());
+        let told = [
+            measured(1, 0, "old", 900),
+            measured(2, 0, "a", 50),
+            measured(2, 1, "a", 30),
+            measured(3, 0, "a", 20),
+            measured(3, 0, "a", 10),
+        ];
+        learn(&loads, 1, told);
+        let rate = |bytes, records| Rate { bytes, records };
+        let part = loads.measured(&state);
+        assert!(!part.whole, "of one of its slots nobody has said anything");
+        assert_eq!(part.all, rate(80, 2));
+        assert_eq!(
+            part.services,
+            BTreeMap::from([("a".to_owned(), rate(80, 2))])
+        );
+        learn(
+            &loads,
+            1,
+            [measured(3, 1, "b", 100), measured(3, 0, "a", 5)],
+        );
+        let whole = loads.measured(&state);
+        assert!(whole.whole);
+        assert_eq!(whole.all, rate(120, 2), "the busiest time stays");
+        assert_eq!(whole.services["a"], rate(80, 2));
+        assert_eq!(whole.services["b"], rate(100, 1));
     }
 }

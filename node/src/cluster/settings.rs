@@ -6,9 +6,10 @@ use hushlog_raft::{Settings as RaftSettings, meta};
 use hushlog_record::NodeId;
 
 use super::cut::CutPolicy;
+use super::plan::Bounds;
 use crate::config::keys::{BUCKET_ALONE, BUCKET_CLUSTER};
 use crate::config::{self, Config};
-use crate::limits::LEADER_PATIENCE;
+use crate::limits::{LEADER_PATIENCE, LOAD_WINDOW_MAX};
 
 /// How the scrub goes round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +61,12 @@ pub struct ClusterSettings {
     pub size: SizeSettings,
     /// Slots of a bucket.
     pub slots: u16,
-    /// Whether that was not said, and is the number of nodes.
+    /// Whether that was not said, and depends on the number of nodes and the load.
     pub slots_auto: bool,
+    /// Bytes a second, as stored, that one slot should take; 0 for any.
+    pub slot_rate: u64,
+    /// How long it takes until rates that were measured before count little.
+    pub load_window: Duration,
     /// Voters per shard that a new cluster should have, as soon as there are nodes for them.
     pub replication: u32,
     /// Timers of the groups.
@@ -119,6 +124,8 @@ impl ClusterSettings {
             },
             slots: cluster.slots,
             slots_auto: cluster.auto.slots == Some(cluster.slots),
+            slot_rate: cluster.slot_rate as u64,
+            load_window: LOAD_WINDOW_MAX.min(cluster.bucket / 4),
             replication: u32::try_from(cluster.replication).unwrap_or(u32::MAX),
             raft: RaftSettings {
                 heartbeat: cluster.heartbeat,
@@ -163,12 +170,12 @@ impl ClusterSettings {
         }
     }
 
-    /// Slots of a bucket where so many nodes hold data.
-    pub fn slots_of(&self, nodes: usize) -> u16 {
+    /// How many slots a bucket may have where so many nodes hold data.
+    pub(crate) fn bounds_of(&self, nodes: usize) -> Bounds {
         if self.slots_auto {
-            u16::try_from(nodes).unwrap_or(u16::MAX).max(1)
+            Bounds::of_nodes(nodes, self.slot_rate)
         } else {
-            self.slots
+            Bounds::fixed(self.slots, self.slot_rate)
         }
     }
 

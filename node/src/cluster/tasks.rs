@@ -63,6 +63,8 @@ impl Cluster {
         self.inner.tasks.spawn("rates", Policy::Fatal, telling);
         let loads = self.clone().follow_loads();
         self.inner.tasks.spawn("loads", Policy::Fatal, loads);
+        let meters = self.clone().follow_meters();
+        self.inner.tasks.spawn("meters", Policy::Fatal, meters);
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();

@@ -131,7 +131,12 @@ pub const KEYS: &[Key] = &[
     key(
         "cluster.slots",
         "0",
-        "Slots of a bucket; 0 means one per node.",
+        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it.",
+    ),
+    key(
+        "cluster.slot_rate",
+        "8MiB",
+        "Bytes a second, as stored, that one slot should take: beyond there are more, and a service with more than half of it has several; 0: any.",
     ),
     key(
         "cluster.heartbeat",

@@ -116,6 +116,8 @@ pub struct Cluster {
     pub bucket_min: Duration,
     /// Slots of a bucket.
     pub slots: u16,
+    /// Bytes a second, as stored, that one slot should take; 0 for any.
+    pub slot_rate: usize,
     /// What length and slots are where nobody has said: they then follow the number of nodes.
     pub auto: Auto,
     /// Time between two heartbeats of a leader.
@@ -348,6 +350,7 @@ fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
         bucket_segments: layers.number("cluster.bucket_segments")?,
         bucket_min: layers.duration("cluster.bucket_min")?,
         slots,
+        slot_rate: layers.bytes("cluster.slot_rate")?,
         auto,
         heartbeat: layers.duration("cluster.heartbeat")?,
         election_min: layers.duration("cluster.election_min")?,
