@@ -215,16 +215,14 @@ impl Scene for Cluster {
     fn leave(&self, _group: u16, _node: u64, _gone: bool) {}
 
     fn is_at_rest(&self) -> bool {
-        at_rest(&self.statuses()).is_empty() && self.finished().is_empty()
+        at_rest(&self.statuses()).is_empty()
+            && self.unready().is_empty()
+            && self.finished().is_empty()
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
         let mut violations = self.clients.at_the_end();
-        for (node, running) in &*self.world.running.lock() {
-            if let Err(reason) = running.ready() {
-                violations.push(format!("C11 node {node} is not ready: {reason}"));
-            }
-        }
+        violations.extend(self.unready());
         violations.extend(at_rest(&self.statuses()));
         violations.extend(self.finished());
         violations.extend(leaks::scan(&self.world.base, self.world.folder.path()));
@@ -233,6 +231,18 @@ impl Scene for Cluster {
 }
 
 impl Cluster {
+    /// The nodes that cannot take traffic. A bucket that has just begun makes all of its nodes so, until its groups
+    /// have leaders.
+    fn unready(&self) -> Vec<String> {
+        let running = self.world.running.lock();
+        let reasons = running
+            .iter()
+            .filter_map(|(node, running)| Some((node, running.ready().err()?)));
+        reasons
+            .map(|(node, reason)| format!("C11 node {node} is not ready: {reason}"))
+            .collect()
+    }
+
     /// What does not hold of buckets that are over.
     fn finished(&self) -> Vec<String> {
         let running = self.world.running.lock();
