@@ -11,6 +11,7 @@ use hushlog_storage::writer::Writer;
 use super::expired::put_expired;
 use super::limits::put_limits;
 use super::nodes::put_roster;
+use super::plan::{put_plan, take_plan};
 use super::policy::put_policy;
 use super::retention::put_retention;
 use super::seal::put_seal;
@@ -344,6 +345,23 @@ fn facts_of_earlier_versions_are_read() {
         bytes[0] = 7;
         assert!(State::decode(&bytes).is_err());
     }
+}
+
+/// As in `docs/formats.md`, with every number written out: other builds must read it so.
+#[test]
+fn a_plan_has_these_bytes() {
+    let mut out = Encoder::default();
+    put_plan(&mut out, &spread(&["ab"], &[0, 1]));
+    let rate = [0, 0, 0, 0, 0, 0, 3, 132, 0, 0, 0, 0, 0, 0, 0, 7];
+    let mut expected = vec![3];
+    expected.extend(rate);
+    expected.extend([0, 0, 0, 1, 0, 0, 0, 2, b'a', b'b']);
+    expected.extend(rate);
+    expected.extend([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(out.finish(), expected);
+    expected[0] = 8;
+    let read = take_plan(&mut Decoder::new("plan", &expected));
+    assert!(read.is_err(), "no build knows this reason");
 }
 
 #[test]
