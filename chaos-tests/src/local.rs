@@ -284,6 +284,21 @@ impl Local {
         self.client.call_json(method, &url, &body).await
     }
 
+    /// Sends records to a node, under a key if there is one.
+    pub async fn push(
+        &self,
+        id: u64,
+        key: Option<&str>,
+        records: &Value,
+    ) -> Result<(StatusCode, Value)> {
+        let url = format!("http://127.0.0.1:{}/api/v1/logs", self.ports[&id].0);
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        let body = Bytes::from(records.to_string());
+        let reply = self.client.call(Method::POST, &url, &headers, body).await?;
+        Ok((reply.status, reply.json()?))
+    }
+
     /// Has a node leave, through another, and waits until it has.
     pub async fn drain(&self, id: u64, through: u64) -> Result<()> {
         let path = format!("{NODES}/{id}");

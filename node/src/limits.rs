@@ -75,6 +75,18 @@ pub const RATE_SWEEP_PAUSE: Duration = Duration::from_secs(1);
 pub const SERVICE_MEMORY_PART: usize = 2;
 /// How often a node tells the others what it has taken in of services with a rate limit.
 pub const RATE_TELL_PAUSE: Duration = Duration::from_secs(1);
+/// Services of one shard whose rates are measured at a time.
+pub const METERED_SERVICES_MAX: usize = 1_024;
+/// Services of one shard whose rates a node tells: the largest.
+pub const LOAD_SERVICES_MAX: usize = 64;
+/// Longest time over which rates are smoothed; a quarter of a bucket, if that is less.
+pub const LOAD_WINDOW_MAX: Duration = Duration::from_secs(60);
+/// Bytes that a record counts as at least when slots are planned: small ones cost time, not space.
+pub const RECORD_WEIGHT_BYTES: u64 = 50;
+/// Most slots of a bucket for each of its nodes, where nobody has said how many there are.
+pub const SLOTS_PER_NODE_MAX: u16 = 4;
+/// Most slots over which one service is spread: a question for it asks all of them.
+pub const SPREAD_SLOTS_MAX: u16 = 64;
 /// Memory that a service is taken to need in the tally of a request, beyond its name.
 pub const SERVICE_MEMORY_BYTES: usize = 192;
 /// How often rows are sealed again because their shard closed before a request gives up.

@@ -44,6 +44,10 @@ pub const RATE_SERVICE_BYTES_MAX: usize = 256;
 pub const EXPIRED_SERVICES_MAX: usize = 1_000;
 /// Longest name of a service whose dropped rows are counted by it, in bytes.
 pub const EXPIRED_SERVICE_BYTES_MAX: usize = 256;
+/// Most services that a bucket spreads over slots of their own choice: the map of every bucket has them.
+pub const SPREAD_SERVICES_MAX: usize = 32;
+/// Longest name of a service that is spread, in bytes.
+pub const SPREAD_SERVICE_BYTES_MAX: usize = 256;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.

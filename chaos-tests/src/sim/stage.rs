@@ -25,8 +25,8 @@ use super::trace::Trace;
 const TICK: Duration = Duration::from_millis(5);
 /// No new requests in so much of the end, in milliseconds.
 const LAST: u64 = 5_000;
-/// So much longer a run goes on while something that the nodes do by themselves, a cut or a close, is
-/// just on its way, in milliseconds.
+/// So much longer a run goes on while something that the nodes do by themselves, a cut, a close or a new
+/// bucket, is just on its way, in milliseconds.
 const GRACE: u64 = 2_000;
 /// More violations than this say nothing new.
 const VIOLATIONS_MAX: usize = 5;

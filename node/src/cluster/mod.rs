@@ -26,6 +26,8 @@ mod keeper;
 mod leads;
 pub mod ledger;
 mod limits;
+mod loads;
+mod measure;
 mod merge;
 mod merger;
 mod mover;
@@ -33,6 +35,7 @@ mod moves;
 pub mod nodes;
 mod pace;
 mod placement;
+mod plan;
 mod policy;
 pub(crate) mod question;
 mod rates;
@@ -54,11 +57,14 @@ mod tasks;
 mod tests;
 mod voters;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hushlog_raft::{Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status};
+use hushlog_raft::{
+    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, meta,
+};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
@@ -82,6 +88,8 @@ use dropper::Dropped;
 use files::Fetcher;
 use held::Held;
 use leads::Leads;
+use loads::Loads;
+use measure::Meters;
 use pace::Pace;
 use replicas::Replicas;
 use scrub::Scrub;
@@ -158,6 +166,10 @@ struct Inner {
     masking: Arc<Masking>,
     rates: Rates,
     ledger: Ledger,
+    /// How full shards are, while this node leads the meta group.
+    loads: Arc<Loads>,
+    /// What comes in of the shards that this node leads.
+    meters: Arc<Meters>,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -239,6 +251,7 @@ impl Cluster {
             intake: Intake::default(),
         };
         let store = parts.segments.with_file_name(crate::node::STORE);
+        let meters = Arc::new(Meters::new(parts.settings.load_window));
         let segments = parts.segments.clone();
         let meta = MetaGroup::open(&context).await?;
         if meta.state().is_removed(context.node) {
@@ -292,6 +305,8 @@ impl Cluster {
                 masking: parts.masking,
                 rates: parts.rates,
                 ledger: parts.ledger,
+                loads: Arc::default(),
+                meters,
             }),
         };
         cluster.load_policy().await;
@@ -412,20 +427,29 @@ impl Cluster {
         &self.inner.connect
     }
 
-    /// The shard of the open bucket that takes this service's records.
-    pub(crate) fn shard_of(&self, service: &str) -> Option<ShardId> {
+    /// The shards of the open bucket that take this service's records: several, if it is spread.
+    pub(crate) fn shards_of(&self, service: &str) -> Option<Vec<ShardId>> {
         let state = self.inner.meta.state();
         let bucket = state.open_bucket()?;
-        let slot = slot_of(service, bucket.slots.len())?;
-        Some(ShardId {
+        let slots = slots_of(bucket, service);
+        let shard = |slot: &u16| ShardId {
             bucket: bucket.bucket,
-            slot,
-        })
+            slot: *slot,
+        };
+        Some(slots.iter().map(shard).collect()).filter(|shards: &Vec<ShardId>| !shards.is_empty())
     }
 }
 
-/// The slot of a service among `slots`: the same on every node and in every release.
-pub(crate) fn slot_of(service: &str, slots: usize) -> Option<u16> {
+/// The slots of a bucket that have records of this service: all that take them, none else.
+pub(crate) fn slots_of<'a>(bucket: &'a meta::Bucket, service: &str) -> Cow<'a, [u16]> {
+    match bucket.plan.spread.get(service) {
+        Some(spread) => Cow::Borrowed(&spread.slots),
+        None => slot_of(service, bucket.slots.len()).into_iter().collect(),
+    }
+}
+
+/// The slot of a service among `slots` that is not spread: the same on every node and in every release.
+fn slot_of(service: &str, slots: usize) -> Option<u16> {
     let hash = hushlog_record::id::stable_hash(&[b"slot", service.as_bytes()]);
     u16::try_from(hash.checked_rem(slots as u64)?).ok()
 }

@@ -24,6 +24,7 @@ use super::build::{self, BuildTimes};
 use super::doubts::lacks_descriptors;
 use super::files::{Fetcher, PARTIAL};
 use super::merge;
+use super::sealed::FileBytes;
 use super::tail::Tail;
 use crate::offload::{self, Offload};
 
@@ -77,6 +78,29 @@ impl Error {
     }
 }
 
+/// How much a shard holds, as one replica has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// Bytes of files of segments, and of blocks that are in none yet.
+    pub(crate) bytes: u64,
+    /// Segments.
+    pub(crate) segments: u64,
+}
+
+impl Fill {
+    fn of(manifest: &Manifest) -> Self {
+        Self {
+            bytes: FileBytes::of(manifest).total(),
+            segments: manifest.segments.len() as u64,
+        }
+    }
+}
+
+/// Whether it is the same buffer, not only the same bytes.
+fn is_same(one: &Bytes, other: &Bytes) -> bool {
+    (one.as_ptr(), one.len()) == (other.as_ptr(), other.len())
+}
+
 /// A replica; shared by the tasks that drive it and the queries that read it.
 pub(crate) struct Replica {
     pub(crate) shard: ShardId,
@@ -88,6 +112,8 @@ pub(crate) struct Replica {
     tail_bytes_max: usize,
     /// The manifest in which nothing was left to merge.
     settled: Mutex<Option<Bytes>>,
+    /// What the segments of this manifest are: it is asked every second, and changes seldom.
+    filled: Mutex<Option<(Bytes, Fill)>>,
     /// Merged segments whose files are still there, and since when they are in no manifest.
     retired: Mutex<VecDeque<(Instant, SegmentMeta)>>,
     /// The range of the segments that could not be merged here, the last time that it was tried.
@@ -110,6 +136,7 @@ impl Replica {
             tail: Mutex::new(Tail::default()),
             tail_bytes_max,
             settled: Mutex::default(),
+            filled: Mutex::default(),
             retired: Mutex::default(),
             unmergeable: Mutex::default(),
         }
@@ -155,6 +182,27 @@ impl Replica {
     /// The segments that it has.
     pub(crate) fn manifest(&self) -> Result<Manifest, build::Error> {
         decode_manifest(&self.group.view().manifest)
+    }
+
+    /// How much it holds now. CPU work where its segments have changed: call it on the pool.
+    pub(crate) fn fill(&self) -> Result<Fill, build::Error> {
+        let view = self.group.view();
+        let known = self.filled.lock().clone();
+        let known = known.filter(|(manifest, _)| is_same(manifest, &view.manifest));
+        let mut fill = match known {
+            Some((_, fill)) => fill,
+            None => {
+                let fill = Fill::of(&decode_manifest(&view.manifest)?);
+                *self.filled.lock() = Some((view.manifest.clone(), fill));
+                fill
+            }
+        };
+        let waiting = view
+            .tail
+            .iter()
+            .map(|block| block.block.bytes().len() as u64);
+        fill.bytes += waiting.sum::<u64>();
+        Ok(fill)
     }
 
     /// Pins segments and tail as they are now. CPU and disk work: call it on the pool.
@@ -259,12 +307,11 @@ impl Replica {
     /// The oldest segments that should become one of up to `bytes`.
     pub(crate) fn next_merge(&self, bytes: u64) -> Result<Option<Vec<SegmentMeta>>, build::Error> {
         let encoded = self.group.view().manifest.clone();
-        let is_same = |settled: &Bytes| {
-            (settled.as_ptr(), settled.len()) == (encoded.as_ptr(), encoded.len())
-        };
-        if self.settled.lock().as_ref().is_some_and(is_same) {
+        let settled = self.settled.lock();
+        if settled.as_ref().is_some_and(|one| is_same(one, &encoded)) {
             return Ok(None);
         }
+        drop(settled);
         let segments = decode_manifest(&encoded)?.segments;
         let parts = merge::next_tier(&segments, bytes).and_then(|group| segments.get(group));
         if parts.is_none() {

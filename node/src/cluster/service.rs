@@ -318,6 +318,15 @@ impl Node for Service {
         Ok(Response::new(pb::SpentReply {}))
     }
 
+    async fn loads(
+        &self,
+        request: Request<pb::LoadsRequest>,
+    ) -> Result<Response<pb::LoadsReply>, Status> {
+        let (cluster, since) = (self.cluster.clone(), request.into_inner().since_bucket);
+        let loads = on_disk(self.cluster.pool(), move || Ok(cluster.own_loads(since))).await?;
+        Ok(Response::new(loads))
+    }
+
     async fn ledger(
         &self,
         _request: Request<pb::LedgerRequest>,

@@ -35,6 +35,7 @@ impl Cluster {
             clock: Arc::clone(&self.inner.clock),
             settings: self.inner.settings.clone(),
             cluster: self.inner.secret.cluster,
+            loads: Arc::clone(&self.inner.loads),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
@@ -61,6 +62,10 @@ impl Cluster {
         self.inner.tasks.spawn("policy", Policy::Fatal, policy);
         let telling = self.clone().tell_rates();
         self.inner.tasks.spawn("rates", Policy::Fatal, telling);
+        let loads = self.clone().follow_loads();
+        self.inner.tasks.spawn("loads", Policy::Fatal, loads);
+        let meters = self.clone().follow_meters();
+        self.inner.tasks.spawn("meters", Policy::Fatal, meters);
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();

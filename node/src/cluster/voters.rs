@@ -173,7 +173,7 @@ fn odd(count: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Answer, Bucket, Command, Node, Slot};
+    use hushlog_raft::meta::{Answer, Bucket, Command, Node, Plan, Slot};
     use hushlog_record::Timestamp;
 
     use super::*;
@@ -210,6 +210,7 @@ mod tests {
             closed_at: None,
             policy_epoch: 1,
             slots: vec![slot],
+            plan: Plan::default(),
         };
         state.buckets.insert(1, bucket);
     }

@@ -114,9 +114,29 @@ pub const KEYS: &[Key] = &[
         "How long a bucket is open; auto: 1h in a cluster, 24h alone.",
     ),
     key(
+        "cluster.bucket_bytes",
+        "32GiB",
+        "Bytes of one of its shards, as stored, at which a bucket ends before its time; 0: never.",
+    ),
+    key(
+        "cluster.bucket_segments",
+        "2048",
+        "Segments of one of its shards at which a bucket ends before its time; 0: never.",
+    ),
+    key(
+        "cluster.bucket_min",
+        "5m",
+        "How long a bucket is open at least before it ends by the size of a shard.",
+    ),
+    key(
         "cluster.slots",
         "0",
-        "Slots of a bucket; 0 means one per node.",
+        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it.",
+    ),
+    key(
+        "cluster.slot_rate",
+        "8MiB",
+        "Bytes a second, as stored, that one slot should take: beyond there are more, and a service with more than half of it has several; 0: any.",
     ),
     key(
         "cluster.heartbeat",

@@ -86,7 +86,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::Bucket;
+    use hushlog_raft::meta::{Bucket, Plan};
 
     use super::*;
 
@@ -103,6 +103,7 @@ mod tests {
             closed_at: (number < 4).then(|| at(1_000)),
             policy_epoch: 0,
             slots: Vec::new(),
+            plan: Plan::default(),
         };
         State {
             buckets: (first..=4).map(|number| (number, bucket(number))).collect(),

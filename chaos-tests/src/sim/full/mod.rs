@@ -48,6 +48,12 @@ const MERGE_DELAY: Duration = Duration::from_secs(2);
 const SHORT_BUCKET: Duration = Duration::from_secs(10);
 /// Silence after which a node counts as dead where there are nodes without a replica of a shard.
 const DEAD_AFTER: Duration = Duration::from_secs(4);
+/// Bytes a second that one slot should take in the runs in which services are spread over several: every one that
+/// sends something is more than half of that.
+const SLOT_RATE: usize = 16;
+/// Segments of a shard at which a bucket ends in the runs in which it does so by size, and how long it is open at
+/// least.
+const SIZE: (u32, Duration) = (2, Duration::from_secs(8));
 /// How long records are kept in such a run.
 const RETENTION: Duration = Duration::from_secs(12);
 
@@ -61,10 +67,18 @@ fn forgets(schedule: &Schedule) -> bool {
 /// What all hosts share.
 struct World {
     base: Arc<Base>,
+    seed: u64,
     /// How long records are kept, if that matters in this run.
     retention: Option<Duration>,
     folder: TempDir,
     running: Mutex<BTreeMap<u64, Node>>,
+}
+
+impl World {
+    /// Whether buckets end by the size of a shard too.
+    const fn outgrows(&self) -> bool {
+        self.seed.is_multiple_of(5)
+    }
 }
 
 /// Runs a schedule; gives counts and what was violated.
@@ -80,6 +94,7 @@ pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
     let retention = forgets(schedule).then_some(RETENTION);
     let world = Arc::new(World {
         base: Arc::clone(&base),
+        seed: schedule.seed,
         retention,
         folder: folder.expect("a temporary folder can be made"),
         running: Mutex::default(),
@@ -142,6 +157,12 @@ fn settings(world: &World, id: u64) -> Config {
     config.cluster.peers = peers.collect();
     config.cluster.replication = usize::try_from(world.base.replication).unwrap_or(0);
     config.cluster.slots = 2;
+    if world.seed.is_multiple_of(3) {
+        config.cluster.slot_rate = SLOT_RATE;
+    }
+    if world.outgrows() {
+        (config.cluster.bucket_segments, config.cluster.bucket_min) = SIZE;
+    }
     // Several buckets and many cuts in one run.
     config.cluster.bucket = BUCKET;
     if let Some(retention) = world.retention {
@@ -215,16 +236,14 @@ impl Scene for Cluster {
     fn leave(&self, _group: u16, _node: u64, _gone: bool) {}
 
     fn is_at_rest(&self) -> bool {
-        at_rest(&self.statuses()).is_empty() && self.finished().is_empty()
+        at_rest(&self.statuses()).is_empty()
+            && self.unready().is_empty()
+            && self.finished().is_empty()
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
         let mut violations = self.clients.at_the_end();
-        for (node, running) in &*self.world.running.lock() {
-            if let Err(reason) = running.ready() {
-                violations.push(format!("C11 node {node} is not ready: {reason}"));
-            }
-        }
+        violations.extend(self.unready());
         violations.extend(at_rest(&self.statuses()));
         violations.extend(self.finished());
         violations.extend(leaks::scan(&self.world.base, self.world.folder.path()));
@@ -233,10 +252,22 @@ impl Scene for Cluster {
 }
 
 impl Cluster {
+    /// The nodes that cannot take traffic. A bucket that has just begun makes all of its nodes so, until its groups
+    /// have leaders.
+    fn unready(&self) -> Vec<String> {
+        let running = self.world.running.lock();
+        let reasons = running
+            .iter()
+            .filter_map(|(node, running)| Some((node, running.ready().err()?)));
+        reasons
+            .map(|(node, reason)| format!("C11 node {node} is not ready: {reason}"))
+            .collect()
+    }
+
     /// What does not hold of buckets that are over.
     fn finished(&self) -> Vec<String> {
         let running = self.world.running.lock();
-        let short = self.world.retention.is_some();
+        let short = self.world.retention.is_some() || self.world.outgrows();
         let mut violations = seals::check(&running, if short { 3 } else { 2 });
         violations.extend(drops::check(&self.world, &running));
         violations

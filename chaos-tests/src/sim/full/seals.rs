@@ -47,7 +47,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Bucket, Seal, Slot};
+    use hushlog_raft::meta::{Bucket, Plan, Seal, Slot};
     use hushlog_record::Timestamp;
 
     use super::*;
@@ -67,6 +67,7 @@ mod tests {
                 voters: vec![1, 2, 3],
                 preferred_leader: 1,
             }],
+            plan: Plan::default(),
         };
         let seal = Seal {
             digest: [7; 32],

@@ -107,8 +107,8 @@ impl Fake {
 }
 
 impl Sink for Fake {
-    fn route(&self, _: &str) -> Result<ShardId, Refused> {
-        Ok(ShardId { bucket: 1, slot: 0 })
+    fn route(&self, _: &str) -> Result<Vec<ShardId>, Refused> {
+        Ok(vec![ShardId { bucket: 1, slot: 0 }])
     }
 
     fn limits(&self) -> Arc<Limits> {
