@@ -4,7 +4,6 @@
 //! one draws, and a simulation repeats itself from one number.
 
 use rand::SeedableRng;
-use rand::rngs::SysRng;
 use rand_chacha::ChaCha12Rng;
 
 /// A random stream handed to one consumer.
@@ -23,9 +22,13 @@ pub struct Unavailable(String);
 
 impl Entropy {
     /// From the operating system.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "this is where all randomness comes from"
+    )]
     pub fn system() -> Result<Self, Unavailable> {
         let mut root = [0u8; 32];
-        rand::TryRng::try_fill_bytes(&mut SysRng, &mut root)
+        rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut root)
             .map_err(|error| Unavailable(error.to_string()))?;
         Ok(Self { root })
     }

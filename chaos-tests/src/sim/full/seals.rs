@@ -7,11 +7,14 @@ use hushlog_node::Node;
 use hushlog_raft::meta::State;
 use hushlog_record::ShardId;
 
+use super::World;
+
 /// What is not sealed and should be, or is not what was agreed on. So many of the last buckets, the open one
 /// among them, may still be on their way to their seals.
-pub(super) fn check(running: &BTreeMap<u64, Node>, under_way: u64) -> Vec<String> {
+pub(super) fn check(world: &World, running: &BTreeMap<u64, Node>, under_way: u64) -> Vec<String> {
     let judged = running
         .iter()
+        .filter(|(node, _)| !world.base.is_out(**node))
         .map(|(node, running)| match running.sealed() {
             Ok(sealed) => judge(*node, &running.facts(), &sealed, under_way),
             Err(error) => vec![format!("C4 node {node} cannot read a manifest: {error}")],
