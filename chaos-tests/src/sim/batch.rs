@@ -419,6 +419,19 @@ mod tests {
     }
 
     #[test]
+    fn many_seeds_in_which_few_faults_have_struck_prove_nothing() {
+        let judged = |faults: u64, count| {
+            let outcome = format!(r#"{{"violations":[],"stats":{{"faults":{faults}}},"tail":""}}"#);
+            let script = format!("echo '{outcome}'");
+            with(&script, PATIENCE, |lab| seeds(Layer::Raft, count, lab))
+        };
+        judged(FAULTS_PER_SEED_MIN, JUDGED_MIN).unwrap();
+        judged(0, JUDGED_MIN - 1).unwrap();
+        let error = judged(FAULTS_PER_SEED_MIN - 1, JUDGED_MIN).unwrap_err();
+        assert!(error.to_string().contains("fewer faults"), "{error}");
+    }
+
+    #[test]
     fn equal_traces_of_nothing_prove_nothing() {
         let meta = |script: &str| {
             with(script, PATIENCE, |lab| {

@@ -32,6 +32,9 @@ const LAST: u64 = 5_000;
 /// So much longer a run goes on while something that the nodes do by themselves, a cut or a close, is
 /// just on its way, in milliseconds.
 const GRACE: u64 = 2_000;
+/// The same while a node is out of service for its damage: the others wait for it for some time before they
+/// begin a group, or finish a shard, without it.
+const GRACE_WITHOUT_ONE: u64 = 15_000;
 /// More violations than this say nothing new.
 const VIOLATIONS_MAX: usize = 5;
 /// Start of the simulated wall clock, in milliseconds.
@@ -142,6 +145,11 @@ impl Base {
     pub fn is_out(&self, node: u64) -> bool {
         let stopped = self.stopped.lock().iter().any(|(of, _)| *of == node);
         stopped || self.refused.lock().contains(&node)
+    }
+
+    /// Whether any node is.
+    pub fn is_any_out(&self) -> bool {
+        !self.stopped.lock().is_empty() || !self.refused.lock().is_empty()
     }
 
     /// How often somebody looked at a node's wrong clock so far.
@@ -286,8 +294,7 @@ impl<'a, S: Scene> Stage<'a, S> {
     pub fn run(mut self) -> (Stats, Vec<String>) {
         let mut now = 0;
         let end = self.schedule.millis;
-        let going = |now, scene: &S| now < end || (now < end + GRACE && !scene.is_at_rest());
-        while going(now, &self.scene) && self.violations.len() < VIOLATIONS_MAX {
+        while self.goes_on(now, end) && self.violations.len() < VIOLATIONS_MAX {
             self.base.trace.set_time(now);
             self.faults(now);
             self.violations.extend(self.scene.tick(Now {
@@ -318,6 +325,15 @@ impl<'a, S: Scene> Stage<'a, S> {
         stats.commits = ledger.commits() as u64;
         drop(ledger);
         (stats, self.violations)
+    }
+
+    fn goes_on(&self, now: u64, end: u64) -> bool {
+        let grace = if self.base.is_any_out() {
+            GRACE_WITHOUT_ONE
+        } else {
+            GRACE
+        };
+        now < end || (now < end + grace && !self.scene.is_at_rest())
     }
 
     fn invariants(&mut self) {

@@ -292,20 +292,12 @@ impl Scene for Cluster {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.unrest().is_empty() && self.finished().is_empty()
+        self.unrest().is_empty() && self.unready().is_empty() && self.finished().is_empty()
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
         let mut violations = self.clients.at_the_end();
-        for (node, running) in &*self.world.running.lock() {
-            // A flipped bit was met there.
-            if self.world.base.is_out(*node) {
-                continue;
-            }
-            if let Err(reason) = running.ready() {
-                violations.push(format!("C11 node {node} is not ready: {reason}"));
-            }
-        }
+        violations.extend(self.unready());
         violations.extend(self.unrest());
         violations.extend(self.finished());
         // Replicas are compared once nothing is on its way.
@@ -324,6 +316,19 @@ impl Cluster {
         let mut statuses = self.statuses();
         statuses.retain(|(node, status)| !self.world.base.has_stopped(*node, status.group));
         at_rest(&statuses)
+    }
+
+    /// Nodes that do not say of themselves that they are ready, but for those where a flipped bit was met.
+    fn unready(&self) -> Vec<String> {
+        let running = self.world.running.lock();
+        let running = running.iter();
+        running
+            .filter(|(node, _)| !self.world.base.is_out(**node))
+            .filter_map(|(node, running)| {
+                let reason = running.ready().err()?;
+                Some(format!("C11 node {node} is not ready: {reason}"))
+            })
+            .collect()
     }
 
     /// What does not hold of buckets that are over.
