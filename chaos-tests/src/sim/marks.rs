@@ -45,10 +45,14 @@ mod tests {
 
     use super::*;
 
-    /// A block whose one record has this message, so long that it is compressed.
+    /// A block whose one record has this last word, and half of an address before: compressed, an address is
+    /// there in two parts.
     fn block(word: &str) -> Bytes {
         let at = Timestamp::from_millis(1);
-        let text = format!("{} {word}", "all of it is the same ".repeat(40));
+        let text = format!(
+            "sent by zqcan, {}sent by {word}",
+            "and all of it again, ".repeat(40)
+        );
         let record = Record::new(LogId::v7(at, [1; 10]), at, text);
         let shard = ShardId { bucket: 1, slot: 0 };
         let masked = hushlog_pii::Masker::new(
