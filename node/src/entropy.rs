@@ -4,6 +4,11 @@
 //! one draws, and a simulation repeats itself from one number.
 
 use rand::SeedableRng;
+#[expect(
+    clippy::disallowed_types,
+    reason = "this is where all randomness comes from"
+)]
+use rand::rngs::SysRng;
 use rand_chacha::ChaCha12Rng;
 
 /// A random stream handed to one consumer.
@@ -22,13 +27,9 @@ pub struct Unavailable(String);
 
 impl Entropy {
     /// From the operating system.
-    #[expect(
-        clippy::disallowed_types,
-        reason = "this is where all randomness comes from"
-    )]
     pub fn system() -> Result<Self, Unavailable> {
         let mut root = [0u8; 32];
-        rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut root)
+        rand::TryRng::try_fill_bytes(&mut SysRng, &mut root)
             .map_err(|error| Unavailable(error.to_string()))?;
         Ok(Self { root })
     }
