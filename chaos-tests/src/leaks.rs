@@ -211,9 +211,16 @@ fn scan_store(folder: &Path, planted: &Planted, counted: &mut Counted) -> Result
 
 /// The manifests that a node's store holds, by shard.
 pub fn manifests(folder: &Path) -> Result<Vec<(ShardId, Manifest)>> {
+    manifests_in(&Rocks::open(folder)?)
+}
+
+/// The manifests that a store holds, by shard.
+///
+/// # Errors
+/// When the store cannot be read, or one is damaged.
+pub fn manifests_in(store: &dyn Store) -> Result<Vec<(ShardId, Manifest)>> {
     const MAGIC: &[u8] = b"HLMF";
     const TRAILER_BYTES: usize = 4;
-    let store = Rocks::open(folder)?;
     let mut found = Vec::new();
     for (key, value) in store.scan(Space::State, &[], &[0xff; 64], ScanLimit::NONE)? {
         let group = key

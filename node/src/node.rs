@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
 use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
-use hushlog_record::{NodeId, ShardId};
+use hushlog_record::{GroupId, NodeId, ShardId};
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
 use hushlog_storage::writer::Writer;
@@ -373,6 +373,27 @@ impl Node {
     /// When a manifest cannot be read.
     pub fn sealed(&self) -> Result<BTreeMap<ShardId, [u8; 32]>, cluster::replica::Error> {
         self.cluster.sealed()
+    }
+
+    /// What this node holds of every shard. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn stored(&self) -> Result<Vec<cluster::Stored>, cluster::replica::Error> {
+        self.cluster.stored()
+    }
+
+    /// Hands the lead of a group to another voter, when it is polled.
+    ///
+    /// # Errors
+    /// When this node does not lead the group.
+    pub fn transfer(
+        &self,
+        group: GroupId,
+        to: NodeId,
+    ) -> BoxFuture<'static, Result<(), hushlog_raft::Error>> {
+        let cluster = self.cluster.clone();
+        Box::pin(async move { cluster.transfer(group, to).await })
     }
 
     /// The reason why the node cannot go on, once there is one.

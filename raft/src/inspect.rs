@@ -112,6 +112,11 @@ pub fn vote_key(group: GroupId) -> bytes::Bytes {
     keys::vote(group)
 }
 
+/// The key of a group's snapshot.
+pub fn snapshot_key(group: GroupId) -> bytes::Bytes {
+    keys::snapshot(group)
+}
+
 /// The key of what is left of a group whose shard is sealed.
 pub fn sealed_key(group: GroupId) -> bytes::Bytes {
     keys::sealed(group)

@@ -40,11 +40,13 @@ pub enum Bug {
     ReadWithoutLeader,
     /// A node without memory is not recognised.
     IncarnationIgnored,
+    /// A replica stands for election without asking before whether it could win.
+    NoPreVote,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeSync,
         Self::AckWithoutQuorum,
         Self::SkippedChecksum,
@@ -58,6 +60,7 @@ impl Bug {
         Self::VoteNotSaved,
         Self::ReadWithoutLeader,
         Self::IncarnationIgnored,
+        Self::NoPreVote,
     ];
 
     /// Its name, as the environment says it.
@@ -76,6 +79,7 @@ impl Bug {
             Self::VoteNotSaved => "vote-not-saved",
             Self::ReadWithoutLeader => "read-without-leader",
             Self::IncarnationIgnored => "incarnation-ignored",
+            Self::NoPreVote => "no-pre-vote",
         }
     }
 

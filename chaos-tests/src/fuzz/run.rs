@@ -179,9 +179,12 @@ fn write_case(folder: &Path, input: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The input that is tried, and since when.
+type Trying = Option<(Instant, Vec<u8>)>;
+
 /// Looks on while inputs are tried: one that never ends cannot be stopped by who tries it.
 struct Watch {
-    now: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    now: Arc<Mutex<Trying>>,
     over: Arc<AtomicBool>,
 }
 

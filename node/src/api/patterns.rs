@@ -112,7 +112,8 @@ pub(super) async fn get(api: &Api, id: &str) -> Result<(u64, Value), Failure> {
 
 /// Makes a change; see [`policy::change`].
 pub(super) async fn change(api: &Api, change: Change) -> Result<Changed<Pattern>, Failure> {
-    policy::change(api, not_found, move |before| edit(before, change.clone())).await
+    let change = move |before| edit(before, change.clone());
+    Box::pin(policy::change(api, not_found, change)).await
 }
 
 /// The policy after a change, compiled. CPU work.

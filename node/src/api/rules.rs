@@ -199,7 +199,7 @@ pub(super) async fn set_detector(
             outcome,
         })
     };
-    policy::change(api, no_detector, edit).await
+    Box::pin(policy::change(api, no_detector, edit)).await
 }
 
 /// The newest policy's epoch and every country, with whether all of its numbers are looked for.
@@ -243,7 +243,7 @@ pub(super) async fn set_country(
             outcome: Some(country(code, on)),
         })
     };
-    policy::change(api, no_country, edit).await
+    Box::pin(policy::change(api, no_country, edit)).await
 }
 
 /// The newest policy's epoch and what holds for all rules.
@@ -260,7 +260,7 @@ pub(super) async fn set_settings(api: &Api, asked: Settings) -> Result<Changed<V
         let policy = (after != before).then_some(after);
         Ok(Edit { policy, outcome })
     };
-    policy::change(api, no_detector, edit).await
+    Box::pin(policy::change(api, no_detector, edit)).await
 }
 
 fn named(name: &str) -> Result<Detector, Failure> {

@@ -65,7 +65,8 @@ use std::sync::Arc;
 use hushlog_raft::{
     Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, meta,
 };
-use hushlog_record::{NodeId, ShardId};
+use hushlog_record::id::META_GROUP;
+use hushlog_record::{GroupId, NodeId, ShardId};
 use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
@@ -87,6 +88,7 @@ use doubts::Doubts;
 use dropper::Dropped;
 use files::Fetcher;
 use held::Held;
+pub use held::Stored;
 use leads::Leads;
 use loads::Loads;
 use measure::Meters;
@@ -343,6 +345,34 @@ impl Cluster {
         sealed
             .map(|held| Ok((held.shard(), held.manifest()?.digest())))
             .collect()
+    }
+
+    /// What this node holds of every shard. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn stored(&self) -> Result<Vec<Stored>, replica::Error> {
+        let held = self.inner.replicas.all_held().into_iter();
+        held.map(|held| held.stored()).collect()
+    }
+
+    /// Hands the lead of a group to another voter.
+    ///
+    /// # Errors
+    /// [`hushlog_raft::Error::NotLeader`], also where the group is not open here;
+    /// [`hushlog_raft::Error::Stopped`].
+    pub async fn transfer(&self, group: GroupId, to: NodeId) -> Result<(), hushlog_raft::Error> {
+        if group == META_GROUP {
+            return self.inner.meta.transfer_leader(to).await;
+        }
+        let groups = &self.inner.context.groups;
+        match ShardId::from_group(group).and_then(|shard| groups.shard(shard)) {
+            Some(shard) => shard.transfer_leader(to).await,
+            None => Err(hushlog_raft::Error::NotLeader {
+                group,
+                leader: None,
+            }),
+        }
     }
 
     /// What this node knows of its groups: the meta group's, then every open shard's.

@@ -548,6 +548,10 @@ fn a_cluster_keeps_its_first_id() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "two threads are what it is about"
+)]
 fn a_watcher_may_look_at_the_group_while_entries_are_applied() {
     let writer = Writer::inline(Arc::new(Mem::new()));
     let shared = Shared::open(writer.handle()).unwrap();

@@ -148,6 +148,7 @@ fn block(codec: Codec, count: u8) -> Vec<u8> {
     block.bytes().to_vec()
 }
 
+#[expect(clippy::ptr_arg, reason = "every target's repair is called alike")]
 fn sign_block(bytes: &mut Vec<u8>) {
     if bytes.len() >= 8 {
         bytes[..4].copy_from_slice(b"HLBK");
@@ -157,6 +158,7 @@ fn sign_block(bytes: &mut Vec<u8>) {
 }
 
 /// The last four bytes are the checksum of all before.
+#[expect(clippy::ptr_arg, reason = "every target's repair is called alike")]
 fn sign_end(bytes: &mut Vec<u8>) {
     if let Some(body) = bytes.len().checked_sub(4) {
         let crc = crc32fast::hash(&bytes[..body]).to_le_bytes();

@@ -17,7 +17,8 @@ use crate::sim::net::host;
 /// What should be gone and is not, or should not be and is.
 pub(super) fn check(world: &World, running: &BTreeMap<u64, Node>) -> Vec<String> {
     let mut violations = Vec::new();
-    for (node, running) in running {
+    let running = running.iter();
+    for (node, running) in running.filter(|(node, _)| !world.base.is_out(**node)) {
         let mem = world.base.disk(*node);
         let mut left = BTreeSet::new();
         for space in [Space::Log, Space::State] {

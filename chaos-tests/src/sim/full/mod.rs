@@ -9,24 +9,29 @@ mod drops;
 mod leaks;
 mod policy;
 mod seals;
+mod stored;
+mod top;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hushlog_node::config::{self, Config};
 use hushlog_node::entropy::Entropy;
 use hushlog_node::seams::{self, Seams, Work};
 use hushlog_node::{Node, net};
-use hushlog_raft::Status;
+use hushlog_raft::{Role, Status};
 use hushlog_record::GroupId;
+use hushlog_record::id::META_GROUP;
 use hushlog_storage::Error;
 use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
 use rand::Rng;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use super::net::{Simulated, host};
 use super::report::Stats;
@@ -40,6 +45,8 @@ const HTTP: u16 = 8_000;
 /// The host of all clients.
 const CLIENTS: &str = "clients";
 
+/// Work that may wait for a node's runtime.
+const JOBS_MAX: usize = 16;
 /// How long a bucket is open: several in one run.
 const BUCKET: Duration = Duration::from_secs(20);
 /// How long after the end of a bucket its segments are merged.
@@ -72,6 +79,8 @@ struct World {
     retention: Option<Duration>,
     folder: TempDir,
     running: Mutex<BTreeMap<u64, Node>>,
+    /// Where running nodes take work for their own runtime.
+    jobs: Mutex<BTreeMap<u64, mpsc::Sender<Job>>>,
 }
 
 impl World {
@@ -80,6 +89,9 @@ impl World {
         self.seed.is_multiple_of(5)
     }
 }
+
+/// Work for a node's own runtime, and how it is called.
+type Job = (String, BoxFuture<'static, Result<(), hushlog_raft::Error>>);
 
 /// Runs a schedule; gives counts and what was violated.
 pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
@@ -98,6 +110,7 @@ pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
         retention,
         folder: folder.expect("a temporary folder can be made"),
         running: Mutex::default(),
+        jobs: Mutex::default(),
     });
     let mut sim = stage::network(schedule);
     for id in 1..=schedule.nodes {
@@ -128,10 +141,24 @@ async fn node(world: Arc<World>, id: u64) -> turmoil::Result {
             boot,
         }),
     };
-    let started = Node::start_on(settings(&world, id), seams).await;
-    let node = started.map_err(|error| format!("node {id} does not start: {error}"))?;
+    let node = match Node::start_on(settings(&world, id), seams).await {
+        Ok(node) => node,
+        // A flipped bit is met when what it damaged is opened, and then the node is not started.
+        Err(error) if world.base.is_damaged(id) => {
+            world
+                .base
+                .trace
+                .line(format_args!("n{id} refuses its damaged disk: {error}"));
+            world.base.refused.lock().insert(id);
+            return std::future::pending().await;
+        }
+        Err(error) => return Err(format!("node {id} does not start: {error}").into()),
+    };
     let mut fatal = node.fatal();
     world.running.lock().insert(id, node);
+    let (sender, jobs) = mpsc::channel(JOBS_MAX);
+    world.jobs.lock().insert(id, sender);
+    tokio::spawn(work(Arc::clone(&world), id, jobs));
     // A node that cannot go on ends its process; a person or a supervisor starts it again.
     let reason = fatal.wait_for(Option::is_some).await?.clone();
     world
@@ -139,6 +166,17 @@ async fn node(world: Arc<World>, id: u64) -> turmoil::Result {
         .trace
         .line(format_args!("n{id} cannot go on: {reason:?}"));
     std::future::pending().await
+}
+
+/// Does what a node is asked to do beside its requests, one after the other, for as long as it runs.
+async fn work(world: Arc<World>, id: u64, mut jobs: mpsc::Receiver<Job>) {
+    while let Some((name, job)) = jobs.recv().await {
+        let outcome = job.await;
+        world
+            .base
+            .trace
+            .line(format_args!("n{id} {name}: {outcome:?}"));
+    }
 }
 
 fn settings(world: &World, id: u64) -> Config {
@@ -194,7 +232,7 @@ impl seams::Disk for Store {
         let mut random = self.base.entropy.stream(&name);
         let (base, node) = (Arc::clone(&self.base), self.node);
         let (writer, writing) = Writer::paced(self.base.disk(self.node), move |bytes| {
-            let slow = base.slow.lock().get(&node).copied().unwrap_or(0);
+            let slow = base.held_up(node);
             let own = 1 + random.next_u64() % 8 + bytes as u64 / 1_000_000;
             Duration::from_millis(own + slow)
         });
@@ -224,51 +262,101 @@ impl Scene for Cluster {
     }
 
     fn lost(&mut self, node: u64) {
+        drop(self.world.jobs.lock().remove(&node));
         drop(self.world.running.lock().remove(&node));
     }
 
-    fn group(&self, _group: u16) -> Option<GroupId> {
-        None
+    /// The meta group for 0, else one of the newest shards.
+    fn group(&self, group: u16) -> Option<GroupId> {
+        let Some(back) = usize::from(group).checked_sub(1) else {
+            return Some(META_GROUP);
+        };
+        let statuses = self.statuses().into_iter();
+        let shards: BTreeSet<GroupId> = statuses
+            .map(|(_, status)| status.group)
+            .filter(|group| *group != META_GROUP)
+            .collect();
+        let back = back.checked_rem(shards.len())?;
+        shards.into_iter().nth_back(back)
     }
 
-    fn transfer(&self, _group: u16, _to: u64) {}
+    fn transfer(&self, group: u16, to: u64) -> bool {
+        let Some(group) = self.group(group) else {
+            return false;
+        };
+        let leads =
+            |(_, status): &(u64, Status)| status.group == group && status.role == Role::Leader;
+        let Some((leader, status)) = self.statuses().into_iter().find(leads) else {
+            return false;
+        };
+        // With five nodes not everybody has the group.
+        let members = status.members.iter();
+        let heirs = members.filter(|member| member.voter && member.node != leader);
+        let heirs: Vec<u64> = heirs.map(|member| member.node).collect();
+        let turn = usize::try_from(to).unwrap_or(0).checked_rem(heirs.len());
+        let Some(heir) = turn.and_then(|turn| heirs.get(turn)) else {
+            return false;
+        };
+        let running = self.world.running.lock();
+        let job = running.get(&leader).map(|node| node.transfer(group, *heir));
+        let jobs = self.world.jobs.lock();
+        let Some((job, jobs)) = job.zip(jobs.get(&leader)) else {
+            return false;
+        };
+        // A full inbox is a busy node: then there is no hand-over.
+        jobs.try_send((format!("hands g{group} over to n{heir}"), job))
+            .is_ok()
+    }
 
-    fn leave(&self, _group: u16, _node: u64, _gone: bool) {}
+    fn leave(&self, _group: u16, _node: u64, _gone: bool) -> bool {
+        false
+    }
 
     fn is_at_rest(&self) -> bool {
-        at_rest(&self.statuses()).is_empty()
-            && self.unready().is_empty()
-            && self.finished().is_empty()
+        self.unrest().is_empty() && self.unready().is_empty() && self.finished().is_empty()
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
         let mut violations = self.clients.at_the_end();
         violations.extend(self.unready());
-        violations.extend(at_rest(&self.statuses()));
+        violations.extend(self.unrest());
         violations.extend(self.finished());
-        violations.extend(leaks::scan(&self.world.base, self.world.folder.path()));
+        // Replicas are compared once nothing is on its way.
+        if violations.is_empty() {
+            let running = self.world.running.lock();
+            violations.extend(stored::check(&self.world, &running, &self.clients));
+        }
+        violations.extend(leaks::scan(&self.world));
         violations
     }
 }
 
 impl Cluster {
-    /// The nodes that cannot take traffic. A bucket that has just begun makes all of its nodes so, until its groups
-    /// have leaders.
+    /// Groups that have not come to rest, but for replicas that have stopped for their damage.
+    fn unrest(&self) -> Vec<String> {
+        let mut statuses = self.statuses();
+        statuses.retain(|(node, status)| !self.world.base.has_stopped(*node, status.group));
+        at_rest(&statuses)
+    }
+
+    /// Nodes that do not say of themselves that they are ready, but for those where a flipped bit was met.
     fn unready(&self) -> Vec<String> {
         let running = self.world.running.lock();
-        let reasons = running
-            .iter()
-            .filter_map(|(node, running)| Some((node, running.ready().err()?)));
-        reasons
-            .map(|(node, reason)| format!("C11 node {node} is not ready: {reason}"))
+        let running = running.iter();
+        running
+            .filter(|(node, _)| !self.world.base.is_out(**node))
+            .filter_map(|(node, running)| {
+                let reason = running.ready().err()?;
+                Some(format!("C11 node {node} is not ready: {reason}"))
+            })
             .collect()
     }
 
     /// What does not hold of buckets that are over.
     fn finished(&self) -> Vec<String> {
         let running = self.world.running.lock();
-        let short = self.world.retention.is_some() || self.world.outgrows();
-        let mut violations = seals::check(&running, if short { 3 } else { 2 });
+        let short = self.world.retention.is_some();
+        let mut violations = seals::check(&self.world, &running, if short { 3 } else { 2 });
         violations.extend(drops::check(&self.world, &running));
         violations
     }

@@ -92,7 +92,7 @@ pub(super) async fn set_settings(State(api): State<Api>, body: Body) -> Result<R
 pub(super) async fn findings(State(api): State<Api>) -> Result<Response, Failure> {
     let books = api.control.books().await;
     let mut rules: Vec<_> = books.findings().collect();
-    rules.sort_by(|(a, _), (b, _)| a.cmp(b));
+    rules.sort_by_key(|(rule, _)| *rule);
     let rules: Vec<Value> = rules
         .into_iter()
         .map(|(rule, found)| json!({"rule": rule, "masked": found.masked, "observed": found.observed}))
