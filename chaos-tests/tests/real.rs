@@ -63,16 +63,12 @@ scenarios! {
     a_full_disk = "disk-full-one";
     a_full_disk_with_space_again = "disk-full-resume";
     only_full_disks = "disk-full-all";
-    a_slow_disk = "slow-disk";
     a_slow_disk_hands_over = "slow-disk-handover";
     a_read_only_disk = "read-only";
     flipped_bits_in_the_log = "flip-log";
-    flipped_bits_in_segments = "flip-segment";
     lost_and_damaged_files_are_replaced = "repair";
     deleted_and_swapped_files = "lost-files";
-    an_outdated_folder = "old-backup";
     an_outdated_folder_votes = "old-backup-votes";
-    a_wiped_voter = "wiped-voter";
     a_wiped_voter_votes = "wiped-voter-votes";
     partitions = "partition";
     one_way_and_partial_cuts = "bad-links";
