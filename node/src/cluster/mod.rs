@@ -39,6 +39,7 @@ mod plan;
 mod policy;
 pub(crate) mod question;
 mod rates;
+mod readiness;
 pub(crate) mod replica;
 mod replicas;
 mod report;
@@ -71,6 +72,7 @@ use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
@@ -93,6 +95,7 @@ use leads::Leads;
 use loads::Loads;
 use measure::Meters;
 use pace::Pace;
+use readiness::Readiness;
 use replicas::Replicas;
 use scrub::Scrub;
 use secret::Secret;
@@ -172,6 +175,7 @@ struct Inner {
     loads: Arc<Loads>,
     /// What comes in of the shards that this node leads.
     meters: Arc<Meters>,
+    readiness: Readiness,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -309,6 +313,7 @@ impl Cluster {
                 ledger: parts.ledger,
                 loads: Arc::default(),
                 meters,
+                readiness: Readiness::default(),
             }),
         };
         cluster.load_policy().await;
@@ -409,6 +414,13 @@ impl Cluster {
         let Some(bucket) = state.open_bucket() else {
             return Err("no bucket is open yet".into());
         };
+        let found = self.have_leaders(bucket);
+        let readiness = &self.inner.readiness;
+        readiness.judge(bucket.bucket, Instant::now(), found)
+    }
+
+    /// Whether each shard of a bucket that is placed here is open and led.
+    fn have_leaders(&self, bucket: &meta::Bucket) -> Result<(), String> {
         for (shard, slot) in bucket.shards() {
             if !slot.voters.contains(&self.inner.settings.node) {
                 continue;
