@@ -15,7 +15,8 @@ use hushlog_node::Config;
 use hushlog_raft::{
     Connect, Context, Groups, Incarnations, Installer, Intake, Lane, Settings, ShardGroup, inspect,
 };
-use hushlog_record::{NodeId, ShardId};
+use hushlog_record::block::Block;
+use hushlog_record::{Level, LogId, Masked, NodeId, Record, ShardId, Timestamp};
 use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
 use hushlog_storage::store::{Batch, Durability, Rocks, ScanLimit, Space, Store};
@@ -273,23 +274,92 @@ fn uncut(config: &mut Config) {
     config.cut.age = Duration::from_secs(3_600);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_replaces_what_it_cannot_read_of_its_log() -> Result<()> {
-    let mut cluster = Local::start(3, uncut).await?;
-    let load = cluster.load();
-    let (shard, to) = until("a tail", || {
+/// A shard of which the third node has applied some, and how far it has.
+async fn tail(cluster: &Local) -> Result<(ShardId, u64)> {
+    until("a tail", || {
         let facts = cluster.facts(3);
         let bucket = facts.open_bucket().context("no bucket")?;
         let applied = |shard| cluster.status_of(3, shard).map_or(0, |s| s.applied_to);
         let mut shards = bucket.shards().map(|(shard, _)| (shard, applied(shard)));
         Ok(shards.find(|(_, applied)| *applied >= 20))
     })
-    .await?;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_replaces_what_it_cannot_read_of_its_log() -> Result<()> {
+    let mut cluster = Local::start(3, uncut).await?;
+    let load = cluster.load();
+    let (shard, to) = tail(&cluster).await?;
     cluster.stop(3).await;
     let whole = flip(&store_of(&cluster, 3)?, shard, to)?;
     cluster.start_node(3).await?;
     load.more(20).await?;
     let records = load.end().await?;
+    ensure!(cluster.found(3).await? == records);
+    cluster.stop_all().await;
+    ensure!(has(&store_of(&cluster, 3)?, &whole)?);
+    Ok(())
+}
+
+/// A block that is in the place of another.
+fn foreign_block(shard: ShardId) -> Block {
+    let at = Timestamp::from_nanos(1_700_000_000_000_000_000);
+    let record = Record {
+        log_id: LogId([7; 16]),
+        timestamp: at,
+        created_at: at,
+        service_name: "svc0".into(),
+        level: Level::Info,
+        message: "nobody has sent this".into(),
+        fields: Vec::new(),
+        exception: None,
+        host: String::new(),
+        environment: String::new(),
+        region: String::new(),
+        trace_id: String::new(),
+        span_id: String::new(),
+        pii: Vec::new(),
+    };
+    Block::seal(shard, 1, at, Vec::new(), &[Masked::vouch(record)])
+}
+
+/// Puts a block that nobody has sent in the place of one of the shard's log; gives the entry's key, and what was
+/// stored.
+fn swap_block(store: &Rocks, shard: ShardId) -> Result<Vec<(Bytes, Bytes)>> {
+    let group = shard.group();
+    let (from, to) = (
+        inspect::entry_key(group, 0),
+        inspect::entry_key(group, u64::MAX),
+    );
+    for (key, value) in store.scan(Space::Log, &from, &to, ScanLimit::NONE)? {
+        if let Some(other) = inspect::entry_with(&value, foreign_block(shard))? {
+            let mut batch = Batch::new();
+            batch.put(Space::Log, key.clone(), other);
+            store.write(batch, Durability::Synced)?;
+            return Ok(vec![(key, value)]);
+        }
+    }
+    anyhow::bail!("no block")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_has_applied_another_block_is_opened_anew() -> Result<()> {
+    let mut cluster = Local::start(3, uncut).await?;
+    let load = cluster.load();
+    let (shard, _) = tail(&cluster).await?;
+    let records = load.end().await?;
+    cluster.stop(3).await;
+    let whole = swap_block(&store_of(&cluster, 3)?, shard)?;
+    cluster.start_node(3).await?;
+    mended(&cluster, 3, 1).await?;
+    // It finds what it has itself: without being started again.
+    let deadline = Instant::now() + PATIENCE;
+    while cluster.found(3).await? != records {
+        ensure!(Instant::now() < deadline, "what was applied is still wrong");
+        sleep(LOOK * 5).await;
+    }
+    in_agreement(&cluster, 3).await?;
     ensure!(cluster.found(3).await? == records);
     cluster.stop_all().await;
     ensure!(has(&store_of(&cluster, 3)?, &whole)?);

@@ -2,15 +2,18 @@
 //!
 //! Reads rows as the log store writes them; never changes one, and knows nothing of a running group.
 
+use bytes::Bytes;
 use hushlog_record::GroupId;
+use hushlog_record::block::Block;
 use hushlog_record::id::META_GROUP;
 use hushlog_storage::store::Space;
 
-use crate::codec::{Encoder, decode_entry, decode_log_id, decode_vote};
+use crate::codec::{Encoder, decode_entry, decode_log_id, decode_vote, encode_entry};
+use crate::command::{Command, Data};
 use crate::log_store::keys;
 use crate::meta;
 use crate::shard::Record;
-use crate::types::next_index;
+use crate::types::{Payload, next_index};
 use crate::{CodecError, types};
 
 /// One row of a group, understood.
@@ -69,7 +72,7 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
     let fact = match (space, rest) {
         (Space::Log, _) => {
             let types::LogId { leader_id, index } =
-                decode_entry(&bytes::Bytes::copy_from_slice(value))?.log_id;
+                decode_entry(&Bytes::copy_from_slice(value))?.log_id;
             Fact::Entry {
                 index,
                 term: *leader_id,
@@ -94,7 +97,7 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
             Fact::Snapshot(meta::snapshot_end(value)?)
         }
         (Space::State, [keys::TAG_SNAPSHOT]) => {
-            let (record, _) = Record::decode(&bytes::Bytes::copy_from_slice(value))?;
+            let (record, _) = Record::decode(&Bytes::copy_from_slice(value))?;
             Fact::Snapshot(next_index(record.last.as_ref()))
         }
         (Space::State | Space::Meta, _) => return Ok(None),
@@ -102,28 +105,42 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
     Ok(Some((group, fact)))
 }
 
+/// The stored form of a log entry with another block in it; nothing for an entry without one. For those who check that
+/// what is wrong is found.
+///
+/// # Errors
+/// When the entry is damaged.
+pub fn entry_with(stored: &Bytes, block: Block) -> Result<Option<Bytes>, CodecError> {
+    let mut entry = decode_entry(stored)?;
+    let Payload::Normal(Command::Data(data)) = &mut entry.payload else {
+        return Ok(None);
+    };
+    *data = Data::whole(block);
+    Ok(Some(encode_entry(&entry)))
+}
+
 /// The key of a log entry.
-pub fn entry_key(group: GroupId, index: u64) -> bytes::Bytes {
+pub fn entry_key(group: GroupId, index: u64) -> Bytes {
     keys::entry(group, index)
 }
 
 /// The key of a group's vote.
-pub fn vote_key(group: GroupId) -> bytes::Bytes {
+pub fn vote_key(group: GroupId) -> Bytes {
     keys::vote(group)
 }
 
 /// The key of a group's snapshot.
-pub fn snapshot_key(group: GroupId) -> bytes::Bytes {
+pub fn snapshot_key(group: GroupId) -> Bytes {
     keys::snapshot(group)
 }
 
 /// The key of what is left of a group whose shard is sealed.
-pub fn sealed_key(group: GroupId) -> bytes::Bytes {
+pub fn sealed_key(group: GroupId) -> Bytes {
     keys::sealed(group)
 }
 
 /// The key of the position that a group's log begins at.
-pub fn purged_key(group: GroupId) -> bytes::Bytes {
+pub fn purged_key(group: GroupId) -> Bytes {
     keys::purged(group)
 }
 

@@ -5,11 +5,13 @@
 //!
 //! It keeps numbers and names of shards only; it reads and repairs nothing itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_record::ShardId;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::metrics::{Counter, Kind, Registry};
 
@@ -23,6 +25,8 @@ struct Inner {
     suspects: Mutex<BTreeSet<ShardId>>,
     /// Open shards of which something differs, or cannot be read, that could not be mended.
     differing: Mutex<BTreeSet<ShardId>>,
+    /// Open shards with log entries that cannot be read, and since when.
+    unreadable: Mutex<BTreeMap<ShardId, Instant>>,
     /// Sealed shards of an earlier run whose folders nobody has looked at in this one.
     unseen: Mutex<BTreeSet<ShardId>>,
     found: Counter,
@@ -37,6 +41,7 @@ impl Doubts {
             inner: Arc::new(Inner {
                 suspects: Mutex::default(),
                 differing: Mutex::default(),
+                unreadable: Mutex::default(),
                 unseen: Mutex::default(),
                 found: counter(
                     "hushlog_node_suspected_shards_total",
@@ -95,7 +100,19 @@ impl Doubts {
         }
     }
 
-    /// All that could be compared of an open shard is the same everywhere.
+    /// Entries of the log of an open shard cannot be read; for how long by now.
+    pub(crate) fn unreadable(&self, shard: ShardId) -> Duration {
+        let mut unreadable = self.inner.unreadable.lock();
+        let since = unreadable.entry(shard).or_insert_with(Instant::now);
+        since.elapsed()
+    }
+
+    /// All entries of the log of an open shard can be read again.
+    pub(crate) fn readable(&self, shard: ShardId) {
+        self.inner.unreadable.lock().remove(&shard);
+    }
+
+    /// A majority has shown all of an open shard, and it is the same.
     pub(crate) fn agrees(&self, shard: ShardId) {
         if self.inner.differing.lock().remove(&shard) {
             tracing::info!(%shard, "this replica is what the others are again");
@@ -107,9 +124,12 @@ impl Doubts {
         self.is_suspect(shard) || self.inner.differing.lock().contains(&shard)
     }
 
-    /// Forgets those that differ and are not among the open shards any more.
+    /// Forgets those that differ, or cannot be read, and are not among the open shards any more.
     pub(crate) fn keep_differing(&self, is_open: impl Fn(ShardId) -> bool) {
-        self.inner.differing.lock().retain(|shard| is_open(*shard));
+        let mut differing = self.inner.differing.lock();
+        differing.retain(|shard| is_open(*shard));
+        let mut unreadable = self.inner.unreadable.lock();
+        unreadable.retain(|shard, _| is_open(*shard));
     }
 
     /// All suspects.

@@ -80,8 +80,8 @@ impl Fetcher {
         Ok(damaged.len())
     }
 
-    /// Reads every file that the manifest lists, but for those of segments that are `known` to be whole; the
-    /// segments that are not.
+    /// Reads every file that the manifest lists, but for those of segments that are `known` to be whole and are
+    /// still there; the segments that are not whole.
     pub(crate) async fn damaged(
         &self,
         shard: ShardId,
@@ -90,8 +90,11 @@ impl Fetcher {
     ) -> Result<Vec<SegmentMeta>, String> {
         let folder = self.folder.join(shard.to_string());
         let mut damaged = Vec::new();
-        let is_known = |one: &&SegmentMeta| known.iter().any(|other| other.has_files_of(one));
-        for segment in manifest.segments.iter().filter(|one| !is_known(one)) {
+        let is_known = |one: &SegmentMeta| known.iter().any(|other| other.has_files_of(one));
+        for segment in &manifest.segments {
+            if is_known(segment) && self.is_there(&folder, segment).await? {
+                continue;
+            }
             let began = Instant::now();
             if !self.is_whole(&folder, segment).await? {
                 damaged.push(segment.clone());
@@ -125,6 +128,12 @@ impl Fetcher {
                 segments.len()
             )),
         }
+    }
+
+    /// Whether all files of a segment are here, whatever is in them.
+    async fn is_there(&self, folder: &Path, segment: &SegmentMeta) -> Result<bool, String> {
+        let (folder, segment) = (folder.to_path_buf(), segment.clone());
+        self.on_disk(move || Ok(segment.is_there(&folder))).await
     }
 
     /// Whether all files of a segment are here as its manifest says. Reads every byte of them.
@@ -482,7 +491,7 @@ mod tests {
     async fn segments_that_are_known_to_be_whole_are_not_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = segment(folder.path(), 3, b"one");
-        segment(folder.path(), 3, b"another");
+        segment(folder.path(), 3, b"eno");
         let mut second = segment(folder.path(), 4, b"two");
         second.to += 1;
         let manifest = Manifest::default().with(first.clone()).with(second.clone());
@@ -495,9 +504,18 @@ mod tests {
                 damaged.map(|segment| segment.from).collect::<Vec<_>>()
             }
         };
-        // The second is not there, and the first is another one by now.
+        // The second is not there, and the first is another one by now, of the same length.
         assert_eq!(damaged(vec![]).await, [3, 4]);
         assert_eq!(damaged(vec![first.clone()]).await, [4]);
+        // What was whole once may be gone.
+        assert_eq!(damaged(vec![first.clone(), second.clone()]).await, [4]);
+        let shard = folder.path().join(SHARD.to_string());
+        let place = shard.join(second.folder_name());
+        std::fs::rename(shard.join("4-5"), &place).expect("moved");
+        assert_eq!(damaged(vec![first.clone()]).await, [0; 0]);
+        std::fs::remove_file(place.join("rows.parquet")).expect("deleted");
+        assert_eq!(damaged(vec![first.clone(), second.clone()]).await, [4]);
+        FileMeta::create(&place, "rows.parquet", b"owt").expect("a file");
         let mut other = first.clone();
         other.raw_bytes = 7;
         assert_eq!(damaged(vec![second.clone(), other.clone()]).await, [0; 0]);

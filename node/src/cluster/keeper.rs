@@ -146,6 +146,13 @@ impl Keeper {
         let mut positions = self.replica.group.watch();
         let mut initialised = !self.replica.group.is_pristine();
         loop {
+            if self.replica.is_wrong() {
+                if self.reopen().await? {
+                    return Ok(());
+                }
+                tokio::time::sleep(TICK).await;
+                continue;
+            }
             if self.end(&mut ending).await? {
                 return Ok(());
             }
@@ -171,6 +178,7 @@ impl Keeper {
     /// it must not keep the leader from closing the shard, and is tried again.
     async fn segments(&self, waiting: &mut Waiting) {
         while Instant::now() >= waiting.retry_at
+            && !self.replica.is_wrong()
             && let Some((cut, rows)) = self.replica.next_cut()
         {
             match self.segment(cut, rows, waiting).await {
@@ -401,6 +409,23 @@ impl Keeper {
         Ok(true)
     }
 
+    /// Closes a replica that has applied what is not right, after it has offered its lead to the others, so that
+    /// it is opened anew; whether it is closed.
+    async fn reopen(&self) -> Result<bool, Error> {
+        let (shard, group) = (self.replica.shard, &self.replica.group);
+        if group.is_leader() && self.leave_the_lead_to_another().await {
+            let deadline = Instant::now() + OFFER_PATIENCE;
+            while group.is_leader() && Instant::now() < deadline {
+                tokio::time::sleep(TICK / 10).await;
+            }
+        }
+        let closed = self.replicas.reopen(&self.replica).await?;
+        if closed {
+            tracing::warn!(%shard, "a replica that has applied other entries is opened anew");
+        }
+        Ok(closed)
+    }
+
     /// Seals the replica once the cluster knows its shard as finished; whether it has ended.
     async fn end(&self, ending: &mut Ending) -> Result<bool, Error> {
         if self.discard().await? {
@@ -441,7 +466,10 @@ impl Keeper {
         let manifest = self.replica.manifest()?;
         // What cannot be merged, or mended, must not keep the shard open for ever.
         let merged = merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_none();
-        let suspect = self.replicas.doubts().is_suspect(shard);
+        if self.replica.is_wrong() {
+            return Ok(());
+        }
+        let suspect = self.replicas.doubts().is_damaged(shard);
         let patience = if (merged && !suspect) || self.others().is_empty() {
             FINISH_PATIENCE
         } else {
@@ -450,7 +478,7 @@ impl Keeper {
         if !(together && merged && !suspect) && since.elapsed() < patience {
             return Ok(());
         }
-        if suspect && since.elapsed() < 2 * patience && self.leave_the_end_to_another().await {
+        if suspect && since.elapsed() < 2 * patience && self.leave_the_lead_to_another().await {
             return Ok(());
         }
         let (time_min, time_max) = manifest.time_bounds().unwrap_or_default();
@@ -474,14 +502,14 @@ impl Keeper {
         Ok(())
     }
 
-    /// Offers the lead to the others, since files here are lost or damaged and theirs may be whole. Whether one
-    /// has taken it.
-    async fn leave_the_end_to_another(&self) -> bool {
+    /// Offers the lead to the others, since what is here is lost, damaged or wrong and theirs may be whole. Whether
+    /// one has taken it.
+    async fn leave_the_lead_to_another(&self) -> bool {
         let (shard, group) = (self.replica.shard, &self.replica.group);
         for (node, _) in self.others() {
             match group.offer_lead(node, OFFER_PATIENCE).await {
                 Ok(true) => {
-                    tracing::info!(%shard, node, "files are damaged here: another node finishes the shard");
+                    tracing::info!(%shard, node, "this replica is damaged: another node leads the shard");
                     return true;
                 }
                 Ok(false) => {}

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -118,6 +119,9 @@ pub(crate) struct Replica {
     retired: Mutex<VecDeque<(Instant, SegmentMeta)>>,
     /// The range of the segments that could not be merged here, the last time that it was tried.
     unmergeable: Mutex<Option<Range<u64>>>,
+    /// Whether it has applied entries that are not those of its log. Only a replica that is opened anew is without
+    /// it.
+    wrong: AtomicBool,
 }
 
 impl Replica {
@@ -139,6 +143,7 @@ impl Replica {
             filled: Mutex::default(),
             retired: Mutex::default(),
             unmergeable: Mutex::default(),
+            wrong: AtomicBool::new(false),
         }
     }
 
@@ -249,19 +254,22 @@ impl Replica {
     }
 
     /// Builds the segment of a cut and reports it to the group. Gives the stage times of what was
-    /// built; `None` if the cut has its segment by now.
+    /// built; `None` if the cut has its segment by now, or its blocks are not to be trusted.
     pub(crate) async fn build_cut(
         self: &Arc<Self>,
         range: Range<u64>,
         builder: &Offload,
     ) -> Result<Option<BuildTimes>, Error> {
         let _installing = self.group.installing().await;
-        if self.next_cut().is_none_or(|(next, _)| next != range) {
+        if self.is_wrong() || self.next_cut().is_none_or(|(next, _)| next != range) {
             return Ok(None);
         }
         let replica = Arc::clone(self);
         let cut = range.clone();
         let built = builder.run(move || replica.build(&cut)).await??;
+        if self.is_wrong() {
+            return Ok(None);
+        }
         let (segment, times) = match built {
             Some(built) => (Some((built.meta, built.view)), built.times),
             None => (None, BuildTimes::default()),
@@ -421,8 +429,20 @@ impl Replica {
         let view = self.bring(&theirs, fetcher, source).await?;
         let encoded = manifest.encode().into();
         let done = self.group.segments_merged(&before, encoded).await?;
-        self.segments.lock().put((theirs.from, theirs.to), view);
+        if done {
+            self.segments.lock().put((theirs.from, theirs.to), view);
+        }
         Ok(done)
+    }
+
+    /// It has applied other entries than those of its log: what is in memory here is worth nothing.
+    pub(crate) fn distrust(&self) {
+        self.wrong.store(true, Ordering::Release);
+    }
+
+    /// Whether it has applied other entries than those of its log.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.wrong.load(Ordering::Acquire)
     }
 
     /// Whether what is in the tail of these entries is what they say.

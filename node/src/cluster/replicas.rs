@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::{
-    Context, Installer, LogEntries, MetaGroup, Peer, Sealed, ShardGroup, damaged_log, has_group,
+    Context, Installer, MetaGroup, Peer, Sealed, ShardGroup, damaged_log, has_group,
     mend_stored_log, meta,
 };
 use hushlog_record::{NodeId, ShardId};
@@ -14,7 +14,7 @@ use hushlog_storage::manifest::Manifest;
 use parking_lot::{Mutex, RwLock};
 
 use super::claims::{Claim, Claims};
-use super::compare::{Differences, entries_of};
+use super::compare::{Differences, entry_of_all};
 use super::doubts::Doubts;
 use super::held::Held;
 use super::replica::{Error, Replica, decode_manifest};
@@ -55,6 +55,15 @@ enum Stored {
     Nothing,
 }
 
+/// When all that is placed here was open.
+#[derive(Default)]
+struct AllOpen {
+    /// As of these facts.
+    as_of: Option<u64>,
+    /// How often it was asked for since that the map is looked at again.
+    asked: u64,
+}
+
 /// The registry; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Replicas {
@@ -67,8 +76,7 @@ struct Inner {
     segments: OpenSegments,
     claims: Claims,
     doubts: Doubts,
-    /// The facts as of which all that is placed here was open.
-    opened_as_of: Mutex<Option<u64>>,
+    opened: Mutex<AllOpen>,
     context: Context,
     installer: Arc<dyn Installer>,
     folder: PathBuf,
@@ -97,7 +105,7 @@ impl Replicas {
                 segments: OpenSegments::new(),
                 claims: Claims::default(),
                 doubts,
-                opened_as_of: Mutex::default(),
+                opened: Mutex::default(),
                 context,
                 installer,
                 folder,
@@ -160,9 +168,13 @@ impl Replicas {
     /// A shard that is finished and not here is left alone: it is restored from the others.
     pub(crate) async fn open_missing(&self, meta: &MetaGroup) -> Result<Vec<Arc<Replica>>, Error> {
         let state = meta.state();
-        if *self.inner.opened_as_of.lock() == Some(state.applied) {
-            return Ok(Vec::new());
-        }
+        let asked = {
+            let opened = self.inner.opened.lock();
+            if opened.as_of == Some(state.applied) {
+                return Ok(Vec::new());
+            }
+            opened.asked
+        };
         let node = self.inner.settings.node;
         let placed = state.buckets.values().flat_map(meta::Bucket::shards);
         let placed = placed.filter(|(shard, _)| state.belongs(*shard, node));
@@ -181,8 +193,10 @@ impl Replicas {
                 Opened::Later => looked_at_all = false,
             }
         }
-        if looked_at_all {
-            *self.inner.opened_as_of.lock() = Some(state.applied);
+        let mut all_open = self.inner.opened.lock();
+        // One that was closed meanwhile may have been passed by before.
+        if looked_at_all && all_open.asked == asked {
+            all_open.as_of = Some(state.applied);
         }
         Ok(opened)
     }
@@ -237,7 +251,30 @@ impl Replicas {
         Ok(Opened::Group(replica))
     }
 
-    /// Replaces entries of the log of a group that does not open by what other members have applied.
+    /// Closes a replica that has applied other entries than those of its log: it is opened anew, and applies these.
+    /// Whether it is closed; not while another task works on its shard.
+    pub(crate) async fn reopen(&self, replica: &Arc<Replica>) -> Result<bool, Error> {
+        let shard = replica.shard;
+        let Some(_claim) = self.claim(shard) else {
+            return Ok(false);
+        };
+        let _installing = replica.group.installing().await;
+        // It is in the registry until its group has ended, since nobody may open that before.
+        replica.group.leave().await?;
+        let mut open = self.inner.open.write();
+        if open
+            .get(&shard)
+            .is_some_and(|one| Arc::ptr_eq(one, replica))
+        {
+            open.remove(&shard);
+        }
+        drop(open);
+        self.look_again();
+        Ok(true)
+    }
+
+    /// Replaces entries of the log of a group that does not open by what all other members that can be asked have
+    /// applied.
     async fn mend_log(&self, shard: ShardId, state: &meta::State) -> Result<Log, Error> {
         let writer = &self.inner.context.writer;
         let reading = writer.clone();
@@ -253,43 +290,23 @@ impl Replicas {
         let members = state.slot(shard).map(|slot| self.members(slot));
         let mut others = members.unwrap_or_default();
         others.remove(&self.node());
+        let others = others.into_iter().map(|(node, peer)| (node, peer.addr));
+        let others: Vec<_> = others.collect();
+        let waited = self.inner.doubts.unreadable(shard);
+        let connect = &*self.inner.context.connect;
         for index in damaged {
-            let Some(entries) = self.entry_of_any(shard, &others, index).await else {
-                tracing::warn!(%shard, index, "no other node gives this entry of the log");
+            let entries = entry_of_all(connect, shard, &others, index, waited).await;
+            let Some(entries) = entries else {
+                tracing::warn!(%shard, index, "the other nodes do not give this entry of the log");
                 tokio::time::sleep(MEND_PAUSE).await;
                 return Ok(Log::Damaged);
             };
             mend_stored_log(writer, shard, &entries).await?;
             self.inner.differences.mended(1);
         }
-        tracing::info!(%shard, count, "entries of the log were replaced by another replica's");
+        self.inner.doubts.readable(shard);
+        tracing::info!(%shard, count, "entries of the log were replaced by the other replicas'");
         Ok(Log::Mended)
-    }
-
-    /// One entry of a shard's log, from the first of these nodes that has applied it.
-    async fn entry_of_any(
-        &self,
-        shard: ShardId,
-        others: &BTreeMap<NodeId, Peer>,
-        index: u64,
-    ) -> Option<LogEntries> {
-        for (node, peer) in others {
-            let connect = &*self.inner.context.connect;
-            let given = entries_of(
-                connect,
-                (*node, peer.addr.as_str()),
-                shard,
-                index..index + 1,
-            );
-            match given.await {
-                Ok(Some(entries)) => return Some(entries),
-                Ok(None) => {}
-                Err(reason) => {
-                    tracing::info!(%shard, node, reason, "a node does not give entries of its log");
-                }
-            }
-        }
-        None
     }
 
     /// What the store has of a sealed shard. Blocks on the disk.
@@ -496,7 +513,9 @@ impl Replicas {
 
     /// Has the map looked at again although it has not changed.
     pub(crate) fn look_again(&self) {
-        *self.inner.opened_as_of.lock() = None;
+        let mut opened = self.inner.opened.lock();
+        opened.as_of = None;
+        opened.asked += 1;
     }
 
     /// Stored bytes of all tails: what no segment covers yet.

@@ -315,6 +315,11 @@ impl Restorer {
                 let damaged = self.fetcher.damaged(shard, &replica.manifest()?, &[]).await;
                 let mut damaged = damaged.map_err(Error::Fetch)?;
                 let _installing = replica.group.installing().await;
+                let is_it = |now: Arc<Replica>| Arc::ptr_eq(&now, replica);
+                if !self.replicas.get(shard).is_some_and(is_it) {
+                    // Opened anew, or sealed: it is looked at as what it is then.
+                    return Ok(());
+                }
                 let listed = replica.manifest()?.segments;
                 damaged.retain(|segment| listed.contains(segment));
                 let fetched = self.fetcher.fetch_all(shard, &sources, &damaged).await;

@@ -18,7 +18,7 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::compare::{digest_of, digests_of};
+use super::compare::{Digester, digests_of};
 use super::doubts::lacks_descriptors;
 use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
@@ -112,6 +112,41 @@ impl Service {
             Held::Open(replica) => Ok(replica),
             Held::Sealed(_) => Err(Status::failed_precondition("the shard is sealed here")),
         }
+    }
+
+    /// The replica of an open shard, if what it has counts.
+    fn trusted(&self, group: GroupId) -> Result<Arc<Replica>, Status> {
+        let replica = self.open(group)?;
+        if replica.is_wrong() {
+            let why = "this replica has applied other entries and is opened anew";
+            return Err(Status::failed_precondition(why));
+        }
+        Ok(replica)
+    }
+
+    /// The digest of these entries of a log, however many bytes they have, read a piece at a time; none if not all
+    /// are applied and whole here.
+    async fn log_digest(
+        &self,
+        replica: &Replica,
+        range: Range<u64>,
+    ) -> Result<Option<Vec<u8>>, Status> {
+        let mut digester = Digester::default();
+        let mut next = range.start;
+        while next < range.end {
+            let entries = replica.group.log_entries(next..range.end).await;
+            let entries = entries.map_err(|error| damaged(error.into()))?;
+            let Some(entries) = entries else {
+                return Ok(None);
+            };
+            next = entries.range().end;
+            let add = move || {
+                digester.add(&entries);
+                Ok(digester)
+            };
+            digester = on_disk(self.cluster.builder(), add).await?;
+        }
+        Ok((!range.is_empty()).then(|| digester.digest().to_vec()))
     }
 
     /// Whether a shard cannot answer because the cluster has dropped it, as far as is known here.
@@ -209,19 +244,15 @@ impl Node for Service {
         request: Request<pb::CompareShardRequest>,
     ) -> Result<Response<pb::CompareShardReply>, Status> {
         let request = request.into_inner();
-        let replica = self.open(request.group)?;
+        let replica = self.trusted(request.group)?;
         let mut reply = pb::CompareShardReply::default();
         if request.segments {
             let manifest = replica.manifest();
             let manifest = manifest.map_err(|error| damaged(error.into()))?;
             reply.segments = digests_of(&manifest.segments);
         }
-        let entries = replica.group.log_entries(request.from..request.to).await;
-        let entries = entries.map_err(|error| damaged(error.into()))?;
-        let digest = move || Ok(entries.map(|entries| digest_of(&entries)));
-        if let Some(digest) = on_disk(self.cluster.builder(), digest).await? {
-            reply.log = digest.to_vec().into();
-        }
+        let digest = self.log_digest(&replica, request.from..request.to).await?;
+        reply.log = digest.map(Bytes::from).unwrap_or_default();
         Ok(Response::new(reply))
     }
 
@@ -230,7 +261,7 @@ impl Node for Service {
         request: Request<pb::LogEntriesRequest>,
     ) -> Result<Response<pb::LogEntriesReply>, Status> {
         let request = request.into_inner();
-        let replica = self.open(request.group)?;
+        let replica = self.trusted(request.group)?;
         let entries = replica.group.log_entries(request.from..request.to).await;
         let entries = entries.map_err(|error| damaged(error.into()))?;
         let entries = entries.map(|entries| entries.stored().to_vec());

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hushlog_record::block::{Block, PartKey};
 use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::store::{Batch, Durability};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -414,8 +415,8 @@ impl ShardGroup {
         self.core().log.piece(from, applied_to).await
     }
 
-    /// These entries as they lie on the disk here; `None` if not all of them are applied and whole here, or they
-    /// are more than a piece.
+    /// The first of these entries as they lie on the disk here, as many as a piece has; `None` if not all of them
+    /// are applied here, or one that would be given is damaged.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -547,6 +548,18 @@ impl ShardGroup {
     /// [`Error::NotLeader`], [`Error::Stopped`].
     pub async fn offer_lead(&self, to: NodeId, patience: Duration) -> Result<bool, Error> {
         handover::offer(self.core(), to, patience).await
+    }
+
+    /// Ends this replica's part in the group until it is opened anew: that takes up what is stored then, and what
+    /// was on its way to the disk is there when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn leave(&self) -> Result<(), Error> {
+        let core = self.core();
+        core.shutdown().await;
+        let writer = &core.context.writer;
+        Ok(writer.write(Batch::new(), Durability::Synced).await?)
     }
 
     /// Ends this replica's part in the group; what it stored stays.

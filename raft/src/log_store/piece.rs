@@ -13,8 +13,9 @@ use hushlog_storage::writer::WriterHandle;
 use super::{LogStore, fact, keys};
 use crate::Error;
 use crate::codec::{self, decode_entry, decode_log_id};
+use crate::command::Command;
 use crate::limits::{LOG_PIECE_BYTES_MAX, LOG_PIECE_ENTRIES_MAX};
-use crate::types::next_index;
+use crate::types::{Payload, next_index};
 
 /// A piece of a shard's applied log, as it lies on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +38,14 @@ pub struct LogEntries {
 }
 
 impl LogEntries {
-    /// What another replica has sent.
+    /// What another replica of this shard has sent.
     ///
     /// # Errors
-    /// When an entry is damaged, or another one than its place says.
-    pub fn new(from: u64, stored: Vec<Bytes>) -> Result<Self, codec::Error> {
+    /// When an entry is damaged, another one than its place says, or of another shard.
+    pub fn new(shard: ShardId, from: u64, stored: Vec<Bytes>) -> Result<Self, codec::Error> {
         for (index, entry) in (from..).zip(&stored) {
             check(index, entry)?;
+            check_shard(shard, entry)?;
         }
         Ok(Self { from, stored })
     }
@@ -67,6 +69,17 @@ fn check(index: u64, stored: &Bytes) -> Result<(), codec::Error> {
     } else {
         let what = "a log entry lies under another entry's key".into();
         Err(codec::Error::Invalid("log entry", what))
+    }
+}
+
+/// Whether the entry, if it holds a block, is of this shard.
+fn check_shard(shard: ShardId, stored: &Bytes) -> Result<(), codec::Error> {
+    match decode_entry(stored)?.payload {
+        Payload::Normal(Command::Data(data)) if data.block.header().shard != shard => {
+            let what = "a log entry holds a block of another shard".into();
+            Err(codec::Error::Invalid("log entry", what))
+        }
+        Payload::Normal(_) | Payload::Blank | Payload::Membership(_) => Ok(()),
     }
 }
 
@@ -197,7 +210,8 @@ impl LogStore {
         }
     }
 
-    /// These entries, if all of them are applied, synced and whole here, and no more than a piece.
+    /// The first of these entries, as many as a piece has, if all of them are applied and synced here and those
+    /// that are given are whole.
     pub(crate) async fn entries(
         &self,
         range: Range<u64>,
@@ -213,7 +227,10 @@ impl LogStore {
             .writer
             .read(move |store| rows(store, group, &asked));
         let rows = read.await??;
-        if !damaged_of(range.clone(), &rows).is_empty() {
+        let Some((last, _)) = rows.last() else {
+            return Ok(None);
+        };
+        if !damaged_of(range.start..last + 1, &rows).is_empty() {
             return Ok(None);
         }
         let stored = rows.into_iter().map(|(_, stored)| stored).collect();

@@ -118,6 +118,32 @@ async fn with_two_segments(group: &ShardGroup, folder: &Path, disk: &Offload) ->
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_has_applied_what_is_wrong_builds_nothing_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let writer = Writer::inline(Arc::new(Mem::new()));
+    let group = group(&writer).await;
+    let disk = Offload::inline();
+    let replica = with_two_segments(&group, folder.path(), &disk).await;
+    let stored = group.propose(block(3), soon()).await;
+    stored.expect("it leads");
+    let cut = group.cut(soon()).await.expect("it leads");
+    let cut = cut.expect("there is something");
+    assert!(!replica.is_wrong());
+    replica.distrust();
+    let built = replica.build_cut(cut.clone(), &disk).await;
+    assert!(built.expect("no error").is_none());
+    assert!(replica.is_wrong());
+    let next = replica.next_cut().map(|(range, _)| range);
+    assert_eq!(next, Some(cut.clone()));
+    // As one that was opened anew does.
+    let folder = replica.folder().to_path_buf();
+    let anew = Arc::new(Replica::new(SHARD, group.clone(), folder, 1 << 20));
+    let built = anew.build_cut(cut, &disk).await;
+    assert!(built.expect("no error").is_some());
+    group.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn parts_that_a_snapshot_brings_back_outlive_their_retirement() {
     let folder = tempfile::tempdir().expect("a folder");
     let writer = Writer::inline(Arc::new(Mem::new()));

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use hushlog_storage::store::{Mem, Space};
+use bytes::Bytes;
+use hushlog_record::ShardId;
+use hushlog_storage::store::{Batch, Durability, Mem, Space, Store as _};
 
 use super::{Cluster, Disk, must, soon};
 use crate::log_store::keys;
 use crate::testing::{SHARD, keyed_block, plain_block};
-use crate::{LogEntries, LogPiece, ShardGroup};
+use crate::{LogEntries, LogPiece, ShardGroup, inspect};
 
 /// The log of this replica from its beginning, once all before `to` is on its disk.
 async fn log_up_to(group: &ShardGroup, to: u64) -> LogPiece {
@@ -64,11 +66,13 @@ async fn a_damaged_entry_is_found_and_mended_with_anothers() {
         assert_eq!(group.log_entries(one.clone()).await.unwrap(), None);
         let given = leader.log_entries(one).await.unwrap().unwrap();
         // Another one's entry, or a damaged one, is not taken.
-        assert!(LogEntries::new(index + 1, given.stored().to_vec()).is_err());
+        assert!(LogEntries::new(SHARD, index + 1, given.stored().to_vec()).is_err());
+        let other = ShardId { bucket: 1, slot: 9 };
+        assert!(LogEntries::new(other, index, given.stored().to_vec()).is_err());
         let mut damaged = given.stored()[0].to_vec();
         damaged[40] ^= 1;
-        assert!(LogEntries::new(index, vec![damaged.into()]).is_err());
-        let given = LogEntries::new(index, given.stored().to_vec()).unwrap();
+        assert!(LogEntries::new(SHARD, index, vec![damaged.into()]).is_err());
+        let given = LogEntries::new(SHARD, index, given.stored().to_vec()).unwrap();
         assert_eq!(group.mend_log(&given).await.unwrap(), 1);
         assert_eq!(group.log_piece(0).await.unwrap(), Some(whole.clone()));
     }
@@ -79,5 +83,56 @@ async fn a_damaged_entry_is_found_and_mended_with_anothers() {
     let group = cluster.shard(node);
     group.read_barrier(soon()).await.unwrap();
     assert_eq!(group.view().tail.len(), 7);
+    cluster.stop();
+}
+
+/// The block that this replica has applied at `index`.
+fn applied(group: &ShardGroup, index: u64) -> Bytes {
+    let view = group.view();
+    let found = view.tail.iter().find(|block| block.seq == index);
+    found.expect("it is in the tail").block.bytes().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_left_and_opened_anew_applies_what_its_log_says_by_then() {
+    let mut cluster = Cluster::on_mem().await;
+    let leader = cluster.shard(cluster.leader().await).clone();
+    for n in 0..5 {
+        leader.propose(plain_block(SHARD, n), soon()).await.unwrap();
+    }
+    let node = cluster.follower().await;
+    cluster.shard(node).read_barrier(soon()).await.unwrap();
+    let to = leader.view().applied_to;
+    log_up_to(cluster.shard(node), to).await;
+    drop(leader);
+    cluster.kill(node);
+    let (index, key) = (to - 2, keys::entry(SHARD.group(), to - 2));
+    let disk = disk_of(&cluster, node);
+    let right = disk.get(Space::Log, &key).unwrap().unwrap();
+    let wrong = plain_block(SHARD, 900);
+    let other = inspect::entry_with(&right, wrong.clone()).unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.put(Space::Log, key, other);
+    disk.write(batch, Durability::Synced).unwrap();
+
+    cluster.restart(node).await;
+    let group = cluster.shard(node).clone();
+    group.read_barrier(soon()).await.unwrap();
+    assert_eq!(applied(&group, index), *wrong.bytes());
+    // Nothing tells of it: every entry is whole.
+    assert_eq!(log_up_to(&group, to).await.damaged, [0; 0]);
+    let given = LogEntries::new(SHARD, index, vec![right]).unwrap();
+    assert_eq!(group.mend_log(&given).await.unwrap(), 1);
+    assert_eq!(applied(&group, index), *wrong.bytes());
+
+    group.leave().await.unwrap();
+    let installer = cluster.installers[&node].clone();
+    let context = cluster.nodes[&node].context.clone();
+    let anew = ShardGroup::open(&context, SHARD, 0, installer).await;
+    let anew = anew.unwrap();
+    anew.read_barrier(soon()).await.unwrap();
+    assert!(given.stored()[0].ends_with(&applied(&anew, index)));
+    assert_eq!(anew.view().tail.len(), 5);
+    anew.shutdown().await;
     cluster.stop();
 }
