@@ -96,7 +96,7 @@ use loads::Loads;
 use measure::Meters;
 use pace::Pace;
 use readiness::Readiness;
-use replicas::Replicas;
+use replicas::{Place, Replicas};
 use scrub::Scrub;
 use secret::Secret;
 pub use settings::ClusterSettings;
@@ -274,8 +274,10 @@ impl Cluster {
         let replicas = Replicas::new(
             context.clone(),
             Arc::clone(&fetcher) as Arc<dyn Installer>,
-            parts.segments,
-            parts.builder.clone(),
+            Place {
+                folder: parts.segments,
+                disk: parts.builder.clone(),
+            },
             parts.settings.clone(),
             Doubts::new(&parts.registry),
             differences.clone(),

@@ -79,20 +79,25 @@ struct Inner {
     opened: Mutex<AllOpen>,
     context: Context,
     installer: Arc<dyn Installer>,
-    folder: PathBuf,
-    /// Threads that wait for the disk.
-    disk: Offload,
+    place: Place,
     settings: ClusterSettings,
     differences: Differences,
 }
 
+/// Where segments lie.
+pub(crate) struct Place {
+    /// Folder of all segments.
+    pub(crate) folder: PathBuf,
+    /// Threads that wait for its disk.
+    pub(crate) disk: Offload,
+}
+
 impl Replicas {
-    /// No replica yet; their segments will lie below `folder`.
+    /// No replica yet.
     pub(crate) fn new(
         context: Context,
         installer: Arc<dyn Installer>,
-        folder: PathBuf,
-        disk: Offload,
+        place: Place,
         settings: ClusterSettings,
         doubts: Doubts,
         differences: Differences,
@@ -108,8 +113,7 @@ impl Replicas {
                 opened: Mutex::default(),
                 context,
                 installer,
-                folder,
-                disk,
+                place,
                 settings,
                 differences,
             }),
@@ -151,7 +155,7 @@ impl Replicas {
 
     /// The folder of a shard's segments.
     pub(crate) fn folder(&self, shard: ShardId) -> PathBuf {
-        self.inner.folder.join(shard.to_string())
+        self.inner.place.folder.join(shard.to_string())
     }
 
     /// Which shards here are under suspicion.
@@ -243,7 +247,7 @@ impl Replicas {
         let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max);
         let replica = Arc::new(replica);
         let sweeping = Arc::clone(&replica);
-        let swept = self.inner.disk.run(move || sweeping.sweep()).await?;
+        let swept = self.inner.place.disk.run(move || sweeping.sweep()).await?;
         if !swept? {
             self.inner.doubts.suspect(shard);
         }
@@ -278,7 +282,11 @@ impl Replicas {
     async fn mend_log(&self, shard: ShardId, state: &meta::State) -> Result<Log, Error> {
         let writer = &self.inner.context.writer;
         let reading = writer.clone();
-        let damaged = self.inner.disk.run(move || damaged_log(&reading, shard));
+        let damaged = self
+            .inner
+            .place
+            .disk
+            .run(move || damaged_log(&reading, shard));
         let damaged = damaged.await??;
         if damaged.is_empty() {
             return Ok(Log::Whole);
@@ -374,7 +382,7 @@ impl Replicas {
     pub(crate) async fn sweep_sealed(&self, replica: &Arc<SealedReplica>) -> Result<(), Error> {
         let (replicas, replica) = (self.clone(), Arc::clone(replica));
         let sweep = move || replicas.sweep(replica.shard, &replica.stored()?);
-        self.inner.disk.run(sweep).await?
+        self.inner.place.disk.run(sweep).await?
     }
 
     /// The sealed shards here of which some segments should become one.
@@ -468,7 +476,11 @@ impl Replicas {
     /// Deletes what no manifest lists, if it can.
     async fn sweep_late(&self, shard: ShardId, sealed: Sealed) {
         let replicas = self.clone();
-        let swept = self.inner.disk.run(move || replicas.sweep(shard, &sealed));
+        let swept = self
+            .inner
+            .place
+            .disk
+            .run(move || replicas.sweep(shard, &sealed));
         if let Err(error) = swept.await.map_err(Error::from).and_then(|swept| swept) {
             tracing::warn!(%shard, %error, "old files stay until the next start");
         }
