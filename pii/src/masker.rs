@@ -182,16 +182,19 @@ impl Masker {
         Some(self.name(first.by).into_owned())
     }
 
-    /// Who finds that the whole of a text is one finding.
-    pub(crate) fn finder_of(&self, text: &str, place: Place<'_>) -> Option<Finder> {
-        if text.is_empty() {
-            return None;
+    /// The rules that only observe and to which the whole of a text is one finding, each by itself.
+    pub(crate) fn finders_of(&self, text: &str, place: Place<'_>) -> Vec<Finder> {
+        let mut notes = Notes::default();
+        if !text.is_empty() {
+            self.find(text, place, &mut notes);
         }
-        let found = self.find(text, place, &mut Notes::default());
-        match found.as_slice() {
-            [f] if (f.start, f.end) == (0, text.len()) && !f.merged => Some(f.by),
-            _ => None,
+        let mut finders = Vec::new();
+        for f in &notes.observed {
+            if (f.start, f.end) == (0, text.len()) && !finders.contains(&f.by) {
+                finders.push(f.by);
+            }
         }
+        finders
     }
 
     /// What was found in records since the masker was made, or the one that it succeeds, by rule.
