@@ -280,3 +280,21 @@ fn questions_know_every_rule_that_may_have_hashed_a_value() {
     let of_detectors = Questions::of_detectors(&policy, &key()).expect("one hashes");
     assert_eq!(of_detectors.hashes(None, value), [web]);
 }
+
+#[test]
+fn a_policy_of_a_later_version_is_refused_for_its_version() {
+    let text = String::from_utf8(Policy::default().to_bytes()).expect("JSON");
+    for (version, member, why) in [
+        (3, r#","later":[]"#, "its version is 3"),
+        (3, "", "its version is 3"),
+        (2, r#","later":[]"#, "unknown field `later`"),
+    ] {
+        let other = text.replacen(
+            r#"{"version":1"#,
+            &format!(r#"{{"version":{version}{member}"#),
+            1,
+        );
+        let refusal = Policy::from_bytes(other.as_bytes()).expect_err("not of this release");
+        assert!(refusal.to_string().contains(why), "{refusal}");
+    }
+}
