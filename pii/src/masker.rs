@@ -182,16 +182,19 @@ impl Masker {
         Some(self.name(first.by).into_owned())
     }
 
-    /// Who finds that the whole of a text is one finding.
-    pub(crate) fn finder_of(&self, text: &str, place: Place<'_>) -> Option<Finder> {
-        if text.is_empty() {
-            return None;
+    /// The rules that only observe and to which the whole of a text is one finding, each by itself.
+    pub(crate) fn finders_of(&self, text: &str, place: Place<'_>) -> Vec<Finder> {
+        let mut notes = Notes::default();
+        if !text.is_empty() {
+            self.find(text, place, &mut notes);
         }
-        let found = self.find(text, place, &mut Notes::default());
-        match found.as_slice() {
-            [f] if (f.start, f.end) == (0, text.len()) && !f.merged => Some(f.by),
-            _ => None,
+        let mut finders = Vec::new();
+        for f in &notes.observed {
+            if (f.start, f.end) == (0, text.len()) && !finders.contains(&f.by) {
+                finders.push(f.by);
+            }
         }
+        finders
     }
 
     /// What was found in records since the masker was made, or the one that it succeeds, by rule.
@@ -285,11 +288,10 @@ impl Masker {
             self.accept((literal, place), card, &mut found, &mut notes);
         }
         if place.says().any(Says::NUMBER)
-            && let Some(f) = place
-                .name
-                .and_then(|name| self.keywords.number(name, bytes))
+            && let Some(name) = place.name
         {
-            self.accept((literal, place), f, &mut found, &mut notes);
+            let accept = |f| self.accept((literal, place), f, &mut found, &mut notes);
+            self.keywords.number(name, bytes, accept);
         }
         if self.policy.engine().names(place.path) {
             self.policy.engine().find(literal, place, |f| {
@@ -339,8 +341,9 @@ impl Masker {
             self.find_built_in(text, place, &mut found, notes);
         }
         if !self.policy.engine().is_idle() {
-            let accept = |f| self.accept((text, place), f, &mut found, notes);
-            self.policy.engine().find(text, place, accept);
+            self.policy.engine().find(text, place, |f| {
+                self.accept((text, place), f, &mut found, notes);
+            });
         }
         settle::apart(bytes, &mut found);
         found
@@ -354,18 +357,10 @@ impl Masker {
         notes: &mut Notes,
     ) {
         let bytes = text.as_bytes();
-        // Signs inside a value that its name has given away begin no value of their own.
-        let mut keyed_to = 0;
+        let mut read = detector::Read::default();
         let seen = scan::scan(bytes, |event| {
-            if event.pos < keyed_to && detector::is_sign(bytes, event) {
-                return;
-            }
-            if let Some(f) = detector::confirm(bytes, event) {
-                if f.is(Detector::KvSecret) || f.is(Detector::AuthHeader) {
-                    keyed_to = f.end;
-                }
-                self.accept((text, place), f, found, notes);
-            }
+            let accept = |f| self.accept((text, place), f, found, notes);
+            detector::confirm(bytes, event, &mut read, accept);
         });
         let accept = |f| self.accept((text, place), f, found, notes);
         let announced = self.keywords.find(bytes, seen.dense, accept);
@@ -373,15 +368,18 @@ impl Masker {
         self.anchors.find(bytes, seen.runs, |f| {
             self.accept((text, place), f, found, notes);
         });
-        let (number, bare) = match place.name {
+        let accept = |f| self.accept((text, place), f, found, notes);
+        match place.name {
             Some(name) if place.says().any(Says::NUMBER) => {
-                (self.keywords.named(name, bytes), None)
+                self.keywords.named(name, bytes, accept)
             }
-            Some(_) => (None, None),
-            None => (self.keywords.bare(bytes), detector::whole(bytes)),
-        };
-        for f in number.into_iter().chain(bare) {
-            self.accept((text, place), f, found, notes);
+            Some(_) => {}
+            None => {
+                self.keywords.bare(bytes, accept);
+                if let Some(f) = detector::whole(bytes) {
+                    self.accept((text, place), f, found, notes);
+                }
+            }
         }
     }
 
@@ -438,26 +436,27 @@ impl Masker {
         out.len()
     }
 
-    /// Adds a finding unless the policy is against it.
+    /// Adds a finding unless the policy is against it; whether it is to be masked.
     fn accept(
         &self,
         (text, place): (&str, Place<'_>),
         new: Found,
         found: &mut FoundList,
         notes: &mut Notes,
-    ) {
+    ) -> bool {
         let Some(Named { rule, .. }) = self.named(&new) else {
-            return;
+            return false;
         };
         let is_elsewhere =
             !rule.scope.is_everywhere() && !rule.scope.has(place.service, place.path);
         if is_elsewhere || self.is_kept(text, rule, new) {
-            return;
+            return false;
         }
         match rule.mode {
             Mode::Mask => found.push(new),
             Mode::Observe => notes.observed.push(new),
         }
+        rule.mode == Mode::Mask
     }
 
     /// Values that the policy leaves, and addresses that name no one.

@@ -280,7 +280,7 @@ impl Policy {
         !self.engine.is_idle() || self.rules.iter().flatten().any(allows)
     }
 
-    fn put(&mut self, detector: Detector, rule: Option<Rule>) {
+    pub(crate) fn put(&mut self, detector: Detector, rule: Option<Rule>) {
         if self.strategy(detector) == Some(Strategy::Hash) {
             self.hashed.insert(detector.name().to_owned());
         }

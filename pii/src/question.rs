@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::detector::Detector;
 use crate::finder::Finder;
-use crate::pattern::{AllowList, Mode, Place, Scope, Words};
+use crate::pattern::{AllowList, Mode, Place, Refusal, Scope, Words};
 use crate::policy::{Policy, Rule, Strategy};
 use crate::{Key, Masker, render};
 
@@ -23,20 +23,12 @@ pub struct Questions {
 
 impl Questions {
     /// Of this policy, by the cluster's first key; `None` where nothing hashes or has hashed.
-    pub fn of(policy: &Policy, key: &Key) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When the patterns are refused without the others of the policy, and without what stands around their
+    /// matches; [`Questions::of_detectors`] still goes.
+    pub fn of(policy: &Policy, key: &Key) -> Result<Option<Self>, Refusal> {
         let hashed = |name: &str| policy.hashed().any(|known| known == name);
-        let mut asked = Policy::empty();
-        asked.keep_loopback = policy.keep_loopback;
-        asked.keep_private = policy.keep_private;
-        for detector in Detector::ALL {
-            if policy.strategy(detector) == Some(Strategy::Hash) || hashed(detector.name()) {
-                let rule = Rule {
-                    strategy: Strategy::Hash,
-                    ..Rule::of(detector)
-                };
-                asked = asked.with_rule(detector, Some(rule)).ok()?;
-            }
-        }
         let mut patterns = policy.patterns().to_vec();
         patterns.retain(|pattern| pattern.strategy == Strategy::Hash || hashed(&pattern.name));
         for pattern in &mut patterns {
@@ -44,16 +36,25 @@ impl Questions {
             pattern.keywords = Words::default();
             pattern.scope = Scope::default();
             pattern.suppress = AllowList::default();
-            pattern.mode = Mode::Mask;
+            pattern.mode = Mode::Observe;
             pattern.replacement = None;
             pattern.is_active = true;
         }
-        let is_idle = patterns.is_empty() && Detector::ALL.iter().all(|d| asked.rule(*d).is_none());
+        let asked = detectors(policy).with_patterns(patterns)?;
+        Ok(Self::asking(policy, asked, key))
+    }
+
+    /// As [`Questions::of`], without what patterns have hashed.
+    pub fn of_detectors(policy: &Policy, key: &Key) -> Option<Self> {
+        Self::asking(policy, detectors(policy), key)
+    }
+
+    fn asking(policy: &Policy, asked: Policy, key: &Key) -> Option<Self> {
+        let is_idle =
+            asked.patterns().is_empty() && Detector::ALL.iter().all(|d| asked.rule(*d).is_none());
         if is_idle {
             return None;
         }
-        // They were taken before: alone they are not refused.
-        let asked = asked.with_patterns(patterns).ok()?;
         let parts = asked.patterns().iter().zip(0u8..);
         let of_parts = parts.filter(|(pattern, _)| pattern.capture.is_some());
         Some(Self {
@@ -76,9 +77,10 @@ impl Questions {
             path: field.unwrap_or_default(),
         };
         let value = value.trim();
-        let found = self.masker.finder_of(value, place);
-        let mut by: Vec<Finder> = self.of_parts.iter().map(|p| Finder::Pattern(*p)).collect();
-        by.extend(found.filter(|found| !by.contains(found)));
+        let mut by = self.masker.finders_of(value, place);
+        let parts = self.of_parts.iter().map(|p| Finder::Pattern(*p));
+        by.retain(|found| parts.clone().all(|part| part != *found));
+        by.extend(parts);
         let mut hashes = Vec::with_capacity(by.len() * self.keys.len());
         for key in &self.keys {
             for finder in &by {
@@ -89,6 +91,26 @@ impl Questions {
         }
         hashes
     }
+}
+
+/// The detectors that hash or have hashed. All of them only observe, so that none hides what another one would
+/// have hashed, and no address stays: what a policy leaves now, an earlier one may have hashed.
+fn detectors(policy: &Policy) -> Policy {
+    let hashed = |name: &str| policy.hashed().any(|known| known == name);
+    let mut asked = Policy::empty();
+    asked.keep_loopback = false;
+    asked.keep_private = false;
+    for detector in Detector::ALL {
+        if policy.strategy(detector) == Some(Strategy::Hash) || hashed(detector.name()) {
+            let rule = Rule {
+                strategy: Strategy::Hash,
+                mode: Mode::Observe,
+                ..Rule::of(detector)
+            };
+            asked.put(detector, Some(rule));
+        }
+    }
+    asked
 }
 
 /// Prints nothing of the keys.

@@ -20,6 +20,12 @@ const VERSION_FIRST: u32 = 1;
 /// Number of the key that a cluster begins with.
 const FIRST_KEY: u32 = 1;
 
+/// The version alone.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -95,11 +101,13 @@ impl Policy {
     /// [`Policy::with_rule`] and [`Policy::with_patterns`] refuse.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         let unreadable = |why: String| Cause::Unreadable(why).of("policy");
-        let stored: Stored =
-            serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
-        if !matches!(stored.version, VERSION_FIRST | VERSION) {
-            return Err(unreadable(format!("its version is {}", stored.version)));
+        let not_json = |error: serde_json::Error| unreadable(error.to_string());
+        // First: a later version may have members that are not known here.
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(not_json)?;
+        if !matches!(version, VERSION_FIRST | VERSION) {
+            return Err(unreadable(format!("its version is {version}")));
         }
+        let stored: Stored = serde_json::from_slice(bytes).map_err(not_json)?;
         let mut policy = Self::empty();
         policy.epoch = stored.epoch;
         policy.keep_loopback = stored.keep_loopback;

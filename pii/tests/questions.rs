@@ -15,8 +15,12 @@ fn masker(policy: &Policy) -> Masker {
     Masker::new(policy.clone(), key())
 }
 
+fn questions(policy: &Policy) -> Option<Questions> {
+    Questions::of(policy, &key()).expect("patterns of a policy")
+}
+
 fn hashes(policy: &Policy, field: Option<&str>, value: &str) -> Vec<String> {
-    let questions = Questions::of(policy, &key()).expect("something hashes");
+    let questions = questions(policy).expect("something hashes");
     questions.hashes(field, value)
 }
 
@@ -138,7 +142,7 @@ fn what_any_key_has_hashed_is_what_a_question_looks_for() {
 
 #[test]
 fn questions_know_rules_that_have_hashed_and_names_of_fields() {
-    assert!(Questions::of(&Policy::default(), &key()).is_none());
+    assert!(questions(&Policy::default()).is_none());
     let policy = Policy::default().with(Detector::Ssn, Strategy::Hash);
     let stored = masker(&policy).hash_value(Detector::Ssn, "219-09-9999");
     for later in [
@@ -183,7 +187,7 @@ fn questions_know_patterns_without_what_stands_around_their_matches() {
     assert_eq!(asked.len(), 1);
     assert!(masked.contains(&asked[0]));
     let gone = later.with_patterns(Vec::new()).expect("no pattern");
-    assert!(Questions::of(&gone, &key()).is_none());
+    assert!(questions(&gone).is_none());
 }
 
 #[test]
@@ -229,4 +233,68 @@ fn countries_go_on_and_off() {
     // One detector for both.
     assert_eq!(policy.countries(), ["CZ", "DE", "SK"]);
     assert_eq!(policy.without_country("CZ").countries(), ["DE"]);
+}
+
+#[test]
+fn questions_know_addresses_that_stay_by_now() {
+    let mut policy = Policy::default()
+        .with(Detector::Ipv4, Strategy::Hash)
+        .with(Detector::Ipv6, Strategy::Hash);
+    policy.keep_loopback = false;
+    let values = ["10.1.2.3", "127.0.0.1", "fd00::1", "0:0:0:0:0:0:0:1"];
+    let stored = values.map(|value| masker(&policy).mask_text(value).masked.into_owned());
+    policy.keep_loopback = true;
+    policy.keep_private = true;
+    for (value, stored) in values.into_iter().zip(stored) {
+        assert_ne!(value, stored);
+        assert_eq!(hashes(&policy, Some("peer"), value), [stored]);
+    }
+}
+
+#[test]
+fn questions_know_every_rule_that_may_have_hashed_a_value() {
+    let mut badge = Pattern::new("badge", "[0-9]{3}-[0-9]{2}-[0-9]{4}");
+    badge.strategy = Strategy::Hash;
+    badge.validator = None;
+    badge.scope.services = vec!["door".into()];
+    let policy = Policy::default()
+        .with(Detector::Ssn, Strategy::Hash)
+        .without(Detector::Phone)
+        .with_patterns(vec![badge])
+        .expect("a good pattern");
+    let value = "219-09-9999";
+    let asked = hashes(&policy, None, value);
+    let by_pattern = masker(&policy)
+        .hash_named("badge", value)
+        .expect("its name");
+    let by_detector = masker(&policy).hash_value(Detector::Ssn, value);
+    let web = masker(&policy)
+        .mask_text_in(value, "web", "message")
+        .masked
+        .into_owned();
+    assert_eq!(web, by_detector);
+    for stored in [by_pattern, by_detector] {
+        assert!(asked.contains(&stored), "{stored}: {asked:?}");
+    }
+    assert_eq!(asked.len(), 2);
+    let of_detectors = Questions::of_detectors(&policy, &key()).expect("one hashes");
+    assert_eq!(of_detectors.hashes(None, value), [web]);
+}
+
+#[test]
+fn a_policy_of_a_later_version_is_refused_for_its_version() {
+    let text = String::from_utf8(Policy::default().to_bytes()).expect("JSON");
+    for (version, member, why) in [
+        (3, r#","later":[]"#, "its version is 3"),
+        (3, "", "its version is 3"),
+        (2, r#","later":[]"#, "unknown field `later`"),
+    ] {
+        let other = text.replacen(
+            r#"{"version":1"#,
+            &format!(r#"{{"version":{version}{member}"#),
+            1,
+        );
+        let refusal = Policy::from_bytes(other.as_bytes()).expect_err("not of this release");
+        assert!(refusal.to_string().contains(why), "{refusal}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The books of all nodes, asked of each at the moment of the question and added up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -26,6 +26,8 @@ pub struct Books {
     pub nodes: BTreeMap<NodeId, (Timestamp, u64)>,
     /// Nodes that did not show theirs, and why.
     pub missing: BTreeMap<NodeId, String>,
+    /// Nodes that showed their books, and not what rules have found there.
+    pub silent: BTreeSet<NodeId>,
     rows: BTreeMap<(Way, Who), Row>,
     findings: BTreeMap<String, Found>,
 }
@@ -42,7 +44,8 @@ pub(crate) struct Found {
 /// What a node has to show.
 pub(crate) struct Shown {
     book: Book,
-    findings: Vec<Count>,
+    /// Nothing of a node of an earlier release.
+    findings: Option<Vec<Count>>,
 }
 
 impl Books {
@@ -55,8 +58,11 @@ impl Books {
     }
 
     /// Adds what rules have found on a node since it started.
-    pub(crate) fn add_findings(&mut self, findings: Vec<Count>) {
-        for count in findings {
+    pub(crate) fn add_findings(&mut self, node: NodeId, findings: Option<Vec<Count>>) {
+        if findings.is_none() {
+            self.silent.insert(node);
+        }
+        for count in findings.into_iter().flatten() {
             let known = self.findings.entry(count.name).or_default();
             known.masked += count.masked;
             known.observed += count.observed;
@@ -85,7 +91,7 @@ impl Cluster {
             let book = if node == own {
                 Ok(Shown {
                     book: self.own_book(),
-                    findings: self.own_findings(),
+                    findings: Some(self.own_findings()),
                 })
             } else {
                 self.book_of(node, &peer.addr).await
@@ -97,7 +103,7 @@ impl Cluster {
             match book {
                 Ok(Shown { book, findings }) => {
                     books.add(node, &book);
-                    books.add_findings(findings);
+                    books.add_findings(node, findings);
                 }
                 Err(reason) => {
                     books.missing.insert(node, reason);
@@ -132,14 +138,53 @@ impl Cluster {
         let answer = answer.into_inner();
         let read = Book::from_bytes(&answer.book);
         let (book, _) = read.map_err(|error| error.to_string())?;
-        let findings = answer.findings.into_iter().map(|found| Count {
-            name: found.rule,
-            masked: found.masked,
-            observed: found.observed,
-        });
-        Ok(Shown {
-            book,
-            findings: findings.collect(),
-        })
+        let findings = findings(answer);
+        Ok(Shown { book, findings })
+    }
+}
+
+/// What rules have found, if the node shows that.
+fn findings(answer: pb::LedgerReply) -> Option<Vec<Count>> {
+    let count = |found: pb::Finding| Count {
+        name: found.rule,
+        masked: found.masked,
+        observed: found.observed,
+    };
+    // The first releases that show findings do not say so.
+    let shows = answer.shows_findings || !answer.findings.is_empty();
+    shows.then(|| answer.findings.into_iter().map(count).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_shows_no_findings_has_not_found_nothing() {
+        let found = pb::Finding {
+            rule: "email".into(),
+            masked: 2,
+            observed: 1,
+        };
+        let mut books = Books::default();
+        for (node, shows_findings, found) in [
+            (1, true, vec![]),
+            (2, false, vec![]),
+            (3, true, vec![found.clone()]),
+            (4, false, vec![found]),
+        ] {
+            let answer = pb::LedgerReply {
+                findings: found,
+                shows_findings,
+                ..pb::LedgerReply::default()
+            };
+            books.add_findings(node, findings(answer));
+        }
+        assert_eq!(books.silent.iter().copied().collect::<Vec<_>>(), [2]);
+        let expected = Found {
+            masked: 4,
+            observed: 2,
+        };
+        assert_eq!(books.findings().collect::<Vec<_>>(), [("email", expected)]);
     }
 }

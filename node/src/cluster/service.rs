@@ -369,7 +369,11 @@ impl Node for Service {
             observed: count.observed,
         };
         let findings = self.cluster.own_findings().into_iter().map(found).collect();
-        Ok(Response::new(pb::LedgerReply { book, findings }))
+        Ok(Response::new(pb::LedgerReply {
+            book,
+            findings,
+            shows_findings: true,
+        }))
     }
 
     async fn join_secret(

@@ -126,8 +126,8 @@ impl Coordinator {
         let (map_is_current, mut needs) =
             tokio::join!(self.map_barrier(deadline), self.needs(&known, deadline));
         // What was hashed before now was hashed by a policy that is known here now.
-        let rules_are_current = self.knows_policy(deadline).await;
-        self.hash(question).await?;
+        let knows_policy = self.knows_policy(deadline).await;
+        let rules_are_current = self.hash(question).await? && knows_policy;
         question.hide(self.floors());
         let (asked, pruned) = shards::choose(&self.cluster, question);
         let new: Vec<ShardId> = asked
@@ -147,11 +147,15 @@ impl Coordinator {
         Ok((asked.collect(), pruned, is_current))
     }
 
-    /// Has a question ask for what masking has written for its values, too.
-    async fn hash(&self, question: &mut Question) -> Result<(), Failure> {
-        let (Some(by), Question::Plan(plan)) = (self.cluster.masking().questions(), &*question)
-        else {
-            return Ok(());
+    /// Has a question ask for what masking has written for its values, too; false when that is not known of
+    /// all rules.
+    async fn hash(&self, question: &mut Question) -> Result<bool, Failure> {
+        let Question::Plan(plan) = &*question else {
+            return Ok(true);
+        };
+        let asked_by = self.cluster.masking().questions();
+        let Some(by) = asked_by.by else {
+            return Ok(asked_by.is_whole);
         };
         let asked = Question::Plan(plan.clone());
         let hashed = self.offload.run(move || asked.hashed(&by)).await?;
@@ -159,7 +163,7 @@ impl Coordinator {
         if let Some(hashed) = hashed {
             *question = hashed;
         }
-        Ok(())
+        Ok(asked_by.is_whole)
     }
 
     /// Whether this node masks by the newest policy that it has heard of; waited for until the deadline.

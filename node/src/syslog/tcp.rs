@@ -167,7 +167,9 @@ impl Connection {
                 () = at(batch_until) => return Ok(Pause::Batch),
                 () = at(unfinished_until) => return Ok(Pause::End),
                 () = at(due) => {
-                    self.hand_in_due().await;
+                    if self.hand_in_due().await {
+                        unfinished_until = self.unfinished_until();
+                    }
                     continue;
                 }
                 read = stream.read(buffer) => read?,
@@ -200,7 +202,7 @@ impl Connection {
 
     /// Waits for room for bytes that were read, which are few, until the node or the patience for an
     /// unfinished message ends. True when what was there has been handed in for it.
-    async fn make_room(&mut self, bytes: usize, unfinished_until: Option<Instant>) -> bool {
+    async fn make_room(&mut self, bytes: usize, mut unfinished_until: Option<Instant>) -> bool {
         let mut handed_in = false;
         while let Err(Full) = self.held.make_room(bytes) {
             if !self.held.messages.is_empty() {
@@ -219,7 +221,10 @@ impl Connection {
                 () = over => return handed_in,
                 () = sleep(RETRY_AFTER) => {}
             }
-            self.hand_in_due().await;
+            if self.hand_in_due().await {
+                unfinished_until = self.unfinished_until();
+                handed_in = true;
+            }
         }
         handed_in
     }
@@ -258,7 +263,9 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.patience.stopped() => {}
-                () = at(due) => self.hand_in_due().await,
+                () = at(due) => {
+                    self.hand_in_due().await;
+                }
             }
         }
     }
@@ -273,16 +280,20 @@ impl Connection {
         }
     }
 
-    /// Hands in those of the messages aside that are due.
-    async fn hand_in_due(&mut self) {
+    /// Hands in those of the messages aside that are due; false when there are none. That may have taken long,
+    /// while nothing was read.
+    async fn hand_in_due(&mut self) -> bool {
         let now = Instant::now();
+        let mut handed_in = false;
         while let Some(waiting) = self.held.aside.take_due(now) {
             let Waiting { messages, key, .. } = waiting;
+            handed_in = true;
             if let Outcome::Limited(messages, wait) = self.once(messages, key).await {
                 self.put_aside(messages, key, wait);
             }
         }
         self.held.fit();
+        handed_in
     }
 
     /// The connection, or the node, has ended: hands in all messages aside, however long that takes while the

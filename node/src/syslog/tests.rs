@@ -315,6 +315,30 @@ async fn a_message_that_is_never_complete_ends_its_connection_and_is_stored_as_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_complete_waits_while_others_are_handed_in() {
+    let fake = Fake::limiting(1);
+    let refusals = fake.refusals();
+    let server = Server::new(fake);
+    let mut near = server.connect().await;
+    for _ in 0..2 {
+        near.write_all(&b"<13>m\n".repeat(20))
+            .await
+            .expect("it reads");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    near.write_all(b"<13>hal").await.expect("it reads");
+    // The second batch is aside, and then the cluster is away for longer than the patience.
+    refusals.lock().resize(120, Refused::Unavailable);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    near.write_all(b"f\n").await.expect("there is room");
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let messages = server.messages();
+    assert_eq!(messages.len(), 41);
+    assert!(messages[40].contains("half"), "{}", messages[40]);
+    near.write_all(b"<13>next\n").await.expect("it goes on");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_held_when_the_node_ends_is_handed_in_first() {
     let fake = Fake::refusing_at_first(vec![Refused::Unavailable, Refused::Backlog]);
     let server = Server::new(fake);

@@ -88,6 +88,9 @@ pub(super) async fn set_settings(State(api): State<Api>, body: Body) -> Result<R
     Ok(answer(changed))
 }
 
+/// Why the findings of a node are missing that has shown its books.
+const EARLIER_RELEASE: &str = "it is of an earlier release, which does not show them";
+
 /// `GET /api/v1/pii/findings`: how often each rule has found something, on all nodes since they started.
 pub(super) async fn findings(State(api): State<Api>) -> Result<Response, Failure> {
     let books = api.control.books().await;
@@ -97,9 +100,12 @@ pub(super) async fn findings(State(api): State<Api>) -> Result<Response, Failure
         .into_iter()
         .map(|(rule, found)| json!({"rule": rule, "masked": found.masked, "observed": found.observed}))
         .collect();
-    let missing: BTreeMap<String, &String> = books
+    let silent = books.silent.iter().map(|node| (node, EARLIER_RELEASE));
+    let missing: BTreeMap<String, &str> = books
         .missing
         .iter()
+        .map(|(node, why)| (node, why.as_str()))
+        .chain(silent)
         .map(|(node, why)| (node.to_string(), why))
         .collect();
     let status = if missing.is_empty() {

@@ -36,7 +36,7 @@ pub(crate) struct Fake {
     /// It answers no block.
     pub(super) hangs: bool,
     /// What the first blocks are refused with.
-    pub(super) refuse_first: Mutex<Vec<Refused>>,
+    pub(super) refuse_first: Arc<Mutex<Vec<Refused>>>,
     pub(super) stored: Stored,
     /// The ids of records that were stored under them.
     pub(super) named: Arc<Mutex<Vec<LogId>>>,
@@ -55,6 +55,11 @@ impl Fake {
     /// What it has stored, now and later.
     pub(crate) fn stored(&self) -> Stored {
         Arc::clone(&self.stored)
+    }
+
+    /// What it refuses the next blocks with, now and later.
+    pub(crate) fn refusals(&self) -> Arc<Mutex<Vec<Refused>>> {
+        Arc::clone(&self.refuse_first)
     }
 
     /// Refuses every block with this.
@@ -100,7 +105,7 @@ impl Fake {
     /// Refuses one block after the other with these, the last first, and then stores.
     pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
         Self {
-            refuse_first: Mutex::new(refuse_first),
+            refuse_first: Arc::new(Mutex::new(refuse_first)),
             ..Self::default()
         }
     }
@@ -308,10 +313,13 @@ impl Control for Fake {
             let mut books = Books::default();
             if let Some(ledger) = &*self.ledger.lock() {
                 books.add(1, &ledger.book());
-                books.add_findings(self.findings.lock().clone());
+                books.add_findings(1, Some(self.findings.lock().clone()));
             }
             if self.partial {
                 books.missing.insert(2, "no answer in time".into());
+            }
+            if self.incomplete {
+                books.add_findings(3, None);
             }
             books
         })

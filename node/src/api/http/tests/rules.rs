@@ -192,9 +192,20 @@ async fn findings_are_those_of_all_nodes_and_say_who_is_missing() {
         masked: 3,
         observed,
     };
-    for (partial, status) in [(false, StatusCode::OK), (true, StatusCode::PARTIAL_CONTENT)] {
+    for (partial, incomplete, missing) in [
+        (false, false, vec![]),
+        (true, false, vec!["2"]),
+        (false, true, vec!["3"]),
+        (true, true, vec!["2", "3"]),
+    ] {
+        let status = if missing.is_empty() {
+            StatusCode::OK
+        } else {
+            StatusCode::PARTIAL_CONTENT
+        };
         let fake = Fake {
             partial,
+            incomplete,
             findings: Mutex::new(vec![found("phone", 2), found("email", 0)]),
             ..Fake::default()
         };
@@ -202,8 +213,10 @@ async fn findings_are_those_of_all_nodes_and_say_who_is_missing() {
         let got = send(fake, request.expect("a request")).await;
         assert_eq!(
             (got.status, &got.body["partial"]),
-            (status, &json!(partial))
+            (status, &json!(!missing.is_empty()))
         );
+        let nodes = got.body["nodes_missing"].as_object().expect("an object");
+        assert!(nodes.keys().eq(&missing), "{nodes:?}");
         let rules = json!([
             {"rule": "email", "masked": 3, "observed": 0},
             {"rule": "phone", "masked": 3, "observed": 2},
