@@ -362,6 +362,11 @@ impl Node {
         self.cluster.statuses()
     }
 
+    /// Shards that are not open here, since entries of their logs cannot be read and nobody has given them yet.
+    pub fn unreadable(&self) -> Vec<ShardId> {
+        self.cluster.replicas().doubts().all_unreadable()
+    }
+
     /// The cluster's facts as this node knows them.
     pub fn facts(&self) -> Arc<hushlog_raft::meta::State> {
         self.cluster.meta().state()

