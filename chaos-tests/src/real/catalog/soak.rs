@@ -3,6 +3,7 @@
 use rand::RngExt;
 
 use super::disks::flip_round;
+use super::folders::torn_round;
 use super::maker::Maker;
 use crate::real::disk::Place;
 use crate::real::schedule::{Action, DiskFault, Schedule, Who};
@@ -166,16 +167,7 @@ const BLOCKS: [fn(&mut Maker); 24] = [
     },
     |m| {
         let who = m.pick();
-        m.then(Action::Kill(vec![who]));
-        m.then(Action::Backup(who));
-        m.then(Action::Truncate(who, 7));
-        m.then(Action::Isolate(who));
-        m.then(Action::Start(vec![who]));
-        m.then(Action::Judged(who));
-        m.then(Action::Kill(vec![who]));
-        m.then(Action::Restore(who));
-        m.then(Action::Links(Vec::new()));
-        m.then(Action::Start(vec![who]));
+        torn_round(m, who);
     },
     |m| {
         m.then(Action::Flood(12, 500, 5_000));
