@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 
 use super::compare::{Digester, digests_of};
 use super::doubts::lacks_descriptors;
-use super::execute::{Asked, Refusal};
+use super::execute::{Asked, Refusal, leader_deadline};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
 use super::question::{Question, Reply};
@@ -165,7 +165,9 @@ impl Service {
                     let why = "this replica fell behind and is being restored";
                     return Err(Refusal::Unavailable(why.into()));
                 }
-                let barrier = replica.group.read_barrier(asked.deadline).await;
+                // Who asks has other replicas to try when no leader comes.
+                let until = leader_deadline(asked.deadline);
+                let barrier = replica.group.read_barrier(until).await;
                 barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
             }
             // All that the shard will ever hold is here.

@@ -22,7 +22,7 @@ use super::intake::Hold;
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
-use crate::limits::DEPOSED_PATIENCE;
+use crate::limits::{DEPOSED_PATIENCE, STALLED_AFTER};
 use crate::log_store::{LogEntries, LogPiece};
 use crate::machine::Machine;
 use crate::network::Remote;
@@ -118,29 +118,34 @@ impl ShardGroup {
         block: Block,
         deadline: Instant,
     ) -> Result<Vec<Receipt>, ProposeError> {
+        self.core().watched(self.attempts(&block, deadline)).await
+    }
+
+    async fn attempts(
+        &self,
+        block: &Block,
+        deadline: Instant,
+    ) -> Result<Vec<Receipt>, ProposeError> {
         let give_up = Instant::now() + self.core().patience();
-        let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
-        let waiting = self.core().waiting();
-        let end = loop {
-            match attempts.judge(self.attempt(&block, deadline).await) {
+        let mut attempts = Attempts::new(is_keyed(block), give_up, deadline);
+        loop {
+            match attempts.judge(self.attempt(block, deadline).await) {
                 Verdict::Ended(end) => {
                     if end.is_ok() {
                         self.core().set_stalled(false);
                     }
-                    break end;
+                    return end;
                 }
                 Verdict::Again(until, otherwise) => {
                     if !self.core().pause(until).await {
                         if matches!(otherwise, ProposeError::Unavailable(_)) {
                             self.core().set_stalled(true);
                         }
-                        break Err(otherwise);
+                        return Err(otherwise);
                     }
                 }
             }
-        };
-        waiting.end();
-        end
+        }
     }
 
     async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
@@ -151,6 +156,11 @@ impl ShardGroup {
         let Some((leader, peer)) = core.remote_leader() else {
             return self.propose_here(block, deadline).await;
         };
+        // What is sent to a leader that is gone has no end before the deadline, and then it is not known which.
+        if !core.has_quorum(STALLED_AFTER) {
+            let why = format!("node {leader} leads, and has not been heard for a while");
+            return Err(Attempt::Retry(why));
+        }
         let remote = Remote::new(&core.context, leader, &peer);
         let deposed = async {
             core.deposed(leader).await;

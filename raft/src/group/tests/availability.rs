@@ -6,7 +6,7 @@ use hushlog_record::NodeId;
 use tokio::time::{Instant, timeout};
 
 use super::{Cluster, PATIENCE, must, settings, soon};
-use crate::limits::GIVEN_UP_AFTER;
+use crate::limits::STALLED_AFTER;
 use crate::testing::{SHARD, keyed_block, plain_block};
 use crate::{Hold, ProposeError, Settings, ShardGroup};
 
@@ -74,9 +74,9 @@ async fn tells_who_gives_up(survivor_leads: bool) {
     let (cluster, survivor) = without_two(survivor_leads).await;
     let group = cluster.shard(survivor);
     let propose = |number| group.propose(keyed_block(SHARD, &[number], 1, 0), soon());
-    let given_up = timeout(GIVEN_UP_AFTER + WAIT / 20, propose(1)).await;
+    let given_up = timeout(STALLED_AFTER + WAIT / 20, propose(1)).await;
     assert!(given_up.is_err(), "it was told before");
-    let told = timeout(GIVEN_UP_AFTER / 2, propose(2)).await;
+    let told = timeout(STALLED_AFTER / 2, propose(2)).await;
     let error = told.expect("it is told soon").unwrap_err();
     assert!(matches!(error, ProposeError::Unavailable(_)), "{error}");
     cluster.stop();
