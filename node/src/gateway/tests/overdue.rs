@@ -14,11 +14,7 @@ impl Sink for Silent {
         Ok(vec![ShardId { bucket: 1, slot: 0 }])
     }
 
-    fn propose(
-        &self,
-        _: Block,
-        deadline: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
+    fn propose(&self, _: Block, deadline: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {
         Box::pin(async move {
             if !std::mem::replace(&mut *self.took.lock(), true) {
                 tokio::time::sleep_until(deadline).await;
