@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until};
 
@@ -13,10 +13,13 @@ use super::generator::Generator;
 use super::protocol::Protocol;
 use super::target::Target;
 use super::{IngestArgs, LoadArgs, RunArgs};
+use crate::client::Client;
 
 /// How long the servers are given to build what is still to be built, before the figures are read.
 const SETTLE: Duration = Duration::from_secs(60);
 const SETTLE_POLL: Duration = Duration::from_millis(500);
+/// How long a server may take to say what it has used.
+const METRICS_DEADLINE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(args: IngestArgs, json_output: bool) -> Result<()> {
     let load = Load::new(&args.run, &args.load)?;
@@ -26,7 +29,8 @@ pub(super) async fn run(args: IngestArgs, json_output: bool) -> Result<()> {
 
 /// The servers, and what is sent to them.
 pub(super) struct Load {
-    targets: Vec<Target>,
+    http: Vec<String>,
+    grpc: Vec<String>,
     generator: Arc<Generator>,
     clients: u64,
     batch: u64,
@@ -49,14 +53,9 @@ pub(super) struct Figures {
 
 impl Load {
     pub(super) fn new(run: &RunArgs, load: &LoadArgs) -> Result<Self> {
-        let target = |(at, http): (usize, &String)| {
-            // Without an address of its own a server is not asked over gRPC.
-            let grpc = load.grpc.get(at).or_else(|| load.grpc.first());
-            Target::new(http, grpc.context("no address for gRPC")?)
-        };
-        let targets = run.server.iter().enumerate().map(target);
         Ok(Self {
-            targets: targets.collect::<Result<_>>()?,
+            http: run.server.clone(),
+            grpc: load.grpc.clone(),
             generator: Arc::new(run.generator()?),
             clients: load.clients,
             batch: load.batch,
@@ -65,15 +64,24 @@ impl Load {
 
     /// Sends all records once, as fast as they are taken or so many a second.
     pub(super) async fn measure(&self, protocol: Protocol, rate: Option<u64>) -> Result<Figures> {
-        let clients: Vec<_> = self.targets.iter().map(|t| t.http().clone()).collect();
+        if protocol.is_grpc() && self.grpc.len() != self.http.len() {
+            bail!("--grpc must have an address for each of --server");
+        }
+        let clients: Vec<_> = self
+            .http
+            .iter()
+            .map(|base| Client::new(base, METRICS_DEADLINE))
+            .collect();
         let before = Metrics::read(&clients).await?;
         let next = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
         let mut senders = Vec::new();
         for number in 0..self.clients {
-            let home = usize::try_from(number)? % self.targets.len();
+            let home = usize::try_from(number)? % self.http.len();
+            let http = self.http.get(home).context("no server")?;
+            let grpc = self.grpc.get(home).or_else(|| self.grpc.first());
             let sender = Sender {
-                target: self.targets.get(home).context("no server")?.clone(),
+                target: Target::new(http, grpc.context("no address for gRPC")?)?,
                 generator: Arc::clone(&self.generator),
                 protocol,
                 batch: self.batch,
@@ -133,7 +141,8 @@ impl Figures {
         self.bytes as f64 / self.records as f64
     }
 
-    /// The latency of acknowledgements that `percent` of all do not exceed, in milliseconds.
+    /// The time from a request's first attempt, or from when it was due, to its acknowledgement that `percent` of all
+    /// do not exceed, in milliseconds. Over gRPC the encoding of the request is in it.
     pub(super) fn ack_ms(&self, percent: usize) -> f64 {
         self.latencies.percentile_ms(percent)
     }
@@ -178,7 +187,7 @@ impl Figures {
 }
 
 /// Waits until no server has a cut to build any more.
-async fn settle(clients: &[crate::client::Client]) -> Result<Metrics> {
+async fn settle(clients: &[Client]) -> Result<Metrics> {
     let deadline = Instant::now() + SETTLE;
     loop {
         let metrics = Metrics::read(clients).await?;
@@ -230,13 +239,14 @@ impl Sender {
             let records: Vec<_> = (from..to).map(|at| self.generator.record(at)).collect();
             let payload = self.protocol.payload(&records);
             bytes += payload.len();
-            let due = self.pace.map(|pace| pace.due(from));
-            if let Some(due) = due {
-                sleep_until(due).await;
+            let mut began = Instant::now();
+            if let Some(pace) = self.pace {
+                // What is due and waits for a client that is busy waits too.
+                began = pace.due(from);
+                sleep_until(began).await;
             }
-            let began = self.target.send(&payload).await?;
-            // At a given rate what waited for a client that was busy has waited too.
-            latencies.add(due.unwrap_or(began).elapsed());
+            self.target.send(payload).await?;
+            latencies.add(began.elapsed());
         }
     }
 }

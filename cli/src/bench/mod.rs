@@ -95,7 +95,7 @@ pub(crate) struct LevelsArgs {
 /// Who sends.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// The servers' gRPC addresses, in the order of the others; for the protocols over gRPC.
+    /// The servers' gRPC addresses, as many and in the same order; for the protocols over gRPC.
     #[arg(long, default_value = "http://127.0.0.1:4317", value_delimiter = ',')]
     grpc: Vec<String>,
     /// Concurrent clients.

@@ -1,4 +1,4 @@
-//! One server under load: sends a request in whatever protocol, until it is taken.
+//! One server under load, as one client sees it: sends a request in whatever protocol, until it is taken.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use crate::client::Client;
 
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a server may take nothing.
+const RETRY_FOR: Duration = Duration::from_secs(60);
 
-/// A server's two doors; cheap to clone.
-#[derive(Clone)]
+/// A server's two doors, over connections of its own.
 pub(super) struct Target {
     http: Client,
     grpc: Channel,
@@ -27,7 +28,7 @@ pub(super) struct Target {
 enum Answer {
     Taken,
     /// It has too much to do, or no leader, at the moment.
-    Later,
+    Later(String),
 }
 
 impl Target {
@@ -41,24 +42,20 @@ impl Target {
         })
     }
 
-    /// Its HTTP side.
-    pub(super) fn http(&self) -> &Client {
-        &self.http
-    }
-
-    /// Sends until it is taken, and says when the attempt began that was.
-    pub(super) async fn send(&self, payload: &Payload) -> Result<Instant> {
-        loop {
-            let started = Instant::now();
-            match self.attempt(payload).await? {
-                Answer::Taken => return Ok(started),
-                Answer::Later => tokio::time::sleep(RETRY_PAUSE).await,
+    /// Sends until it is taken.
+    pub(super) async fn send(&self, payload: Payload) -> Result<()> {
+        let started = Instant::now();
+        while let Answer::Later(why) = self.attempt(payload.clone()).await? {
+            if started.elapsed() > RETRY_FOR {
+                bail!("nothing is taken: {why}");
             }
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
+        Ok(())
     }
 
-    async fn attempt(&self, payload: &Payload) -> Result<Answer> {
-        match payload.clone() {
+    async fn attempt(&self, payload: Payload) -> Result<Answer> {
+        match payload {
             Payload::Http {
                 path,
                 content_type,
@@ -72,27 +69,33 @@ impl Target {
                         bail!("records were refused: {}", text(&reply.body))
                     }
                     200 | 204 => Ok(Answer::Taken),
-                    429 | 503 => Ok(Answer::Later),
+                    429 | 503 => Ok(Answer::Later(text(&reply.body))),
                     status => bail!("status {status}: {}", text(&reply.body)),
                 }
             }
             Payload::Push(request) => {
                 let pushed = IngestClient::new(self.grpc.clone()).push(request).await;
-                answered(pushed.map(|_| ()))
+                answered(pushed.map(|answer| answer.get_ref().rejected))
             }
             Payload::Export(request) => {
                 let mut client = LogsServiceClient::new(self.grpc.clone());
-                answered(client.export(request).await.map(|_| ()))
+                let exported = client.export(request).await;
+                answered(exported.map(|answer| {
+                    let partial = answer.get_ref().partial_success.as_ref();
+                    partial.map_or(0, |partial| partial.rejected_log_records.unsigned_abs())
+                }))
             }
         }
     }
 }
 
-fn answered(outcome: Result<(), tonic::Status>) -> Result<Answer> {
+/// What a call over gRPC says, given how many records it has refused.
+fn answered(outcome: Result<u64, tonic::Status>) -> Result<Answer> {
     match outcome {
-        Ok(()) => Ok(Answer::Taken),
+        Ok(0) => Ok(Answer::Taken),
+        Ok(rejected) => bail!("{rejected} records were refused"),
         Err(status) if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) => {
-            Ok(Answer::Later)
+            Ok(Answer::Later(status.message().to_owned()))
         }
         Err(status) => bail!("{}: {}", status.code(), status.message()),
     }

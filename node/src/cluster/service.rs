@@ -13,6 +13,7 @@ use hushlog_pii::Count;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
+use hushlog_raft::ReadError;
 use hushlog_record::{GroupId, ShardId};
 use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
@@ -167,8 +168,14 @@ impl Service {
                 }
                 // Who asks has other replicas to try when no leader comes.
                 let until = leader_deadline(asked.deadline);
-                let barrier = replica.group.read_barrier(until).await;
-                barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+                match replica.group.read_barrier(until).await {
+                    Ok(()) => {}
+                    // The leader has said: this replica is waited for as long as there is time.
+                    Err(ReadError::Behind { read_to, .. }) => {
+                        return self.cluster.answer_here(shard, asked, read_to).await;
+                    }
+                    Err(error) => return Err(Refusal::Unavailable(error.to_string())),
+                }
             }
             // All that the shard will ever hold is here.
             Held::Open(_) | Held::Sealed(_) => {}

@@ -32,8 +32,8 @@ pub(super) enum Need {
     Elsewhere(u64),
     /// Everything that the shard will ever hold; this node's replica has it.
     Complete,
-    /// Whoever is asked must find out from the leader; there is no replica here. If no leader says, what exists
-    /// is served, and the shard counts as failed.
+    /// Whoever is asked must find out from the leader: there is no replica here, or one that lacks something. If no
+    /// leader says, what exists is served, and the shard counts as failed.
     Barrier,
     /// No leader said. Another replica may still reach it; else what exists is served, and the shard
     /// counts as failed.
@@ -195,13 +195,19 @@ impl Round<'_> {
         let deadline = match need {
             // The leader was waited for already; a node that answers at once may still know it.
             Need::Unknown => self.deadline.min(Instant::now() + OTHERS_PATIENCE),
+            // Some time is kept for what exists.
+            Need::Barrier => {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                self.deadline - left / 5
+            }
             _ => self.deadline,
         };
         if let Some(reply) = self.ask_others(shard, need, deadline, &mut reasons).await? {
             return Ok(Found::Whole(reply));
         }
         let found = match need {
-            Need::Barrier => self
+            // Where one that could answer has no room, the question can be repeated.
+            Need::Barrier if reasons.busy.is_none() => self
                 .ask_others(shard, Need::Any, self.deadline, &mut reasons)
                 .await?
                 .map(Found::Stale),

@@ -31,7 +31,7 @@ use crate::offload::Offload;
 
 use gather::{Need, Round};
 
-/// The same for a bucket that was opened while leaders were asked.
+/// How long the leaders of a bucket are waited for that was opened while the others were asked.
 const NEW_SHARD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A cheap handle.

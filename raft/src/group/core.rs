@@ -35,8 +35,11 @@ pub(crate) struct Core {
     pub(super) log: LogStore,
     pristine: bool,
     silence: Silence,
-    /// When a leader was last heard here; openraft does not tell.
+    /// When a leader was last heard here, and answered; openraft does not tell.
     heard: Mutex<Option<Instant>>,
+    /// When a message of a leader last came, whether or not this replica could answer it: it cannot while its disk
+    /// takes nothing.
+    reached: Mutex<Option<Instant>>,
     /// Whether proposals through this replica wait in vain for a leader.
     stalled: AtomicBool,
 }
@@ -81,6 +84,7 @@ impl Core {
             pristine,
             silence,
             heard: Mutex::default(),
+            reached: Mutex::default(),
             stalled: AtomicBool::new(false),
         })
     }
@@ -88,6 +92,20 @@ impl Core {
     /// A message of the group's leader was taken.
     pub(crate) fn heard(&self) {
         *self.heard.lock() = Some(Instant::now());
+    }
+
+    /// A message has come of a leader of this term.
+    pub(crate) fn reached(&self, term: u64) {
+        if term >= self.metrics(|metrics| metrics.current_term) {
+            *self.reached.lock() = Some(Instant::now());
+        }
+    }
+
+    /// Whether there is nobody to propose to, as far as this replica can know: no majority, and no message of a
+    /// leader either.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let reached = self.reached.lock().map(|reached| reached.elapsed());
+        !reached.is_some_and(|since| since < STALLED_AFTER) && !self.has_quorum(STALLED_AFTER)
     }
 
     /// Whether a majority was in touch with the leader within `silence`, as far as this replica can
@@ -131,7 +149,7 @@ impl Core {
             if let Ok(end) = timeout(STALLED_AFTER, &mut proposal).await {
                 return end;
             }
-            if !self.has_quorum(STALLED_AFTER) {
+            if self.is_cut_off() {
                 self.set_stalled(true);
             }
         }

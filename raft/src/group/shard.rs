@@ -22,7 +22,7 @@ use super::intake::Hold;
 use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
-use crate::limits::{DEPOSED_PATIENCE, STALLED_AFTER};
+use crate::limits::DEPOSED_PATIENCE;
 use crate::log_store::{LogEntries, LogPiece};
 use crate::machine::Machine;
 use crate::network::Remote;
@@ -131,7 +131,8 @@ impl ShardGroup {
         loop {
             match attempts.judge(self.attempt(block, deadline).await) {
                 Verdict::Ended(end) => {
-                    if end.is_ok() {
+                    // Whoever refuses for a reason of its own is there.
+                    if !matches!(end, Err(ProposeError::OutcomeUnknown(_))) {
                         self.core().set_stalled(false);
                     }
                     return end;
@@ -156,8 +157,8 @@ impl ShardGroup {
         let Some((leader, peer)) = core.remote_leader() else {
             return self.propose_here(block, deadline).await;
         };
-        // What is sent to a leader that is gone has no end before the deadline, and then it is not known which.
-        if !core.has_quorum(STALLED_AFTER) {
+        // What is sent to a leader that is gone has no end for long, and then it is not known which.
+        if core.is_cut_off() {
             let why = format!("node {leader} leads, and has not been heard for a while");
             return Err(Attempt::Retry(why));
         }

@@ -67,7 +67,7 @@ struct Waiting {
 struct Producer {
     number: u64,
     random: Stream,
-    /// Chooses what is sent again, without moving what is drawn for new requests.
+    /// Chooses what is sent again.
     repeats: Stream,
     sequence: u64,
     /// When it does something next.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hushlog_record::NodeId;
 use tokio::time::{Instant, timeout};
 
-use super::{Cluster, PATIENCE, must, settings, soon};
+use super::{Cluster, Disk, PATIENCE, must, settings, soon};
 use crate::limits::STALLED_AFTER;
 use crate::testing::{SHARD, keyed_block, plain_block};
 use crate::{Hold, ProposeError, Settings, ShardGroup};
@@ -90,6 +90,28 @@ async fn a_leader_left_alone_tells_callers_that_give_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_left_alone_tells_callers_that_give_up() {
     tells_who_gives_up(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_whose_disk_has_failed_passes_blocks_on() {
+    let cluster = Cluster::on_mem().await;
+    cluster.leader().await;
+    let via = cluster.follower().await;
+    let group = cluster.shard(via);
+    let Disk::Mem(mem) = &cluster.disks[&via] else {
+        unreachable!()
+    };
+    mem.fail_next_sync("the disk is gone");
+    let propose = |number| group.propose(keyed_block(SHARD, &[number], 1, 0), soon());
+    propose(1).await.unwrap();
+    must("it answers its leader no more", async {
+        while group.has_quorum(STALLED_AFTER) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    propose(2).await.unwrap();
+    cluster.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
