@@ -23,7 +23,8 @@ const METRICS_DEADLINE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(args: IngestArgs, json_output: bool) -> Result<()> {
     let load = Load::new(&args.run, &args.load)?;
-    let figures = load.measure(args.protocol, args.rate).await?;
+    let rate = args.rate.map(|rate| rate as f64);
+    let figures = load.measure(args.protocol, rate).await?;
     crate::output::print(&figures.all(), json_output)
 }
 
@@ -63,7 +64,7 @@ impl Load {
     }
 
     /// Sends all records once, as fast as they are taken or so many a second.
-    pub(super) async fn measure(&self, protocol: Protocol, rate: Option<u64>) -> Result<Figures> {
+    pub(super) async fn measure(&self, protocol: Protocol, rate: Option<f64>) -> Result<Figures> {
         if protocol.is_grpc() && self.grpc.len() != self.http.len() {
             bail!("--grpc must have an address for each of --server");
         }
@@ -207,13 +208,13 @@ fn timestamp(nanos: i64) -> String {
 #[derive(Clone, Copy)]
 struct Pace {
     started: Instant,
-    /// Records a second, all clients together.
-    rate: u64,
+    /// Records a second, all clients together; at least one.
+    rate: f64,
 }
 
 impl Pace {
     fn due(self, record: u64) -> Instant {
-        self.started + Duration::from_secs_f64(record as f64 / self.rate.max(1) as f64)
+        self.started + Duration::from_secs_f64(record as f64 / self.rate.max(1.0))
     }
 }
 

@@ -14,8 +14,7 @@ pub(super) async fn run(args: LevelsArgs, json_output: bool) -> Result<()> {
     rows.insert("as fast as they are taken".into(), row(&most));
     for percent in args.percent {
         let rate = most.rate() * f64::from(percent) / 100.0;
-        let rate = Some(rate.round() as u64);
-        let figures = load.measure(args.protocol, rate).await?;
+        let figures = load.measure(args.protocol, Some(rate)).await?;
         rows.insert(format!("{percent} %"), row(&figures));
     }
     crate::output::print(&Value::Object(rows), json_output)

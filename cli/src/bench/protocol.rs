@@ -194,7 +194,6 @@ fn otlp(records: &[Generated]) -> ExportLogsServiceRequest {
     let of_service = |(service, records): (&str, Vec<&Generated>)| ResourceLogs {
         resource: Some(Resource {
             attributes: vec![text("service.name", service), text("cloud.region", REGION)],
-            ..Resource::default()
         }),
         scope_logs: vec![ScopeLogs {
             log_records: records.into_iter().map(exported).collect(),

@@ -105,7 +105,7 @@ impl Core {
     /// leader either.
     pub(super) fn is_cut_off(&self) -> bool {
         let reached = self.reached.lock().map(|reached| reached.elapsed());
-        !reached.is_some_and(|since| since < STALLED_AFTER) && !self.has_quorum(STALLED_AFTER)
+        reached.is_none_or(|since| since >= STALLED_AFTER) && !self.has_quorum(STALLED_AFTER)
     }
 
     /// Whether a majority was in touch with the leader within `silence`, as far as this replica can

@@ -118,7 +118,9 @@ impl ShardGroup {
         block: Block,
         deadline: Instant,
     ) -> Result<Vec<Receipt>, ProposeError> {
-        self.core().watched(self.attempts(&block, deadline)).await
+        // Boxed, as it is large, and would lie twice in the future of every caller.
+        let attempts = Box::pin(self.attempts(&block, deadline));
+        self.core().watched(attempts).await
     }
 
     async fn attempts(
