@@ -483,6 +483,7 @@ fn a_merge_holds_the_rows_of_its_parts_as_if_it_were_built_at_once() {
         )
     };
     assert_eq!(what(&merged.meta), what(&whole));
+    assert_eq!(merged.meta.files, whole.files, "the same bytes");
 }
 
 #[test]

@@ -226,16 +226,14 @@ fn rebuild(
     meta: &SegmentMeta,
     segment: &Segment,
 ) -> Result<(Derived, Index), Error> {
-    let granules: Vec<RecordBatch> = segment
-        .read(&segment.all_granules(), None)?
-        .into_iter()
-        .map(|(_, granule)| granule)
-        .collect();
-    let index = hushlog_index::build(&granules)?;
+    let mut builder = Builder::new();
     let mut counting = Counting::new();
-    for granule in &granules {
-        counting.add(granule)?;
+    for granule in segment.scan(&segment.all_granules(), None)? {
+        let (_, granule) = granule?;
+        builder.add(&granule)?;
+        counting.add(&granule)?;
     }
+    let index = builder.finish()?;
     let derived = Derived::of(counting)?;
     let mut written = derived.write(folder)?;
     written.push(FileMeta::create(folder, INDEX_FILE, &index)?);

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use hushlog_storage::manifest::SegmentMeta;
 
-/// Most rows of a merged segment: they are in memory while it is built.
+/// Most rows of a merged segment: building it is one piece of work, and its index is in memory meanwhile.
 const ROWS_MAX: u64 = 262_144;
-/// Most bytes that the rows of a merged segment are before they are encoded and compressed: for the same reason.
+/// Most bytes that the rows of a merged segment are before they are encoded and compressed: for the same reasons.
 const RAW_BYTES_MAX: u64 = 256 << 20;
 /// So many times its files the rows of a segment are taken to be where its manifest does not say: those of
 /// earlier builds.
@@ -60,7 +60,7 @@ fn tier_of(segment: &SegmentMeta) -> u32 {
     segment.rows.max(1).ilog(TIER_ROWS)
 }
 
-/// What the rows of a segment are in memory: the same on every replica, since its manifest says it.
+/// What the rows of a segment are before they are encoded: the same on every replica, since its manifest says it.
 fn raw_bytes(segment: &SegmentMeta) -> u64 {
     match segment.raw_bytes {
         0 => segment.bytes().saturating_mul(RAW_RATIO),

@@ -179,6 +179,12 @@ struct Interners<'a> {
 impl<'a> Gather<'a> {
     /// Prepares inputs. `typed` is sorted by name.
     pub(crate) fn new(inputs: &[Input<'a>], typed: &[Typed]) -> Result<Self, Error> {
+        Self::of(inputs, typed, false)
+    }
+
+    /// The same of inputs that are not all: there is a column of signatures where one of these has any, or
+    /// `signed` says that another one has.
+    pub(crate) fn of(inputs: &[Input<'a>], typed: &[Typed], signed: bool) -> Result<Self, Error> {
         let mut interners = Interners::default();
         interners.words.resize_with(typed.len(), Interner::default);
         let sources = inputs
@@ -186,7 +192,7 @@ impl<'a> Gather<'a> {
             .map(|input| Source::new(*input, typed, &mut interners))
             .collect::<Result<Vec<_>, Error>>()?;
         let signature = interners.signature.array();
-        let signature = (!signature.is_empty()).then_some(signature);
+        let signature = (signed || !signature.is_empty()).then_some(signature);
         Ok(Self {
             schema: Arc::new(schema(typed, signature.is_some())),
             signature,
@@ -201,11 +207,6 @@ impl<'a> Gather<'a> {
             pii: interners.pii.array(),
             words: interners.words.into_iter().map(Interner::array).collect(),
         })
-    }
-
-    /// The schema of the batches.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
     }
 
     /// Whether there is a column of signatures.

@@ -1,4 +1,4 @@
-//! The rows of batches as columns again, with the positions that they came with: what a merge of segments
+//! The rows of a batch as columns again, with the positions that they came with: what a merge of segments
 //! gathers from.
 //!
 //! Nothing is lost or added on the way: typed fields come back with the text that they had.

@@ -21,6 +21,9 @@ pub const DICTIONARY_VALUES_MAX: usize = 4_096;
 /// A dictionary needs at least this many rows per distinct value.
 pub const DICTIONARY_ROWS_PER_VALUE: u64 = 8;
 
+/// Up to here every integer is a floating-point number of its own.
+const EXACT_FLOAT_MAX: u64 = 1 << 53;
+
 /// The type of a typed column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypedKind {
@@ -77,21 +80,124 @@ pub fn choose(blocks: &[&Columns]) -> Vec<Typed> {
     }
     let count =
         |parts: &[&FieldColumn]| parts.iter().map(|part| part.rows.len() as u64).sum::<u64>();
-    let mut frequent: Vec<_> = fields
+    let fields = fields
         .into_iter()
-        .map(|(name, parts)| (count(&parts), name, parts))
-        .filter(|(count, _, _)| count * TYPED_ROWS_SHARE >= rows)
-        .collect();
-    frequent.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-    frequent.truncate(TYPED_COLUMNS_MAX);
-    frequent.sort_by_key(|(_, name, _)| *name);
-    frequent
+        .map(|(name, parts)| (count(&parts), name, parts));
+    frequent(fields.collect(), rows)
         .into_iter()
         .map(|(count, name, parts)| Typed {
             name: name.to_owned(),
             kind: kind_of(count, &parts),
         })
         .collect()
+}
+
+/// Those of these fields, of so many rows each, that get a column, sorted by name.
+fn frequent<T>(mut fields: Vec<(u64, &str, T)>, rows: u64) -> Vec<(u64, &str, T)> {
+    fields.retain(|(count, _, _)| count * TYPED_ROWS_SHARE >= rows);
+    fields.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    fields.truncate(TYPED_COLUMNS_MAX);
+    fields.sort_by_key(|(_, name, _)| *name);
+    fields
+}
+
+/// Chooses as [`choose`] does, of rows that are looked at one after the other and not kept.
+#[derive(Default)]
+pub(crate) struct Chooser {
+    rows: u64,
+    fields: BTreeMap<String, Seen>,
+}
+
+/// What is known of the values of one field.
+struct Seen {
+    count: u64,
+    ints: bool,
+    floats: bool,
+    bools: bool,
+    /// The distinct ones, until there are too many.
+    words: Option<FxHashSet<Box<str>>>,
+}
+
+impl Chooser {
+    /// One more row, which has these fields.
+    pub(crate) fn add<'a>(&mut self, fields: impl IntoIterator<Item = (&'a str, Kind, &'a str)>) {
+        self.rows += 1;
+        for (name, kind, text) in fields {
+            match self.fields.get_mut(name) {
+                Some(seen) => seen.add(kind, text),
+                None => {
+                    let mut seen = Seen::default();
+                    seen.add(kind, text);
+                    self.fields.insert(name.to_owned(), seen);
+                }
+            }
+        }
+    }
+
+    /// The columns for these rows.
+    pub(crate) fn finish(&self) -> Vec<Typed> {
+        let fields = self.fields.iter();
+        let fields = fields.map(|(name, seen)| (seen.count, name.as_str(), seen));
+        let frequent = frequent(fields.collect(), self.rows).into_iter();
+        let typed = frequent.map(|(_, name, seen)| Typed {
+            name: name.to_owned(),
+            kind: seen.kind(),
+        });
+        typed.collect()
+    }
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            ints: true,
+            floats: true,
+            bools: true,
+            words: Some(FxHashSet::default()),
+        }
+    }
+}
+
+impl Seen {
+    fn add(&mut self, kind: Kind, text: &str) {
+        self.count += 1;
+        let is_number = kind == Kind::Number;
+        let number = int(text).filter(|_| is_number);
+        self.ints = self.ints && number.is_some();
+        if self.floats {
+            // So small an integer is printed alike as a floating-point number.
+            let is_small = number.is_some_and(|n| n.unsigned_abs() <= EXACT_FLOAT_MAX);
+            self.floats = is_small || (is_number && float(text).is_some());
+        }
+        self.bools = self.bools && kind == Kind::Bool && matches!(text, "true" | "false");
+        if let Some(words) = &mut self.words
+            && !words.contains(text)
+        {
+            words.insert(text.into());
+            if words.len() > DICTIONARY_VALUES_MAX {
+                self.words = None;
+            }
+        }
+    }
+
+    /// The narrowest type that holds every value exactly.
+    fn kind(&self) -> TypedKind {
+        let repeats = |words: &FxHashSet<Box<str>>| {
+            words.len() as u64 * DICTIONARY_ROWS_PER_VALUE <= self.count
+        };
+        if self.ints {
+            TypedKind::Int
+        } else if self.floats {
+            TypedKind::Float
+        } else if self.bools {
+            TypedKind::Bool
+        } else if self.words.as_ref().is_some_and(repeats) {
+            TypedKind::Words
+        } else {
+            TypedKind::Text
+        }
+    }
 }
 
 /// The narrowest type that holds every value exactly.
@@ -153,7 +259,66 @@ pub(crate) fn float(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use hushlog_record::block::StrColumnBuilder;
+
     use super::*;
+
+    /// What is chosen for a field with these values, from columns and row by row.
+    fn chosen(values: &[(Kind, &str)]) -> [Vec<Typed>; 2] {
+        let mut texts = StrColumnBuilder::default();
+        let mut chooser = Chooser::default();
+        for (kind, text) in values {
+            texts.push(text).unwrap();
+            chooser.add([("field", *kind, *text)]);
+        }
+        let field = FieldColumn {
+            key: "field".into(),
+            rows: (0..u32::try_from(values.len()).unwrap()).collect(),
+            kinds: values.iter().map(|(kind, _)| *kind).collect(),
+            values: texts.finish(),
+        };
+        let kind = kind_of(values.len() as u64, &[&field]);
+        let name = "field".to_owned();
+        [vec![Typed { name, kind }], chooser.finish()]
+    }
+
+    #[test]
+    fn rows_one_by_one_are_chosen_for_as_columns_are() {
+        const LARGE: &str = "9223372036854775807";
+        let number = |text| (Kind::Number, text);
+        let words: Vec<String> = (0..9_000).map(|word| format!("w{}", word % 4_097)).collect();
+        let words = |count: usize, times: usize| -> Vec<(Kind, &str)> {
+            let all = words.iter().take(count).cycle().take(count * times);
+            all.map(|word| (Kind::String, word.as_str())).collect()
+        };
+        for (values, expected) in [
+            (vec![number("1"), number("-7")], TypedKind::Int),
+            (vec![number(LARGE), number("2")], TypedKind::Int),
+            (vec![number("3"), number("1.5")], TypedKind::Float),
+            (vec![number("1.5"), number("3")], TypedKind::Float),
+            (vec![number(LARGE), number("1.5")], TypedKind::Text),
+            (vec![number("1.5"), number(LARGE)], TypedKind::Text),
+            (vec![number("1.50"), number("1")], TypedKind::Text),
+            (vec![number("1"), (Kind::String, "1")], TypedKind::Text),
+            (
+                vec![(Kind::Bool, "true"), (Kind::Bool, "false")],
+                TypedKind::Bool,
+            ),
+            (
+                vec![(Kind::Bool, "true"), (Kind::String, "true")],
+                TypedKind::Text,
+            ),
+            (vec![number("07"); 8], TypedKind::Words),
+            (words(4_096, 8), TypedKind::Words),
+            (words(4_096, 7), TypedKind::Text),
+            (words(4_097, 8), TypedKind::Text),
+        ] {
+            let [columns, rows] = chosen(&values);
+            assert_eq!(columns, rows, "{:?}", values.first());
+            let kinds: Vec<_> = rows.iter().map(|typed| typed.kind).collect();
+            assert_eq!(kinds, [expected], "{:?}", values.first());
+        }
+    }
 
     #[test]
     fn only_literals_that_come_back_exactly_are_numbers() {

@@ -1,9 +1,10 @@
-//! Builds a segment, of blocks or of smaller segments: sorts rows, writes the Parquet file, reads it back.
+//! Builds a segment of blocks: sorts rows, writes the Parquet file, reads it back.
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use hushlog_record::block::Columns;
@@ -11,13 +12,12 @@ use hushlog_record::{LogId, Timestamp};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
-use super::checked::{self, Hashes, Hashing};
+use super::checked::{self, Hashing};
 use super::digest::RowDigest;
 use super::reader::Segment;
 use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout, raw};
 use crate::batch::gather::{At, Gather, Input, Origin};
-use crate::batch::restore::{Restore, Restored};
-use crate::batch::{self, typed};
+use crate::batch::{self, Typed, typed};
 use crate::files;
 use crate::manifest::{FileMeta, SegmentMeta};
 
@@ -60,55 +60,6 @@ pub fn write(
     finish(shard_folder, meta, &mut each)
 }
 
-/// Builds one segment of the rows of several that lie side by side, in order; all their rows are in it, in
-/// the positions that they have. What is read of each is compared with the digest in its manifest.
-///
-/// # Errors
-/// As [`write`]; [`Error::Damaged`] when a part does not hold the rows that its manifest says.
-pub fn merge(
-    shard_folder: &Path,
-    parts: &[(&SegmentMeta, &Segment)],
-    mut each: impl FnMut(u32, &RecordBatch),
-) -> Result<Written, Error> {
-    let range = match parts {
-        [(first, _), .., (last, _)] | [(first @ last, _)] => first.from..last.to,
-        [] => return Err(Error::Empty { from: 0, to: 0 }),
-    };
-    let restored: Vec<Restored> = parts
-        .iter()
-        .map(|(meta, segment)| restore(meta, segment))
-        .collect::<Result<_, _>>()?;
-    let inputs: Vec<Input<'_>> = restored
-        .iter()
-        .map(|part| Input {
-            origin: Origin::Rows(&part.positions),
-            columns: &part.columns,
-        })
-        .collect();
-    let rows = in_time_order(&inputs, std::iter::repeat(&[][..]));
-    let meta = write_files(shard_folder, range, &inputs, &rows)?;
-    drop((inputs, rows));
-    drop(restored);
-    finish(shard_folder, meta, &mut each)
-}
-
-fn restore(meta: &SegmentMeta, segment: &Segment) -> Result<Restored, Error> {
-    let mut digest = RowDigest::new();
-    let mut restore = Restore::default();
-    for granule in segment.scan(&segment.all_granules(), None)? {
-        let (_, batch) = granule?;
-        digest.add(&batch)?;
-        restore.add(&batch)?;
-    }
-    if digest.finish() != meta.row_digest {
-        return Err(Error::damaged(
-            segment.path(),
-            "its rows are not the manifest's",
-        ));
-    }
-    Ok(restore.finish())
-}
-
 /// Writes the rows and their checksums, durably; what the manifest is to say of them.
 fn write_files(
     shard_folder: &Path,
@@ -124,38 +75,127 @@ fn write_files(
     };
     let columns: Vec<&Columns> = inputs.iter().map(|input| input.columns).collect();
     let gather = Gather::new(inputs, &typed::choose(&columns))?;
+    let mut file = RowsFile::create(shard_folder, &range, gather.typed(), gather.is_signed())?;
+    let mut granule: Vec<At> = Vec::with_capacity(GRANULE_ROWS);
+    for chunk in rows.chunks(GRANULE_ROWS) {
+        granule.clear();
+        granule.extend(chunk.iter().map(|row| (row.1, row.2)));
+        file.add(&gather.batch(&granule)?)?;
+    }
+    let mut facts = Facts::new(first.0, last.0);
+    facts.rows = rows.len() as u64;
+    facts.raw_bytes = raw_bytes(&columns, rows);
+    let ids = rows.iter().filter_map(|row| {
+        let columns = columns.get(row.1 as usize)?;
+        columns.log_id.get(row.2 as usize).copied()
+    });
+    ids.for_each(|id| facts.see(id));
+    file.finish(range, &facts)
+}
 
-    let folder = shard_folder.join(folder_name(&range));
-    files::remove_folder(&folder)?;
-    files::create_folder(&folder)?;
-    let (digest, hashes) = write_rows(&folder, &gather, rows)?;
-    let checksums = FileMeta::create(&folder, CHECKSUM_FILE, &checked::encode(&hashes.pieces))?;
+/// What a manifest says of the rows of a segment.
+pub(super) struct Facts {
+    pub(super) rows: u64,
+    pub(super) time_min: i64,
+    pub(super) time_max: i64,
+    pub(super) log_id_min: LogId,
+    pub(super) log_id_max: LogId,
+    pub(super) raw_bytes: u64,
+}
 
-    let (log_id_min, log_id_max) = log_ids(&columns, rows);
-    Ok(SegmentMeta {
-        from: range.start,
-        to: range.end,
-        rows: rows.len() as u64,
-        time_min: Timestamp::from_nanos(first.0),
-        time_max: Timestamp::from_nanos(last.0),
-        log_id_min,
-        log_id_max,
-        row_digest: digest,
-        raw_bytes: raw_bytes(&columns, rows),
-        files: vec![
-            FileMeta {
-                name: ROWS_FILE.to_owned(),
-                bytes: hashes.bytes,
-                crc32: hashes.crc32,
-                blake3: hashes.blake3,
-            },
-            checksums,
-        ],
-    })
+impl Facts {
+    /// Of rows between these times.
+    pub(super) fn new(time_min: i64, time_max: i64) -> Self {
+        Self {
+            rows: 0,
+            time_min,
+            time_max,
+            log_id_min: LogId([0xff; 16]),
+            log_id_max: LogId([0; 16]),
+            raw_bytes: 0,
+        }
+    }
+
+    /// One of the rows has this id.
+    pub(super) fn see(&mut self, id: LogId) {
+        self.log_id_min = self.log_id_min.min(id);
+        self.log_id_max = self.log_id_max.max(id);
+    }
+}
+
+/// The file of the rows of a segment under construction.
+pub(super) struct RowsFile {
+    folder: PathBuf,
+    writer: ArrowWriter<Hashing<BufWriter<File>>>,
+    /// Of what was meant to be written.
+    digest: RowDigest,
+}
+
+impl RowsFile {
+    /// In the folder of its range, which is made anew.
+    pub(super) fn create(
+        shard_folder: &Path,
+        range: &Range<u64>,
+        typed: &[Typed],
+        is_signed: bool,
+    ) -> Result<Self, Error> {
+        let folder = shard_folder.join(folder_name(range));
+        files::remove_folder(&folder)?;
+        files::create_folder(&folder)?;
+        let path = folder.join(ROWS_FILE);
+        let file = File::create_new(&path).map_err(Error::file("creating", &path))?;
+        let sink = Hashing::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file));
+        let options = ArrowWriterOptions::new()
+            .with_properties(layout::properties(typed, is_signed)?)
+            .with_parquet_schema(layout::parquet_schema(typed, is_signed)?);
+        let schema = Arc::new(batch::schema(typed, is_signed));
+        Ok(Self {
+            folder,
+            writer: ArrowWriter::try_new_with_options(sink, schema, options)?,
+            digest: RowDigest::new(),
+        })
+    }
+
+    /// Adds the next granule.
+    pub(super) fn add(&mut self, granule: &RecordBatch) -> Result<(), Error> {
+        self.digest.add(granule)?;
+        Ok(self.writer.write(granule)?)
+    }
+
+    /// Ends and syncs it, and writes its checksums beside it; what the manifest is to say of the segment.
+    pub(super) fn finish(self, range: Range<u64>, facts: &Facts) -> Result<SegmentMeta, Error> {
+        let path = self.folder.join(ROWS_FILE);
+        let (buffered, hashes) = self.writer.into_inner()?.finish();
+        let file = buffered
+            .into_inner()
+            .map_err(|e| Error::file("writing", &path)(e.into_error()))?;
+        file.sync_all().map_err(Error::file("syncing", &path))?;
+        files::sync_folder(&self.folder)?;
+        let checksums = checked::encode(&hashes.pieces);
+        let checksums = FileMeta::create(&self.folder, CHECKSUM_FILE, &checksums)?;
+        let rows = FileMeta {
+            name: ROWS_FILE.to_owned(),
+            bytes: hashes.bytes,
+            crc32: hashes.crc32,
+            blake3: hashes.blake3,
+        };
+        Ok(SegmentMeta {
+            from: range.start,
+            to: range.end,
+            rows: facts.rows,
+            time_min: Timestamp::from_nanos(facts.time_min),
+            time_max: Timestamp::from_nanos(facts.time_max),
+            log_id_min: facts.log_id_min,
+            log_id_max: facts.log_id_max,
+            row_digest: self.digest.finish(),
+            raw_bytes: facts.raw_bytes,
+            files: vec![rows, checksums],
+        })
+    }
 }
 
 /// Opens what was written, and reads it back.
-fn finish(
+pub(super) fn finish(
     shard_folder: &Path,
     meta: SegmentMeta,
     each: &mut impl FnMut(u32, &RecordBatch),
@@ -227,48 +267,6 @@ fn raw_bytes(inputs: &[&Columns], rows: &[Timed]) -> u64 {
     inputs
         .map(|(columns, kept)| raw::bytes(columns, kept))
         .sum()
-}
-
-fn log_ids(inputs: &[&Columns], rows: &[Timed]) -> (LogId, LogId) {
-    let ids = rows.iter().filter_map(|row| {
-        let columns = inputs.get(row.1 as usize)?;
-        columns.log_id.get(row.2 as usize).copied()
-    });
-    ids.fold((LogId([0xff; 16]), LogId([0; 16])), |(min, max), id| {
-        (min.min(id), max.max(id))
-    })
-}
-
-/// Writes and syncs the Parquet file; the digest is of what was meant.
-fn write_rows(
-    folder: &Path,
-    gather: &Gather<'_>,
-    rows: &[Timed],
-) -> Result<([u8; 32], Hashes), Error> {
-    let path = folder.join(ROWS_FILE);
-    let file = File::create_new(&path).map_err(Error::file("creating", &path))?;
-    let sink = Hashing::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file));
-    let options = ArrowWriterOptions::new()
-        .with_properties(layout::properties(gather.typed(), gather.is_signed())?)
-        .with_parquet_schema(layout::parquet_schema(gather.typed(), gather.is_signed())?);
-    let schema = gather.schema().clone();
-    let mut writer = ArrowWriter::try_new_with_options(sink, schema, options)?;
-    let mut digest = RowDigest::new();
-    let mut granule: Vec<At> = Vec::with_capacity(GRANULE_ROWS);
-    for chunk in rows.chunks(GRANULE_ROWS) {
-        granule.clear();
-        granule.extend(chunk.iter().map(|row| (row.1, row.2)));
-        let batch = gather.batch(&granule)?;
-        digest.add(&batch)?;
-        writer.write(&batch)?;
-    }
-    let (buffered, hashes) = writer.into_inner()?.finish();
-    let file = buffered
-        .into_inner()
-        .map_err(|e| Error::file("writing", &path)(e.into_error()))?;
-    file.sync_all().map_err(Error::file("syncing", &path))?;
-    files::sync_folder(folder)?;
-    Ok((digest.finish(), hashes))
 }
 
 /// Reads every granule from the file and compares the whole with what was meant.

@@ -12,6 +12,7 @@ pub(crate) mod build;
 pub mod checked;
 pub mod digest;
 pub(crate) mod layout;
+mod merge;
 mod raw;
 pub mod reader;
 
@@ -25,7 +26,8 @@ use parquet::errors::ParquetError;
 
 use crate::{batch, manifest};
 
-pub use build::{Written, merge, write};
+pub use build::{Written, write};
+pub use merge::merge;
 pub use reader::{Bounds, Segment};
 
 /// Rows of a granule; every granule but a segment's last is full.

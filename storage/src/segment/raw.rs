@@ -1,5 +1,4 @@
-//! How much the rows of a segment are before they are encoded and compressed: what whoever merges segments holds
-//! in memory, and what merges are planned by.
+//! How much the rows of a segment are before they are encoded and compressed: what merges are planned by.
 //!
 //! A sum over the rows, so that a segment has the same whether it was built of blocks or of other segments.
 //! Never less than what the rows take in memory; repeated strings count once for each row.
