@@ -66,6 +66,44 @@ impl Pool {
     }
 }
 
+/// The memory of a node for the columns of its tails, which are kept from one question to the next. Clones share it.
+#[derive(Clone, Debug)]
+pub struct TailMemory(Arc<Purse>);
+
+impl TailMemory {
+    /// So many bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Purse::new(bytes_max))
+    }
+
+    /// Bytes that are taken now.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes so many bytes until what is given is dropped; `None` where there are not so many.
+    pub(crate) fn take(&self, bytes: usize) -> Option<Kept> {
+        // What is not taken must not be given back: nothing is made before.
+        self.0.take(bytes).then(|| Kept {
+            purse: Arc::clone(&self.0),
+            bytes,
+        })
+    }
+}
+
+/// Memory of a tail that is in use, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    purse: Arc<Purse>,
+    bytes: usize,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.purse.give_back(self.bytes);
+    }
+}
+
 /// The memory of one question on this node, for all its shards and threads. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Memory {

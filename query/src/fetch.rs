@@ -32,8 +32,9 @@ pub(crate) fn fetch(
             .collect();
         match sources[place(&of_source[0]).source] {
             Source::Tail(block) => {
+                let batch = block.batch()?;
                 for group in groups {
-                    fetch.rows(block.batch()?, group)?;
+                    fetch.rows(&batch, group)?;
                 }
             }
             Source::Segment(segment) => fetch.granules(segment, &groups)?,

@@ -38,7 +38,7 @@ pub mod topk;
 pub mod view;
 pub mod when;
 
-pub use budget::{Budget, Lease, Memory, Pool, Stop};
+pub use budget::{Budget, Lease, Memory, Pool, Stop, TailMemory};
 pub use error::Error;
 pub use execute::{Part, execute, unite};
 pub use floors::Floors;

@@ -13,6 +13,7 @@ use hushlog_storage::manifest::SegmentMeta;
 use hushlog_storage::segment::Segment;
 
 use crate::Error;
+use crate::budget::{Kept, TailMemory};
 use crate::letters::Alphabets;
 use crate::limits::PART_ROWS_MIN;
 
@@ -90,22 +91,25 @@ pub struct SegmentView {
     pub alphabets: Alphabets,
 }
 
-/// A block of the tail, turned into columns when the first query needs them.
+/// A block of the tail, turned into columns when a query needs them, and kept as such where there is memory
+/// for it.
 pub struct TailBlock {
     seq: u64,
     block: Block,
     skip: Vec<Range<u32>>,
-    batch: OnceLock<RecordBatch>,
+    memory: TailMemory,
+    kept: OnceLock<(RecordBatch, Kept)>,
 }
 
 impl TailBlock {
-    /// The block at this seq, but for the rows in `skip` (ascending, disjoint).
-    pub fn new(seq: u64, block: Block, skip: Vec<Range<u32>>) -> Self {
+    /// The block at this seq, but for the rows in `skip` (ascending, disjoint); its columns are kept in `memory`.
+    pub fn new(seq: u64, block: Block, skip: Vec<Range<u32>>, memory: TailMemory) -> Self {
         Self {
             seq,
             block,
             skip,
-            batch: OnceLock::new(),
+            memory,
+            kept: OnceLock::new(),
         }
     }
 
@@ -124,13 +128,6 @@ impl TailBlock {
         &self.skip
     }
 
-    /// Bytes of memory that its columns take: 0 until a query needed them.
-    pub fn decoded_bytes(&self) -> usize {
-        self.batch
-            .get()
-            .map_or(0, RecordBatch::get_array_memory_size)
-    }
-
     /// First and last event time, skipped rows included.
     pub(crate) fn times(&self) -> (Timestamp, Timestamp) {
         let header = self.block.header();
@@ -142,14 +139,18 @@ impl TailBlock {
         self.skip.is_empty().then(|| &self.block.header().counts)
     }
 
-    /// Its rows.
-    pub(crate) fn batch(&self) -> Result<&RecordBatch, Error> {
-        if let Some(batch) = self.batch.get() {
-            return Ok(batch);
+    /// Its rows: those that are kept, or decoded for whoever asks alone.
+    pub(crate) fn batch(&self) -> Result<RecordBatch, Error> {
+        if let Some((batch, _)) = self.kept.get() {
+            return Ok(batch.clone());
         }
         let columns = self.block.columns().map_err(data)?;
         let batch = batch::from_columns(self.seq, &columns, &self.skip).map_err(data)?;
-        Ok(self.batch.get_or_init(|| batch))
+        if let Some(kept) = self.memory.take(batch.get_array_memory_size()) {
+            // Another question may have been first: then these go when it is done with them.
+            drop(self.kept.set((batch.clone(), kept)));
+        }
+        Ok(batch)
     }
 }
 

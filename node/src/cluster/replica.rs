@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hushlog_query::{SegmentView, View};
+use hushlog_query::{SegmentView, TailMemory, View};
 use hushlog_raft::{LogEntries, Positions, ShardGroup};
 use hushlog_record::{NodeId, ShardId, Timestamp};
 use hushlog_storage::files;
@@ -110,7 +110,6 @@ pub(crate) struct Replica {
     /// Those that are open, the longest unused closed first.
     segments: Mutex<LruCache<(u64, u64), Arc<SegmentView>>>,
     tail: Mutex<Tail>,
-    tail_bytes_max: usize,
     /// The manifest in which nothing was left to merge.
     settled: Mutex<Option<Bytes>>,
     /// What the segments of this manifest are: it is asked every second, and changes seldom.
@@ -125,20 +124,19 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// A replica whose segments lie in `folder`. Columns of its tail are kept up to `tail_bytes_max`.
+    /// A replica whose segments lie in `folder`. Columns of its tail are kept in `tail_memory`.
     pub(crate) fn new(
         shard: ShardId,
         group: ShardGroup,
         folder: PathBuf,
-        tail_bytes_max: usize,
+        tail_memory: TailMemory,
     ) -> Self {
         Self {
             shard,
             group,
             folder,
             segments: Mutex::new(LruCache::new(OPEN_SEGMENTS_MAX)),
-            tail: Mutex::new(Tail::default()),
-            tail_bytes_max,
+            tail: Mutex::new(Tail::new(tail_memory)),
             settled: Mutex::default(),
             filled: Mutex::default(),
             retired: Mutex::default(),
@@ -219,7 +217,7 @@ impl Replica {
             .iter()
             .map(|meta| self.segment(meta))
             .collect::<Result<_, _>>()?;
-        let tail = self.tail.lock().blocks(&view.tail, self.tail_bytes_max);
+        let tail = self.tail.lock().blocks(&view.tail);
         Ok(View {
             shard: self.shard,
             segments,
@@ -509,7 +507,11 @@ impl Replica {
             },
         };
         let encoded = manifest.encode().into();
-        Ok(self.group.segment_built(range, encoded).await?)
+        let end = range.end;
+        self.group.segment_built(range, encoded).await?;
+        // Questions that come later find them in the segment.
+        self.tail.lock().forget(end);
+        Ok(())
     }
 
     fn build(&self, range: &Range<u64>) -> Result<Option<build::Built>, build::Error> {

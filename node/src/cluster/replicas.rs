@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hushlog_query::TailMemory;
 use hushlog_raft::{
     Context, Installer, MetaGroup, Peer, Sealed, ShardGroup, damaged_log, has_group,
     mend_stored_log, meta,
@@ -82,6 +83,8 @@ struct Inner {
     place: Place,
     settings: ClusterSettings,
     differences: Differences,
+    /// Shared by the tails of all open shards.
+    tail_memory: TailMemory,
 }
 
 /// Where segments lie.
@@ -103,8 +106,10 @@ impl Replicas {
         differences: Differences,
     ) -> Self {
         let open = RwLock::new(BTreeMap::new());
+        let tail_memory = TailMemory::new(settings.tail_memory);
         Self {
             inner: Arc::new(Inner {
+                tail_memory,
                 open,
                 sealed: RwLock::new(BTreeMap::new()),
                 segments: OpenSegments::new(),
@@ -242,9 +247,8 @@ impl Replicas {
         };
         // What is being fetched is in no manifest yet, and must not be swept away.
         let _installing = group.installing().await;
-        let slots = bucket.map_or(1, |bucket| bucket.slots.len().max(1));
-        let tail_bytes_max = self.inner.settings.tail_memory / slots;
-        let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max);
+        let tail_memory = self.inner.tail_memory.clone();
+        let replica = Replica::new(shard, group, self.folder(shard), tail_memory);
         let replica = Arc::new(replica);
         let sweeping = Arc::clone(&replica);
         let swept = self.inner.place.disk.run(move || sweeping.sweep()).await?;

@@ -87,7 +87,7 @@ pub struct ClusterSettings {
     pub query_memory: usize,
     /// Bytes of one query on this node.
     pub query_memory_each: usize,
-    /// Bytes of decoded tails that a node keeps for queries, shared by the slots of a bucket.
+    /// Bytes of decoded tails that a node keeps for queries, of all its shards.
     pub tail_memory: usize,
 }
 

@@ -145,7 +145,7 @@ pub struct Limits {
     pub queries: usize,
     /// Time for a query that does not say.
     pub query_timeout: Duration,
-    /// Bytes of decoded tail kept for queries.
+    /// Bytes of decoded tails kept from one query to the next.
     pub tail_memory: usize,
     /// Open connections of clients of each interface.
     pub connections: usize,

@@ -152,7 +152,7 @@ impl<'a> Scan<'a> {
 
     fn tail(&self, block: &TailBlock, into: &mut Summary) -> Result<(), Error> {
         self.budget.check()?;
-        self.add(block.batch()?, into)
+        self.add(&block.batch()?, into)
     }
 
     fn add(&self, batch: &RecordBatch, into: &mut Summary) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use hushlog_index::Index;
 use hushlog_query::{
     Alphabets, Answer, Budget, Error, Floors, Memory, Part, Partial, Plan, SegmentView, TailBlock,
-    View,
+    TailMemory, View,
 };
 use hushlog_query::{merge, unite};
 use hushlog_record::block::Counts;
@@ -45,8 +45,22 @@ impl Batch {
     }
 }
 
+/// Memory of tails that has room for the columns of some blocks, and not for those of many.
+const TAIL_BYTES: usize = 48 << 10;
+
 /// A shard of these blocks, from seq 1. Segments cover `cuts` of them in turn, the tail the rest.
 pub(crate) fn view(folder: &Path, shard: ShardId, batches: &[Batch], cuts: &[usize]) -> View {
+    view_in(folder, shard, batches, cuts, &TailMemory::new(TAIL_BYTES))
+}
+
+/// The same, with the columns of its tail in this memory.
+pub(crate) fn view_in(
+    folder: &Path,
+    shard: ShardId,
+    batches: &[Batch],
+    cuts: &[usize],
+    memory: &TailMemory,
+) -> View {
     let blocks: Vec<(u64, Block, &Batch)> = (1..)
         .zip(batches)
         .map(|(seq, batch)| {
@@ -66,7 +80,8 @@ pub(crate) fn view(folder: &Path, shard: ShardId, batches: &[Batch], cuts: &[usi
         segments.extend(segment(folder, covered));
     }
     let tail = rest.iter().map(|(seq, block, batch)| {
-        Arc::new(TailBlock::new(*seq, block.clone(), batch.skip.clone()))
+        let (block, skip) = (block.clone(), batch.skip.clone());
+        Arc::new(TailBlock::new(*seq, block, skip, memory.clone()))
     });
     View {
         shard,

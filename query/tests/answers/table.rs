@@ -1,5 +1,6 @@
 //! Each rule of the language on a handful of records.
 
+use hushlog_query::TailMemory;
 use hushlog_record::{Exception, ExceptionId, Level, LogId, Record, ShardId, Value};
 
 use crate::shards::{self, Batch, answer, budget, now};
@@ -298,5 +299,32 @@ fn a_damaged_partial_is_refused() {
         changed[at] ^= 0x80;
         // It need not be noticed, but nothing may panic.
         let _ = Partial::decode(&plan, &changed);
+    }
+}
+
+#[test]
+fn columns_of_the_tail_are_kept_as_far_as_there_is_memory_and_answers_are_the_same() {
+    const BLOCKS: usize = 8;
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let folder = tempfile::tempdir().unwrap();
+    let batches = vec![Batch::of(records()); BLOCKS];
+    let ask = |memory: &TailMemory| {
+        let view = shards::view_in(folder.path(), shard, &batches, &[], memory);
+        let totals = [(); 2].map(|()| {
+            let views = [view.clone()];
+            answer(r#"{"query": "payment"}"#, &views, &budget(true, true)).total
+        });
+        assert_eq!(totals, [2 * BLOCKS as u64; 2]);
+        memory.bytes()
+    };
+    let plenty = TailMemory::new(usize::MAX);
+    let all = ask(&plenty);
+    assert!(all > 0);
+    assert_eq!(plenty.bytes(), 0, "it comes back with the view");
+    for most in [0, all / 2, all - 1] {
+        let kept = ask(&TailMemory::new(most));
+        assert!(kept <= most, "{kept} of {most}");
+        // Room for a block is not left over.
+        assert!(kept + all / BLOCKS > most, "{kept} of {most}");
     }
 }

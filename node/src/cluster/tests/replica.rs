@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use hushlog_query::TailMemory;
 use hushlog_raft::{
     Connect, Context, Groups, Incarnations, Installer, Intake, Lane, Peer, Settings, ShardGroup,
 };
@@ -106,7 +107,12 @@ fn soon() -> Instant {
 /// A replica with two segments, which lie in `folder`.
 async fn with_two_segments(group: &ShardGroup, folder: &Path, disk: &Offload) -> Arc<Replica> {
     let folder = folder.join(SHARD.to_string());
-    let replica = Arc::new(Replica::new(SHARD, group.clone(), folder, 1 << 20));
+    let replica = Arc::new(Replica::new(
+        SHARD,
+        group.clone(),
+        folder,
+        TailMemory::new(1 << 20),
+    ));
     for number in 1..=2 {
         let stored = group.propose(block(number), soon()).await;
         stored.expect("it leads");
@@ -137,7 +143,12 @@ async fn a_replica_that_has_applied_what_is_wrong_builds_nothing_of_it() {
     assert_eq!(next, Some(cut.clone()));
     // As one that was opened anew does.
     let folder = replica.folder().to_path_buf();
-    let anew = Arc::new(Replica::new(SHARD, group.clone(), folder, 1 << 20));
+    let anew = Arc::new(Replica::new(
+        SHARD,
+        group.clone(),
+        folder,
+        TailMemory::new(1 << 20),
+    ));
     let built = anew.build_cut(cut, &disk).await;
     assert!(built.expect("no error").is_some());
     group.shutdown().await;
