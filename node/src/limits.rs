@@ -53,6 +53,9 @@ pub const RECEIPT_ANSWER_BYTES: usize = 128;
 pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 /// Most paths of a `filter_path`.
 pub const FILTERS_MAX: usize = 32;
+/// Rows of a shard's tail that make a segment, however few bytes they take as stored: they are in memory while it is
+/// built.
+pub const CUT_ROWS: u64 = 131_072;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Requests that are at the processor, or next, for each of its threads: when one is done, another is there.
@@ -207,7 +210,5 @@ pub const LEADER_PATIENCE: Duration = Duration::from_secs(5);
 pub const READY_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How often `grpc.health.v1` is brought up to date.
 pub const HEALTH_TICK: Duration = Duration::from_millis(250);
-/// Bytes of decoded tail that one node keeps for queries.
-pub const TAIL_DECODED_BYTES_MAX: usize = 512 << 20;
 /// Time that calls between nodes and the hand-over of leads have when a node ends.
 pub const GRPC_PATIENCE: Duration = Duration::from_secs(2);

@@ -187,7 +187,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.tail_memory",
         "512MiB",
-        "Bytes of decoded tail kept for queries.",
+        "Bytes of decoded tails kept from one query to the next, of all shards; what does not fit is decoded again.",
     ),
     key(
         "limits.connections",
@@ -207,7 +207,7 @@ pub const KEYS: &[Key] = &[
     key(
         "cut.bytes",
         "8MiB",
-        "Bytes of a shard's tail that make a segment.",
+        "Bytes of a shard's tail that make a segment; so do 131,072 rows.",
     ),
     key(
         "cut.age",
