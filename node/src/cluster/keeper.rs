@@ -185,7 +185,10 @@ impl Keeper {
         };
         let cuts = async {
             // A cut that has begun is waited for; the pause before the next one is not.
-            while tokio::time::timeout(TICK / 4, over.notified()).await.is_err() {
+            while tokio::time::timeout(TICK / 4, over.notified())
+                .await
+                .is_err()
+            {
                 self.cut_if_due().await;
             }
         };
@@ -637,7 +640,9 @@ impl Keeper {
 
     fn cut_is_due(&self, positions: &Positions) -> bool {
         let view = self.replica.group.view();
-        let cut_to = view.tail.partition_point(|block| block.seq < positions.cut_to);
+        let cut_to = view
+            .tail
+            .partition_point(|block| block.seq < positions.cut_to);
         let uncut = view.tail.get(cut_to..).unwrap_or_default();
         let now = self.clock.now();
         let age = uncut.first().map_or(0, |block| {

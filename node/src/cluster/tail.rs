@@ -32,12 +32,7 @@ impl Tail {
             let make = || {
                 let skip = block.skip.to_vec();
                 let memory = self.memory.clone();
-                Arc::new(TailBlock::new(
-                    block.seq,
-                    block.block.clone(),
-                    skip,
-                    memory,
-                ))
+                Arc::new(TailBlock::new(block.seq, block.block.clone(), skip, memory))
             };
             Arc::clone(self.blocks.entry(block.seq).or_insert_with(make))
         })

@@ -286,7 +286,9 @@ mod tests {
     fn rows_one_by_one_are_chosen_for_as_columns_are() {
         const LARGE: &str = "9223372036854775807";
         let number = |text| (Kind::Number, text);
-        let words: Vec<String> = (0..9_000).map(|word| format!("w{}", word % 4_097)).collect();
+        let words: Vec<String> = (0..9_000)
+            .map(|word| format!("w{}", word % 4_097))
+            .collect();
         let words = |count: usize, times: usize| -> Vec<(Kind, &str)> {
             let all = words.iter().take(count).cycle().take(count * times);
             all.map(|word| (Kind::String, word.as_str())).collect()
