@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{Connect, MetaGroup, Positions, Table, meta};
+use hushlog_raft::{Connect, MetaGroup, Positions, Table, TailBlock, meta};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::manifest::SegmentMeta;
 use tokio::sync::Notify;
@@ -27,6 +27,7 @@ use super::replicas::Replicas;
 use super::restore::Restorer;
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
+use crate::limits::CUT_ROWS;
 use crate::offload::Offload;
 
 /// How often a replica is looked at when nothing wakes its keeper.
@@ -189,24 +190,31 @@ impl Keeper {
                 .await
                 .is_err()
             {
-                self.cut_if_due().await;
+                self.cut_if_many_rows().await;
             }
         };
         tokio::join!(work, cuts);
     }
 
-    /// Cuts, if this replica leads and its tail is large or old enough.
-    async fn cut_if_due(&self) {
+    /// Cuts, if this replica leads and its tail has as many rows as a cut should have at most. Not at fewer: where
+    /// segments are built more slowly than `cut.bytes` come in, there would be ever more of them.
+    async fn cut_if_many_rows(&self) {
         let group = &self.replica.group;
-        if self.replica.is_wrong()
-            || !group.is_leader()
-            || !self.cut_is_due(&self.replica.positions())
-        {
+        let rows = uncut_rows(&self.uncut());
+        if self.replica.is_wrong() || !group.is_leader() || rows < CUT_ROWS {
             return;
         }
         if let Err(error) = group.cut(Instant::now() + COMMAND_DEADLINE).await {
             tracing::debug!(shard = %self.replica.shard, %error, "the shard could not be cut yet");
         }
+    }
+
+    /// The blocks of the tail that no cut covers.
+    fn uncut(&self) -> Vec<TailBlock> {
+        let cut_to = self.replica.positions().cut_to;
+        let view = self.replica.group.view();
+        let covered = view.tail.partition_point(|block| block.seq < cut_to);
+        view.tail.get(covered..).unwrap_or_default().to_vec()
     }
 
     /// Turns what is cut into segments. A cut that cannot be built stays in the tail, where it is found;
@@ -639,16 +647,12 @@ impl Keeper {
     }
 
     fn cut_is_due(&self, positions: &Positions) -> bool {
-        let view = self.replica.group.view();
-        let cut_to = view
-            .tail
-            .partition_point(|block| block.seq < positions.cut_to);
-        let uncut = view.tail.get(cut_to..).unwrap_or_default();
+        let uncut = self.uncut();
         let now = self.clock.now();
         let age = uncut.first().map_or(0, |block| {
             now.nanos() - block.block.header().admitted_at.nanos()
         });
-        let rows = uncut.iter().map(|block| u64::from(block.rows())).sum();
+        let rows = uncut_rows(&uncut);
         let (node_bytes, largest) = self.replicas.tail_bytes();
         self.settings.cut.is_due(TailSize {
             bytes: positions.uncut_bytes,
@@ -684,6 +688,10 @@ impl Keeper {
             Err(error) => tracing::debug!(%shard, %error, "the lead stays"),
         }
     }
+}
+
+fn uncut_rows(uncut: &[TailBlock]) -> u64 {
+    uncut.iter().map(|block| u64::from(block.rows())).sum()
 }
 
 /// The shard that a keeper's task is named after.
