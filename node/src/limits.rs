@@ -53,9 +53,6 @@ pub const RECEIPT_ANSWER_BYTES: usize = 128;
 pub const FILTER_PATH_BYTES_MAX: usize = 1 << 10;
 /// Most paths of a `filter_path`.
 pub const FILTERS_MAX: usize = 32;
-/// Rows of a shard's tail that make a segment, however few bytes they take as stored: they are in memory while it is
-/// built.
-pub const CUT_ROWS: u64 = 131_072;
 /// What a refused client is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Requests that are at the processor, or next, for each of its threads: when one is done, another is there.

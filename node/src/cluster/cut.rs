@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::limits::CUT_ROWS;
-
 /// Sizes and ages that make a cut due.
 #[derive(Clone, Copy, Debug)]
 pub struct CutPolicy {
@@ -31,8 +29,6 @@ impl Default for CutPolicy {
 pub(crate) struct TailSize {
     /// Stored bytes that no cut covers yet.
     pub(crate) bytes: u64,
-    /// Rows of these.
-    pub(crate) rows: u64,
     /// Age of the oldest block that no cut covers yet.
     pub(crate) age: Duration,
     /// Whether this is the largest tail of the node.
@@ -46,7 +42,6 @@ impl CutPolicy {
     pub(crate) fn is_due(&self, tail: TailSize) -> bool {
         tail.bytes > 0
             && (tail.bytes >= self.tail_bytes
-                || tail.rows >= CUT_ROWS
                 || tail.age >= self.tail_age
                 || (tail.largest && tail.node_bytes >= self.node_tail_bytes_max / 2))
     }
@@ -58,22 +53,17 @@ mod tests {
 
     const SMALL: TailSize = TailSize {
         bytes: 1,
-        rows: 1,
         age: Duration::ZERO,
         largest: false,
         node_bytes: 1,
     };
 
     #[test]
-    fn size_rows_age_and_pressure_make_a_cut_due() {
+    fn size_age_and_pressure_make_a_cut_due() {
         let policy = CutPolicy::default();
         assert!(!policy.is_due(SMALL));
         assert!(policy.is_due(TailSize {
             bytes: policy.tail_bytes,
-            ..SMALL
-        }));
-        assert!(policy.is_due(TailSize {
-            rows: CUT_ROWS,
             ..SMALL
         }));
         assert!(policy.is_due(TailSize {

@@ -10,10 +10,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{Connect, MetaGroup, Positions, Table, TailBlock, meta};
+use hushlog_raft::{Connect, MetaGroup, Positions, Table, meta};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::manifest::SegmentMeta;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::BuildSeconds;
@@ -27,7 +26,6 @@ use super::replicas::Replicas;
 use super::restore::Restorer;
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
-use crate::limits::CUT_ROWS;
 use crate::offload::Offload;
 
 /// How often a replica is looked at when nothing wakes its keeper.
@@ -161,7 +159,8 @@ impl Keeper {
             if !initialised {
                 initialised = self.initialise(started).await;
             }
-            self.build(&mut waiting).await;
+            self.segments(&mut waiting).await;
+            self.merges(&mut waiting).await;
             if let Err(error) = self.replica.clear_retired(&self.builder).await {
                 tracing::warn!(shard = %self.replica.shard, %error, "merged segments stay until the next start");
             }
@@ -175,58 +174,12 @@ impl Keeper {
         }
     }
 
-    /// Has segments built and merged, and cuts meanwhile where that is due: what comes in while one is built would
-    /// all be in the next cut, whose rows are in memory together.
-    async fn build(&self, waiting: &mut Waiting) {
-        let over = Notify::new();
-        let work = async {
-            self.segments(waiting).await;
-            self.merges(waiting).await;
-            over.notify_one();
-        };
-        let cuts = async {
-            // A cut that has begun is waited for; the pause before the next one is not.
-            while tokio::time::timeout(TICK / 4, over.notified())
-                .await
-                .is_err()
-            {
-                self.cut_if_many_rows().await;
-            }
-        };
-        tokio::join!(work, cuts);
-    }
-
-    /// Cuts, if this replica leads and its tail has as many rows as a cut should have at most. Not at fewer: where
-    /// segments are built more slowly than `cut.bytes` come in, there would be ever more of them.
-    async fn cut_if_many_rows(&self) {
-        let group = &self.replica.group;
-        let rows = uncut_rows(&self.uncut());
-        if self.replica.is_wrong() || !group.is_leader() || rows < CUT_ROWS {
-            return;
-        }
-        if let Err(error) = group.cut(Instant::now() + COMMAND_DEADLINE).await {
-            tracing::debug!(shard = %self.replica.shard, %error, "the shard could not be cut yet");
-        }
-    }
-
-    /// The blocks of the tail that no cut covers.
-    fn uncut(&self) -> Vec<TailBlock> {
-        let cut_to = self.replica.positions().cut_to;
-        let view = self.replica.group.view();
-        let covered = view.tail.partition_point(|block| block.seq < cut_to);
-        view.tail.get(covered..).unwrap_or_default().to_vec()
-    }
-
     /// Turns what is cut into segments. A cut that cannot be built stays in the tail, where it is found;
     /// it must not keep the leader from closing the shard, and is tried again.
     async fn segments(&self, waiting: &mut Waiting) {
-        // Those that are cut meanwhile wait for the next round: under load there would be no end, and the rest of
-        // what the keeper does must go on.
-        let cut_to = self.replica.positions().cut_to;
         while Instant::now() >= waiting.retry_at
             && !self.replica.is_wrong()
             && let Some((cut, rows)) = self.replica.next_cut()
-            && cut.end <= cut_to
         {
             match self.segment(cut, rows, waiting).await {
                 Ok(true) => {}
@@ -647,16 +600,15 @@ impl Keeper {
     }
 
     fn cut_is_due(&self, positions: &Positions) -> bool {
-        let uncut = self.uncut();
+        let view = self.replica.group.view();
+        let oldest = view.tail.iter().find(|block| block.seq >= positions.cut_to);
         let now = self.clock.now();
-        let age = uncut.first().map_or(0, |block| {
+        let age = oldest.map_or(0, |block| {
             now.nanos() - block.block.header().admitted_at.nanos()
         });
-        let rows = uncut_rows(&uncut);
         let (node_bytes, largest) = self.replicas.tail_bytes();
         self.settings.cut.is_due(TailSize {
             bytes: positions.uncut_bytes,
-            rows,
             age: Duration::from_nanos(u64::try_from(age).unwrap_or(0)),
             largest: largest == Some(self.replica.shard),
             node_bytes,
@@ -688,10 +640,6 @@ impl Keeper {
             Err(error) => tracing::debug!(%shard, %error, "the lead stays"),
         }
     }
-}
-
-fn uncut_rows(uncut: &[TailBlock]) -> u64 {
-    uncut.iter().map(|block| u64::from(block.rows())).sum()
 }
 
 /// The shard that a keeper's task is named after.

@@ -207,7 +207,7 @@ pub const KEYS: &[Key] = &[
     key(
         "cut.bytes",
         "8MiB",
-        "Bytes of a shard's tail that make a segment; so do 131,072 rows.",
+        "Bytes of a shard's tail that make a segment.",
     ),
     key(
         "cut.age",
