@@ -15,6 +15,7 @@ pub(crate) mod execute;
 mod expire;
 mod farewell;
 mod files;
+mod finish;
 mod gauges;
 mod hand_back;
 pub(crate) mod held;
