@@ -2,15 +2,17 @@
 //!
 //! Reads rows as the log store writes them; never changes one, and knows nothing of a running group.
 
-use hushlog_record::GroupId;
+use std::collections::BTreeSet;
+
 use hushlog_record::id::META_GROUP;
+use hushlog_record::{GroupId, NodeId};
 use hushlog_storage::store::Space;
 
-use crate::codec::{decode_entry, decode_log_id, decode_vote};
+use crate::codec::{decode_entry, decode_log_id, decode_vote, is_membership};
 use crate::log_store::keys;
 use crate::meta;
 use crate::shard::Record;
-use crate::types::next_index;
+use crate::types::{Payload, next_index};
 use crate::{CodecError, types};
 
 /// One row of a group, understood.
@@ -85,6 +87,22 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
         (Space::State | Space::Meta, _) => return Ok(None),
     };
     Ok(Some((group, fact)))
+}
+
+/// Who votes from a log entry on, one set for each of the joint configurations; nothing for an entry that
+/// changes no members.
+///
+/// # Errors
+/// When the entry is damaged.
+pub fn configs(value: &[u8]) -> Result<Option<Vec<BTreeSet<NodeId>>>, CodecError> {
+    if !is_membership(value) {
+        return Ok(None);
+    }
+    let entry = decode_entry(&bytes::Bytes::copy_from_slice(value))?;
+    Ok(match entry.payload {
+        Payload::Membership(membership) => Some(membership.get_joint_config().clone()),
+        Payload::Blank | Payload::Normal(_) => None,
+    })
 }
 
 /// The key of a log entry.

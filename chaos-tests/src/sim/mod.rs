@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod net;
 pub mod raft;
 pub mod report;
+mod roster;
 pub mod schedule;
 pub mod shrink;
 pub mod stage;

@@ -43,10 +43,12 @@ pub struct Base {
     pub ledger: Arc<Mutex<Ledger>>,
     /// The disks, by node.
     pub disks: BTreeMap<u64, Arc<Disk>>,
-    /// Number of nodes.
+    /// Number of nodes that begin the cluster.
     pub nodes: u64,
     /// How many of them hold a shard.
     pub replication: u64,
+    /// From here on nothing goes wrong any more, in milliseconds.
+    pub heal_at: u64,
     /// Milliseconds that every sync takes longer, by node.
     pub slow: Mutex<BTreeMap<u64, u64>>,
     /// Milliseconds that a node's wall clock is ahead.
@@ -65,7 +67,7 @@ impl Base {
     pub fn new(schedule: &Schedule, trace: &Trace) -> Self {
         let ledger = Ledger::new(trace.clone(), schedule.nodes, schedule.replication());
         let ledger = Arc::new(Mutex::new(ledger));
-        let disks = (1..=schedule.nodes)
+        let disks = (1..=schedule.hosts())
             .map(|node| (node, Arc::new(Disk::new(node, Arc::clone(&ledger)))))
             .collect();
         Self {
@@ -75,6 +77,7 @@ impl Base {
             disks,
             nodes: schedule.nodes,
             replication: schedule.replication(),
+            heal_at: schedule.heal_at(),
             slow: Mutex::default(),
             skew: Mutex::default(),
             open: Mutex::default(),
@@ -156,6 +159,22 @@ pub trait Scene {
         true
     }
 
+    /// So much longer a run goes on while something is on its way, in milliseconds.
+    fn grace(&self) -> u64 {
+        GRACE
+    }
+
+    /// A node is to stop in good order.
+    fn stop(&self, _node: u64) {}
+
+    /// A node has lost its power and its disk, and never comes back.
+    fn gone(&self, _node: u64) {}
+
+    /// Nodes that have ended by themselves since the last call, since they are no members any more.
+    fn left(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
     /// What does not hold although the faults have been over for a while.
     fn at_the_end(&mut self) -> Vec<String>;
 }
@@ -191,9 +210,9 @@ pub struct Stage<'a, S> {
 impl<'a, S: Scene> Stage<'a, S> {
     /// A run of `schedule`; the hosts are on `sim` already.
     pub fn new(schedule: &'a Schedule, base: Arc<Base>, scene: S, sim: Sim<'static>) -> Self {
-        let links = Links::new(schedule.nodes);
+        let links = Links::new(schedule.hosts());
         *base.open.lock() = links.open();
-        let nodes = usize::try_from(schedule.nodes).unwrap_or(0) + 1;
+        let nodes = usize::try_from(schedule.hosts()).unwrap_or(0) + 1;
         Self {
             schedule,
             base,
@@ -211,10 +230,16 @@ impl<'a, S: Scene> Stage<'a, S> {
     pub fn run(mut self) -> (Stats, Vec<String>) {
         let mut now = 0;
         let end = self.schedule.millis;
-        let going = |now, scene: &S| now < end || (now < end + GRACE && !scene.is_at_rest());
+        let grace = self.scene.grace();
+        let going = |now, scene: &S| now < end || (now < end + grace && !scene.is_at_rest());
         while going(now, &self.scene) && self.violations.len() < VIOLATIONS_MAX {
             self.base.trace.set_time(now);
             self.faults(now);
+            for node in self.scene.left() {
+                // Its process has ended, and nobody starts it again.
+                self.base.trace.line(format_args!("n{node} has left"));
+                self.crash(node, 0);
+            }
             self.violations.extend(self.scene.tick(Now {
                 millis: now,
                 calm: now >= self.schedule.heal_at(),
@@ -280,7 +305,7 @@ impl<'a, S: Scene> Stage<'a, S> {
         match kind {
             Kind::Crash { node, kept } => self.crash(*node, *kept),
             Kind::Blackout { kept } => {
-                for node in 1..=self.schedule.nodes {
+                for node in 1..=self.schedule.hosts() {
                     self.crash(node, *kept);
                 }
             }
@@ -299,6 +324,13 @@ impl<'a, S: Scene> Stage<'a, S> {
             Kind::Transfer { group, to } => self.scene.transfer(*group, *to),
             Kind::Leave { group, node } => self.scene.leave(*group, *node, true),
             Kind::Skew { node, millis } => self.skew(*node, *millis),
+            // Asked of the cluster by its operator.
+            Kind::Join { .. } | Kind::Drain { .. } => {}
+            Kind::Die { node } => {
+                self.crash(*node, 0);
+                self.scene.gone(*node);
+            }
+            Kind::Stop { node } => self.scene.stop(*node),
             network => self.network(network, true),
         }
     }
@@ -307,7 +339,7 @@ impl<'a, S: Scene> Stage<'a, S> {
         match kind {
             Kind::Crash { node, .. } | Kind::Flip { node, .. } => self.boot(*node),
             Kind::Blackout { .. } => {
-                for node in 1..=self.schedule.nodes {
+                for node in 1..=self.schedule.hosts() {
                     self.boot(node);
                 }
             }
@@ -320,7 +352,8 @@ impl<'a, S: Scene> Stage<'a, S> {
             Kind::SlowDisk { node, millis } => {
                 self.slow(*node, -i64::try_from(*millis).unwrap_or(0));
             }
-            Kind::Transfer { .. } => {}
+            Kind::Transfer { .. } | Kind::Join { .. } | Kind::Drain { .. } | Kind::Die { .. } => {}
+            Kind::Stop { node } => self.restart(*node, 0),
             Kind::Leave { group, node } => self.scene.leave(*group, *node, false),
             Kind::Skew { node, millis } => self.skew(*node, -millis),
             Kind::Flap { a, b, every } => {

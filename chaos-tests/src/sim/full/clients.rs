@@ -13,13 +13,13 @@ use http_body_util::{BodyExt, Full};
 use hushlog_node::entropy::Stream;
 use hushlog_record::id::stable_hash;
 use hushlog_record::{LogId, Timestamp};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{dial, policy};
+use super::{World, dial, operator, policy};
 use crate::sim::schedule::{below, between};
 use crate::sim::stage::{Base, EPOCH, Now};
 
@@ -63,7 +63,11 @@ struct State {
     open: BTreeSet<String>,
     /// Patterns that are in force.
     in_force: u64,
-    /// Whether the last queries are answered.
+    /// Nodes that take requests as far as clients have heard: members, up or not.
+    doors: BTreeSet<u64>,
+    /// Nodes whose view of the cluster is not whole yet, with what they said last.
+    views: BTreeMap<u64, String>,
+    /// Whether the last queries are answered, and the cluster's view is whole.
     read_everything: bool,
     violations: Vec<String>,
 }
@@ -78,7 +82,7 @@ pub(super) struct Clients {
 }
 
 /// An answer, or that none came.
-type Answer = Result<(StatusCode, Value), String>;
+pub(super) type Answer = Result<(StatusCode, Value), String>;
 
 impl Clients {
     pub(super) fn new(base: &Arc<Base>, retention: Option<Duration>) -> Self {
@@ -86,8 +90,48 @@ impl Clients {
         Self {
             base: Arc::clone(base),
             seen_for: retention.map(millis),
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(State {
+                doors: (1..=base.nodes).collect(),
+                ..State::default()
+            })),
         }
+    }
+
+    /// A node to be asked: any of those that take requests.
+    pub(super) fn door(&self, random: &mut Stream) -> u64 {
+        let state = self.state.lock();
+        let turn = below(random, state.doors.len() as u64);
+        let turn = usize::try_from(turn).unwrap_or(0);
+        state.doors.iter().nth(turn).copied().unwrap_or(1)
+    }
+
+    /// A node takes requests from now on.
+    pub(super) fn open(&self, node: u64) {
+        self.state.lock().doors.insert(node);
+    }
+
+    /// A node takes no requests any more.
+    pub(super) fn close(&self, node: u64) {
+        self.state.lock().doors.remove(&node);
+    }
+
+    /// Whether a node takes requests.
+    pub(super) fn is_open(&self, node: u64) -> bool {
+        self.state.lock().doors.contains(&node)
+    }
+
+    /// What a node's view of the cluster was last, if it is not whole.
+    pub(super) fn view(&self, node: u64, said: Option<String>) {
+        let views = &mut self.state.lock().views;
+        match said {
+            Some(said) => views.insert(node, said),
+            None => views.remove(&node),
+        };
+    }
+
+    /// Whether everything that is asked at the end has been answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.state.lock().read_everything
     }
 
     pub(super) fn set_now(&self, now: Now) {
@@ -122,12 +166,13 @@ impl Clients {
     }
 
     /// The software of the clients' host.
-    pub(super) async fn run(self) -> turmoil::Result {
+    pub(super) async fn run(self, world: Arc<World>) -> turmoil::Result {
         sleep(Duration::from_secs(3)).await;
         let producers = join_all((1..=PRODUCERS).map(|number| self.clone().produce(number)));
         let readers = join_all((1..=READERS).map(|number| self.clone().read(number)));
         let patterns = policy::change(self.clone());
-        futures_util::future::join3(producers, readers, patterns).await;
+        let nodes = operator::run(self.clone(), world);
+        futures_util::future::join4(producers, readers, patterns, nodes).await;
         Ok(())
     }
 
@@ -211,7 +256,7 @@ impl Clients {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let node = 1 + below(random, self.base.nodes);
+            let node = self.door(random);
             let patience = Duration::from_millis(between(random, 1_000, 8_000));
             let headers = [
                 ("content-type", "application/json"),
@@ -264,7 +309,7 @@ impl Clients {
     async fn read(self, number: u64) {
         let mut random = self.base.entropy.stream(&format!("reader {number}"));
         while !self.is_over() {
-            let node = 1 + below(&mut random, self.base.nodes);
+            let node = self.door(&mut random);
             let service = below(&mut random, SERVICES);
             let before = self.acked(service);
             let asked_at = self.base.trace.millis();
@@ -282,7 +327,10 @@ impl Clients {
     /// At the end, when nothing is sent any more: every node must know everything.
     async fn read_everything(&self) {
         sleep(Duration::from_millis(2_500)).await;
-        join_all((1..=self.base.nodes).map(|node| self.read_everything_at(node))).await;
+        let doors = self.state.lock().doors.clone();
+        join_all(doors.iter().map(|node| self.read_everything_at(*node))).await;
+        let doors = self.state.lock().doors.clone();
+        join_all(doors.iter().map(|node| operator::look(self, *node))).await;
         self.state.lock().read_everything = true;
     }
 
@@ -298,6 +346,8 @@ impl Clients {
                     self.check_hidden(&what, asked_at, &answer);
                     self.check(&what, service, &before, answer);
                 }
+                // It may have left while it was asked.
+                _ if !self.is_open(node) => return,
                 other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
             }
         }
@@ -455,6 +505,11 @@ impl Clients {
         if !state.read_everything {
             late.push("C11 the last queries are not answered".into());
         }
+        let views = state.views.iter();
+        late.extend(
+            views
+                .map(|(node, said)| format!("C11 the cluster is not whole at node {node}: {said}")),
+        );
         late
     }
 }
@@ -487,6 +542,18 @@ pub(super) async fn call(
     body: Bytes,
     patience: Duration,
 ) -> Answer {
+    send(Method::POST, node, path, headers, body, patience).await
+}
+
+/// One request to a node over a connection of its own.
+pub(super) async fn send(
+    method: Method,
+    node: u64,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+    patience: Duration,
+) -> Answer {
     let connected = timeout(patience, dial(node)).await;
     let Ok(Ok(stream)) = connected else {
         return Err(NOT_CONNECTED.into());
@@ -495,7 +562,8 @@ pub(super) async fn call(
         let connection = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = connection.map_err(|error| error.to_string())?;
         let driven = tokio::spawn(connection);
-        let mut request = Request::post(path).header("host", "node");
+        let request = Request::builder().method(method).uri(path);
+        let mut request = request.header("host", "node");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -4,13 +4,16 @@
 //! The key-value store is the simulated disk. Segments are real files in a folder of the run, which a
 //! crash leaves as they are: power loss in the middle of a file is the real processes' to show.
 
+mod arrivals;
 mod clients;
 mod drops;
 mod leaks;
+mod operator;
 mod policy;
+mod roster;
 mod seals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,13 +30,17 @@ use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
 use rand::Rng;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::net::{Simulated, host};
 use super::report::Stats;
 use super::schedule::{Kind, Schedule};
 use super::stage::{self, Base, Now, Scene, Stage, Wall};
 use super::trace::Trace;
+use arrivals::Arrivals;
 use clients::Clients;
+use roster::{Changes, Roster, Watched};
 
 const GRPC: u16 = 7_000;
 const HTTP: u16 = 8_000;
@@ -50,6 +57,13 @@ const SHORT_BUCKET: Duration = Duration::from_secs(10);
 const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// How long records are kept in such a run.
 const RETENTION: Duration = Duration::from_secs(12);
+/// Longest wait for the last writes of a node that is stopped.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+/// How much longer a run goes on while replicas that nodes have left behind are still on their way: a fetch
+/// that failed is tried again after 10 s, and what was moved is kept for 5 s more; in milliseconds.
+const MOVES_GRACE: u64 = 20_000;
+/// The same for everything else.
+const GRACE: u64 = 2_000;
 
 /// Whether records are kept for a short time only: in some of the runs in which all clocks are right, since
 /// it is by clocks that records go.
@@ -65,6 +79,7 @@ struct World {
     retention: Option<Duration>,
     folder: TempDir,
     running: Mutex<BTreeMap<u64, Node>>,
+    roster: Arc<Roster>,
 }
 
 /// Runs a schedule; gives counts and what was violated.
@@ -83,63 +98,108 @@ pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
         retention,
         folder: folder.expect("a temporary folder can be made"),
         running: Mutex::default(),
+        roster: Arc::new(Roster::new(Changes::of(schedule))),
     });
-    let mut sim = stage::network(schedule);
     for id in 1..=schedule.nodes {
+        world.roster.comes(id);
+    }
+    let mut sim = stage::network(schedule);
+    for id in 1..=schedule.hosts() {
         let world = Arc::clone(&world);
         sim.host(host(id), move || node(Arc::clone(&world), id));
     }
     let clients = Clients::new(&base, retention);
-    sim.client(CLIENTS, clients.clone().run());
-    Stage::new(schedule, base, Cluster { world, clients }, sim).run()
+    sim.client(CLIENTS, clients.clone().run(Arc::clone(&world)));
+    let cluster = Cluster {
+        world,
+        clients,
+        arrivals: Arrivals::default(),
+    };
+    Stage::new(schedule, base, cluster, sim).run()
 }
 
 /// The software of one host.
 async fn node(world: Arc<World>, id: u64) -> turmoil::Result {
+    world.roster.has_come(id).await;
     let boot = world.base.boot(id);
+    world.roster.starts(id);
     let clock = Wall {
         base: Arc::clone(&world.base),
         node: id,
     };
     let root = world.base.entropy.stream(&format!("node {id} {boot}"));
+    let store = Arc::new(Store {
+        base: Arc::clone(&world.base),
+        node: id,
+        boot,
+        writing: Mutex::default(),
+    });
     let seams = Seams {
         clock: Arc::new(clock),
         entropy: Entropy::seeded({ root }.next_u64()),
         work: Work::Inline,
-        net: Arc::new(Simulated),
-        disk: Arc::new(Store {
-            base: Arc::clone(&world.base),
+        net: Arc::new(Watched {
             node: id,
-            boot,
+            base: Arc::clone(&world.base),
+            roster: Arc::clone(&world.roster),
         }),
+        disk: Arc::clone(&store) as _,
     };
-    let started = Node::start_on(settings(&world, id), seams).await;
-    let node = started.map_err(|error| format!("node {id} does not start: {error}"))?;
+    let node = match Node::start_on(settings(&world, id), seams).await {
+        Ok(node) => node,
+        Err(error) if world.roster.leaves(id, &error.to_string()) => {
+            return std::future::pending().await;
+        }
+        Err(error) => return Err(format!("node {id} does not start: {error}").into()),
+    };
     let mut fatal = node.fatal();
     world.running.lock().insert(id, node);
-    // A node that cannot go on ends its process; a person or a supervisor starts it again.
-    let reason = fatal.wait_for(Option::is_some).await?.clone();
-    world
-        .base
-        .trace
-        .line(format_args!("n{id} cannot go on: {reason:?}"));
+    let trace = &world.base.trace;
+    tokio::select! {
+        biased;
+        reason = fatal.wait_for(Option::is_some) => {
+            // A node that cannot go on ends its process; a person or a supervisor starts it again.
+            let reason = reason?.clone();
+            trace.line(format_args!("n{id} cannot go on: {reason:?}"));
+            world.roster.leaves(id, &reason.unwrap_or_default());
+        }
+        () = world.roster.is_to_stop(id) => {}
+    }
+    // Not held while it ends.
+    let stopped = world
+        .roster
+        .stopping(id)
+        .then(|| world.running.lock().remove(&id));
+    if let Some(node) = stopped.flatten() {
+        let late = node.shutdown().await;
+        let written = store.written().await;
+        trace.line(format_args!(
+            "n{id} has stopped; late: {late:?}; written: {written}"
+        ));
+    }
     std::future::pending().await
 }
 
 fn settings(world: &World, id: u64) -> Config {
     let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let grpc = |id| format!("{}:{GRPC}", host(id));
-    let peers = (1..=world.base.nodes).map(|id| config::Peer {
+    let founders = 1..=world.base.nodes;
+    let peer = |id| config::Peer {
         id,
         address: grpc(id),
-    });
+    };
     let mut config = Config::defaults();
     config.data = world.folder.path().join(host(id));
     config.http = any(HTTP);
     config.grpc = any(GRPC);
     config.node.id = id;
     config.node.advertise = grpc(id);
-    config.cluster.peers = peers.collect();
+    if founders.contains(&id) {
+        config.cluster.peers = founders.map(peer).collect();
+    } else {
+        config.cluster.peers = vec![peer(id)];
+        config.cluster.join = founders.map(grpc).collect();
+    }
     config.cluster.replication = usize::try_from(world.base.replication).unwrap_or(0);
     config.cluster.slots = 2;
     // Several buckets and many cuts in one run.
@@ -148,7 +208,12 @@ fn settings(world: &World, id: u64) -> Config {
         config.cluster.bucket = SHORT_BUCKET;
         config.retention.default = retention;
     }
-    if world.base.nodes > world.base.replication {
+    let changes = world.roster.changes().any;
+    if changes {
+        // Several shards are sealed, and on their way, while things go wrong.
+        config.cluster.bucket = SHORT_BUCKET;
+    }
+    if changes || world.base.nodes > world.base.replication {
         // Others can take over what a node held that is away for long; it comes back to something else.
         config.cluster.dead_after = DEAD_AFTER;
     }
@@ -165,6 +230,18 @@ struct Store {
     base: Arc<Base>,
     node: u64,
     boot: u64,
+    writing: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Waits until everything is written that was submitted before the writer was ended; whether it was.
+    async fn written(&self) -> bool {
+        let writing = self.writing.lock().take();
+        match writing {
+            Some(writing) => timeout(WRITTEN_WITHIN, writing).await.is_ok(),
+            None => true,
+        }
+    }
 }
 
 impl seams::Disk for Store {
@@ -177,7 +254,7 @@ impl seams::Disk for Store {
             let own = 1 + random.next_u64() % 8 + bytes as u64 / 1_000_000;
             Duration::from_millis(own + slow)
         });
-        tokio::spawn(writing);
+        *self.writing.lock() = Some(tokio::spawn(writing));
         Ok(writer)
     }
 }
@@ -186,12 +263,17 @@ impl seams::Disk for Store {
 struct Cluster {
     world: Arc<World>,
     clients: Clients,
+    arrivals: Arrivals,
 }
 
 impl Scene for Cluster {
     fn tick(&mut self, now: Now) -> Vec<String> {
         self.clients.set_now(now);
-        self.clients.take_violations()
+        let mut violations = self.clients.take_violations();
+        if self.moves() {
+            violations.extend(self.arrivals.check(&self.world.running.lock()));
+        }
+        violations
     }
 
     fn statuses(&self) -> Vec<(u64, Status)> {
@@ -215,16 +297,34 @@ impl Scene for Cluster {
     fn leave(&self, _group: u16, _node: u64, _gone: bool) {}
 
     fn is_at_rest(&self) -> bool {
-        at_rest(&self.statuses()).is_empty() && self.finished().is_empty()
+        at_rest(&self.statuses()).is_empty()
+            && self.finished().is_empty()
+            && (!self.changes() || self.clients.is_answered())
+    }
+
+    fn grace(&self) -> u64 {
+        if self.moves() { MOVES_GRACE } else { GRACE }
+    }
+
+    fn stop(&self, node: u64) {
+        self.world.roster.stop(node);
+    }
+
+    fn gone(&self, node: u64) {
+        self.world.roster.is_lost(node);
+        self.clients.close(node);
+    }
+
+    fn left(&self) -> Vec<u64> {
+        let left = self.world.roster.take_left();
+        for node in &left {
+            self.clients.close(*node);
+        }
+        left
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
         let mut violations = self.clients.at_the_end();
-        for (node, running) in &*self.world.running.lock() {
-            if let Err(reason) = running.ready() {
-                violations.push(format!("C11 node {node} is not ready: {reason}"));
-            }
-        }
         violations.extend(at_rest(&self.statuses()));
         violations.extend(self.finished());
         violations.extend(leaks::scan(&self.world.base, self.world.folder.path()));
@@ -236,10 +336,28 @@ impl Cluster {
     /// What does not hold of buckets that are over.
     fn finished(&self) -> Vec<String> {
         let running = self.world.running.lock();
-        let short = self.world.retention.is_some();
+        let short = self.world.retention.is_some() || self.changes();
         let mut violations = seals::check(&running, if short { 3 } else { 2 });
         violations.extend(drops::check(&self.world, &running));
+        let newest = running
+            .values()
+            .map(Node::facts)
+            .max_by_key(|facts| facts.applied);
+        let nodes: BTreeSet<u64> = running.keys().copied().collect();
+        if let Some(facts) = newest {
+            violations.extend(self.world.roster.check(&nodes, &facts, &self.world.base));
+        }
         violations
+    }
+
+    /// Whether replicas of sealed shards move.
+    fn moves(&self) -> bool {
+        self.changes() || self.world.base.nodes > self.world.base.replication
+    }
+
+    /// Whether nodes come and go in this run.
+    fn changes(&self) -> bool {
+        self.world.roster.changes().any
     }
 }
 
