@@ -70,7 +70,9 @@ pub fn proof(bug: Bug) -> Proof {
         | Bug::UnknownCalledRefused
         | Bug::VoteNotSaved
         | Bug::ReadWithoutLeader => Proof::Simulated(Layer::Raft),
-        Bug::UnmaskedPath | Bug::PartialCalledComplete => Proof::Simulated(Layer::Full),
+        Bug::UnmaskedPath | Bug::PartialCalledComplete | Bug::MoveUnverified => {
+            Proof::Simulated(Layer::Full)
+        }
         Bug::WalDefaultRecovery => Proof::Real("flip-log"),
         Bug::IncarnationIgnored => Proof::Real("wiped-voter"),
     }

@@ -40,11 +40,13 @@ pub enum Bug {
     ReadWithoutLeader,
     /// A node without memory is not recognised.
     IncarnationIgnored,
+    /// The map takes a replica for moved before it has come.
+    MoveUnverified,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeSync,
         Self::AckWithoutQuorum,
         Self::SkippedChecksum,
@@ -58,6 +60,7 @@ impl Bug {
         Self::VoteNotSaved,
         Self::ReadWithoutLeader,
         Self::IncarnationIgnored,
+        Self::MoveUnverified,
     ];
 
     /// Its name, as the environment says it.
@@ -76,6 +79,7 @@ impl Bug {
             Self::VoteNotSaved => "vote-not-saved",
             Self::ReadWithoutLeader => "read-without-leader",
             Self::IncarnationIgnored => "incarnation-ignored",
+            Self::MoveUnverified => "move-unverified",
         }
     }
 
