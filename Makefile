@@ -10,7 +10,7 @@ TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || e
 CHAOS = cargo run --release $(LOCKED) -p hushlog-chaos-tests --bin chaos --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo demo-power bench test clients chaos chaos-sim museum soak verify fix clean-cache
+.PHONY: help setup build run demo demo-power bench test clients chaos chaos-sim fuzz museum soak verify fix clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ chaos-sim: setup ## simulate clusters under faults (SEEDS=1000 for more of them)
 
 chaos: build ## every scenario of real faults (root); ARGS='kill power-all --seed 7' for some
 	$(CHAOS) run $(or $(ARGS),all)
+
+fuzz: setup ## feed decoders and the masker what nobody would send; ARGS='--minutes 60 json mask', --list
+	cargo run $(LOCKED) -p hushlog-chaos-tests --bin fuzz -- $(ARGS)
 
 # Never into target/release: what people run must not have these bugs.
 museum: setup ## plant classic bugs, one at a time, and show that each is caught (two of them: root)

@@ -33,6 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     tonic_prost_build::configure()
         .bytes(".")
+        // What is sent is written in the order of the map: the same on every node and in every run.
+        .btree_map(".")
         .compile_fds(descriptors)?;
     Ok(())
 }

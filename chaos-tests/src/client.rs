@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -25,6 +25,8 @@ pub struct Client {
 pub struct Reply {
     /// HTTP status.
     pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
     /// The body as it came.
     pub body: Bytes,
 }
@@ -61,9 +63,12 @@ impl Client {
         let request = request.body(Full::new(body))?;
         let answer = async {
             let response = self.pool.request(request).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok::<_, anyhow::Error>(Reply { status, body })
+            let (head, body) = response.into_parts();
+            Ok::<_, anyhow::Error>(Reply {
+                status: head.status,
+                headers: head.headers,
+                body: body.collect().await?.to_bytes(),
+            })
         };
         tokio::time::timeout(self.deadline, answer)
             .await

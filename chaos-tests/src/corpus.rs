@@ -36,12 +36,24 @@ pub struct Corpus {
 pub struct Planned {
     /// NDJSON line.
     pub json: String,
+    /// What the seed decided of it.
+    pub drawn: Drawn,
+}
+
+/// What the seed decides of a record.
+pub struct Drawn {
+    line: usize,
+    host: u32,
     /// Service number.
     pub service: usize,
     /// Level.
     pub level: &'static str,
     /// Exception type that it carries.
     pub exception: Option<&'static str>,
+    /// Its field `attempt`.
+    pub attempt: u32,
+    /// Its field `latency_ms`.
+    pub latency_ms: u32,
 }
 
 impl Corpus {
@@ -121,9 +133,33 @@ impl Corpus {
 
     /// Record number `index` of a run: its line, fresh time, token, and what else is planted.
     pub fn planned(&self, run: &Run, index: u64) -> Planned {
+        let drawn = self.drawn(run, index);
+        let mut message = self.lines[drawn.line].clone();
+        if run.plants_pii(index) {
+            message.push_str(&run.pii_sentence(index));
+        }
+        let mut object = serde_json::json!({
+            "timestamp": run.timestamp_nanos(index),
+            "service": service_name(drawn.service),
+            "level": drawn.level,
+            "message": message,
+            "fields": { "ticket": run.token(index), "attempt": drawn.attempt, "latency_ms": drawn.latency_ms },
+            "metadata": { "host": format!("host-{:02}", drawn.host), "region": "eu-west-1" },
+        });
+        if let (Some(type_name), Some(map)) = (drawn.exception, object.as_object_mut()) {
+            map.insert("exception".into(), exception_json(type_name, run, index));
+        }
+        Planned {
+            json: object.to_string(),
+            drawn,
+        }
+    }
+
+    /// What the seed decides of record number `index`, without its text.
+    pub fn drawn(&self, run: &Run, index: u64) -> Drawn {
         let mut rng =
             ChaCha8Rng::seed_from_u64(run.seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let line = &self.lines[rng.random_range(0..self.lines.len())];
+        let line = rng.random_range(0..self.lines.len());
         let service = rng.random_range(0..SERVICES);
         let level = LEVELS[[0, 1, 1, 1, 1, 1, 2, 3, 3, 4][rng.random_range(0..10)]];
         let exception = (rng.random_range(0..50) == 0).then(|| {
@@ -131,26 +167,14 @@ impl Corpus {
                 .random_range(0..EXCEPTIONS.len())
                 .min(rng.random_range(0..EXCEPTIONS.len()))]
         });
-        let mut message = line.clone();
-        if run.plants_pii(index) {
-            message.push_str(&run.pii_sentence(index));
-        }
-        let mut object = serde_json::json!({
-            "timestamp": run.timestamp_nanos(index),
-            "service": service_name(service),
-            "level": level,
-            "message": message,
-            "fields": { "ticket": run.token(index), "attempt": rng.random_range(0..9), "latency_ms": rng.random_range(1..2_000) },
-            "metadata": { "host": format!("host-{:02}", rng.random_range(0..20)), "region": "eu-west-1" },
-        });
-        if let (Some(type_name), Some(map)) = (exception, object.as_object_mut()) {
-            map.insert("exception".into(), exception_json(type_name, run, index));
-        }
-        Planned {
-            json: object.to_string(),
+        Drawn {
+            line,
             service,
             level,
             exception,
+            attempt: rng.random_range(0..9),
+            latency_ms: rng.random_range(1..2_000),
+            host: rng.random_range(0..20),
         }
     }
 }

@@ -103,6 +103,29 @@ fn is_planted_card(digits: &[u8], run: &Run) -> bool {
         .any(|index| run.card(index) == text)
 }
 
+/// Scans one file, such as the image of a disk, as it is: what is compressed in it stays hidden.
+pub fn scan_raw(path: &Path, run: &Run) -> Result<()> {
+    // What lies across two pieces is seen in the second, which begins with the end of the first.
+    const SHARED_BYTES: usize = 64;
+    let planted = Planted::of(run);
+    let mut file = fs::File::open(path)?;
+    let mut piece = vec![0; PAGE_BYTES];
+    let mut kept = 0;
+    loop {
+        let read = std::io::Read::read(&mut file, piece.get_mut(kept..).unwrap_or_default())?;
+        if read == 0 {
+            return Ok(());
+        }
+        let filled = kept + read;
+        let seen = piece.get(..filled).unwrap_or_default();
+        planted
+            .check_raw(seen)
+            .with_context(|| format!("in {}", path.display()))?;
+        kept = filled.min(SHARED_BYTES);
+        piece.copy_within(filled - kept..filled, 0);
+    }
+}
+
 /// Scans a stopped cluster's folder; gives one sentence on what was searched.
 pub fn scan(data: &Path, run: &Run) -> Result<String> {
     let planted = Planted::of(run);
@@ -188,9 +211,16 @@ fn scan_store(folder: &Path, planted: &Planted, counted: &mut Counted) -> Result
 
 /// The manifests that a node's store holds, by shard.
 pub fn manifests(folder: &Path) -> Result<Vec<(ShardId, Manifest)>> {
+    manifests_in(&Rocks::open(folder)?)
+}
+
+/// The manifests that a store holds, by shard.
+///
+/// # Errors
+/// When the store cannot be read, or one is damaged.
+pub fn manifests_in(store: &dyn Store) -> Result<Vec<(ShardId, Manifest)>> {
     const MAGIC: &[u8] = b"HLMF";
     const TRAILER_BYTES: usize = 4;
-    let store = Rocks::open(folder)?;
     let mut found = Vec::new();
     for (key, value) in store.scan(Space::State, &[], &[0xff; 64], ScanLimit::NONE)? {
         let group = key

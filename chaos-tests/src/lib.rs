@@ -6,6 +6,7 @@
 pub mod client;
 pub mod cluster;
 pub mod corpus;
+pub mod fuzz;
 pub mod leaks;
 pub mod local;
 pub mod main_job;

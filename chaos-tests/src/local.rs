@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use hushlog_node::{Config, Node, config};
 use hushlog_raft::meta::State;
+use hushlog_raft::{Role, Status};
 use hushlog_record::ShardId;
 use hyper::{Method, StatusCode};
 use parking_lot::Mutex;
@@ -203,14 +205,71 @@ impl Local {
         let mut counts = BTreeMap::new();
         for (shard, digest) in node.sealed()? {
             if agreed(&shard, &digest) {
-                let folder = self
-                    .folder
-                    .path()
-                    .join(format!("node-{id}/segments/{shard}"));
+                let folder = self.folder_of(id, shard);
                 counts.insert(shard, std::fs::read_dir(folder)?.count());
             }
         }
         Ok(counts)
+    }
+
+    /// The digest of each sealed shard on a node, as the node has it.
+    pub fn digests_on(&self, id: u64) -> Result<BTreeMap<ShardId, [u8; 32]>> {
+        Ok(self.nodes[&id].sealed()?)
+    }
+
+    /// The node that leads a shard, as it says itself.
+    pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
+        let leads = |node: &Node| {
+            let mut groups = node.groups().into_iter();
+            groups.any(|status| status.group == shard.group() && status.role == Role::Leader)
+        };
+        let mut nodes = self.nodes.iter();
+        nodes.find_map(|(id, node)| leads(node).then_some(*id))
+    }
+
+    /// The data folder of a node.
+    pub fn data_of(&self, id: u64) -> PathBuf {
+        self.folder.path().join(format!("node-{id}"))
+    }
+
+    /// The folder of a shard's segments on a node.
+    pub fn folder_of(&self, id: u64, shard: ShardId) -> PathBuf {
+        self.data_of(id).join("segments").join(shard.to_string())
+    }
+
+    /// The folders of a shard's segments on a node, by their ranges; none while they are being fetched.
+    pub fn ranges_on(&self, id: u64, shard: ShardId) -> Result<Vec<(u64, u64)>> {
+        let Ok(entries) = std::fs::read_dir(self.folder_of(id, shard)) else {
+            return Ok(Vec::new());
+        };
+        let mut ranges = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let range = name.split_once('-');
+            let range = range.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+            ranges.extend(range);
+        }
+        ranges.sort_unstable();
+        Ok(ranges)
+    }
+
+    /// What a node knows of the group of a shard.
+    pub fn status_of(&self, id: u64, shard: ShardId) -> Option<Status> {
+        let mut groups = self.nodes.get(&id)?.groups().into_iter();
+        groups.find(|status| status.group == shard.group())
+    }
+
+    /// A number of a node that has no labels, as its metrics show it.
+    pub async fn metric(&self, id: u64, name: &str) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ports[&id].0);
+        let reply = self.client.get(&url).await?;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value
+            .with_context(|| format!("no {name}"))?
+            .trim()
+            .parse()?)
     }
 
     /// Asks a node over HTTP.
@@ -223,6 +282,21 @@ impl Local {
     ) -> Result<(StatusCode, Value)> {
         let url = format!("http://127.0.0.1:{}{path}", self.ports[&id].0);
         self.client.call_json(method, &url, &body).await
+    }
+
+    /// Sends records to a node, under a key if there is one.
+    pub async fn push(
+        &self,
+        id: u64,
+        key: Option<&str>,
+        records: &Value,
+    ) -> Result<(StatusCode, Value)> {
+        let url = format!("http://127.0.0.1:{}/api/v1/logs", self.ports[&id].0);
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        let body = Bytes::from(records.to_string());
+        let reply = self.client.call(Method::POST, &url, &headers, body).await?;
+        Ok((reply.status, reply.json()?))
     }
 
     /// Has a node leave, through another, and waits until it has.
@@ -278,14 +352,23 @@ impl Local {
     }
 }
 
-/// How many records of the load the node behind this port finds.
+/// How many records of the load the node behind this port finds. An answer that says that it is not complete is
+/// asked for again: a shard that is about to open on a slow machine is missing for a moment.
 pub async fn found(client: &Client, port: u16) -> Result<u64> {
     let url = format!("http://127.0.0.1:{port}/api/v1/logs/query");
     let question = json!({"query": TOKEN, "limit": 0});
-    let reply = client.post_json(&url, &question).await?;
-    let (status, body) = (reply.status, reply.json()?);
-    ensure!(status == StatusCode::OK, "{status} {body}");
-    body["total"].as_u64().context("no total")
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reply = client.post_json(&url, &question).await?;
+        let (status, body) = (reply.status, reply.json()?);
+        if status == StatusCode::PARTIAL_CONTENT && Instant::now() < deadline {
+            ensure!(body["partial"] == true, "{body}");
+            sleep(LOOK).await;
+            continue;
+        }
+        ensure!(status == StatusCode::OK, "{status} {body}");
+        return body["total"].as_u64().context("no total");
+    }
 }
 
 const NODES: &str = "/api/v1/cluster/nodes";

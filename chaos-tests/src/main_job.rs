@@ -205,7 +205,7 @@ impl Sender {
                 let planned = self.corpus.planned(&self.plan, index);
                 body.push_str(&planned.json);
                 body.push('\n');
-                oracle.add(&planned);
+                oracle.add(&planned.drawn);
             }
             longest_gap = longest_gap.max(self.send(from, to - from, body.into()).await?);
             self.acked.fetch_add(to - from, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use hushlog_record::museum::{Bug, VARIABLE};
 
-use crate::sim::batch::{Lab, MILLIS};
+use crate::sim::batch::{Lab, MILLIS, PATIENCE};
 use crate::sim::schedule::{Layer, Schedule};
 
 /// Seeds of the simulation before a bug counts as missed.
@@ -69,7 +69,8 @@ pub fn proof(bug: Bug) -> Proof {
         | Bug::CountedTwiceAtCut
         | Bug::UnknownCalledRefused
         | Bug::VoteNotSaved
-        | Bug::ReadWithoutLeader => Proof::Simulated(Layer::Raft),
+        | Bug::ReadWithoutLeader
+        | Bug::NoPreVote => Proof::Simulated(Layer::Raft),
         Bug::UnmaskedPath | Bug::PartialCalledComplete | Bug::MoveUnverified => {
             Proof::Simulated(Layer::Full)
         }
@@ -147,13 +148,11 @@ impl<'a> Museum<'a> {
             program: &program,
             folder: self.folder,
             bug,
+            patience: PATIENCE,
         };
-        match lab.run(&Schedule::generate(layer, seed, MILLIS)) {
-            Ok(outcome) => Ok(outcome.violations.into_iter().next()),
-            // The same run ended well without the bug: the product's own assertions have seen it.
-            Err(error) if bug.is_some() => Ok(Some(aborted(&format!("{error:#}")))),
-            Err(error) => Err(error),
-        }
+        // Where the same run ends well without the bug, an abort is the product's own assertions seeing it.
+        let outcome = lab.run(&Schedule::generate(layer, seed, MILLIS))?;
+        Ok(outcome.violations.into_iter().next())
     }
 
     fn run_real(
@@ -201,16 +200,4 @@ pub fn wake(command: &mut Command, bug: Option<Bug>) {
         Some(bug) => command.env(VARIABLE, bug.name()),
         None => command.env_remove(VARIABLE),
     };
-}
-
-/// The first panic of a run that was ended by another one: where, and what it said.
-fn aborted(said: &str) -> String {
-    let mut lines = said.lines().skip_while(|line| !line.contains("panicked"));
-    let (place, what) = (lines.next(), lines.next());
-    let file = place.and_then(|place| place.rsplit('/').next());
-    format!(
-        "panic: {} {}",
-        file.unwrap_or_default(),
-        what.unwrap_or("the process was aborted")
-    )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::corpus::Planned;
+use crate::corpus::Drawn;
 
 /// True totals of everything that was acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,15 +15,12 @@ pub struct Oracle {
 
 impl Oracle {
     /// Counts one acknowledged record.
-    pub fn add(&mut self, planned: &Planned) {
-        *self
-            .levels
-            .entry((planned.service, planned.level))
-            .or_default() += 1;
-        if let Some(exception) = planned.exception {
+    pub fn add(&mut self, drawn: &Drawn) {
+        *self.levels.entry((drawn.service, drawn.level)).or_default() += 1;
+        if let Some(exception) = drawn.exception {
             *self
                 .exceptions
-                .entry((exception, planned.service))
+                .entry((exception, drawn.service))
                 .or_default() += 1;
         }
     }

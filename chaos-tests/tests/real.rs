@@ -27,13 +27,8 @@ async fn report_of(scenario: &Scenario) -> anyhow::Result<Option<Report>> {
         return Ok(None);
     }
     let schedule = scenario.schedule(SEED);
-    let report = scenario::run(binary()?, &schedule, &say).await?;
-    assert_eq!(
-        report.faults.total(),
-        schedule.tally().total(),
-        "every fault took effect"
-    );
-    Ok(Some(report))
+    // A fault that does not take effect is an error of the run.
+    Ok(Some(scenario::run(binary()?, &schedule, &say).await?))
 }
 
 async fn keeps(name: &str) -> anyhow::Result<()> {
@@ -68,16 +63,12 @@ scenarios! {
     a_full_disk = "disk-full-one";
     a_full_disk_with_space_again = "disk-full-resume";
     only_full_disks = "disk-full-all";
-    a_slow_disk = "slow-disk";
     a_slow_disk_hands_over = "slow-disk-handover";
     a_read_only_disk = "read-only";
     flipped_bits_in_the_log = "flip-log";
-    flipped_bits_in_segments = "flip-segment";
     lost_and_damaged_files_are_replaced = "repair";
     deleted_and_swapped_files = "lost-files";
-    an_outdated_folder = "old-backup";
     an_outdated_folder_votes = "old-backup-votes";
-    a_wiped_voter = "wiped-voter";
     a_wiped_voter_votes = "wiped-voter-votes";
     partitions = "partition";
     one_way_and_partial_cuts = "bad-links";
@@ -90,11 +81,12 @@ scenarios! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loss_is_seen_when_disks_lie() -> anyhow::Result<()> {
     if let Some(report) = report_of(&catalog::LYING_DISKS).await? {
-        let lost = report
-            .broken
-            .iter()
-            .any(|said| said.contains("C1") || said.contains("C11"));
-        assert!(lost, "nothing was noticed: {:?}", report.broken);
+        let lost = |said: &String| said.contains("C1 acknowledged and lost");
+        assert!(
+            report.broken.iter().any(lost),
+            "nothing was noticed: {:?}",
+            report.broken
+        );
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hushlog_chaos_tests::sim::batch::{Lab, meta, seeds};
+use hushlog_chaos_tests::sim::batch::{Lab, PATIENCE, meta, meta_seeds, seeds};
 use hushlog_chaos_tests::sim::schedule::Layer;
 
 /// In a few minutes of two cores.
@@ -14,8 +14,10 @@ fn runs_repeat_themselves_and_keep_every_promise() {
         program: Path::new(env!("CARGO_BIN_EXE_sim")),
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")),
         bug: None,
+        patience: PATIENCE,
     };
-    if let Err(error) = meta(Layer::Raft, &[1, 2, 3], lab) {
+    let repeats = meta_seeds(Layer::Raft).and_then(|seeds| meta(Layer::Raft, &seeds, lab));
+    if let Err(error) = repeats {
         panic!("{error:#}");
     }
     match seeds(Layer::Raft, SEEDS, lab) {

@@ -7,6 +7,7 @@ use hushlog_node::config::keys::KEYS;
 
 use crate::bench::Bench;
 use crate::exit;
+use crate::pii::args::PiiCommand;
 
 /// A log store that keeps what it acknowledges, hides what it must not know, and finds what you ask for.
 #[derive(Debug, Parser)]
@@ -225,102 +226,6 @@ pub(crate) struct TopArgs {
     /// Only this service.
     #[arg(long)]
     pub(crate) service: Option<String>,
-}
-
-/// What `pii` does.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PiiCommand {
-    /// Patterns that are masked beside the built-in detectors, on every node. A change is in force for
-    /// every record accepted after the command has ended.
-    #[command(subcommand)]
-    Patterns(PatternsCommand),
-    /// Shows what masking does to a text; nothing of it is kept.
-    Test {
-        /// The text; none: standard input.
-        text: Option<String>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-/// What `pii patterns` does.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PatternsCommand {
-    /// Lists all patterns.
-    List {
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Adds a pattern: hushlog pii patterns add badge 'B-[0-9]{6}' --keyword badge
-    Add {
-        /// Its name in `pii` and in masks: lower-case letters, digits and `_`.
-        name: String,
-        /// The regular expression (the language of Rust's `regex`).
-        regex: String,
-        /// What the pattern is changed and removed by [default: its name]
-        #[arg(long)]
-        id: Option<String>,
-        #[command(flatten)]
-        members: PatternArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Changes a pattern; what is not given stays.
-    Set {
-        /// Which one.
-        id: String,
-        /// Its name.
-        #[arg(long)]
-        name: Option<String>,
-        /// The regular expression.
-        #[arg(long)]
-        regex: Option<String>,
-        #[command(flatten)]
-        members: PatternArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Removes a pattern.
-    Remove {
-        /// Which one.
-        id: String,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-/// What a pattern says beside its name and its expression.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PatternArgs {
-    /// What kind of data it finds, in your words.
-    #[arg(long = "type", value_name = "TEXT")]
-    pub(crate) pattern_type: Option<String>,
-    /// A word that must stand near a match; may be given several times.
-    #[arg(long = "keyword", value_name = "WORD")]
-    pub(crate) keywords: Vec<String>,
-    /// A check that must hold for a match: luhn, card, iban, nanp, or the name of a detector.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) validator: Option<String>,
-    /// What is done with findings [default when added: redact]
-    #[arg(long, value_enum)]
-    pub(crate) strategy: Option<Strategy>,
-    /// What `redact` writes [default: the name in brackets]
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) replacement: Option<String>,
-    /// Whether it is in force [default when added: true]
-    #[arg(long, value_name = "true|false")]
-    pub(crate) active: Option<bool>,
-}
-
-/// What is done with findings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Strategy {
-    /// A fixed text takes their place.
-    Redact,
-    /// A keyed hash takes their place: equal values stay equal.
-    Hash,
-    /// A part of them stays.
-    PartialMask,
 }
 
 /// What to set.

@@ -19,6 +19,7 @@ mod serve;
 mod top;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -27,8 +28,12 @@ use args::{Args, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long what is left of a node may take to end, twice: its tasks, then its store.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let Args { json, command } = Args::parse();
+    let serves = matches!(command, Command::Serve(_));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -48,8 +53,15 @@ fn main() -> ExitCode {
             Command::Bench(bench) => bench::run(bench, json).await,
         }
     });
-    // What is still blocked on standard input must not hold up the end.
-    runtime.shutdown_background();
+    if serves {
+        runtime.shutdown_timeout(END_PATIENCE);
+        if !hushlog_node::node::wait_until_closed(END_PATIENCE) {
+            output::complaint(format_args!("the store is still in use at the end"));
+        }
+    } else {
+        // What is still blocked on standard input must not hold up the end.
+        runtime.shutdown_background();
+    }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),

@@ -8,6 +8,11 @@ use std::io::Read;
 
 use crate::limits::{ENCODINGS_MAX, ZSTD_WINDOW_LOG_MAX};
 
+/// How many bytes one byte of deflate can stand for, at most (RFC 1951: 258 bytes in two bits).
+const GZIP_RATIO_MAX: usize = 1_032;
+/// How many bytes one byte of zstd is taken to stand for, at most. It can be 30 times as many (RFC 8878: a block
+/// of 128 KiB in four bytes), but what is said to be so is not believed before it is decoded.
+const ZSTD_RATIO_MAX: usize = GZIP_RATIO_MAX;
 /// Bytes asked of the decoder at once.
 const CHUNK: usize = 64 << 10;
 
@@ -72,6 +77,27 @@ pub fn encodings(header: Option<&str>) -> Result<Vec<Encoding>, Error> {
         return Err(Error::Unsupported);
     }
     Ok(found)
+}
+
+/// How long the body says that it is after decoding, in bytes: nobody has checked that. `None` where it does
+/// not say, and where there is another encoding inside.
+///
+/// Of a body in gzip of several members it is the length of the last one. What no body of this length can become
+/// is not said; of zstd no more is said than a body of this length usually can become.
+pub fn claimed_len(body: &[u8], encodings: &[Encoding]) -> Option<usize> {
+    match encodings {
+        [Encoding::Gzip] => {
+            let (_, length) = body.split_last_chunk::<4>()?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            (length <= body.len().saturating_mul(GZIP_RATIO_MAX)).then_some(length)
+        }
+        [Encoding::Zstd] => {
+            let length = zstd::zstd_safe::get_frame_content_size(body).ok()??;
+            let length = usize::try_from(length).ok()?;
+            Some(length.min(body.len().saturating_mul(ZSTD_RATIO_MAX)))
+        }
+        _ => None,
+    }
 }
 
 /// Undoes `encodings`, last one first; a body without any is borrowed, not copied.
@@ -150,7 +176,13 @@ fn drain(reader: &mut impl Read, encoded: usize, limit: usize) -> Result<Vec<u8>
     let mut filled = 0;
     loop {
         if filled == out.len() {
-            out.resize(filled + CHUNK, 0);
+            let next = (filled + CHUNK).min(limit.saturating_add(1));
+            if next > out.capacity() {
+                // Doubles, but takes no more than is granted.
+                let granted = limit.saturating_add(1) - filled;
+                out.reserve_exact(filled.max(CHUNK).min(granted));
+            }
+            out.resize(next, 0);
         }
         match reader.read(&mut out[filled..]) {
             Ok(0) => {

@@ -8,9 +8,21 @@
 //! Bytes go in as they come, messages come out. Holds at most one message and never more of it than
 //! [`SYSLOG_FRAME_BYTES_MAX`](crate::limits::SYSLOG_FRAME_BYTES_MAX); it reads no socket and no clock.
 
+use hushlog_record::Timestamp;
 use memchr::{memchr, memchr2};
 
 use crate::limits::{SYSLOG_COUNT_DIGITS_MAX, SYSLOG_FRAME_BYTES_MAX};
+use crate::parse::line::syslog::split;
+
+/// Who has sent a message: the host and the program in its header; empty where it has none. Messages of one
+/// sender are of one service, unless they name another in their text.
+pub fn sender(message: &[u8]) -> String {
+    // The time that it came only says which year one without a year is of.
+    let header = std::str::from_utf8(message)
+        .ok()
+        .and_then(|text| split(text, Timestamp::default()));
+    header.map(|(sender, _)| sender).unwrap_or_default()
+}
 
 /// A message, without its framing.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -107,3 +107,44 @@ fn headers_name_what_is_spoken() {
         Err(Error::Unsupported)
     );
 }
+
+#[test]
+fn a_body_says_how_long_it_is_where_its_form_has_a_place_for_it() {
+    use hushlog_ingest::body::claimed_len;
+    let text = b"0123456789".repeat(50);
+    let gz = gzip(&text);
+    assert_eq!(claimed_len(&gz, &[Encoding::Gzip]), Some(500));
+    let framed = zstd::bulk::compress(&text, 1).expect("memory");
+    assert_eq!(claimed_len(&framed, &[Encoding::Zstd]), Some(500));
+    assert_eq!(claimed_len(&gz, &[]), None);
+    assert_eq!(claimed_len(&gz, &[Encoding::Zstd, Encoding::Gzip]), None);
+    for broken in [&gz[..3], b"{}", &[0xff; 40]] {
+        assert_eq!(claimed_len(broken, &[Encoding::Gzip]), None);
+        assert_eq!(claimed_len(broken, &[Encoding::Zstd]), None);
+    }
+}
+
+#[test]
+fn what_a_body_says_is_believed_within_a_ratio_and_no_more_is_taken_than_granted() {
+    let zeros = vec![0; 32 << 20];
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).expect("memory takes it");
+    encoder
+        .set_pledged_src_size(Some(zeros.len() as u64))
+        .expect("nothing is written yet");
+    encoder.write_all(&zeros).expect("memory takes it");
+    let bomb = encoder.finish().expect("memory takes it");
+    let claimed = body::claimed_len(&bomb, &[Encoding::Zstd]);
+    assert_eq!(claimed, Some(bomb.len() * 1_032));
+    assert!(claimed < Some(zeros.len()));
+    let limit = (3 << 20) + 5;
+    for encoded in [gzip(&zeros[..limit]), zstd(&zeros[..limit])] {
+        let encoding = if encoded[0] == 0x1f {
+            Encoding::Gzip
+        } else {
+            Encoding::Zstd
+        };
+        let decoded = body::decode(&encoded, &[encoding], limit).expect("it fits");
+        let capacity = decoded.into_owned().capacity();
+        assert!(capacity <= limit + 1, "{capacity}");
+    }
+}

@@ -4,6 +4,10 @@
 //! one draws, and a simulation repeats itself from one number.
 
 use rand::SeedableRng;
+#[expect(
+    clippy::disallowed_types,
+    reason = "this is where all randomness comes from"
+)]
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha12Rng;
 

@@ -11,7 +11,7 @@ pub const TASK_RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Rejections that an answer lists; the rest is only counted.
 pub const REJECTIONS_LISTED_MAX: usize = 100;
-/// Text in memory that a compressed body is taken to need per byte received, until it is decoded.
+/// Text in memory that a compressed body is taken to need per byte received, where it does not say.
 pub const DECOMPRESSION_ESTIMATE: usize = 8;
 /// Longest form of one record on the wire, protobuf or JSON, that is decoded; a longer one is rejected
 /// alone. Above the limit of a record, for the form may be longer than the text.
@@ -29,6 +29,11 @@ pub const SYSLOG_MESSAGE_MEMORY_BYTES: usize = 16;
 /// Syslog connections hold at most one of so many parts of the memory for requests: what they hold can be
 /// stored only while there is room for its rows beside it.
 pub const SYSLOG_MEMORY_PART: usize = 4;
+/// Memory of the messages of one syslog connection at which no more wait aside for their service's rate limit; the
+/// connection is then not read until some of them are stored.
+pub const SYSLOG_ASIDE_BYTES_MAX: usize = 512 << 10;
+/// Senders whose messages are handed in apart, where one of them is over its rate limit.
+pub const SYSLOG_SENDERS_MAX: usize = 64;
 /// Time in which a syslog message that has begun must be complete, or its connection ends.
 pub const SYSLOG_UNFINISHED_MAX: Duration = Duration::from_secs(60);
 /// Largest datagram; what is longer cannot be sent over IPv4.
@@ -70,6 +75,18 @@ pub const RATE_SWEEP_PAUSE: Duration = Duration::from_secs(1);
 pub const SERVICE_MEMORY_PART: usize = 2;
 /// How often a node tells the others what it has taken in of services with a rate limit.
 pub const RATE_TELL_PAUSE: Duration = Duration::from_secs(1);
+/// Services of one shard whose rates are measured at a time.
+pub const METERED_SERVICES_MAX: usize = 1_024;
+/// Services of one shard whose rates a node tells: the largest.
+pub const LOAD_SERVICES_MAX: usize = 64;
+/// Longest time over which rates are smoothed; a quarter of a bucket, if that is less.
+pub const LOAD_WINDOW_MAX: Duration = Duration::from_secs(60);
+/// Bytes that a record counts as at least when slots are planned: small ones cost time, not space.
+pub const RECORD_WEIGHT_BYTES: u64 = 50;
+/// Most slots of a bucket for each of its nodes, where nobody has said how many there are.
+pub const SLOTS_PER_NODE_MAX: u16 = 4;
+/// Most slots over which one service is spread: a question for it asks all of them.
+pub const SPREAD_SLOTS_MAX: u16 = 64;
 /// Memory that a service is taken to need in the tally of a request, beyond its name.
 pub const SERVICE_MEMORY_BYTES: usize = 192;
 /// How often rows are sealed again because their shard closed before a request gives up.

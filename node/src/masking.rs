@@ -5,24 +5,65 @@
 
 use std::sync::Arc;
 
-use hushlog_pii::{Key, Masker, Policy, Refusal};
+use hushlog_pii::{Key, Masker, Policy, Questions, Refusal};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::metrics::{Kind, Registry};
 
 /// The node's masker. Shared by all that mask.
 pub struct Masking {
     key: Key,
     current: watch::Sender<Arc<Masker>>,
+    /// What questions are hashed with, with the policy's epoch.
+    questions: Mutex<(u64, Asked)>,
     /// The newest policy that could not be used, and why.
     unusable: Mutex<Option<(u64, String)>>,
+}
+
+/// What questions are hashed with.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Nothing where nothing hashes.
+    pub by: Option<Arc<Questions>>,
+    /// Whether it has all rules that hash or have hashed. Without some, answers are partial.
+    pub is_whole: bool,
+}
+
+impl Asked {
+    fn of(policy: &Policy, key: &Key) -> Self {
+        let epoch = policy.epoch;
+        Self::or(Questions::of(policy, key), epoch, || {
+            Questions::of_detectors(policy, key)
+        })
+    }
+
+    /// All rules, or else those of the detectors.
+    fn or(
+        all: Result<Option<Questions>, Refusal>,
+        epoch: u64,
+        detectors: impl FnOnce() -> Option<Questions>,
+    ) -> Self {
+        let is_whole = all.is_ok();
+        let by = all.unwrap_or_else(|refusal| {
+            tracing::error!(%refusal, epoch, "questions do not find what patterns have hashed");
+            detectors()
+        });
+        Self {
+            by: by.map(Arc::new),
+            is_whole,
+        }
+    }
 }
 
 impl Masking {
     /// By the policy that every cluster begins with.
     pub fn new(key: Key) -> Self {
         let masker = Masker::new(Policy::default(), key.clone());
+        let questions = Asked::of(masker.policy(), &key);
         Self {
             key,
+            questions: Mutex::new((masker.epoch(), questions)),
             current: watch::Sender::new(Arc::new(masker)),
             unusable: Mutex::new(None),
         }
@@ -31,6 +72,35 @@ impl Masking {
     /// The masker to use now.
     pub fn current(&self) -> Arc<Masker> {
         Arc::clone(&self.current.borrow())
+    }
+
+    /// What questions for clear values are hashed with, by the policy that is in use here or a later one.
+    pub fn questions(&self) -> Asked {
+        self.questions.lock().1.clone()
+    }
+
+    /// Shows how often each rule has found something on this node.
+    pub fn show(self: &Arc<Self>, registry: &Registry) {
+        let masking = Arc::clone(self);
+        let help = "What rules have found in records: masked, or only observed.";
+        registry.readings(
+            "hushlog_pii_findings_total",
+            Kind::Counter,
+            help,
+            move |take| {
+                for count in masking.current().counts() {
+                    for (mode, number) in [("mask", count.masked), ("observe", count.observed)] {
+                        if number > 0 {
+                            // Exact up to 2^53.
+                            take(
+                                &[("rule", count.name.as_str()), ("mode", mode)],
+                                number as f64,
+                            );
+                        }
+                    }
+                }
+            },
+        );
     }
 
     /// Version of the policy that is in use here.
@@ -65,7 +135,17 @@ impl Masking {
         match policy {
             Ok(mut policy) => {
                 policy.epoch = epoch;
-                let masker = Arc::new(Masker::new(policy, self.key.clone()));
+                // Questions first: whoever sees the policy hashes what it is asked for by it.
+                let questions = Asked::of(&policy, &self.key);
+                {
+                    let mut known = self.questions.lock();
+                    if known.0 < epoch {
+                        *known = (epoch, questions);
+                    }
+                }
+                let before = self.current();
+                let masker = Masker::succeeding(&before, policy, self.key.clone());
+                let masker = Arc::new(masker);
                 self.current.send_if_modified(|current| {
                     let newer = masker.epoch() > current.epoch();
                     if newer {
@@ -92,7 +172,7 @@ impl Masking {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_pii::Pattern;
+    use hushlog_pii::{Detector, Pattern, Strategy};
 
     use super::*;
 
@@ -101,6 +181,25 @@ mod tests {
         let mut policy = Policy::default().with_patterns(patterns).unwrap();
         policy.epoch = epoch;
         policy.to_bytes()
+    }
+
+    #[test]
+    fn where_patterns_cannot_be_asked_for_detectors_still_are_and_answers_are_partial() {
+        let key = Key::new([1; 32]);
+        let policy = Policy::default().with(Detector::Email, Strategy::Hash);
+        let stored = Masker::new(policy.clone(), key.clone())
+            .mask_text("zoe@example.org")
+            .masked
+            .into_owned();
+        let refused = Policy::default().with_patterns(vec![Pattern::new("bad", "(")]);
+        let refused = Err(refused.unwrap_err());
+        for (all, is_whole) in [(Questions::of(&policy, &key), true), (refused, false)] {
+            let asked = Asked::or(all, 1, || Questions::of_detectors(&policy, &key));
+            assert_eq!(asked.is_whole, is_whole);
+            let hashes = asked.by.unwrap().hashes(None, "zoe@example.org");
+            assert_eq!(hashes, [stored.as_str()]);
+        }
+        assert!(Masking::new(key).questions().is_whole);
     }
 
     #[tokio::test]

@@ -110,6 +110,7 @@ impl Latency {
 }
 
 type Probe = Arc<dyn Fn() -> f64 + Send + Sync>;
+type Readings = Arc<dyn Fn(&mut dyn FnMut(Labels<'_>, f64)) + Send + Sync>;
 
 #[derive(Clone)]
 enum Cell {
@@ -124,6 +125,8 @@ struct Family {
     kind: &'static str,
     help: &'static str,
     cells: BTreeMap<String, Cell>,
+    /// What gives further members when someone asks.
+    readings: Option<Readings>,
 }
 
 /// All metrics of a node; cheap to clone.
@@ -185,10 +188,28 @@ impl Registry {
             kind: kind.name(),
             help,
             cells: BTreeMap::new(),
+            readings: None,
         });
         family
             .cells
             .insert(label_text(labels), Cell::Probe(Arc::new(read)));
+    }
+
+    /// Numbers whose labels are known only when someone asks for them: `read` is given what takes each.
+    pub fn readings(
+        &self,
+        name: &'static str,
+        kind: Kind,
+        help: &'static str,
+        read: impl Fn(&mut dyn FnMut(Labels<'_>, f64)) + Send + Sync + 'static,
+    ) {
+        let family = Family {
+            kind: kind.name(),
+            help,
+            cells: BTreeMap::new(),
+            readings: Some(Arc::new(read)),
+        };
+        self.families.lock().insert(name, family);
     }
 
     fn cell(
@@ -204,6 +225,7 @@ impl Registry {
             kind,
             help,
             cells: BTreeMap::new(),
+            readings: None,
         });
         family
             .cells
@@ -252,7 +274,14 @@ fn render_family(text: &mut String, name: &str, family: &Family) -> std::fmt::Re
             Cell::Latency(latency) => render_latency(text, name, labels, latency)?,
         }
     }
-    Ok(())
+    let mut outcome = Ok(());
+    if let Some(read) = &family.readings {
+        read(&mut |labels, value| {
+            let written = line(text, name, &label_text(labels), value);
+            outcome = outcome.and(written);
+        });
+    }
+    outcome
 }
 
 fn render_latency(
@@ -320,6 +349,10 @@ mod tests {
             .seconds("hushlog_node_c_seconds_total", "C.", &[])
             .add(Duration::from_millis(1500));
         registry.probe("hushlog_node_d_count", Kind::Gauge, "D.", &[], || 7.0);
+        registry.readings("hushlog_node_e_total", Kind::Counter, "E.", |take| {
+            take(&[("rule", "a")], 1.0);
+            take(&[("rule", "b")], 2.0);
+        });
         let expected = "\
 # HELP hushlog_node_a_total A.
 # TYPE hushlog_node_a_total counter
@@ -333,6 +366,10 @@ hushlog_node_c_seconds_total 1.5
 # HELP hushlog_node_d_count D.
 # TYPE hushlog_node_d_count gauge
 hushlog_node_d_count 7
+# HELP hushlog_node_e_total E.
+# TYPE hushlog_node_e_total counter
+hushlog_node_e_total{rule=\"a\"} 1
+hushlog_node_e_total{rule=\"b\"} 2
 ";
         assert_eq!(registry.render(), expected);
     }

@@ -327,7 +327,7 @@ pub async fn serve_grpc(
     patience: Duration,
     clock: Arc<dyn Clock>,
 ) -> Result<(), tonic::transport::Error> {
-    let door = (listener, callers);
+    let door = (listener, callers.clone());
     let incoming = Box::pin(stream::unfold(door, |(listener, callers)| async move {
         let stream = accept(&*listener).await;
         let connection = callers.admit(stream);
@@ -338,10 +338,12 @@ pub async fn serve_grpc(
         .layer(Asked)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-    tokio::select! {
+    let outcome = tokio::select! {
         biased;
         outcome = serving => outcome,
-        // Streams between nodes end with the node, not by themselves.
         () = async { stop.cancelled().await; tokio::time::sleep(patience).await } => Ok(()),
-    }
+    };
+    // Streams between nodes do not end by themselves, and hold what they are served with.
+    callers.cut_all();
+    outcome
 }

@@ -7,13 +7,14 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
 use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
-use hushlog_record::{NodeId, ShardId};
+use hushlog_record::{GroupId, NodeId, ShardId};
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
 use hushlog_storage::writer::Writer;
@@ -97,6 +98,8 @@ pub struct Node {
     /// Waits for the writer's thread at the end.
     flush: Offload,
     writer: Writer,
+    /// Where the store is.
+    store: PathBuf,
 }
 
 /// Makes the routes of an interface.
@@ -280,6 +283,7 @@ impl Node {
         let nonce = machine.entropy.stream("incarnation").next_u64();
         let incarnation = incarnation::next(&config.data, nonce)?;
         let masking = Arc::new(Masking::new(Key::new(secret.hash_key)));
+        masking.show(&machine.registry);
         let rates = Rates::default();
         let (ledger, keeper) = ledger::Keeper::open(writer.handle(), machine.clock.now())?;
         let cluster = Cluster::open(cluster::Parts {
@@ -322,6 +326,7 @@ impl Node {
             accepting: CancellationToken::new(),
             servers: Tasks::new(),
             writer,
+            store: config.data.join(STORE),
         };
         let keeping = keeper.run(node.tasks.stop_token());
         node.tasks.spawn("ledger", Policy::Isolated, keeping);
@@ -357,6 +362,11 @@ impl Node {
         self.cluster.statuses()
     }
 
+    /// Shards that are not open here, since entries of their logs cannot be read and nobody has given them yet.
+    pub fn unreadable(&self) -> Vec<ShardId> {
+        self.cluster.replicas().doubts().all_unreadable()
+    }
+
     /// The cluster's facts as this node knows them.
     pub fn facts(&self) -> Arc<hushlog_raft::meta::State> {
         self.cluster.meta().state()
@@ -368,6 +378,27 @@ impl Node {
     /// When a manifest cannot be read.
     pub fn sealed(&self) -> Result<BTreeMap<ShardId, [u8; 32]>, cluster::replica::Error> {
         self.cluster.sealed()
+    }
+
+    /// What this node holds of every shard. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn stored(&self) -> Result<Vec<cluster::Stored>, cluster::replica::Error> {
+        self.cluster.stored()
+    }
+
+    /// Hands the lead of a group to another voter, when it is polled.
+    ///
+    /// # Errors
+    /// When this node does not lead the group.
+    pub fn transfer(
+        &self,
+        group: GroupId,
+        to: NodeId,
+    ) -> BoxFuture<'static, Result<(), hushlog_raft::Error>> {
+        let cluster = self.cluster.clone();
+        Box::pin(async move { cluster.transfer(group, to).await })
     }
 
     /// The reason why the node cannot go on, once there is one.
@@ -456,8 +487,24 @@ impl Node {
     }
 
     /// Ends the node: unready, no new requests, those accepted finished, leads handed over,
-    /// everything written. Gives the names of tasks that did not end in time.
+    /// everything written, the store closed. Gives the names of tasks that did not end in time.
     pub async fn shutdown(self) -> Vec<String> {
+        let store = self.store.clone();
+        let mut late = self.end().await;
+        // Work that nobody waits for any more may still look at it, and needs the threads to come to its end.
+        let until = Instant::now() + CLOSE_PATIENCE;
+        while !hushlog_storage::store::closed(&store, Duration::ZERO) {
+            if Instant::now() > until {
+                late.push("store".into());
+                break;
+            }
+            tokio::time::sleep(CLOSE_TICK).await;
+        }
+        late
+    }
+
+    /// Ends everything; drops what is left of it.
+    async fn end(self) -> Vec<String> {
         self.door.closing.store(true, Ordering::Relaxed);
         self.accepting.cancel();
         let mut late = self.servers.shutdown(SHUTDOWN_PATIENCE).await;
@@ -474,6 +521,16 @@ impl Node {
         }
         late
     }
+}
+
+/// How long work that is still under way may hold the store open at the end of a node.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+const CLOSE_TICK: Duration = Duration::from_millis(20);
+
+/// Waits until nothing of any node of this process holds a store open; whether that came about within the
+/// time. The process must not end before.
+pub fn wait_until_closed(within: Duration) -> bool {
+    hushlog_storage::store::all_closed(within)
 }
 
 /// Folder of the store, in the data folder.

@@ -1,5 +1,6 @@
 //! How often each rule found something. Numbers only, no values.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::detector::Detector;
@@ -18,7 +19,7 @@ pub struct Count {
 }
 
 /// The counts of a masker, detectors first.
-pub(crate) struct Counters(Box<[Counter]>);
+pub(crate) struct Counters(Box<[Arc<Counter>]>);
 
 #[derive(Default)]
 struct Counter {
@@ -27,9 +28,26 @@ struct Counter {
 }
 
 impl Counters {
-    pub(crate) fn new(patterns: usize) -> Self {
-        let all = Detector::ALL.len() + patterns;
-        Self((0..all).map(|_| Counter::default()).collect())
+    /// For this policy; rules that were there before go on counting with what they had.
+    pub(crate) fn new(policy: &Policy, before: Option<(&Policy, &Self)>) -> Self {
+        let known = |finder| before.and_then(|(_, counters)| counters.of(finder));
+        let detectors = Detector::ALL
+            .into_iter()
+            .map(|detector| known(Finder::BuiltIn(detector)).cloned());
+        let patterns = policy.patterns().iter().map(|pattern| {
+            let (before, _) = before?;
+            let all = before.patterns().iter();
+            let (_, place) = all
+                .zip(0u8..)
+                .find(|(known, _)| known.name == pattern.name)?;
+            known(Finder::Pattern(place)).cloned()
+        });
+        Self(
+            detectors
+                .chain(patterns)
+                .map(Option::unwrap_or_default)
+                .collect(),
+        )
     }
 
     pub(crate) fn masked(&self, finder: Finder) {
@@ -44,7 +62,7 @@ impl Counters {
         }
     }
 
-    fn of(&self, finder: Finder) -> Option<&Counter> {
+    fn of(&self, finder: Finder) -> Option<&Arc<Counter>> {
         self.0.get(match finder {
             Finder::BuiltIn(detector) => detector as usize,
             Finder::Pattern(pattern) => Detector::ALL.len() + usize::from(pattern),

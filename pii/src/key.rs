@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+/// Context of later keys.
+const DERIVED: &[u8] = b"hushlog key for hash, number ";
+
 /// A secret of 32 bytes with the short id that hashed values carry, for instance `k1`.
 ///
 /// Unkeyed hashes of phone numbers or SSNs are undone by trying them all; with a secret key that
@@ -26,6 +29,18 @@ impl Key {
             id: format!("k{number}"),
             secret,
         }
+    }
+
+    /// The key with this number of the cluster whose first key this is. Whoever has the first has them all.
+    #[must_use]
+    pub fn derived(&self, number: u32) -> Self {
+        if number == 1 {
+            return self.clone();
+        }
+        let mut hasher = self.hasher();
+        hasher.update(DERIVED);
+        hasher.update(&number.to_be_bytes());
+        Self::numbered(number, *hasher.finalize().as_bytes())
     }
 
     /// The id that hashed values carry.

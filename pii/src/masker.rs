@@ -65,6 +65,8 @@ pub struct Masker {
     is_custom: bool,
     /// Whether a detector is on.
     has_detectors: bool,
+    /// Whether a detector looks at some places only.
+    is_scoped: bool,
     counters: Counters,
     names: Names,
 }
@@ -82,15 +84,29 @@ pub(crate) struct Notes {
 
 impl Masker {
     /// Compiles a policy.
+    ///
+    /// `key` is the cluster's first; the policy says with which number HASH goes.
     pub fn new(policy: Policy, key: Key) -> Self {
+        let counters = Counters::new(&policy, None);
+        Self::counting(policy, key, counters)
+    }
+
+    /// As [`Masker::new`], going on with what another masker has counted.
+    pub fn succeeding(before: &Self, policy: Policy, key: Key) -> Self {
+        let counters = Counters::new(&policy, Some((&before.policy, &before.counters)));
+        Self::counting(policy, key, counters)
+    }
+
+    fn counting(policy: Policy, key: Key, counters: Counters) -> Self {
         Self {
             is_custom: policy.is_custom(),
+            is_scoped: policy.is_scoped(),
             has_detectors: Detector::ALL.iter().any(|d| policy.rule(*d).is_some()),
-            counters: Counters::new(policy.patterns().len()),
+            counters,
             names: Names::new(&key),
             keywords: Keywords::new(|detector| policy.rule(detector).is_some()),
+            key: key.derived(policy.hash_key),
             policy,
-            key,
             anchors: Anchors::new(),
         }
     }
@@ -166,7 +182,22 @@ impl Masker {
         Some(self.name(first.by).into_owned())
     }
 
-    /// What was found in records since the masker was made, by rule.
+    /// The rules that only observe and to which the whole of a text is one finding, each by itself.
+    pub(crate) fn finders_of(&self, text: &str, place: Place<'_>) -> Vec<Finder> {
+        let mut notes = Notes::default();
+        if !text.is_empty() {
+            self.find(text, place, &mut notes);
+        }
+        let mut finders = Vec::new();
+        for f in &notes.observed {
+            if (f.start, f.end) == (0, text.len()) && !finders.contains(&f.by) {
+                finders.push(f.by);
+            }
+        }
+        finders
+    }
+
+    /// What was found in records since the masker was made, or the one that it succeeds, by rule.
     pub fn counts(&self) -> Vec<Count> {
         self.counters.counts(&self.policy)
     }
@@ -197,13 +228,18 @@ impl Masker {
         self.names.get(name, || self.look_at(name))
     }
 
+    /// Whether what is found depends on where it stands.
+    fn goes_by_place(&self) -> bool {
+        self.is_scoped || !self.policy.engine().is_idle()
+    }
+
     fn look_at(&self, name: &str) -> Says {
         let mut notes = Notes::default();
-        // Patterns go by the place too: where there are any, every name is masked for itself.
+        // Where rules go by the place too, every name is masked for itself.
         let found = self.find(name, Place::default(), &mut notes);
         let any = !found.is_empty() || !notes.observed.is_empty();
         Says::NOTHING
-            .with(Says::FOUND, any || !self.policy.engine().is_idle())
+            .with(Says::FOUND, any || self.goes_by_place())
             .with(Says::SECRET, detector::is_secret_name(name))
             .with(Says::USER, detector::is_user_name(name))
             .with(Says::NUMBER, self.keywords.is_named(name))
@@ -245,23 +281,22 @@ impl Masker {
         let mut found = FoundList::new();
         let mut notes = Notes::default();
         if let Some(secret) = detector::secret_field(place.says(), bytes) {
-            self.accept(literal, secret, &mut found, &mut notes);
+            self.accept((literal, place), secret, &mut found, &mut notes);
         }
         if detector::number_is_card(bytes) {
             let card = Found::new(Detector::CreditCard, 0..literal.len());
-            self.accept(literal, card, &mut found, &mut notes);
+            self.accept((literal, place), card, &mut found, &mut notes);
         }
         if place.says().any(Says::NUMBER)
-            && let Some(f) = place
-                .name
-                .and_then(|name| self.keywords.number(name, bytes))
+            && let Some(name) = place.name
         {
-            self.accept(literal, f, &mut found, &mut notes);
+            let accept = |f| self.accept((literal, place), f, &mut found, &mut notes);
+            self.keywords.number(name, bytes, accept);
         }
         if self.policy.engine().names(place.path) {
             self.policy.engine().find(literal, place, |f| {
                 if self.policy.engine().is_named(&f, place.path) {
-                    self.accept(literal, f, &mut found, &mut notes);
+                    self.accept((literal, place), f, &mut found, &mut notes);
                 }
             });
         }
@@ -300,14 +335,15 @@ impl Masker {
         let bytes = text.as_bytes();
         let mut found = FoundList::new();
         if let Some(f) = detector::named_field(place.says(), bytes) {
-            self.accept(text, f, &mut found, notes);
+            self.accept((text, place), f, &mut found, notes);
         }
         if self.has_detectors && bytes.len() >= TEXT_BYTES_MIN {
             self.find_built_in(text, place, &mut found, notes);
         }
         if !self.policy.engine().is_idle() {
-            let accept = |f| self.accept(text, f, &mut found, notes);
-            self.policy.engine().find(text, place, accept);
+            self.policy.engine().find(text, place, |f| {
+                self.accept((text, place), f, &mut found, notes);
+            });
         }
         settle::apart(bytes, &mut found);
         found
@@ -321,34 +357,29 @@ impl Masker {
         notes: &mut Notes,
     ) {
         let bytes = text.as_bytes();
-        // Signs inside a value that its name has given away begin no value of their own.
-        let mut keyed_to = 0;
+        let mut read = detector::Read::default();
         let seen = scan::scan(bytes, |event| {
-            if event.pos < keyed_to && detector::is_sign(bytes, event) {
-                return;
-            }
-            if let Some(f) = detector::confirm(bytes, event) {
-                if f.is(Detector::KvSecret) || f.is(Detector::AuthHeader) {
-                    keyed_to = f.end;
-                }
-                self.accept(text, f, found, notes);
-            }
+            let accept = |f| self.accept((text, place), f, found, notes);
+            detector::confirm(bytes, event, &mut read, accept);
         });
-        let accept = |f| self.accept(text, f, found, notes);
+        let accept = |f| self.accept((text, place), f, found, notes);
         let announced = self.keywords.find(bytes, seen.dense, accept);
         notes.announced |= announced;
         self.anchors.find(bytes, seen.runs, |f| {
-            self.accept(text, f, found, notes);
+            self.accept((text, place), f, found, notes);
         });
-        let (number, bare) = match place.name {
+        let accept = |f| self.accept((text, place), f, found, notes);
+        match place.name {
             Some(name) if place.says().any(Says::NUMBER) => {
-                (self.keywords.named(name, bytes), None)
+                self.keywords.named(name, bytes, accept)
             }
-            Some(_) => (None, None),
-            None => (self.keywords.bare(bytes), detector::whole(bytes)),
-        };
-        for f in number.into_iter().chain(bare) {
-            self.accept(text, f, found, notes);
+            Some(_) => {}
+            None => {
+                self.keywords.bare(bytes, accept);
+                if let Some(f) = detector::whole(bytes) {
+                    self.accept((text, place), f, found, notes);
+                }
+            }
         }
     }
 
@@ -405,18 +436,27 @@ impl Masker {
         out.len()
     }
 
-    /// Adds a finding unless the policy is against it.
-    fn accept(&self, text: &str, new: Found, found: &mut FoundList, notes: &mut Notes) {
+    /// Adds a finding unless the policy is against it; whether it is to be masked.
+    fn accept(
+        &self,
+        (text, place): (&str, Place<'_>),
+        new: Found,
+        found: &mut FoundList,
+        notes: &mut Notes,
+    ) -> bool {
         let Some(Named { rule, .. }) = self.named(&new) else {
-            return;
+            return false;
         };
-        if self.is_kept(text, rule, new) {
-            return;
+        let is_elsewhere =
+            !rule.scope.is_everywhere() && !rule.scope.has(place.service, place.path);
+        if is_elsewhere || self.is_kept(text, rule, new) {
+            return false;
         }
         match rule.mode {
             Mode::Mask => found.push(new),
             Mode::Observe => notes.observed.push(new),
         }
+        rule.mode == Mode::Mask
     }
 
     /// Values that the policy leaves, and addresses that name no one.

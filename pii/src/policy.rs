@@ -1,14 +1,18 @@
 //! What is masked, and how: detectors that are on, and patterns.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::detector::{Detector, Pack};
 use crate::finder::Finder;
 use crate::pattern::limits::REPLACEMENT_BYTES_MAX;
-use crate::pattern::{AllowList, Cause, Engine, Mode, Pattern, Refusal};
+use crate::pattern::{AllowList, Cause, Engine, Mode, Pattern, Refusal, Scope};
 use crate::render::Named;
 use crate::{Key, Masker};
+
+/// Highest number of a key for HASH: a question is asked with every key up to the policy's.
+pub const HASH_KEYS_MAX: u32 = 32;
 
 /// How a finding is hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -48,6 +52,8 @@ pub struct Rule {
     pub replacement: String,
     /// Whether findings are hidden or only counted.
     pub mode: Mode,
+    /// Where it looks.
+    pub scope: Scope,
     /// Values that are left as they are.
     pub allow: AllowList,
 }
@@ -59,6 +65,7 @@ impl Rule {
             strategy: detector.default_strategy(),
             replacement: detector.replacement().to_owned(),
             mode: Mode::Mask,
+            scope: Scope::default(),
             allow: AllowList::default(),
         }
     }
@@ -84,6 +91,11 @@ pub struct Policy {
     pub keep_loopback: bool,
     /// Leave RFC 1918, link-local and unique local addresses as they are. Default: no.
     pub keep_private: bool,
+    /// Number of the key for HASH, from 1 to [`HASH_KEYS_MAX`]. Hashes that were made with an earlier one
+    /// are still found.
+    pub hash_key: u32,
+    /// Names of rules that have hashed and do not any more: what they hashed is still found.
+    hashed: BTreeSet<String>,
     rules: [Option<Rule>; Detector::ALL.len()],
     patterns: Arc<[Pattern]>,
     engine: Arc<Engine>,
@@ -97,6 +109,8 @@ impl Policy {
             epoch: 0,
             keep_loopback: true,
             keep_private: false,
+            hash_key: 1,
+            hashed: BTreeSet::new(),
             rules,
             patterns: Arc::default(),
             engine: Arc::default(),
@@ -149,7 +163,10 @@ impl Policy {
     /// Refuses a replacement or a list that is too long, and a replacement that would be masked itself.
     pub fn with_rule(mut self, detector: Detector, rule: Option<Rule>) -> Result<Self, Refusal> {
         if let Some(rule) = &rule {
-            let checked = rule.check_replacement().and_then(|()| rule.allow.check());
+            let checked = rule
+                .check_replacement()
+                .and_then(|()| rule.scope.check())
+                .and_then(|()| rule.allow.check());
             checked.map_err(|cause| cause.of(detector.name()))?;
         }
         self.put(detector, rule);
@@ -164,9 +181,63 @@ impl Policy {
     pub fn with_patterns(mut self, mut patterns: Vec<Pattern>) -> Result<Self, Refusal> {
         patterns.sort_by(|a, b| a.id.cmp(&b.id));
         self.engine = Arc::new(Engine::new(&patterns)?);
-        self.patterns = patterns.into();
+        let before = std::mem::replace(&mut self.patterns, patterns.into());
+        for pattern in before.iter().filter(|p| p.strategy == Strategy::Hash) {
+            self.hashed.insert(pattern.name.clone());
+        }
+        self.settle_hashed();
         self.check_replacements()?;
         Ok(self)
+    }
+
+    /// This policy with the detectors of a country off (its code in ISO 3166), also those that other
+    /// countries share with it.
+    #[must_use]
+    pub fn without_country(self, code: &str) -> Self {
+        Detector::ALL
+            .into_iter()
+            .filter(|detector| detector.countries().contains(&code))
+            .fold(self, Self::without)
+    }
+
+    /// The countries all of whose numbers are looked for.
+    pub fn countries(&self) -> Vec<&'static str> {
+        let is_on = |code: &&str| {
+            Detector::ALL
+                .into_iter()
+                .filter(|detector| detector.countries().contains(code))
+                .all(|detector| self.rule(detector).is_some())
+        };
+        Detector::all_countries()
+            .into_iter()
+            .filter(is_on)
+            .collect()
+    }
+
+    /// This policy with these rules among those that have hashed.
+    #[must_use]
+    pub(crate) fn with_hashed(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.hashed.extend(names);
+        self.settle_hashed();
+        self
+    }
+
+    /// Names of rules that have hashed and do not any more.
+    pub(crate) fn hashed(&self) -> impl Iterator<Item = &str> {
+        self.hashed.iter().map(String::as_str)
+    }
+
+    /// Of those that have hashed only those are kept that still exist, and hash no more.
+    fn settle_hashed(&mut self) {
+        let mut hashed = std::mem::take(&mut self.hashed);
+        hashed.retain(|name| match Detector::from_name(name) {
+            Some(detector) => self.strategy(detector) != Some(Strategy::Hash),
+            None => {
+                let pattern = self.patterns.iter().find(|pattern| pattern.name == *name);
+                pattern.is_some_and(|pattern| pattern.strategy != Strategy::Hash)
+            }
+        });
+        self.hashed = hashed;
     }
 
     /// The patterns, by id.
@@ -209,10 +280,28 @@ impl Policy {
         !self.engine.is_idle() || self.rules.iter().flatten().any(allows)
     }
 
-    fn put(&mut self, detector: Detector, rule: Option<Rule>) {
+    pub(crate) fn put(&mut self, detector: Detector, rule: Option<Rule>) {
+        if self.strategy(detector) == Some(Strategy::Hash) {
+            self.hashed.insert(detector.name().to_owned());
+        }
         if let Some(slot) = self.rules.get_mut(detector as usize) {
             *slot = rule;
         }
+        self.settle_hashed();
+    }
+
+    /// This policy with all detectors that are on looking everywhere.
+    fn everywhere(mut self) -> Self {
+        for rule in self.rules.iter_mut().flatten() {
+            rule.scope = Scope::default();
+        }
+        self
+    }
+
+    /// Whether a detector looks at some places only.
+    pub(crate) fn is_scoped(&self) -> bool {
+        let scoped = |rule: &Rule| !rule.scope.is_everywhere();
+        self.rules.iter().flatten().any(scoped)
     }
 
     /// Nothing finds anything in a text that somebody has chosen to stand in a finding's place.
@@ -229,7 +318,8 @@ impl Policy {
         if chosen.is_empty() {
             return Ok(());
         }
-        let masker = Masker::new(self.clone(), Key::new([0; 32]));
+        // A text that is found anywhere is refused, wherever its rule looks.
+        let masker = Masker::new(self.clone().everywhere(), Key::new([0; 32]));
         for (rule, text) in chosen {
             if let Some(finder) = masker.finder_in(text) {
                 return Err(Cause::ReplacementFound(finder).of(rule));
@@ -246,6 +336,8 @@ impl PartialEq for Policy {
             epoch,
             keep_loopback,
             keep_private,
+            hash_key,
+            hashed,
             rules,
             patterns,
             engine: _,
@@ -253,6 +345,8 @@ impl PartialEq for Policy {
         *epoch == other.epoch
             && *keep_loopback == other.keep_loopback
             && *keep_private == other.keep_private
+            && *hash_key == other.hash_key
+            && *hashed == other.hashed
             && *rules == other.rules
             && *patterns == other.patterns
     }

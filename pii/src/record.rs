@@ -86,6 +86,7 @@ impl Masker {
                 type_name,
                 message,
                 stack_trace,
+                signature: _,
             } = exception;
             for (text, path, spot) in [
                 (type_name, "exception.type", Spot::ExceptionType),

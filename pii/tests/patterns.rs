@@ -484,7 +484,7 @@ fn a_policy_is_the_same_after_it_was_stored() {
 
     let text = String::from_utf8(bytes).expect("JSON");
     for (from, to) in [
-        ("\"version\":1", "\"version\":2"),
+        ("\"version\":1", "\"version\":3"),
         ("\"epoch\"", "\"new\":1,\"epoch\""),
         ("\"iban\"", "\"ibann\""),
         (r"\\d{4}", r"\\d{"),
@@ -647,5 +647,84 @@ proptest! {
         prop_assert!(rest.ends_with(&text[end..]));
         let once = findings.masked.into_owned();
         prop_assert_eq!(&masker.mask_text(&once).masked, &once, "{:?} with {:?}", text, regexes);
+    }
+}
+
+/// The default with these detectors off, observed, looking elsewhere, or leaving every value.
+fn leaving(detectors: &[Detector]) -> Vec<Policy> {
+    let rules: [fn(Detector) -> Option<Rule>; 4] = [
+        |_| None,
+        |detector| {
+            Some(Rule {
+                mode: Mode::Observe,
+                ..Rule::of(detector)
+            })
+        },
+        |detector| {
+            let mut rule = Rule::of(detector);
+            rule.scope.services = words(&["elsewhere"]);
+            Some(rule)
+        },
+        |detector| {
+            let mut rule = Rule::of(detector);
+            rule.allow.prefix = words(&["sid=", "121", "u:", "a;"]);
+            Some(rule)
+        },
+    ];
+    let policy = |rule: &fn(Detector) -> Option<Rule>| {
+        let with = |policy: Policy, detector: &Detector| {
+            policy
+                .with_rule(*detector, rule(*detector))
+                .expect("a good rule")
+        };
+        detectors.iter().fold(Policy::default(), with)
+    };
+    rules.iter().map(policy).collect()
+}
+
+#[test]
+fn what_is_left_hides_nothing_else() {
+    let cases: [(&[Detector], &str, &str); 4] = [
+        (
+            &[Detector::AuthHeader],
+            "Cookie: sid=1; password=hunter2; user=bob",
+            "Cookie: sid=1; password=[KV_SECRET]; user=bob",
+        ),
+        (
+            &[Detector::KvSecret],
+            "token=\"a;Authorization: Bearer x7/9\" b",
+            "token=\"a;Authorization: Bearer [AUTH_HEADER]\" b",
+        ),
+        (
+            &[Detector::UrlCredentials],
+            "https://u:p@example.org/",
+            "https://u:p***@example.org/",
+        ),
+        (
+            &[Detector::AbaRouting],
+            "routing 121042882 ssn 121042882",
+            "routing 121042882 ssn [SSN]",
+        ),
+    ];
+    for (left, text, expected) in cases {
+        for policy in leaving(left) {
+            let masker = Masker::new(policy, Key::new([1; 32]));
+            let findings = masker.mask_text_in(text, "web", "message");
+            assert_eq!(findings.masked, expected, "{left:?}");
+        }
+    }
+}
+
+/// Read to its end at each of its signs, this text would be 50 GB: the test would take minutes.
+#[test]
+fn values_in_one_another_are_read_once() {
+    let text = "password::".repeat(100_000);
+    for policy in leaving(&[Detector::KvSecret])
+        .into_iter()
+        .chain([Policy::default()])
+    {
+        let masker = Masker::new(policy, Key::new([1; 32]));
+        let findings = masker.mask_text(&text);
+        assert!(findings.masked.len() < text.len() + 64);
     }
 }

@@ -36,6 +36,7 @@ fn every_string_of_a_record_is_masked() {
         type_name: MAIL.into(),
         message: MAIL.into(),
         stack_trace: MAIL.into(),
+        signature: 0,
     });
     let after = mask(before);
     let exception = after.exception.expect("it had one");
@@ -220,6 +221,7 @@ fn a_masked_record_is_masked_again_as_it_came() {
         type_name: "E".into(),
         message: MAIL.into(),
         stack_trace: MAIL.into(),
+        signature: 0,
     });
     full.fields = vec![
         ("b".into(), Value::string(MAIL)),

@@ -39,7 +39,8 @@ pub fn plan(id: ExceptionId, window: Option<&str>, now: Timestamp) -> Result<Pla
         "first":{{"min":{{"field":"timestamp"}}}},"last":{{"max":{{"field":"timestamp"}}}},
         "hosts":{{"terms":{{"field":"host","size":{AFFECTED_MAX}}}}},
         "regions":{{"terms":{{"field":"region","size":{AFFECTED_MAX}}}}},
-        "users":{{"terms":{{"field":"fields.user_id","size":{AFFECTED_MAX}}}}}}}}}"#
+        "users":{{"terms":{{"field":"fields.user_id","size":{AFFECTED_MAX}}}}},
+        "signatures":{{"terms":{{"field":"exception.signature","size":{AFFECTED_MAX}}}}}}}}}"#
     );
     Plan::new(json.as_bytes(), now)
 }
@@ -92,7 +93,15 @@ pub fn render(id: ExceptionId, answer: &Answer) -> Option<String> {
             if i > 0 { "," } else { "" }
         ));
     }
-    out.push_str("}}");
+    out.push_str("},\"signatures\":[");
+    let signatures = buckets(aggregations, "signatures").map(|bucket| {
+        format!(
+            "{{\"signature\":{},\"count\":{}}}",
+            bucket["key"], bucket["doc_count"]
+        )
+    });
+    out.push_str(&signatures.collect::<Vec<_>>().join(","));
+    out.push_str("]}");
     Some(out)
 }
 

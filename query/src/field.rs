@@ -35,6 +35,8 @@ pub enum Field {
     ExceptionMessage,
     /// Stack trace of the exception.
     StackTrace,
+    /// What is the same for the same fault.
+    ExceptionSignature,
     /// Identity of the exception.
     ExceptionId,
     /// Names of the detectors that fired.
@@ -80,6 +82,7 @@ impl Field {
             "exception.type" => Self::ExceptionType,
             "exception.message" => Self::ExceptionMessage,
             "exception.stack_trace" => Self::StackTrace,
+            "exception.signature" => Self::ExceptionSignature,
             "exception_id" | "exception.exception_id" => Self::ExceptionId,
             "pii" => Self::Pii,
             _ => Self::Custom(name.strip_prefix("fields.").unwrap_or(name).to_owned()),
@@ -97,6 +100,7 @@ impl Field {
             | Self::Region
             | Self::TraceId
             | Self::SpanId
+            | Self::ExceptionSignature
             | Self::Pii => Nature::Name,
             Self::Message
             | Self::Exception
@@ -128,6 +132,7 @@ impl fmt::Display for Field {
             Self::ExceptionType => "exception.type",
             Self::ExceptionMessage => "exception.message",
             Self::StackTrace => "exception.stack_trace",
+            Self::ExceptionSignature => "exception.signature",
             Self::ExceptionId => "exception_id",
             Self::Pii => "pii",
             Self::Custom(name) => return write!(f, "fields.{name}"),

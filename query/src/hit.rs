@@ -10,6 +10,13 @@ use crate::Error;
 use crate::codec::{DAMAGED, Reader, Writer};
 use crate::position::Position;
 
+/// What a record's exception is between nodes: there is none.
+const NO_EXCEPTION: u8 = 0;
+/// One without a signature.
+const EXCEPTION: u8 = 1;
+/// One with its signature, 8 bytes, first.
+const SIGNED_EXCEPTION: u8 = 2;
+
 /// A record in an answer. Its text was masked before it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
@@ -48,6 +55,7 @@ pub(crate) fn record_of(row: &Row<'_, '_>) -> Result<Record, Error> {
                 type_name: type_name.to_owned(),
                 message: message.to_owned(),
                 stack_trace: stack_trace.to_owned(),
+                signature: row.signature(),
             }),
         host: row.host().to_owned(),
         environment: row.environment().to_owned(),
@@ -86,8 +94,15 @@ impl Hit {
             into.byte(value.kind as u8);
             into.text(&value.text);
         }
-        into.byte(u8::from(record.exception.is_some()));
+        into.byte(match &record.exception {
+            None => NO_EXCEPTION,
+            Some(exception) if exception.signature == 0 => EXCEPTION,
+            Some(_) => SIGNED_EXCEPTION,
+        });
         if let Some(exception) = &record.exception {
+            if exception.signature != 0 {
+                into.raw(&exception.signature.to_be_bytes());
+            }
             into.text(&exception.type_name);
             into.text(&exception.message);
             into.text(&exception.stack_trace);
@@ -130,8 +145,14 @@ impl Hit {
                 },
             ));
         }
-        if from.byte()? != 0 {
+        let form = from.byte()?;
+        if form != NO_EXCEPTION {
+            let signature = match form {
+                SIGNED_EXCEPTION => u64::from_be_bytes(from.array()?),
+                _ => 0,
+            };
             record.exception = Some(Exception {
+                signature,
                 type_name: from.text()?,
                 message: from.text()?,
                 stack_trace: from.text()?,
@@ -223,6 +244,10 @@ fn push_exception(record: &Record, out: &mut String) {
     }
     out.push_str(",\"exception_id\":\"");
     out.push_str(&ExceptionId::of(&exception.type_name, &record.service_name).to_string());
+    // Records that were stored before there were signatures have none.
+    if exception.signature != 0 {
+        out.push_str(&format!("\",\"signature\":\"{:016x}", exception.signature));
+    }
     out.push_str("\"}");
 }
 
@@ -267,6 +292,7 @@ pub(crate) mod tests {
             type_name: "E".into(),
             message: "m".into(),
             stack_trace: "at x".into(),
+            signature: 0xbeef,
         });
         record.host = "h".into();
         record.pii = vec!["email".into(), "ssn".into()];
@@ -279,7 +305,7 @@ pub(crate) mod tests {
         write_json(&sample(), &mut out);
         let id = ExceptionId::of("E", "pay");
         let expected = format!(
-            r#"{{"log_id":"07070707-0707-0707-0707-070707070707","timestamp":"2026-01-02T03:04:05.000000001Z","service_name":"pay","level":"ERROR","message":"a \"b\"\n","fields":{{"a.b":1.50,"c":"12","d":true,"e":[1,"x"]}},"exception":{{"type":"E","message":"m","stack_trace":"at x","exception_id":"{id}"}},"host":"h","environment":null,"region":null,"trace_id":null,"span_id":null,"pii":["email","ssn"],"created_at":"2026-01-02T03:04:05Z"}}"#
+            r#"{{"log_id":"07070707-0707-0707-0707-070707070707","timestamp":"2026-01-02T03:04:05.000000001Z","service_name":"pay","level":"ERROR","message":"a \"b\"\n","fields":{{"a.b":1.50,"c":"12","d":true,"e":[1,"x"]}},"exception":{{"type":"E","message":"m","stack_trace":"at x","exception_id":"{id}","signature":"000000000000beef"}},"host":"h","environment":null,"region":null,"trace_id":null,"span_id":null,"pii":["email","ssn"],"created_at":"2026-01-02T03:04:05Z"}}"#
         );
         assert_eq!(out, expected);
     }

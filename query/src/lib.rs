@@ -31,6 +31,7 @@ mod prune;
 pub mod request;
 mod scan;
 mod source;
+mod standin;
 pub mod text;
 mod top;
 pub mod topk;

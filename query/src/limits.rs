@@ -16,6 +16,8 @@ pub const REGEX_BYTES_MAX: usize = 1_024;
 pub const REGEX_COMPILED_BYTES_MAX: usize = 1 << 20;
 /// Most regular expressions and wildcards in one query string.
 pub const PATTERNS_MAX: usize = 32;
+/// Most texts that stand in records for the values of one question.
+pub const STAND_INS_MAX: usize = 8_192;
 /// Most decimal digits of a number in a query.
 pub const NUMBER_DIGITS_MAX: usize = 400;
 

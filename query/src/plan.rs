@@ -9,10 +9,14 @@ use crate::codec::{Reader, Writer};
 use crate::field::Field;
 use crate::floors::{Cut, Floors};
 use crate::language::{Expr, Leaf, Scalar, Target, Test};
+use crate::standin::StandIns;
 use crate::{Error, Request};
 
-/// Version of the encoding: then now (8 bytes, big-endian), the floors and the request as JSON.
-const VERSION: u8 = 2;
+/// Version of the encoding: then now (8 bytes, big-endian), the floors, what stands for values, and the request
+/// as JSON. Written only where something stands for a value.
+const VERSION: u8 = 3;
+/// The same without what stands for values.
+const VERSION_WITHOUT_STAND_INS: u8 = 2;
 /// The same without floors; still read.
 const VERSION_WITHOUT_FLOORS: u8 = 1;
 
@@ -30,6 +34,7 @@ pub struct Plan {
     /// The part of `time` in which nothing is hidden.
     clear: Interval,
     floors: Floors,
+    stand_ins: StandIns,
     now: Timestamp,
     source: Vec<u8>,
 }
@@ -112,6 +117,7 @@ impl Plan {
             asked: time,
             clear: time,
             floors: Floors::NONE,
+            stand_ins: StandIns::default(),
             now,
             source: json.to_vec(),
         })
@@ -121,6 +127,33 @@ impl Plan {
     pub fn hide(&mut self, floors: Floors) {
         let cut = floors.cut(self.asked, self.services());
         (self.time, self.clear, self.floors) = (cut.time, cut.clear, floors);
+    }
+
+    /// Asks for what stands in records for the values that are asked for, too, instead of what did before: `find`
+    /// is given the name of the custom field, if it is one's, and the value. CPU work.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when there is more than a question may ask for.
+    pub fn widen(
+        &mut self,
+        find: impl FnMut(Option<&str>, &str) -> Vec<String>,
+    ) -> Result<(), Error> {
+        let asked = Request::parse(&self.source, self.now)?;
+        let stand_ins = StandIns::of(&asked.expr, find)?;
+        if stand_ins != self.stand_ins {
+            self.stand_by(stand_ins)?;
+        }
+        Ok(())
+    }
+
+    fn stand_by(&mut self, stand_ins: StandIns) -> Result<(), Error> {
+        let mut plan = Self::new(&self.source, self.now)?;
+        plan.rest = stand_ins.widen(plan.rest);
+        plan.request.expr = stand_ins.widen(plan.request.expr);
+        plan.stand_ins = stand_ins;
+        plan.hide(self.floors.clone());
+        *self = plan;
+        Ok(())
     }
 
     /// The oldest event times that are seen.
@@ -160,9 +193,17 @@ impl Plan {
     /// The bytes for another node.
     pub fn encode(&self) -> Vec<u8> {
         let mut into = Writer::default();
-        into.byte(VERSION);
+        let is_plain = self.stand_ins.is_empty();
+        into.byte(if is_plain {
+            VERSION_WITHOUT_STAND_INS
+        } else {
+            VERSION
+        });
         into.raw(&self.now.nanos().to_be_bytes());
         self.floors.encode(&mut into);
+        if !is_plain {
+            self.stand_ins.encode(&mut into);
+        }
         into.raw(&self.source);
         into.bytes
     }
@@ -177,13 +218,20 @@ impl Plan {
         let version = from.byte().map_err(damaged)?;
         let now = from.array().map_err(damaged)?;
         let floors = match version {
-            VERSION => Floors::decode(&mut from).map_err(damaged)?,
+            VERSION | VERSION_WITHOUT_STAND_INS => Floors::decode(&mut from).map_err(damaged)?,
             VERSION_WITHOUT_FLOORS => Floors::NONE,
             _ => return Err(Error::Damaged("a query plan")),
+        };
+        let stand_ins = match version {
+            VERSION => StandIns::decode(&mut from).map_err(damaged)?,
+            _ => StandIns::default(),
         };
         let now = Timestamp::from_nanos(i64::from_be_bytes(now));
         let mut plan = Self::new(from.rest(), now)?;
         plan.hide(floors);
+        if !stand_ins.is_empty() {
+            plan.stand_by(stand_ins)?;
+        }
         Ok(plan)
     }
 
@@ -258,6 +306,21 @@ mod tests {
             &[9],
             &[VERSION, 1],
             &[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'{'],
+            &[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9, b'{'],
+            &[
+                VERSION_WITHOUT_STAND_INS,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                b'{',
+            ],
             &[VERSION_WITHOUT_FLOORS, 0, 0, 0, 0, 0, 0, 0, 0, b'{'],
         ] {
             assert!(Plan::decode(bytes).is_err());

@@ -4,11 +4,16 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+use hushlog_record::block::Block;
 use hushlog_record::id::META_GROUP;
 use hushlog_record::{GroupId, NodeId};
 use hushlog_storage::store::Space;
 
-use crate::codec::{decode_entry, decode_log_id, decode_vote, is_membership};
+use crate::codec::{
+    Encoder, decode_entry, decode_log_id, decode_vote, encode_entry, is_membership,
+};
+use crate::command::{Command, Data};
 use crate::log_store::keys;
 use crate::meta;
 use crate::shard::Record;
@@ -44,6 +49,21 @@ pub enum Fact {
     Snapshot(u64),
 }
 
+/// The facts of the meta group as a snapshot holds them.
+pub fn facts(state: &meta::State) -> Vec<u8> {
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    out.finish()
+}
+
+/// Reads facts, also those of earlier releases.
+///
+/// # Errors
+/// When they are damaged.
+pub fn read_facts(bytes: &[u8]) -> Result<meta::State, CodecError> {
+    meta::State::decode(bytes)
+}
+
 /// The group of a row, and what it says; nothing for rows of others.
 ///
 /// # Errors
@@ -56,7 +76,7 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
     let fact = match (space, rest) {
         (Space::Log, _) => {
             let types::LogId { leader_id, index } =
-                decode_entry(&bytes::Bytes::copy_from_slice(value))?.log_id;
+                decode_entry(&Bytes::copy_from_slice(value))?.log_id;
             Fact::Entry {
                 index,
                 term: *leader_id,
@@ -81,7 +101,7 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
             Fact::Snapshot(meta::snapshot_end(value)?)
         }
         (Space::State, [keys::TAG_SNAPSHOT]) => {
-            let (record, _) = Record::decode(&bytes::Bytes::copy_from_slice(value))?;
+            let (record, _) = Record::decode(&Bytes::copy_from_slice(value))?;
             Fact::Snapshot(next_index(record.last.as_ref()))
         }
         (Space::State | Space::Meta, _) => return Ok(None),
@@ -98,30 +118,49 @@ pub fn configs(value: &[u8]) -> Result<Option<Vec<BTreeSet<NodeId>>>, CodecError
     if !is_membership(value) {
         return Ok(None);
     }
-    let entry = decode_entry(&bytes::Bytes::copy_from_slice(value))?;
+    let entry = decode_entry(&Bytes::copy_from_slice(value))?;
     Ok(match entry.payload {
         Payload::Membership(membership) => Some(membership.get_joint_config().clone()),
         Payload::Blank | Payload::Normal(_) => None,
     })
 }
 
+/// The stored form of a log entry with another block in it; nothing for an entry without one. For those who check that
+/// what is wrong is found.
+///
+/// # Errors
+/// When the entry is damaged.
+pub fn entry_with(stored: &Bytes, block: Block) -> Result<Option<Bytes>, CodecError> {
+    let mut entry = decode_entry(stored)?;
+    let Payload::Normal(Command::Data(data)) = &mut entry.payload else {
+        return Ok(None);
+    };
+    *data = Data::whole(block);
+    Ok(Some(encode_entry(&entry)))
+}
+
 /// The key of a log entry.
-pub fn entry_key(group: GroupId, index: u64) -> bytes::Bytes {
+pub fn entry_key(group: GroupId, index: u64) -> Bytes {
     keys::entry(group, index)
 }
 
 /// The key of a group's vote.
-pub fn vote_key(group: GroupId) -> bytes::Bytes {
+pub fn vote_key(group: GroupId) -> Bytes {
     keys::vote(group)
 }
 
+/// The key of a group's snapshot.
+pub fn snapshot_key(group: GroupId) -> Bytes {
+    keys::snapshot(group)
+}
+
 /// The key of what is left of a group whose shard is sealed.
-pub fn sealed_key(group: GroupId) -> bytes::Bytes {
+pub fn sealed_key(group: GroupId) -> Bytes {
     keys::sealed(group)
 }
 
 /// The key of the position that a group's log begins at.
-pub fn purged_key(group: GroupId) -> bytes::Bytes {
+pub fn purged_key(group: GroupId) -> Bytes {
     keys::purged(group)
 }
 

@@ -33,6 +33,7 @@ pub use group::{
     status_at,
 };
 pub use incarnation::Incarnations;
+pub use log_store::{LogEntries, LogPiece, damaged_log, mend_stored_log};
 pub use network::{Connect, Lane, service};
 pub use shard::{
     Origin, PartAnswer, Positions, Sealed, Table, TableEntry, TailBlock, View, drop_shard,

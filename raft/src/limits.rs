@@ -10,6 +10,10 @@ pub const STREAM_CHUNK_BYTES_MAX: usize = 4 << 20;
 /// Bytes of synced entries that a group keeps in memory for its followers and its state machine.
 /// Entries that are not synced yet are kept beside them, whatever their size.
 pub const CACHE_BYTES_MAX: usize = 8 << 20;
+/// Most bytes of stored entries that replicas compare at once; one entry is read whatever its size.
+pub const LOG_PIECE_BYTES_MAX: usize = 4 << 20;
+/// Most entries that replicas compare at once.
+pub const LOG_PIECE_ENTRIES_MAX: usize = 4_096;
 /// Most request keys that a shard remembers; the oldest is forgotten first.
 pub const PRODUCER_KEYS_MAX: usize = 500_000;
 /// Most ids of records, given by clients, that a shard remembers beside them; the oldest is forgotten first.
@@ -40,6 +44,10 @@ pub const RATE_SERVICE_BYTES_MAX: usize = 256;
 pub const EXPIRED_SERVICES_MAX: usize = 1_000;
 /// Longest name of a service whose dropped rows are counted by it, in bytes.
 pub const EXPIRED_SERVICE_BYTES_MAX: usize = 256;
+/// Most services that a bucket spreads over slots of their own choice: the map of every bucket has them.
+pub const SPREAD_SERVICES_MAX: usize = 32;
+/// Longest name of a service that is spread, in bytes.
+pub const SPREAD_SERVICE_BYTES_MAX: usize = 256;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.
@@ -63,6 +71,8 @@ pub const TRANSFER_DEADLINE: Duration = Duration::from_secs(2);
 pub const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// How long a proposal waits for a leader once another has waited in vain.
 pub const STALLED_PATIENCE: Duration = Duration::from_millis(250);
+/// A proposal whose caller gives it up after so long has waited in vain too, if no majority was heard of meanwhile.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
 /// How long one leader is waited for when read positions are asked for, before the next is asked.
 pub const READ_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a leader that was deposed may still answer what was sent to it.

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use crate::{Exception, Record};
+
 /// A value whose personal data has been masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Masked<T>(T);
@@ -22,6 +24,15 @@ impl<T> Masked<T> {
     /// Gives the masked value away.
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+impl Masked<Record> {
+    /// Notes the signature of the record's exception, if it has one: a number, made of what is masked.
+    pub fn sign(&mut self, signature: impl FnOnce(&Exception) -> u64) {
+        if let Some(exception) = &mut self.0.exception {
+            exception.signature = signature(exception);
+        }
     }
 }
 

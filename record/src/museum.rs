@@ -40,13 +40,15 @@ pub enum Bug {
     ReadWithoutLeader,
     /// A node without memory is not recognised.
     IncarnationIgnored,
+    /// A replica stands for election without asking before whether it could win.
+    NoPreVote,
     /// The map takes a replica for moved before it has come.
     MoveUnverified,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeSync,
         Self::AckWithoutQuorum,
         Self::SkippedChecksum,
@@ -60,6 +62,7 @@ impl Bug {
         Self::VoteNotSaved,
         Self::ReadWithoutLeader,
         Self::IncarnationIgnored,
+        Self::NoPreVote,
         Self::MoveUnverified,
     ];
 
@@ -79,6 +82,7 @@ impl Bug {
             Self::VoteNotSaved => "vote-not-saved",
             Self::ReadWithoutLeader => "read-without-leader",
             Self::IncarnationIgnored => "incarnation-ignored",
+            Self::NoPreVote => "no-pre-vote",
             Self::MoveUnverified => "move-unverified",
         }
     }

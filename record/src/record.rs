@@ -48,6 +48,9 @@ pub struct Exception {
     pub message: String,
     /// Stack trace text; may be empty.
     pub stack_trace: String,
+    /// The same for the same fault, whatever its ids, lines and addresses; 0 where it is not known. Made of what
+    /// is masked, after masking.
+    pub signature: u64,
 }
 
 impl Record {

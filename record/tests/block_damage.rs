@@ -71,11 +71,11 @@ fn sign_if_possible(block: &[u8]) -> Vec<u8> {
 #[test]
 fn an_unknown_version_is_refused_by_name() {
     let block = seal(Codec::None, &common::fixed());
-    let error = read(&sign(patch(block.bytes(), 8, &[3]))).expect_err("it is refused");
-    assert_eq!(error, Error::Version { found: 3, known: 2 });
+    let error = read(&sign(patch(block.bytes(), 8, &[4]))).expect_err("it is refused");
+    assert_eq!(error, Error::Version { found: 4, known: 3 });
     assert_eq!(
         error.to_string(),
-        "block version 3 is unknown; this release reads version 2 and older"
+        "block version 4 is unknown; this release reads version 3 and older"
     );
     // A known version with parts of the other one.
     let read = read(&sign(patch(block.bytes(), 8, &[2])));

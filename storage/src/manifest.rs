@@ -4,11 +4,14 @@
 //! Integers are little-endian:
 //!
 //! ```text
-//! manifest  magic "HLMF" · version u16 = 1 · generation u64 · count u32 · segments · CRC32 of all before
-//! segment   from u64 · to u64 · rows u64 · time_min i64 · time_max i64 · log_id_min 16 · log_id_max 16
+//! manifest  magic "HLMF" · version u16 = 2 · generation u64 · count u32 · segments · CRC32 of all before
+//! segment   raw bytes u64 (not in version 1) · from u64 · to u64 · rows u64 · time_min i64 · time_max i64 · log_id_min 16 · log_id_max 16
 //!           · row_digest 32 · count u16 · files
 //! file      name length u8 · name · bytes u64 · CRC32 u32 · BLAKE3 32
 //! ```
+//!
+//! The digest that replicas compare is of the segments as version 1 lists them: it is the same for those that
+//! earlier builds have written.
 
 use std::fs;
 use std::io::Read as _;
@@ -21,7 +24,9 @@ use crate::segment::folder_name;
 
 const MAGIC: [u8; 4] = *b"HLMF";
 /// The version of the format that this release writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The version before, which does not say how much the rows are in memory.
+const VERSION_WITHOUT_RAW_BYTES: u16 = 1;
 /// Most segments of one shard.
 pub const SEGMENTS_MAX: usize = 100_000;
 /// Most files of one segment.
@@ -90,6 +95,8 @@ pub struct SegmentMeta {
     pub log_id_max: LogId,
     /// Digest of the rows in their order ([`RowDigest`](crate::segment::digest::RowDigest)).
     pub row_digest: [u8; 32],
+    /// Bytes of its rows before they were encoded and compressed; 0 where an earlier build has not said.
+    pub raw_bytes: u64,
     /// Its files.
     pub files: Vec<FileMeta>,
 }
@@ -193,6 +200,18 @@ impl SegmentMeta {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Digest of what it is and of what its files hold: the same on every replica that has it.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut encoded = Vec::new();
+        encode_segment(&mut encoded, self);
+        *blake3::hash(&encoded).as_bytes()
+    }
+
+    /// Whether both are of the same files.
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        (self.from, self.to, &self.files) == (other.from, other.to, &other.files)
+    }
+
     /// Whether all its files are in the shard's folder with the lengths that they should have. What is in
     /// them is not read.
     pub fn is_there(&self, shard_folder: &Path) -> bool {
@@ -264,6 +283,7 @@ impl Manifest {
         let count = u32::try_from(self.segments.len()).expect("at most SEGMENTS_MAX segments");
         out.extend_from_slice(&count.to_le_bytes());
         for segment in &self.segments {
+            out.extend_from_slice(&segment.raw_bytes.to_le_bytes());
             encode_segment(&mut out, segment);
         }
         let crc = crc32fast::hash(&out);
@@ -284,7 +304,7 @@ impl Manifest {
             .ok_or(Error::Damaged("wrong magic"))?;
         let mut body = Reader(body);
         let version = body.u16()?;
-        if version != VERSION {
+        if ![VERSION_WITHOUT_RAW_BYTES, VERSION].contains(&version) {
             return Err(Error::Version(version));
         }
         if crc32fast::hash(&bytes[..bytes.len() - 4]) != u32::from_le_bytes(*crc) {
@@ -296,7 +316,7 @@ impl Manifest {
             return Err(Error::Damaged("too many segments"));
         }
         let segments = (0..count)
-            .map(|_| body.segment())
+            .map(|_| body.segment(version))
             .collect::<Result<Vec<_>, _>>()?;
         let ordered = segments.iter().all(|s| s.from < s.to)
             && segments.windows(2).all(|pair| pair[0].to <= pair[1].from);
@@ -319,6 +339,21 @@ impl Manifest {
         let mut segments = self.segments.clone();
         same.then(|| {
             segments.splice(places, [segment]);
+            Self {
+                generation: self.generation + 1,
+                segments,
+            }
+        })
+    }
+
+    /// The next generation, with `other` in the place of a segment of the same range; `None` if that is not
+    /// listed, or of another range.
+    pub fn replaced(&self, segment: &SegmentMeta, other: SegmentMeta) -> Option<Self> {
+        let places = self.places_of(std::slice::from_ref(segment))?;
+        let same = (segment.from, segment.to) == (other.from, other.to);
+        let mut segments = self.segments.clone();
+        same.then(|| {
+            segments.splice(places, [other]);
             Self {
                 generation: self.generation + 1,
                 segments,
@@ -408,6 +443,7 @@ fn remove(path: PathBuf, deleted: &mut Vec<PathBuf>) -> Result<(), Error> {
     Ok(())
 }
 
+/// As version 1 has it, and as the digest is made of.
 fn encode_segment(out: &mut Vec<u8>, segment: &SegmentMeta) {
     for number in [segment.from, segment.to, segment.rows] {
         out.extend_from_slice(&number.to_le_bytes());
@@ -469,7 +505,11 @@ impl<'a> Reader<'a> {
             .map(Timestamp::from_nanos)
     }
 
-    fn segment(&mut self) -> Result<SegmentMeta, Error> {
+    fn segment(&mut self, version: u16) -> Result<SegmentMeta, Error> {
+        let raw_bytes = match version {
+            VERSION_WITHOUT_RAW_BYTES => 0,
+            _ => self.u64()?,
+        };
         let (from, to, rows) = (self.u64()?, self.u64()?, self.u64()?);
         let (time_min, time_max) = (self.time()?, self.time()?);
         let (log_id_min, log_id_max) = (LogId(self.array()?), LogId(self.array()?));
@@ -488,6 +528,7 @@ impl<'a> Reader<'a> {
             log_id_min,
             log_id_max,
             row_digest,
+            raw_bytes,
             files,
         })
     }

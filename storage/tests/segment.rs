@@ -66,6 +66,7 @@ fn back(row: Row<'_, '_>) -> Record {
                 type_name: type_name.into(),
                 message: message.into(),
                 stack_trace: stack_trace.into(),
+                signature: row.signature(),
             },
         );
     record.host = row.host().into();
@@ -174,6 +175,57 @@ fn odd_values_come_back_and_skipped_rows_do_not() {
         typed("ok", TypedKind::Bool),
     ];
     assert_eq!(kinds, expected);
+}
+
+/// The records of a seed, with signatures of their exceptions.
+fn signed(seed: u64, count: u64) -> Vec<BlockRows> {
+    let blocks = records::blocks(seed, count);
+    let sign = |block: &hushlog_record::Block| {
+        let mut records = block.columns().unwrap().records();
+        for (record, number) in records.iter_mut().zip(0u64..) {
+            record.sign(|_| number % 3 * 0x1234);
+        }
+        records::seal(&records)
+    };
+    (5..)
+        .zip(blocks.iter().map(sign))
+        .map(|(seq, block)| block_rows(seq, &block))
+        .collect()
+}
+
+/// Rows without signatures make the segment that they made before there were any: its digest was published by
+/// earlier releases.
+#[test]
+fn there_is_a_column_of_signatures_where_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let has = |segment: &Segment| {
+        let schema = segment.schema();
+        schema
+            .column_with_name(batch::name::EXCEPTION_SIGNATURE)
+            .is_some()
+    };
+    let plain = build(&folder.path().join("plain"), &rows_of(4, 3_000));
+    assert!(!has(&plain.segment));
+    let blocks = signed(4, 3_000);
+    let written = build(&folder.path().join("signed"), &blocks);
+    assert!(has(&written.segment));
+    assert_holds(&written.segment, &blocks);
+    // One segment with them and one without become one.
+    let parts = folder.path().join("parts");
+    let unsigned = BlockRows {
+        seq: 4,
+        ..rows_of(9, 40).remove(0)
+    };
+    let first = segment::write(&parts, 4..5, vec![unsigned.clone()], |_, _| {}).unwrap();
+    let second = build(&parts, &blocks);
+    let both = [
+        (&first.meta, &first.segment),
+        (&second.meta, &second.segment),
+    ];
+    let merged = segment::merge(&parts, &both, |_, _| {}).unwrap();
+    assert!(has(&merged.segment));
+    let all: Vec<BlockRows> = std::iter::once(unsigned).chain(blocks).collect();
+    assert_holds(&merged.segment, &all);
 }
 
 #[test]
@@ -421,7 +473,14 @@ fn a_merge_holds_the_rows_of_its_parts_as_if_it_were_built_at_once() {
     let what = |meta: &hushlog_storage::manifest::SegmentMeta| {
         let times = (meta.time_min, meta.time_max);
         let ids = (meta.log_id_min, meta.log_id_max);
-        (meta.from, meta.to, times, ids, meta.row_digest)
+        (
+            meta.from,
+            meta.to,
+            times,
+            ids,
+            meta.row_digest,
+            meta.raw_bytes,
+        )
     };
     assert_eq!(what(&merged.meta), what(&whole));
 }
@@ -440,10 +499,12 @@ fn odd_values_and_positions_with_gaps_survive_a_merge_of_merges() {
     blocks[4].seq = 40;
     blocks[5].seq = 41;
     let parts = [&blocks[..2], &blocks[2..4], &blocks[4..]].map(|b| part(folder.path(), b));
+    let raw: u64 = parts.iter().map(|part| part.meta.raw_bytes).sum();
     let [first, second, third] = parts;
     let half = merged(folder.path(), &[first, second]).unwrap();
     let all = merged(folder.path(), &[half, third]).unwrap();
     assert_eq!((all.meta.from, all.meta.to), (5, 42));
+    assert_eq!(all.meta.raw_bytes, raw);
     assert_holds(&all.segment, &blocks);
 }
 
@@ -496,5 +557,12 @@ fn a_manifest_takes_one_segment_for_neighbours_of_the_same_rows() {
     assert_eq!(before.merged(&[left], one.clone()), None);
     let mut fewer = one;
     fewer.rows -= 1;
-    assert_eq!(before.merged(&both, fewer), None);
+    assert_eq!(before.merged(&both, fewer.clone()), None);
+    // Another one in its place is another matter, but for its range.
+    assert_ne!(fewer.digest(), after.segments[0].digest());
+    let mended = after.replaced(&after.segments[0], fewer.clone()).unwrap();
+    assert_eq!(mended.segments, std::slice::from_ref(&fewer));
+    assert_eq!(mended.generation, after.generation + 1);
+    assert_eq!(after.replaced(&fewer, fewer.clone()), None);
+    assert_eq!(before.replaced(&both[0], fewer), None);
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
-use hushlog_chaos_tests::sim::batch::Lab;
+use hushlog_chaos_tests::sim::batch::{Lab, PATIENCE};
 use hushlog_chaos_tests::sim::report::{self, Outcome, Report};
 use hushlog_chaos_tests::sim::schedule::{Layer, Schedule};
 use hushlog_chaos_tests::sim::shrink;
@@ -182,6 +182,7 @@ fn in_a_process(schedule: &Schedule) -> Result<Outcome> {
         program: &program,
         folder: &folder,
         bug: museum::awake(),
+        patience: PATIENCE,
     };
     lab.run(schedule)
 }

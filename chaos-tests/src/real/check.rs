@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -31,6 +32,30 @@ const SAMPLES: usize = 200;
 struct ReadBack {
     times: BTreeMap<u64, u32>,
     ids: Vec<(u64, String)>,
+}
+
+/// What is looked at of an answer; every byte of it is searched for personal data besides.
+#[derive(Deserialize)]
+struct Answer {
+    partial: bool,
+    total: u64,
+    logs: Vec<Log>,
+}
+
+/// One record of an answer.
+#[derive(Debug, Deserialize)]
+struct Log {
+    log_id: String,
+    service_name: String,
+    level: String,
+    fields: Fields,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fields {
+    ticket: String,
+    attempt: u32,
+    latency_ms: u32,
 }
 
 /// Waits until a node counts everything in a whole answer.
@@ -92,12 +117,14 @@ pub async fn sealed(url: &str, within: Duration) -> Result<()> {
     }
 }
 
-/// Every answer of one node is right, or says that it is not whole. Asked while the load goes on.
-pub async fn honest(url: &str, load: &Load) -> Result<()> {
+/// Every answer of one node is right, or says that it is not whole, as far as it is about the `last` records
+/// that were sent. Asked while the load goes on.
+pub async fn honest(url: &str, load: &Load, last: u64) -> Result<()> {
     let acked = load.acked_batches();
     let plan = load.plan();
     let client = Client::new(CALL_DEADLINE);
-    for from in (0..plan.records).step_by(usize::try_from(SLICE)?) {
+    let first = plan.records.saturating_sub(last);
+    for from in (first..plan.records).step_by(usize::try_from(SLICE)?) {
         let to = (from + SLICE).min(plan.records);
         let Some((whole, logs)) = slice(&client, url, &plan, from..to).await? else {
             continue;
@@ -127,7 +154,7 @@ async fn slice(
     url: &str,
     plan: &Run,
     range: std::ops::Range<u64>,
-) -> Result<Option<(bool, Vec<Value>)>> {
+) -> Result<Option<(bool, Vec<Log>)>> {
     let body = json!({
         "filters": {"timestamp_range": {
             "start": rfc3339(plan.timestamp_nanos(range.start)),
@@ -142,16 +169,16 @@ async fn slice(
     match reply.status.as_u16() {
         200 | 206 => {
             crate::leaks::check_bytes(&reply.body, plan).context("C9: in an answer")?;
-            let mut answer = reply.json()?;
-            let whole = reply.status == 200 && answer["partial"] == json!(false);
-            let logs = std::mem::take(answer["logs"].as_array_mut().context("no logs")?);
+            let answer: Answer = serde_json::from_slice(&reply.body)
+                .context("C1: an answer with records that nobody sent so")?;
+            let whole = reply.status == 200 && !answer.partial;
             ensure!(
-                answer["total"].as_u64() == Some(logs.len() as u64),
+                usize::try_from(answer.total)? == answer.logs.len(),
                 "total {} with {} records",
-                answer["total"],
-                logs.len()
+                answer.total,
+                answer.logs.len()
             );
-            Ok(Some((whole, logs)))
+            Ok(Some((whole, answer.logs)))
         }
         429 | 503 | 504 => Ok(None),
         status => bail!(
@@ -162,23 +189,20 @@ async fn slice(
 }
 
 /// The number of a record, whose content must be what was sent under it.
-fn right_record(log: &Value, plan: &Run, corpus: &Corpus) -> Result<u64> {
-    let token = log["fields"]["ticket"]
-        .as_str()
-        .context("C2: a record without its token")?;
+fn right_record(log: &Log, plan: &Run, corpus: &Corpus) -> Result<u64> {
+    let token = &log.fields.ticket;
     let index = token
         .rsplit('x')
         .next()
         .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-        .filter(|index| plan.token(*index) == token)
+        .filter(|index| plan.token(*index) == *token)
         .with_context(|| format!("C2: a token nobody sent: {token}"))?;
-    let planned = corpus.planned(plan, index);
-    let sent: Value = serde_json::from_str(&planned.json)?;
-    let same = log["service_name"] == json!(service_name(planned.service))
-        && log["level"] == json!(planned.level)
-        && log["fields"]["latency_ms"] == sent["fields"]["latency_ms"]
-        && log["fields"]["attempt"] == sent["fields"]["attempt"];
-    ensure!(same, "C1: record {index} is not what was sent: {log}");
+    let sent = corpus.drawn(plan, index);
+    let same = log.service_name == service_name(sent.service)
+        && log.level == sent.level
+        && log.fields.latency_ms == sent.latency_ms
+        && log.fields.attempt == sent.attempt;
+    ensure!(same, "C1: record {index} is not what was sent: {log:?}");
     Ok(index)
 }
 
@@ -202,11 +226,10 @@ async fn read_back(url: &str, plan: &Run, corpus: &Corpus) -> Result<ReadBack> {
                 _ => tokio::time::sleep(POLL).await,
             }
         };
-        for log in &logs {
-            let index = right_record(log, plan, corpus)?;
+        for log in logs {
+            let index = right_record(&log, plan, corpus)?;
             *back.times.entry(index).or_default() += 1;
-            let id = log["log_id"].as_str().context("a record without id")?;
-            back.ids.push((index, id.to_owned()));
+            back.ids.push((index, log.log_id));
         }
     }
     Ok(back)
@@ -331,7 +354,7 @@ fn oracle(history: &History, plan: &Run, corpus: &Corpus) -> Oracle {
     for (from, (count, fate)) in &history.batches {
         if *fate == Fate::Acked {
             for index in *from..from + count {
-                oracle.add(&corpus.planned(plan, index));
+                oracle.add(&corpus.drawn(plan, index));
             }
         }
     }

@@ -19,6 +19,8 @@ use super::ground::{Ground, Made, run, unmount, until};
 /// Folder of the node's data, on its file system.
 const DATA: &str = "data";
 const BALLAST: &str = "ballast";
+/// What a full disk may have left, in bytes: a node lets go of files while it is filled.
+const FULL_BYTES: u64 = 1 << 20;
 
 /// Where a bit is flipped, or a file deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +164,9 @@ impl Disk {
                 bytes -= bytes / 8 + 4096.min(bytes / 8);
             }
         }
+        let free = nix::sys::statvfs::statvfs(&self.mount)?;
+        let left = free.blocks_available() * free.fragment_size();
+        ensure!(left <= FULL_BYTES, "the disk has {left} bytes left");
         Ok(())
     }
 

@@ -453,7 +453,14 @@ impl Shared {
                         Outcome::Unknown
                     }
                 },
-                status @ (429 | 503 | 507) => Outcome::Refused(status),
+                status @ (429 | 503 | 507) => {
+                    // Whoever is refused for now is told when to come again; a full disk knows no time.
+                    if status != 507 && !reply.headers.contains_key("retry-after") {
+                        let said = format!("batch {}: {status} without Retry-After", range.start);
+                        self.history.lock().broken.push(said);
+                    }
+                    Outcome::Refused(status)
+                }
                 status @ (408 | 500 | 502 | 504) => {
                     if status == 500 {
                         let said = format!("batch {}: status 500", range.start);
@@ -554,16 +561,19 @@ impl Shared {
         let reply = self.reading.post_json(&url, body).await.ok();
         let status = reply.as_ref().map_or(0, |reply| reply.status.as_u16());
         *self.history.lock().reads.entry(status).or_default() += 1;
-        let answer = reply?.json().ok()?;
-        match status {
-            200 => Some((answer["partial"] == json!(false), answer)),
-            206 => Some((false, answer)),
-            500 => {
-                let said = format!("a query at node {} answers 500", node + 1);
+        let reply = reply?;
+        let answer = match status {
+            200 | 206 => reply.json(),
+            429 | 503 | 504 => return None,
+            status => Err(anyhow::anyhow!("status {status}")),
+        };
+        match answer {
+            Ok(answer) => Some((status == 200 && answer["partial"] == json!(false), answer)),
+            Err(error) => {
+                let said = format!("a query at node {} answers wrongly: {error:#}", node + 1);
                 self.history.lock().broken.push(said);
                 None
             }
-            _ => None,
         }
     }
 }

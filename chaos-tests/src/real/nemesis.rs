@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::disk::{Flip, Place};
 use super::load::Load;
 use super::process::NodeProcess;
-use super::schedule::{Action, DiskFault, Step, Tally, Who, isolating};
+use super::schedule::{Action, DiskFault, NETWORK, Step, Tally, Who, isolating};
 use super::shim::Word;
 use super::topo::LinkFault;
 use super::world::{Part, READY_WITHIN, World};
@@ -19,8 +19,20 @@ use super::world::{Part, READY_WITHIN, World};
 pub(super) const POLL: Duration = Duration::from_millis(100);
 /// How long a node may take to be ready after the last fault is gone.
 const HEALED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a fault may lie in wait until something meets it.
+const STRUCK_WITHIN: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(5);
 /// What the watermark needs to note the last sync.
 const MARKED_AFTER: Duration = Duration::from_millis(600);
+
+/// How long a node may end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// Until it is started again.
+    Started,
+    /// Until its data are whole again.
+    Repaired,
+}
 
 /// Takes the steps.
 pub struct Nemesis<'a> {
@@ -29,6 +41,14 @@ pub struct Nemesis<'a> {
     pub(super) say: &'a (dyn Fn(String) + Sync),
     rng: ChaCha8Rng,
     same: usize,
+    /// Nodes that may end by themselves, and until when.
+    excused: BTreeMap<usize, Until>,
+    /// Terms of the groups when links were cut last.
+    pub(super) terms: BTreeMap<String, u64>,
+    /// Requests of the last flood that were refused.
+    pub(super) refused: u64,
+    /// Class of the last fault.
+    pub(super) last: &'static str,
     flips: BTreeMap<usize, Vec<Flip>>,
     pub(super) noted: BTreeMap<usize, BTreeMap<String, (u64, u64)>>,
     links: Vec<LinkFault>,
@@ -36,8 +56,8 @@ pub struct Nemesis<'a> {
     pub tally: Tally,
     /// Promises that were broken.
     pub broken: Vec<String>,
-    /// Milliseconds to the next acknowledgement after a fault, by what was asked.
-    pub gaps_ms: Vec<u64>,
+    /// Milliseconds to the next acknowledgement, by the class of the fault before.
+    pub gaps_ms: BTreeMap<String, Vec<u64>>,
     /// The steps with every node by number, for an exact replay.
     pub taken: Vec<Step>,
 }
@@ -56,12 +76,16 @@ impl<'a> Nemesis<'a> {
             say,
             rng: ChaCha8Rng::seed_from_u64(seed ^ 0x6e65_6d65),
             same: 0,
+            excused: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            refused: 0,
+            last: "start",
             flips: BTreeMap::new(),
             noted: BTreeMap::new(),
             links: Vec::new(),
             tally: Tally::default(),
             broken: Vec::new(),
-            gaps_ms: Vec::new(),
+            gaps_ms: BTreeMap::new(),
             taken: Vec::new(),
         }
     }
@@ -71,6 +95,9 @@ impl<'a> Nemesis<'a> {
         for step in steps {
             while self.load.now_ms() < step.at_ms {
                 tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if matches!(step.action, Action::Rest(until) if self.load.now_ms() >= until) {
+                return Ok(());
             }
             let action = self.resolve(&step.action).await?;
             let at_ms = self.load.now_ms();
@@ -82,6 +109,8 @@ impl<'a> Nemesis<'a> {
             self.take(&action)
                 .await
                 .with_context(|| format!("step {action:?} at {at_ms} ms"))?;
+            self.excuse(&action);
+            self.who_ended();
             let took = self.load.now_ms() - at_ms;
             let verdict = if self.broken.len() > before {
                 " BROKEN"
@@ -90,10 +119,68 @@ impl<'a> Nemesis<'a> {
             };
             (self.say)(format!("  {at_ms:>6} ms  {action:?} ({took} ms){verdict}"));
             if let Some((class, count)) = action.class() {
-                self.tally.add(class, count);
+                self.last = class;
+                // Faults of links are counted when they end, by what they did.
+                if class != NETWORK {
+                    self.tally.add(class, count);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Notes which nodes may end by themselves after this step.
+    fn excuse(&mut self, action: &Action) {
+        const KEPT: [Place; 3] = [Place::Wal, Place::Identity, Place::Watermark];
+        match action {
+            Action::Flip(who, place) | Action::Delete(who, place) if KEPT.contains(place) => {
+                self.excused.insert(at(*who), Until::Repaired);
+            }
+            Action::Truncate(who, _) | Action::Restore(who) | Action::Wipe(who) => {
+                self.excused.insert(at(*who), Until::Repaired);
+            }
+            // Once it has left; that it ended as one that has is looked at then (`Action::Gone`).
+            Action::Drain(who) => {
+                self.excused.insert(at(*who), Until::Repaired);
+            }
+            // Who had refused the damaged data has ended, and stays so until it is started.
+            Action::FlipBack(who) => {
+                self.excused.insert(at(*who), Until::Started);
+            }
+            Action::StartOn(who, _) | Action::ReadOnly(who) | Action::OutOfMemory(who, ..) => {
+                self.excused.entry(at(*who)).or_insert(Until::Started);
+            }
+            Action::Start(who) => {
+                let is_over = |who: &Who| self.excused.get(&at(*who)) == Some(&Until::Started);
+                let over: Vec<usize> = who
+                    .iter()
+                    .filter(|who| is_over(who))
+                    .map(|who| at(*who))
+                    .collect();
+                over.iter().for_each(|index| {
+                    self.excused.remove(index);
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// A node that nothing was done to goes on: whoever has ended by itself is a broken promise, once.
+    fn who_ended(&mut self) {
+        for index in 0..self.world.nodes.len() {
+            if self.excused.contains_key(&index) || self.world.nodes[index].out {
+                continue;
+            }
+            let process = self.world.nodes[index].process.as_mut();
+            let ended = process.and_then(|p| Some((p.ended()?, p.log_tail())));
+            if let Some((status, log)) = ended {
+                self.fail(format!(
+                    "node {} ended by itself ({status}): {log}",
+                    index + 1
+                ));
+                self.excused.insert(index, Until::Started);
+            }
+        }
     }
 
     async fn resolve(&mut self, action: &Action) -> Result<Action> {
@@ -175,12 +262,11 @@ impl<'a> Nemesis<'a> {
             Action::Backup(who) => self.copy(at(*who), "data", "backup")?,
             Action::Restore(who) => self.copy(at(*who), "backup", "data")?,
             Action::Wipe(who) => std::fs::remove_dir_all(self.world.nodes[at(*who)].disk.data())?,
-            Action::Links(faults) => self.set_links(faults.clone())?,
-            Action::Isolate(who) => self.isolate(at(*who))?,
+            Action::Links(faults) => self.set_links(faults.clone()).await?,
+            Action::Isolate(who) => self.isolate(at(*who)).await?,
             Action::Reset(who) => self.world.topo.reset_connections(at(*who))?,
             Action::Clock(who, millis) => {
-                let page = &self.world.nodes[at(*who)].page;
-                page.set(Word::ClockNanos, millis * 1_000_000)?;
+                self.move_clock(at(*who), *millis).await?;
             }
             Action::OutOfMemory(who, mib, within) => {
                 self.out_of_memory(at(*who), *mib, ms(*within)).await?;
@@ -189,13 +275,18 @@ impl<'a> Nemesis<'a> {
                 let node = &self.world.nodes[at(*who)];
                 let process = node.process.as_ref().context("it does not run")?;
                 process.limit_cpu(&self.world.ground, *percent)?;
+                if *percent == 0 && process.times_starved(&self.world.ground)? == 0 {
+                    bail!("the node never wanted more than its share");
+                }
             }
             Action::Flood(writers, batch, millis) => {
-                let refused = self.load.flood(*writers, *batch, ms(*millis)).await?;
+                self.refused = self.load.flood(*writers, *batch, ms(*millis)).await?;
                 (self.say)(format!(
-                    "          {refused} requests refused with 429 or 503"
+                    "          {} requests refused with 429 or 503",
+                    self.refused
                 ));
             }
+            Action::Rest(_) => {}
             Action::Join(who) => self.join(at(*who)).await?,
             Action::Drain(who) => self.drain(at(*who)).await?,
             Action::Die(who) => {
@@ -203,9 +294,8 @@ impl<'a> Nemesis<'a> {
                 self.world.nodes[at(*who)].part = Part::Left;
             }
             Action::Stop(who) => {
-                if !self.world.stop_node(at(*who))? {
-                    let node = at(*who) + 1;
-                    self.fail(format!("node {node} did not end in good order"));
+                if let Some(said) = self.world.stop_node(at(*who))? {
+                    self.fail(said);
                 }
             }
             Action::Spread => self.spread().await?,
@@ -254,10 +344,10 @@ impl<'a> Nemesis<'a> {
         page.set(word, value)?;
         let struck = Instant::now();
         while page.get(counter)? == before {
-            if struck.elapsed() > Duration::from_secs(10) {
+            if struck.elapsed() > STRUCK_WITHIN {
                 bail!("nothing met the fault of the disk");
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(TICK).await;
         }
         Ok(())
     }
@@ -304,14 +394,37 @@ impl<'a> Nemesis<'a> {
         Ok(())
     }
 
-    fn isolate(&mut self, index: usize) -> Result<()> {
+    async fn isolate(&mut self, index: usize) -> Result<()> {
         self.set_links(isolating(index, self.world.nodes.len()))
+            .await
     }
 
-    fn set_links(&mut self, faults: Vec<LinkFault>) -> Result<()> {
+    /// The wall clock of a node is off from now on, and the node has looked at it.
+    async fn move_clock(&mut self, index: usize, millis: i64) -> Result<()> {
+        let page = &self.world.nodes[index].page;
+        let before = page.get(Word::ClocksMoved)?;
+        page.set(Word::ClockNanos, millis * 1_000_000)?;
+        let moved = Instant::now();
+        while millis != 0 && page.get(Word::ClocksMoved)? == before {
+            if moved.elapsed() > STRUCK_WITHIN {
+                bail!("the node never looked at its clock");
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    async fn set_links(&mut self, faults: Vec<LinkFault>) -> Result<()> {
         if !self.links.is_empty() {
             let dropped = self.world.topo.dropped()?;
             (self.say)(format!("          {dropped} packets were dropped"));
+            // A link that nothing went over was not cut: it does not count.
+            if dropped > 0 {
+                self.tally.add(NETWORK, 1);
+            }
+        }
+        if !faults.is_empty() {
+            self.terms = self.world.terms().await;
         }
         self.world.topo.set_links(&faults)?;
         self.links = faults;
@@ -343,9 +456,9 @@ impl<'a> Nemesis<'a> {
         }
     }
 
-    /// Ends every fault, brings every node back that is not out, and waits until all take traffic.
+    /// Ends the faults of links and disks, thaws, brings every node back that is not out, and waits until all take traffic.
     pub async fn heal(&mut self) -> Result<()> {
-        self.set_links(Vec::new())?;
+        self.set_links(Vec::new()).await?;
         for index in 0..self.world.nodes.len() {
             let node = &mut self.world.nodes[index];
             node.page.heal_disk()?;
@@ -387,6 +500,11 @@ impl<'a> Nemesis<'a> {
                 self.broken.push(format!(
                     "node {node} synced a file again after a failed sync of it"
                 ));
+            }
+        }
+        for index in 0..self.world.nodes.len() {
+            if self.world.nodes[index].takes_part() {
+                self.mended(index, HEALED_WITHIN).await?;
             }
         }
         Ok(())

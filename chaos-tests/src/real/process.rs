@@ -168,6 +168,15 @@ impl NodeProcess {
         self.enter(&group)
     }
 
+    /// How often its share of a core was used up.
+    pub fn times_starved(&self, ground: &Ground) -> Result<u64> {
+        let stat = fs::read_to_string(self.group(ground, CPU_GROUPS)?.join("cpu.stat"))?;
+        let times = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("nr_throttled "));
+        Ok(times.context("the control group counts nothing")?.parse()?)
+    }
+
     fn group(&self, ground: &Ground, root: &str) -> Result<PathBuf> {
         let name = format!("hl{}p{}", ground.name(), self.process.pid);
         let group = Path::new(root).join(name);
@@ -191,10 +200,17 @@ impl NodeProcess {
 
     /// Resident bytes.
     pub fn resident_bytes(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// Most resident bytes that it ever had.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
         Some(kib << 10)
     }

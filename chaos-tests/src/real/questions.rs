@@ -19,13 +19,59 @@ impl Nemesis<'_> {
     pub(super) async fn ask(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::Acks(within) => match self.load.next_ack(ms(*within)).await {
-                Some(gap) => self.gaps_ms.push(u64::try_from(gap.as_millis())?),
+                Some(gap) => {
+                    let gaps = self.gaps_ms.entry(self.last.to_owned()).or_default();
+                    gaps.push(u64::try_from(gap.as_millis())?);
+                }
                 None => self.fail(format!("C11: no acknowledgement within {within} ms")),
             },
             Action::NoAck(who) => {
-                if self.load.probe(at(*who)).await? == Outcome::Acked {
+                let asked = who.iter().map(|who| self.load.probe(at(*who)));
+                let outcomes = futures_util::future::try_join_all(asked).await?;
+                for (who, outcome) in who.iter().zip(outcomes) {
+                    if outcome == Outcome::Acked {
+                        let node = at(*who) + 1;
+                        self.fail(format!("node {node} acknowledges without a majority"));
+                    }
+                }
+            }
+            Action::Refuses(who, within) => {
+                let asked = Instant::now();
+                let outcome = self.load.probe(at(*who)).await?;
+                let took = asked.elapsed();
+                if !matches!(outcome, Outcome::Refused(_)) || took > ms(*within) {
                     let node = at(*who) + 1;
-                    self.fail(format!("node {node} acknowledges without a majority"));
+                    self.fail(format!(
+                        "node {node} is to refuse within {within} ms: {outcome:?} after {took:?}"
+                    ));
+                }
+            }
+            Action::TooMuch => {
+                if self.refused == 0 {
+                    self.fail("no request of the flood was too many".into());
+                }
+            }
+            Action::Memory(mib) => {
+                for index in 0..self.world.nodes.len() {
+                    let peak = self.world.process(index)?.peak_bytes();
+                    let peak = peak.context("its memory cannot be read")?;
+                    (self.say)(format!(
+                        "          node {}: {} MiB at most",
+                        index + 1,
+                        peak >> 20
+                    ));
+                    if peak > mib << 20 {
+                        self.fail(format!("node {} took {peak} bytes of memory", index + 1));
+                    }
+                }
+            }
+            Action::Calm(most) => {
+                let now = self.world.terms().await;
+                for (group, before) in self.terms.clone() {
+                    let term = now.get(&group).copied().unwrap_or(before);
+                    if term > before + most {
+                        self.fail(format!("the term of {group} rose from {before} to {term}"));
+                    }
                 }
             }
             Action::DiskFull(who, within) => self.disk_full(at(*who), ms(*within)).await?,
@@ -50,12 +96,8 @@ impl Nemesis<'_> {
             }
             Action::Mended(who, within) => self.mended(at(*who), ms(*within)).await?,
             Action::Judged(who) => self.judged(at(*who)).await?,
-            Action::Honest(who) => {
-                let url = self.world.url(at(*who));
-                if let Err(error) = check::honest(&url, self.load).await {
-                    self.fail(format!("C6: node {}: {error:#}", at(*who) + 1));
-                }
-            }
+            Action::Honest(who) => self.honest(at(*who), u64::MAX).await,
+            Action::HonestLately(who, records) => self.honest(at(*who), *records).await,
             Action::StartOn(who, whose) => {
                 let data = self.world.nodes[at(*whose)].disk.data();
                 self.world.start_node_on(at(*who), &data)?;
@@ -71,7 +113,14 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    async fn mended(&mut self, index: usize, within: Duration) -> Result<()> {
+    async fn honest(&mut self, index: usize, last: u64) {
+        let url = self.world.url(index);
+        if let Err(error) = check::honest(&url, self.load, last).await {
+            self.fail(format!("C6: node {}: {error:#}", index + 1));
+        }
+    }
+
+    pub(super) async fn mended(&mut self, index: usize, within: Duration) -> Result<()> {
         let started = Instant::now();
         loop {
             let Some(amiss) = self.world.amiss(index).await? else {

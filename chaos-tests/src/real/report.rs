@@ -1,6 +1,7 @@
 //! What a run was and what it found: one file for machines, a few lines for people, all that is
 //! needed to look into a failure.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +27,10 @@ pub struct Report {
     /// Attempts to write: acknowledged, refused, unknown.
     pub attempts: [u64; 3],
     /// Answers of reads by status; 0 is none.
-    pub reads: std::collections::BTreeMap<u16, u64>,
-    /// Milliseconds from a question for the next acknowledgement to the acknowledgement.
-    pub gaps_ms: Vec<u64>,
+    pub reads: BTreeMap<u16, u64>,
+    /// Milliseconds from a question for the next acknowledgement to the acknowledgement, by the class of
+    /// the fault before.
+    pub gaps_ms: BTreeMap<String, Vec<u64>>,
     /// What was searched for planted data.
     pub searched: String,
     /// Promises that were broken.
@@ -53,10 +55,17 @@ impl Report {
 
     /// A percentile of the waits for the next acknowledgement.
     pub fn gap_ms(&self, percent: usize) -> u64 {
-        let mut sorted = self.gaps_ms.clone();
-        sorted.sort_unstable();
-        let at = (sorted.len() * percent).div_ceil(100).max(1) - 1;
-        sorted.get(at).copied().unwrap_or_default()
+        percentile(self.gaps_ms.values().flatten(), percent)
+    }
+
+    /// The waits after each class of faults, a line for people.
+    pub fn gaps(&self) -> String {
+        let line = |(class, gaps): (&String, &Vec<u64>)| {
+            let [middle, worst] = [50, 99].map(|percent| percentile(gaps, percent));
+            format!("{class}: {} times, p50 {middle} p99 {worst} ms", gaps.len())
+        };
+        let lines: Vec<String> = self.gaps_ms.iter().map(line).collect();
+        lines.join("; ")
     }
 
     /// One line for people.
@@ -84,6 +93,13 @@ impl Report {
             self.gap_ms(99),
         )
     }
+}
+
+fn percentile<'a>(values: impl IntoIterator<Item = &'a u64>, percent: usize) -> u64 {
+    let mut sorted: Vec<u64> = values.into_iter().copied().collect();
+    sorted.sort_unstable();
+    let at = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+    sorted.get(at).copied().unwrap_or_default()
 }
 
 /// The folder of reports, below the build's.

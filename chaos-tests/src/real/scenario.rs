@@ -1,5 +1,6 @@
 //! One run from a schedule: ground, cluster, load, faults, heal, checks, search for planted data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ pub async fn run(
             faults: std::mem::take(&mut nemesis.tally),
             acked: 0,
             attempts: [0; 3],
-            reads: std::collections::BTreeMap::new(),
+            reads: BTreeMap::new(),
             gaps_ms: std::mem::take(&mut nemesis.gaps_ms),
             searched: String::new(),
             broken: std::mem::take(&mut nemesis.broken),
@@ -85,14 +86,19 @@ pub async fn run(
             sound.len(),
             checked.elapsed().as_secs_f64()
         ));
-        for node in world.stop()? {
+        report.broken.extend(world.stop()?);
+        report.broken.extend(world.panics()?);
+        if schedule.pace.readers > 0 && !report.reads.contains_key(&200) {
             report
                 .broken
-                .push(format!("node {node} did not end in time after SIGTERM"));
+                .push("no reader ever had a whole answer".into());
         }
         for node in world.nodes.iter().filter(|node| node.out) {
-            // What is damaged cannot be decoded; its image was searched by whoever damaged it.
+            // What is damaged cannot be decoded: its image is searched as it is.
             node.disk.detach()?;
+            if let Err(error) = leaks::scan_raw(node.disk.image(), &plan) {
+                report.broken.push(format!("C9: {error:#}"));
+            }
         }
         let data = world.ground.folder().join("nodes");
         match leaks::scan(&data, &plan) {
@@ -108,6 +114,7 @@ pub async fn run(
         &world.ground.folder().join("nodes"),
     )?;
     say(format!("  {}", report.line()));
+    say(format!("  next acknowledgement after {}", report.gaps()));
     let replay = format!(
         "cargo run -p hushlog-chaos-tests --bin chaos -- replay {}",
         path.display()

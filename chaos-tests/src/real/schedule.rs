@@ -135,11 +135,19 @@ pub enum Action {
     Flood(usize, u64, u64),
     /// A request that begins now is acknowledged within so many milliseconds.
     Acks(u64),
-    /// A request to this node is not acknowledged.
-    NoAck(Who),
+    /// No request to any of these nodes, asked at one moment, is acknowledged.
+    NoAck(Vec<Who>),
     /// A request to this node, when all disks are full, is answered 507 within so many milliseconds; until
     /// then what had been reserved may be used up.
     DiskFull(Who, u64),
+    /// A request to this node is refused within so many milliseconds, instead of being left without answer.
+    Refuses(Who, u64),
+    /// Since links were cut last, the term of no group has risen by more than this.
+    Calm(u64),
+    /// The flood before was more than the nodes took: some of its requests were refused.
+    TooMuch,
+    /// No node ever had more than so many MiB in memory since it was started.
+    Memory(u64),
     /// The node answers whole queries.
     Reads(Who),
     /// Another node leads what this one led, within so many milliseconds.
@@ -161,6 +169,8 @@ pub enum Action {
     Judged(Who),
     /// Every answer of this node is right, or says that it is not whole.
     Honest(Who),
+    /// The same of so many records that were sent last.
+    HonestLately(Who, u64),
     /// Another node is started on this one's folder: (who, whose).
     StartOn(Who, Who),
     /// The node is given up for the rest of the run.
@@ -180,7 +190,12 @@ pub enum Action {
     Gone(Who, u64),
     /// Every member is there, takes part, and every shard has its replicas, within so many milliseconds.
     Whole(u64),
+    /// Every fault is over. If so many milliseconds are over too, the steps that follow are left out.
+    Rest(u64),
 }
+
+/// The class of faults of links.
+pub(super) const NETWORK: &str = "network";
 
 /// Classes of faults, as they are counted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -210,7 +225,8 @@ impl Tally {
 }
 
 impl Schedule {
-    /// What it will do, counted; a run counts the same if every step took effect.
+    /// What it will do, counted; a run counts the same if every step took effect, and links that are cut were
+    /// in use.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for step in &self.steps {
@@ -239,7 +255,7 @@ impl Action {
             | Self::Wipe(_)
             | Self::StartOn(..) => ("lost or swapped data", 1),
             Self::Links(faults) if faults.is_empty() => return None,
-            Self::Links(_) | Self::Isolate(_) => ("network", 1),
+            Self::Links(_) | Self::Isolate(_) => (NETWORK, 1),
             Self::Reset(_) => ("reset", 1),
             Self::Clock(_, 0) => return None,
             Self::Clock(..) => ("clock", 1),
@@ -276,7 +292,8 @@ impl Action {
             | Self::Start(who)
             | Self::CutPower(who)
             | Self::Fill(who)
-            | Self::Free(who) => who.iter_mut().collect(),
+            | Self::Free(who)
+            | Self::NoAck(who) => who.iter_mut().collect(),
             Self::StartOn(who, whose) => vec![who, whose],
             Self::Freeze(who)
             | Self::Thaw(who)
@@ -298,8 +315,8 @@ impl Action {
             | Self::Clock(who, _)
             | Self::OutOfMemory(who, ..)
             | Self::Cpu(who, _)
-            | Self::NoAck(who)
             | Self::DiskFull(who, _)
+            | Self::Refuses(who, _)
             | Self::Reads(who)
             | Self::Deposed(who, _)
             | Self::Refused(who, _)
@@ -307,6 +324,7 @@ impl Action {
             | Self::Ready(who, _)
             | Self::Judged(who)
             | Self::Honest(who)
+            | Self::HonestLately(who, _)
             | Self::Out(who)
             | Self::Join(who)
             | Self::Drain(who)
@@ -316,6 +334,10 @@ impl Action {
             Self::Links(_)
             | Self::Flood(..)
             | Self::Acks(_)
+            | Self::Calm(_)
+            | Self::Memory(_)
+            | Self::TooMuch
+            | Self::Rest(_)
             | Self::Sealed(_)
             | Self::Spread
             | Self::Whole(_) => Vec::new(),

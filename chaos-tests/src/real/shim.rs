@@ -40,6 +40,8 @@ pub enum Word {
     SyncLies,
     /// Syncs that lied.
     SyncsLied,
+    /// Looks at a wall clock that was off.
+    ClocksMoved,
 }
 
 impl Word {

@@ -4,7 +4,7 @@
 //! so that a node cut off from its peers can still be asked what it believes. Faults lie in the bridge:
 //! rules over pairs of addresses, each for one direction.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -158,13 +158,16 @@ impl Topo {
             .sum())
     }
 
-    /// Ends every TCP connection between node `index` and other nodes, as a reset.
+    /// Ends every TCP connection between node `index` and other nodes, as a reset; there must be some.
     pub fn reset_connections(&self, index: usize) -> Result<()> {
         let [enter, namespace] = self.inside(index)?;
+        let mut ended = 0;
         for other in (0..self.hosts.len()).filter(|other| *other != index) {
             let address = self.address(other).to_string();
-            run(&enter, &[&namespace, "ss", "-K", "dst", &address])?;
+            let said = run(&enter, &[&namespace, "ss", "-H", "-K", "dst", &address])?;
+            ended += said.lines().count();
         }
+        ensure!(ended > 0, "no connection was reset");
         Ok(())
     }
 }

@@ -322,6 +322,31 @@ impl World {
         Some(leads)
     }
 
+    /// The highest term of each open shard, and of the meta group, that any node knows.
+    pub async fn terms(&self) -> BTreeMap<String, u64> {
+        let mut terms = BTreeMap::new();
+        for index in 0..self.nodes.len() {
+            let Some(view) = self.view(index).await else {
+                continue;
+            };
+            let shards = view["shards"].as_array().into_iter().flatten();
+            let groups = shards
+                .filter_map(|shard| {
+                    Some((shard["shard"].as_str()?.to_owned(), shard["term"].as_u64()?))
+                })
+                .chain(
+                    view["meta"]["term"]
+                        .as_u64()
+                        .map(|term| ("meta".to_owned(), term)),
+                );
+            for (group, term) in groups {
+                let known = terms.entry(group).or_insert(term);
+                *known = term.max(*known);
+            }
+        }
+        terms
+    }
+
     /// How far each shard of a node goes: (appended, committed), by name.
     pub async fn positions(&self, index: usize) -> Option<BTreeMap<String, (u64, u64)>> {
         let view = self.view(index).await?;
@@ -335,6 +360,20 @@ impl World {
             ))
         });
         Some(positions.collect())
+    }
+
+    /// Nodes whose own log tells of a panic, with its first line.
+    pub fn panics(&self) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        let started = |(_, node): &(usize, &Node)| node.part != Part::Spare;
+        for (index, node) in self.nodes.iter().enumerate().filter(started) {
+            let log = std::fs::read(&node.plan.log)?;
+            let log = String::from_utf8_lossy(&log);
+            if let Some(line) = log.lines().find(|line| line.contains("panicked at")) {
+                said.push(format!("node {} panicked: {line}", index + 1));
+            }
+        }
+        Ok(said)
     }
 
     /// What is wrong with a node's segments, compared with those of the others: all files of a shard that
@@ -353,7 +392,8 @@ impl World {
         }
         let own = self.nodes[index].disk.segments()?;
         for (other, node) in self.nodes.iter().enumerate() {
-            let Some(theirs) = self.view(other).await.filter(|_| other != index) else {
+            let asked = other != index && node.takes_part();
+            let Some(theirs) = self.view(other).await.filter(|_| asked) else {
                 continue;
             };
             let sealed = sealed_in(&theirs);
@@ -376,36 +416,47 @@ impl World {
         Ok(None)
     }
 
-    /// Ends one node in order; whether it did in time, and as a node that was asked to.
-    pub fn stop_node(&mut self, index: usize) -> Result<bool> {
-        let process = self.process(index)?;
+    /// Ends one node in order; a sentence if it did not end well, or in time.
+    pub fn stop_node(&mut self, index: usize) -> Result<Option<String>> {
+        let process = self.node(index)?.process.take();
+        let mut process = process.context("it does not run")?;
         process.terminate()?;
-        let status = process.wait(END_WITHIN);
-        if status.is_none() {
-            self.kill(index)?;
-        }
-        self.node(index)?.process = None;
-        Ok(status.is_some_and(|status| status.success()))
+        ended(index, process)
     }
 
-    /// Ends all nodes in order; gives the numbers of those that did not end in time.
-    pub fn stop(&mut self) -> Result<Vec<usize>> {
-        let mut late = Vec::new();
+    /// Ends all nodes in order; sentences of those that did not end well, or in time.
+    pub fn stop(&mut self) -> Result<Vec<String>> {
+        let mut said = Vec::new();
         for node in &mut self.nodes {
             if let Some(process) = &mut node.process {
                 process.terminate()?;
             }
         }
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            if let Some(mut process) = node.process.take()
-                && process.wait(END_WITHIN).is_none()
-            {
-                late.push(index + 1);
-                process.kill()?;
+            if let Some(process) = node.process.take() {
+                said.extend(ended(index, process)?);
             }
         }
-        Ok(late)
+        Ok(said)
     }
+}
+
+/// Waits for the end of a node that was told to end; a sentence if it did not end well, or in time.
+fn ended(index: usize, mut process: NodeProcess) -> Result<Option<String>> {
+    let node = index + 1;
+    Ok(match process.wait(END_WITHIN) {
+        None => {
+            process.kill()?;
+            Some(format!("node {node} did not end in time after SIGTERM"))
+        }
+        Some(status) if !status.success() => {
+            let log = process.log_tail();
+            Some(format!(
+                "node {node} ended with {status} after SIGTERM: {log}"
+            ))
+        }
+        Some(_) => None,
+    })
 }
 
 /// The sealed shards in a node's view of the cluster.

@@ -1,29 +1,34 @@
-//! A simulated disk that tells the [`Ledger`] what is written to it.
+//! A simulated disk that tells the [`Ledger`] what is written to it, and where asked for looks for planted
+//! addresses in all of it (C9): logs are trimmed long before a run ends.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hushlog_storage::Error;
 use hushlog_storage::store::mem::Crash;
-use hushlog_storage::store::{Batch, Durability, Mem, ScanLimit, Space, Store};
+use hushlog_storage::store::{Batch, Change, Durability, Mem, ScanLimit, Space, Store};
 use parking_lot::Mutex;
 
 use super::ledger::Ledger;
+use super::marks;
 
 /// One node's disk: outlives the node's crashes.
 pub struct Disk {
     node: u64,
     mem: Mem,
     ledger: Arc<Mutex<Ledger>>,
+    /// Whether planted addresses are looked for.
+    watched: bool,
 }
 
 impl Disk {
-    /// An empty disk.
-    pub fn new(node: u64, ledger: Arc<Mutex<Ledger>>) -> Self {
+    /// An empty disk; whether planted addresses are looked for in what is written.
+    pub fn new(node: u64, ledger: Arc<Mutex<Ledger>>, watched: bool) -> Self {
         Self {
             node,
             mem: Mem::new(),
             ledger,
+            watched,
         }
     }
 
@@ -76,8 +81,21 @@ impl Store for Disk {
         let outcome = self.mem.write(batch, durability);
         // A failed sync leaves the batch readable all the same.
         if self.mem.writes() > before {
-            self.ledger.lock().on_write(self.node, &changes);
+            let mut ledger = self.ledger.lock();
+            ledger.on_write(self.node, &changes);
+            if self.watched {
+                let leaks = changes.iter().filter_map(leak);
+                leaks.for_each(|space| ledger.on_leak(self.node, space));
+            }
         }
         outcome
+    }
+}
+
+/// Where an address is written to, if one is.
+fn leak(change: &Change) -> Option<Space> {
+    match change {
+        Change::Put { space, value, .. } => marks::in_row(value).then_some(*space),
+        Change::Delete { .. } | Change::DeleteRange { .. } => None,
     }
 }

@@ -8,6 +8,8 @@
 //!   included.
 //! - *Leader completeness*: a new leader has every committed entry.
 //! - *Monotone positions*: committed and applied only grow while a node runs.
+//! - *Quiet minorities*: a replica that cannot talk with a majority raises no term, so that it disturbs
+//!   nobody when it comes back (pre-vote).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +24,10 @@ use super::disk::Disk;
 use super::trace::Trace;
 
 type Node = u64;
+
+/// How long after its last talk with a majority a replica may still write down that it stands for election:
+/// votes that were on their way, and as many slow syncs as faults add up to, in milliseconds.
+const LATE_MAX: u64 = 6_000;
 
 /// Term and content of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +74,11 @@ pub struct Ledger {
     committed: BTreeMap<GroupId, Committed>,
     /// What nodes know to be committed where an older entry still lies on their disk.
     late: BTreeMap<(Node, GroupId, u64), Entry>,
-    /// Nodes with a flipped bit: their disks are allowed to differ.
-    damaged: Vec<Node>,
+    /// Rows with a flipped bit: they cannot be read, and everything else must be as if they could.
+    flipped: BTreeSet<(Node, Bytes)>,
+    /// When each node was last in touch with as many nodes as are a majority of a shard's replicas, itself among
+    /// them, in both directions.
+    in_touch: BTreeMap<Node, u64>,
     violations: Vec<String>,
 }
 
@@ -85,7 +94,8 @@ impl Ledger {
             leaders: BTreeMap::new(),
             committed: BTreeMap::new(),
             late: BTreeMap::new(),
-            damaged: Vec::new(),
+            flipped: BTreeSet::new(),
+            in_touch: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -95,9 +105,27 @@ impl Ledger {
         std::mem::take(&mut self.violations)
     }
 
-    /// This node's disk has been damaged.
-    pub fn damage(&mut self, node: Node) {
-        self.damaged.push(node);
+    /// This row of a node has been damaged.
+    pub fn damage(&mut self, node: Node, key: &Bytes) {
+        self.flipped.insert((node, key.clone()));
+    }
+
+    /// A planted address was written.
+    pub fn on_leak(&mut self, node: Node, space: Space) {
+        self.violate(format!("C9 node {node} writes an address into {space:?}"));
+    }
+
+    /// The directions in which messages pass now, those of each node to itself among them.
+    pub fn on_links(&mut self, now: u64, open: &BTreeSet<(Node, Node)>) {
+        let mut reached: BTreeMap<Node, u64> = BTreeMap::new();
+        for (from, to) in open {
+            *reached.entry(*from).or_default() += u64::from(open.contains(&(*to, *from)));
+        }
+        let in_touch = reached
+            .iter()
+            .filter(|(_, reached)| **reached > self.replication / 2);
+        self.in_touch
+            .extend(in_touch.map(|(node, _)| (*node, now)));
     }
 
     /// How many leaders were seen, over all groups and terms.
@@ -126,12 +154,13 @@ impl Ledger {
             if *of == node {
                 replica.log.clear();
                 let key = inspect::vote_key(*group);
-                let vote = mem
-                    .durable(Space::State, &key)
-                    .and_then(|row| inspect::row(Space::State, &key, &row).ok()?);
+                let row = mem.durable(Space::State, &key);
+                let vote = row.map(|row| inspect::row(Space::State, &key, &row));
                 replica.vote = match vote {
-                    Some((_, Fact::Vote { term, node, .. })) => (term, node),
-                    Some(_) | None => (0, 0),
+                    Some(Ok(Some((_, Fact::Vote { term, node, .. })))) => (term, node),
+                    // What cannot be read binds all the same.
+                    Some(Err(_)) => replica.vote,
+                    Some(Ok(_)) | None => (0, 0),
                 };
                 replica.committed_to = 0;
                 replica.applied_to = 0;
@@ -145,7 +174,7 @@ impl Ledger {
         match inspect::row(space, key, value) {
             Ok(Some((group, fact))) => self.learn(node, group, fact, false),
             Ok(None) => {}
-            Err(_) if self.damaged.contains(&node) => {}
+            Err(_) if self.flipped.contains(&(node, key.clone())) => {}
             Err(error) => self.violate(format!("node {node} has a damaged row: {error}")),
         }
     }
@@ -153,6 +182,9 @@ impl Ledger {
     /// A batch was written.
     pub fn on_write(&mut self, node: Node, changes: &[Change]) {
         for change in changes {
+            if let Change::Put { key, .. } = change {
+                self.flipped.remove(&(node, key.clone()));
+            }
             match change {
                 Change::Put { space, key, value } => match inspect::row(*space, key, value) {
                     Ok(Some((group, fact))) => self.learn(node, group, fact, true),
@@ -179,6 +211,10 @@ impl Ledger {
         };
         self.trace
             .line(format_args!("n{node} g{group} drops {from}..{to}"));
+        let key = |index| inspect::entry_key(group, index);
+        let dropped = key(from)..key(to);
+        self.flipped
+            .retain(|(of, key)| *of != node || !dropped.contains(key));
         if let Some(replica) = self.replicas.get_mut(&(node, group)) {
             replica.log.retain(|index, _| !(from..to).contains(index));
         }
@@ -219,7 +255,7 @@ impl Ledger {
     /// A restarted node's disk must have no older vote than had been synced.
     fn on_vote_found(&mut self, node: Node, group: GroupId, term: u64) {
         let synced = self.replicas.get(&(node, group)).map_or(0, |r| r.vote.0);
-        if term < synced && !self.damaged.contains(&node) {
+        if term < synced {
             self.violate(format!(
                 "node {node} group {group}: a synced vote of term {synced} was lost, term {term} is left"
             ));
@@ -243,9 +279,25 @@ impl Ledger {
         }
     }
 
+    /// A replica stands for election. The first one of a fresh group asks nobody before.
+    fn on_candidate(&mut self, node: Node, group: GroupId, term: u64, before: u64) {
+        let now = self.trace.millis();
+        let since = self.in_touch.get(&node).copied().unwrap_or(0);
+        if before > 0 && term > before && now > since + LATE_MAX {
+            self.violate(format!(
+                "pre-vote: node {node} raises the term of group {group} from {before} to {term}, cut off \
+                 from a majority since {since}"
+            ));
+        }
+    }
+
     fn on_vote(&mut self, node: Node, group: GroupId, term: u64, whom: Node, binding: bool) {
         let replica = self.replicas.entry((node, group)).or_default();
         let before = replica.vote;
+        if binding && whom == node {
+            self.on_candidate(node, group, term, before.0);
+        }
+        let replica = self.replicas.entry((node, group)).or_default();
         if term > before.0 || !binding {
             replica.vote = (term, whom);
         }
@@ -386,10 +438,11 @@ impl Ledger {
         disks: &BTreeMap<Node, std::sync::Arc<Disk>>,
     ) {
         let holds = |node: &Node, disk: &Disk| {
-            if self.damaged.contains(node) {
+            let key = inspect::entry_key(group, index);
+            // It was synced before it was damaged.
+            if self.flipped.contains(&(*node, key.clone())) {
                 return true;
             }
-            let key = inspect::entry_key(group, index);
             if let Some(value) = disk.mem().durable(Space::Log, &key) {
                 let row = inspect::row(Space::Log, &key, &value);
                 return matches!(row, Ok(Some((_, Fact::Entry { term, .. }))) if term == entry.term);
@@ -493,7 +546,7 @@ impl Ledger {
         let Some(committed) = self.committed.get(&group) else {
             return;
         };
-        if term < committed.term_max || self.damaged.contains(&node) {
+        if term < committed.term_max {
             return;
         }
         let Some(replica) = self.replicas.get(&(node, group)) else {
@@ -503,6 +556,10 @@ impl Ledger {
             .entries
             .range(replica.snapshot_to..)
             .filter(|(index, entry)| replica.log.get(index) != Some(entry))
+            .filter(|(index, _)| {
+                let key = inspect::entry_key(group, **index);
+                !self.flipped.contains(&(node, key))
+            })
             .map(|(index, _)| *index)
             .collect();
         if let Some(first) = missing.first() {
@@ -512,5 +569,42 @@ impl Ledger {
                 missing.len()
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ledger: &mut Ledger) -> usize {
+        ledger.take_violations().len()
+    }
+
+    #[test]
+    fn a_node_that_is_cut_off_and_raises_a_term_is_seen() {
+        let trace = Trace::default();
+        let mut ledger = Ledger::new(trace.clone(), 3, 3);
+        let all: BTreeSet<_> = (1..=3).flat_map(|a| (1..=3).map(move |b| (a, b))).collect();
+        // Node 1 hears everybody and reaches nobody.
+        let mute = all.iter().filter(|(from, to)| *from != 1 || *to == 1);
+        let mute: BTreeSet<_> = mute.copied().collect();
+        ledger.on_links(0, &all);
+        ledger.on_vote(1, 9, 1, 1, true);
+        for now in 0..=LATE_MAX {
+            trace.set_time(now);
+            ledger.on_links(now, if now == 0 { &all } else { &mute });
+        }
+        ledger.on_vote(1, 9, 2, 1, true);
+        assert_eq!(told(&mut ledger), 0, "it may have been on its way");
+        trace.set_time(LATE_MAX + 1);
+        ledger.on_vote(1, 9, 3, 2, true);
+        assert_eq!(told(&mut ledger), 0, "another asked for it");
+        ledger.on_vote(1, 8, 1, 1, true);
+        assert_eq!(told(&mut ledger), 0, "a fresh group");
+        ledger.on_vote(1, 9, 4, 1, true);
+        assert_eq!(told(&mut ledger), 1);
+        ledger.on_links(LATE_MAX + 1, &all);
+        ledger.on_vote(1, 9, 5, 1, true);
+        assert_eq!(told(&mut ledger), 0, "it is back");
     }
 }

@@ -9,12 +9,14 @@
 //! written to a [`trace`]; the same schedule gives the same trace, byte for byte, or nothing that is
 //! found here is worth anything: that is tested first.
 //!
-//! Never reads the machine's clock, never draws from its randomness, never starts a thread.
+//! A run never reads the machine's clock, never draws from its randomness, never starts a thread; [`batch`],
+//! which starts many runs in processes of their own, does the first and the last.
 
 pub mod batch;
 pub mod disk;
 pub mod full;
 pub mod ledger;
+mod marks;
 pub mod net;
 pub mod raft;
 pub mod report;
@@ -22,4 +24,5 @@ mod roster;
 pub mod schedule;
 pub mod shrink;
 pub mod stage;
+mod struck;
 pub mod trace;

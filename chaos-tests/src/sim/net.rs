@@ -1,12 +1,16 @@
 //! The simulated network: connections for the nodes, and the links between them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hushlog_node::net::{BindError, Listener, Net, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::Sim;
 
 /// Shortest and longest time that a message takes on a healthy link.
@@ -14,9 +18,36 @@ pub const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::f
 /// Segments on their way in one connection.
 pub const TCP_CAPACITY: usize = 4096;
 
+thread_local! {
+    /// Pieces sent from one node to another in the simulation of this thread. The clients' host is 0.
+    static SENT: RefCell<BTreeMap<(u64, u64), u64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// The name of a node's host.
 pub fn host(node: u64) -> String {
     format!("n{node}")
+}
+
+/// The node of an address, 0 for the clients.
+fn node_at(address: io::Result<SocketAddr>) -> u64 {
+    let name = address
+        .ok()
+        .and_then(|address| turmoil::reverse_lookup(address.ip()));
+    let number = name.as_deref().and_then(|name| name.strip_prefix('n'));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Nothing has been sent yet.
+pub fn nothing_sent() {
+    SENT.take();
+}
+
+/// Pieces sent so far over the directions that `hit` says, whatever became of them.
+pub fn sent(hit: impl Fn(u64, u64) -> bool) -> u64 {
+    SENT.with_borrow(|sent| {
+        let sent = sent.iter().filter(|((from, to), _)| hit(*from, *to));
+        sent.map(|(_, count)| count).sum()
+    })
 }
 
 /// Connections of a simulated host.
@@ -37,7 +68,7 @@ impl Net for Simulated {
     fn dial(&self, address: String) -> BoxFuture<'static, io::Result<Stream>> {
         Box::pin(async move {
             let stream = turmoil::net::TcpStream::connect(address).await?;
-            Ok(Stream::new(stream))
+            Ok(Counted::stream(stream))
         })
     }
 }
@@ -51,12 +82,57 @@ impl Listener for Port {
     fn accept(&self) -> BoxFuture<'_, io::Result<Stream>> {
         Box::pin(async move {
             let (stream, _) = self.listener.accept().await?;
-            Ok(Stream::new(stream))
+            Ok(Counted::stream(stream))
         })
     }
 
     fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// A connection whose pieces are counted, so that it is known which links anything was sent over.
+struct Counted {
+    stream: turmoil::net::TcpStream,
+    link: (u64, u64),
+}
+
+impl Counted {
+    fn stream(stream: turmoil::net::TcpStream) -> Stream {
+        let link = (node_at(stream.local_addr()), node_at(stream.peer_addr()));
+        Stream::new(Self { stream, link })
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if matches!(written, Poll::Ready(Ok(_))) {
+            SENT.with_borrow_mut(|sent| *sent.entry(self.link).or_default() += 1);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

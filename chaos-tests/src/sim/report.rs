@@ -28,11 +28,14 @@ pub struct Report {
 
 /// Counts of a run, or of many.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stats {
     /// Simulated milliseconds.
     pub millis: u64,
-    /// Faults that were applied.
+    /// Faults that struck something.
     pub faults: u64,
+    /// Faults that hit nothing: a link that nobody used, a disk that nobody wrote to, a node that was off.
+    pub idle: u64,
     /// Requests acknowledged.
     pub acked: u64,
     /// Requests of unknown outcome that were given up.
@@ -58,6 +61,7 @@ impl Stats {
     pub fn add(&mut self, other: &Self) {
         self.millis += other.millis;
         self.faults += other.faults;
+        self.idle += other.idle;
         self.acked += other.acked;
         self.unknown += other.unknown;
         self.refused += other.refused;

@@ -70,6 +70,7 @@ pub(super) fn draw(schedule: &mut Schedule, entropy: &Entropy) {
         }
     }
     plan.trouble_comers();
+    plan.keep_copies();
     plan.schedule.faults.sort_by_key(|fault| fault.at);
 }
 
@@ -110,6 +111,17 @@ impl Plan<'_> {
             let until = self.at + between(&mut self.random, STOPPED.0, STOPPED.1);
             self.add(self.at, until, Kind::Stop { node });
             self.at += between(&mut self.random, ROLL.0, ROLL.1);
+        }
+    }
+
+    /// Of three copies one may be damaged for good, or be lost with its disk, not both.
+    fn keep_copies(&mut self) {
+        let faults = &mut self.schedule.faults;
+        if faults
+            .iter()
+            .any(|fault| matches!(fault.kind, Kind::Die { .. }))
+        {
+            faults.retain(|fault| !matches!(fault.kind, Kind::Flip { .. }));
         }
     }
 
@@ -164,7 +176,7 @@ mod tests {
         let mut seen = [0; 4];
         for seed in 1..=200 {
             let schedule = Schedule::generate(Layer::Full, seed, 60_000);
-            let mut changes = 0;
+            let (mut changes, mut flips, dead) = (0, 0, seen[2]);
             for fault in &schedule.faults {
                 let kind = match &fault.kind {
                     Kind::Join { node, .. } => {
@@ -174,6 +186,10 @@ mod tests {
                     Kind::Drain { .. } => 1,
                     Kind::Die { .. } => 2,
                     Kind::Stop { .. } => 3,
+                    Kind::Flip { .. } => {
+                        flips += 1;
+                        continue;
+                    }
                     _ => continue,
                 };
                 seen[kind] += 1;
@@ -182,6 +198,7 @@ mod tests {
             }
             assert!(schedule.faults.is_sorted_by_key(|fault| fault.at));
             assert!(changes > 0 || schedule.comers == 0);
+            assert!(flips == 0 || dead == seen[2], "too few copies");
             with += u64::from(changes > 0);
         }
         assert!((30..=70).contains(&with), "{with} of 200");

@@ -38,7 +38,7 @@ pub struct Schedule {
     /// Nodes that may be let in later, numbered on.
     #[serde(default)]
     pub comers: u64,
-    /// Groups that every node has.
+    /// Groups that faults tell apart: in the raft layer those that every node has.
     pub groups: u16,
     /// Length in simulated milliseconds; the last quarter has no faults.
     pub millis: u64,
@@ -158,14 +158,14 @@ pub enum Kind {
         /// Milliseconds more.
         millis: u64,
     },
-    /// One bit of a stored log entry flips, then the node restarts. At most one node per run.
+    /// One bit of a stored row flips, then the node restarts. At most one node per run.
     Flip {
         /// The node.
         node: u64,
         /// Which of its groups.
         group: u16,
-        /// So many entries before the end of its log.
-        back: u64,
+        /// Of which row.
+        row: Row,
         /// Which bit, modulo the length.
         bit: usize,
     },
@@ -214,6 +214,21 @@ pub enum Kind {
     },
 }
 
+/// What a group has on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Row {
+    /// An entry of its log.
+    Entry {
+        /// So many before the last.
+        back: u64,
+    },
+    /// For whom it has voted.
+    Vote,
+    /// Its snapshot.
+    Snapshot,
+}
+
 /// A number below `n`.
 pub fn below(random: &mut Stream, n: u64) -> u64 {
     random.next_u64() % n.max(1)
@@ -237,7 +252,8 @@ impl Schedule {
         };
         let groups = match layer {
             Layer::Raft => 2,
-            Layer::Full => 1,
+            // The meta group, and the newest shards of the two slots in turn.
+            Layer::Full => 5,
         };
         let mut schedule = Self {
             layer,
@@ -323,17 +339,22 @@ impl Schedule {
                 node,
                 millis: between(random, 20, 800),
             },
-            88..91 if self.layer == Layer::Raft => {
+            88..91 => {
                 let node = thinned.damage(node)?;
                 let bit = usize::try_from(below(random, 1 << 20)).unwrap_or(0);
+                let row = match below(random, 60) {
+                    back @ 0..40 => Row::Entry { back },
+                    40..50 => Row::Vote,
+                    _ => Row::Snapshot,
+                };
                 Kind::Flip {
                     node,
                     group,
-                    back: below(random, 40),
+                    row,
                     bit,
                 }
             }
-            91..94 if self.layer == Layer::Raft => Kind::Transfer { group, to: node },
+            91..94 => Kind::Transfer { group, to: node },
             94..96 if self.layer == Layer::Raft => {
                 thinned.leave()?;
                 Kind::Leave { group, node }

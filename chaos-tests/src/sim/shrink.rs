@@ -1,6 +1,6 @@
-//! From a failing schedule to a small one: ddmin over the list of faults, then shorter faults, then
-//! a shorter run. Every try is a whole run; the workload is drawn from streams of its own, so that
-//! it does not move when a fault goes.
+//! From a failing schedule to a small one: ddmin over the list of faults, then shorter faults. The length of
+//! the run stays. Every try is a whole run; the workload is drawn from streams of its own, so that it does
+//! not move when a fault goes.
 
 use anyhow::Result;
 

@@ -6,28 +6,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use hushlog_node::clock::Clock;
 use hushlog_node::entropy::Entropy;
 use hushlog_raft::{Role, Status, inspect};
 use hushlog_record::{GroupId, Timestamp};
-use hushlog_storage::store::{Space, Store};
+use hushlog_storage::store::{Mem, Space, Store};
 use parking_lot::Mutex;
 use turmoil::Sim;
 
 use super::disk::Disk;
 use super::ledger::Ledger;
-use super::net::{LATENCY, Links, TCP_CAPACITY, host};
+use super::net::{LATENCY, Links, TCP_CAPACITY, host, nothing_sent};
 use super::report::{Stats, take_panics};
-use super::schedule::{Kind, Schedule};
+use super::schedule::{Kind, Layer, Row, Schedule};
+use super::struck;
 use super::trace::Trace;
 
 /// Length of a step: the network delivers, then every node runs for so long.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+/// The same in milliseconds.
+const TICK_MILLIS: u64 = 5;
 /// No new requests in so much of the end, in milliseconds.
 const LAST: u64 = 5_000;
-/// So much longer a run goes on while something that the nodes do by themselves, a cut or a close, is
-/// just on its way, in milliseconds.
+/// So much longer a run goes on while something that the nodes do by themselves, a cut, a close or a new
+/// bucket, is just on its way, in milliseconds.
 const GRACE: u64 = 2_000;
+/// The same while a node is out of service for its damage: the others wait for it for some time before they
+/// begin a group, or finish a shard, without it.
+const GRACE_WITHOUT_ONE: u64 = 15_000;
 /// More violations than this say nothing new.
 const VIOLATIONS_MAX: usize = 5;
 /// Start of the simulated wall clock, in milliseconds.
@@ -55,10 +62,20 @@ pub struct Base {
     pub skew: Mutex<BTreeMap<u64, i64>>,
     /// Directions in which messages pass.
     pub open: Mutex<BTreeSet<(u64, u64)>>,
-    /// Nodes whose disk was damaged for good.
-    pub damaged: Mutex<BTreeSet<u64>>,
+    /// Groups of which a row was damaged for good, by node.
+    pub damaged: Mutex<BTreeSet<(u64, GroupId)>>,
+    /// Those of them that have met it, and have stopped since the node's last start.
+    pub stopped: Mutex<BTreeSet<(u64, GroupId)>>,
+    /// Those of them that have met it when the node was to open them, and wait for others to mend it.
+    waiting: Mutex<BTreeSet<(u64, GroupId)>>,
+    /// Nodes that do not start for their damage.
+    pub refused: Mutex<BTreeSet<u64>>,
     /// Counts.
     pub stats: Mutex<Stats>,
+    /// Syncs that a slow disk has held up, by node.
+    slowed: Mutex<BTreeMap<u64, u64>>,
+    /// How often somebody looked at a clock that was wrong, by node.
+    misread: Mutex<BTreeMap<u64, u64>>,
     boots: Mutex<BTreeMap<u64, u64>>,
 }
 
@@ -67,8 +84,15 @@ impl Base {
     pub fn new(schedule: &Schedule, trace: &Trace) -> Self {
         let ledger = Ledger::new(trace.clone(), schedule.nodes, schedule.replication());
         let ledger = Arc::new(Mutex::new(ledger));
+        // Only whole nodes are sent what must be masked.
+        let watched = schedule.layer == Layer::Full;
         let disks = (1..=schedule.hosts())
-            .map(|node| (node, Arc::new(Disk::new(node, Arc::clone(&ledger)))))
+            .map(|node| {
+                (
+                    node,
+                    Arc::new(Disk::new(node, Arc::clone(&ledger), watched)),
+                )
+            })
             .collect();
         Self {
             entropy: Entropy::seeded(schedule.seed),
@@ -82,9 +106,66 @@ impl Base {
             skew: Mutex::default(),
             open: Mutex::default(),
             damaged: Mutex::default(),
+            stopped: Mutex::default(),
+            waiting: Mutex::default(),
+            refused: Mutex::default(),
             stats: Mutex::default(),
+            slowed: Mutex::default(),
+            misread: Mutex::default(),
             boots: Mutex::default(),
         }
+    }
+
+    /// Milliseconds that the sync that begins now takes longer.
+    pub fn held_up(&self, node: u64) -> u64 {
+        let slow = self.slow.lock().get(&node).copied().unwrap_or(0);
+        if slow > 0 {
+            *self.slowed.lock().entry(node).or_default() += 1;
+        }
+        slow
+    }
+
+    /// Syncs of a node that were held up so far.
+    pub(super) fn slowed(&self, node: u64) -> u64 {
+        self.slowed.lock().get(&node).copied().unwrap_or(0)
+    }
+
+    /// Counts a look at a node's clock, if it is wrong.
+    fn look(&self, node: u64) {
+        if self.skew.lock().get(&node).is_some_and(|skew| *skew != 0) {
+            *self.misread.lock().entry(node).or_default() += 1;
+        }
+    }
+
+    /// Whether a row of this node has a flipped bit.
+    pub fn is_damaged(&self, node: u64) -> bool {
+        self.damaged.lock().iter().any(|(of, _)| *of == node)
+    }
+
+    /// Whether this group has met its damage on this node and takes no part, or not yet again.
+    pub fn has_stopped(&self, node: u64, group: GroupId) -> bool {
+        let one = (node, group);
+        self.stopped.lock().contains(&one) || self.waiting.lock().contains(&one)
+    }
+
+    /// Whether a node is out of service because a flipped bit was noticed in one of its groups.
+    pub fn is_out(&self, node: u64) -> bool {
+        let of_it = |groups: &Mutex<BTreeSet<_>>| {
+            let groups = groups.lock();
+            groups.iter().any(|(of, _): &(u64, GroupId)| *of == node)
+        };
+        of_it(&self.stopped) || of_it(&self.waiting) || self.refused.lock().contains(&node)
+    }
+
+    /// Whether any node is.
+    pub fn is_any_out(&self) -> bool {
+        let none = self.stopped.lock().is_empty() && self.waiting.lock().is_empty();
+        !none || !self.refused.lock().is_empty()
+    }
+
+    /// How often somebody looked at a node's wrong clock so far.
+    pub(super) fn misread(&self, node: u64) -> u64 {
+        self.misread.lock().get(&node).copied().unwrap_or(0)
     }
 
     /// Counts a start of a node.
@@ -92,6 +173,8 @@ impl Base {
         let mut boots = self.boots.lock();
         let boot = boots.entry(node).or_default();
         *boot += 1;
+        self.stopped.lock().retain(|(of, _)| *of != node);
+        self.refused.lock().remove(&node);
         self.trace.line(format_args!("n{node} starts ({boot})"));
         *boot
     }
@@ -119,6 +202,7 @@ pub struct Wall {
 
 impl Clock for Wall {
     fn now(&self) -> Timestamp {
+        self.base.look(self.node);
         Timestamp::from_millis(self.base.wall(self.node))
     }
 }
@@ -148,11 +232,16 @@ pub trait Scene {
     /// The number of a group that every node has.
     fn group(&self, group: u16) -> Option<GroupId>;
 
-    /// Asks the leader of a group to hand over.
-    fn transfer(&self, group: u16, to: u64);
+    /// Asks the leader of a group to hand over; whether there was one to ask.
+    fn transfer(&self, group: u16, to: u64) -> bool;
 
-    /// A node leaves the voters of a group, or is taken in again.
-    fn leave(&self, group: u16, node: u64, gone: bool);
+    /// A node leaves the voters of a group, or is taken in again; whether that changes anything.
+    fn leave(&self, group: u16, node: u64, gone: bool) -> bool;
+
+    /// Groups that are not open on a node that runs, since it cannot read all of their logs.
+    fn unreadable(&self) -> Vec<(u64, GroupId)> {
+        Vec::new()
+    }
 
     /// Whether nothing is on its way between the nodes at this moment.
     fn is_at_rest(&self) -> bool {
@@ -164,8 +253,15 @@ pub trait Scene {
         GRACE
     }
 
-    /// A node is to stop in good order.
-    fn stop(&self, _node: u64) {}
+    /// A node is to stop in good order; whether it runs.
+    fn stop(&self, _node: u64) -> bool {
+        false
+    }
+
+    /// Whether what an operator had to ask for was asked, and taken.
+    fn is_taken(&self, _kind: &Kind) -> bool {
+        false
+    }
 
     /// A node has lost its power and its disk, and never comes back.
     fn gone(&self, _node: u64) {}
@@ -204,6 +300,10 @@ pub struct Stage<'a, S> {
     /// Faults by number, from their start to their end.
     started: Vec<bool>,
     ended: Vec<bool>,
+    /// What had come by when each began, or was last of no effect.
+    before: Vec<u64>,
+    /// Whether each has struck something.
+    struck: Vec<bool>,
     violations: Vec<String>,
 }
 
@@ -212,6 +312,7 @@ impl<'a, S: Scene> Stage<'a, S> {
     pub fn new(schedule: &'a Schedule, base: Arc<Base>, scene: S, sim: Sim<'static>) -> Self {
         let links = Links::new(schedule.hosts());
         *base.open.lock() = links.open();
+        nothing_sent();
         let nodes = usize::try_from(schedule.hosts()).unwrap_or(0) + 1;
         Self {
             schedule,
@@ -222,6 +323,8 @@ impl<'a, S: Scene> Stage<'a, S> {
             down: vec![0; nodes],
             started: vec![false; schedule.faults.len()],
             ended: vec![false; schedule.faults.len()],
+            before: vec![0; schedule.faults.len()],
+            struck: vec![false; schedule.faults.len()],
             violations: Vec::new(),
         }
     }
@@ -230,9 +333,7 @@ impl<'a, S: Scene> Stage<'a, S> {
     pub fn run(mut self) -> (Stats, Vec<String>) {
         let mut now = 0;
         let end = self.schedule.millis;
-        let grace = self.scene.grace();
-        let going = |now, scene: &S| now < end || (now < end + grace && !scene.is_at_rest());
-        while going(now, &self.scene) && self.violations.len() < VIOLATIONS_MAX {
+        while self.goes_on(now, end) && self.violations.len() < VIOLATIONS_MAX {
             self.base.trace.set_time(now);
             self.faults(now);
             for node in self.scene.left() {
@@ -257,22 +358,44 @@ impl<'a, S: Scene> Stage<'a, S> {
             ledger.check_the_end();
             self.violations.extend(ledger.take_violations());
         }
+        for (struck, fault) in self.struck.iter_mut().zip(&self.schedule.faults) {
+            *struck |= self.scene.is_taken(&fault.kind);
+        }
         let mut stats = *self.base.stats.lock();
         let ledger = self.base.ledger.lock();
         stats.millis = now;
+        let begun = self.started.iter().filter(|begun| **begun).count();
+        let struck = self.struck.iter().filter(|struck| **struck).count();
+        stats.faults = struck as u64;
+        stats.idle = (begun - struck) as u64;
         stats.elections = ledger.elections() as u64;
         stats.commits = ledger.commits() as u64;
         drop(ledger);
         (stats, self.violations)
     }
 
+    fn goes_on(&self, now: u64, end: u64) -> bool {
+        let grace = if self.base.is_any_out() {
+            GRACE_WITHOUT_ONE.max(self.scene.grace())
+        } else {
+            self.scene.grace()
+        };
+        now < end || (now < end + grace && !self.scene.is_at_rest())
+    }
+
     fn invariants(&mut self) {
         let mut ledger = self.base.ledger.lock();
+        ledger.on_links(self.base.trace.millis(), &self.base.open.lock());
         for (node, status) in self.scene.statuses() {
             if status.role != Role::Stopped {
                 ledger.on_status(node, &status, &self.base.disks);
+            } else if self.base.damaged.lock().contains(&(node, status.group)) {
+                self.base.stopped.lock().insert((node, status.group));
             }
         }
+        let mut waiting: BTreeSet<_> = self.scene.unreadable().into_iter().collect();
+        waiting.retain(|group| self.base.damaged.lock().contains(group));
+        *self.base.waiting.lock() = waiting;
         self.violations.extend(ledger.take_violations());
         let panics = take_panics();
         self.violations
@@ -286,9 +409,14 @@ impl<'a, S: Scene> Stage<'a, S> {
             let (started, ended) = (started == Some(&true), ended == Some(&true));
             if !started && now >= fault.at {
                 self.base.trace.line(format_args!("fault {:?}", fault.kind));
-                self.base.stats.lock().faults += 1;
                 mark(&mut self.started, number);
-                self.start(&fault.kind);
+                self.note(number, &fault.kind);
+                if self.start(&fault.kind) {
+                    mark(&mut self.struck, number);
+                }
+            }
+            if started && !ended {
+                self.look(number, &fault.kind, now, fault.at);
             }
             if started && !ended && now < fault.until {
                 self.go_on(&fault.kind, now, fault.at);
@@ -301,13 +429,38 @@ impl<'a, S: Scene> Stage<'a, S> {
         }
     }
 
-    fn start(&mut self, kind: &Kind) {
+    /// Remembers what has come by before a fault has any effect.
+    fn note(&mut self, number: usize, kind: &Kind) {
+        let seen = struck::come_by(kind, &self.base);
+        if let Some(before) = self.before.get_mut(number) {
+            *before = seen;
+        }
+    }
+
+    /// Looks whether a fault that lasts has struck by now.
+    fn look(&mut self, number: usize, kind: &Kind, now: u64, at: u64) {
+        if self.struck.get(number) != Some(&false) {
+            return;
+        }
+        // What came by in the tick before, while the link was up, was not hit.
+        if let Kind::Flap { every, .. } = kind
+            && !flap_is_down(now.saturating_sub(TICK_MILLIS), at, *every)
+        {
+            return self.note(number, kind);
+        }
+        let before = self.before.get(number).copied().unwrap_or(0);
+        if struck::is_hit(kind, before, struck::come_by(kind, &self.base)) {
+            mark(&mut self.struck, number);
+        }
+    }
+
+    /// Begins a fault; whether it has struck at once.
+    fn start(&mut self, kind: &Kind) -> bool {
         match kind {
-            Kind::Crash { node, kept } => self.crash(*node, *kept),
+            Kind::Crash { node, kept } => return self.crash(*node, *kept),
             Kind::Blackout { kept } => {
-                for node in 1..=self.schedule.hosts() {
-                    self.crash(node, *kept);
-                }
+                let hit = (1..=self.schedule.hosts()).filter(|node| self.crash(*node, *kept));
+                return hit.count() > 0;
             }
             Kind::FailSync { node, .. } => self.base.disk(*node).mem().fail_next_sync("injected"),
             Kind::FailWrite { node } => self.base.disk(*node).mem().fail_next_write("injected"),
@@ -318,21 +471,24 @@ impl<'a, S: Scene> Stage<'a, S> {
             Kind::Flip {
                 node,
                 group,
-                back,
+                row,
                 bit,
-            } => self.flip(*node, *group, *back, *bit),
-            Kind::Transfer { group, to } => self.scene.transfer(*group, *to),
-            Kind::Leave { group, node } => self.scene.leave(*group, *node, true),
+            } => return self.flip(*node, *group, *row, *bit),
+            Kind::Transfer { group, to } => return self.scene.transfer(*group, *to),
+            Kind::Leave { group, node } => return self.scene.leave(*group, *node, true),
             Kind::Skew { node, millis } => self.skew(*node, *millis),
             // Asked of the cluster by its operator.
             Kind::Join { .. } | Kind::Drain { .. } => {}
             Kind::Die { node } => {
                 self.crash(*node, 0);
                 self.scene.gone(*node);
+                // One that had no power does not come back either.
+                return true;
             }
-            Kind::Stop { node } => self.scene.stop(*node),
+            Kind::Stop { node } => return self.scene.stop(*node),
             network => self.network(network, true),
         }
+        false
     }
 
     fn end(&mut self, kind: &Kind, now: u64, at: u64) {
@@ -354,10 +510,12 @@ impl<'a, S: Scene> Stage<'a, S> {
             }
             Kind::Transfer { .. } | Kind::Join { .. } | Kind::Drain { .. } | Kind::Die { .. } => {}
             Kind::Stop { node } => self.restart(*node, 0),
-            Kind::Leave { group, node } => self.scene.leave(*group, *node, false),
+            Kind::Leave { group, node } => {
+                self.scene.leave(*group, *node, false);
+            }
             Kind::Skew { node, millis } => self.skew(*node, -millis),
             Kind::Flap { a, b, every } => {
-                if flap_is_down(now.saturating_sub(5), at, *every) {
+                if flap_is_down(now.saturating_sub(TICK_MILLIS), at, *every) {
                     self.cut_both(*a, *b, false);
                 }
             }
@@ -368,7 +526,7 @@ impl<'a, S: Scene> Stage<'a, S> {
     /// What changes while a fault lasts.
     fn go_on(&mut self, kind: &Kind, now: u64, at: u64) {
         if let Kind::Flap { a, b, every } = kind {
-            let before = flap_is_down(now.saturating_sub(5), at, *every);
+            let before = flap_is_down(now.saturating_sub(TICK_MILLIS), at, *every);
             let down = flap_is_down(now, at, *every);
             if down != before {
                 self.cut_both(*a, *b, down);
@@ -403,17 +561,20 @@ impl<'a, S: Scene> Stage<'a, S> {
         self.network(&Kind::Cut { a, b }, on);
     }
 
-    fn crash(&mut self, node: u64, kept: usize) {
+    /// Takes a node's power; whether it had any.
+    fn crash(&mut self, node: u64, kept: usize) -> bool {
         let Some(down) = usize::try_from(node)
             .ok()
             .and_then(|node| self.down.get_mut(node))
         else {
-            return;
+            return false;
         };
         *down += 1;
-        if *down == 1 {
+        let had_power = *down == 1;
+        if had_power {
             self.power_off(node, kept);
         }
+        had_power
     }
 
     fn power_off(&mut self, node: u64, kept: usize) {
@@ -459,28 +620,46 @@ impl<'a, S: Scene> Stage<'a, S> {
         *self.base.skew.lock().entry(node).or_default() += millis;
     }
 
-    fn flip(&mut self, node: u64, group: u16, back: u64, bit: usize) {
+    /// Flips a bit of a row and takes the node's power; whether there was such a row.
+    fn flip(&mut self, node: u64, group: u16, row: Row, bit: usize) -> bool {
         let disk = self.base.disk(node);
-        if let Some(number) = self.scene.group(group) {
-            let end = inspect::entry_key(number + 1, 0);
-            let last = disk
-                .mem()
-                .last(Space::Log, &inspect::entry_key(number, 0), &end)
-                .ok()
-                .flatten();
-            if let Some((_, last)) = last.and_then(|(key, _)| inspect::position_of(&key)) {
-                let key = inspect::entry_key(number, last.saturating_sub(back));
-                if disk.mem().flip_bit(Space::Log, &key, bit) {
-                    self.base.trace.line(format_args!(
-                        "n{node} g{number} bit {bit} of {} flips",
-                        last.saturating_sub(back)
-                    ));
-                    self.base.ledger.lock().damage(node);
-                    self.base.damaged.lock().insert(node);
-                }
+        let mut hit = false;
+        if let Some(number) = self.scene.group(group)
+            && let Some((space, key)) = flipped_key(disk.mem(), number, row)
+        {
+            // What is not synced is gone with the power.
+            let is_synced = disk.mem().durable(space, &key).is_some();
+            hit = is_synced && disk.mem().flip_bit(space, &key, bit);
+            if hit {
+                self.base
+                    .trace
+                    .line(format_args!("n{node} g{number} bit {bit} of {row:?} flips"));
+                self.base.ledger.lock().damage(node, &key);
+                self.base.damaged.lock().insert((node, number));
             }
         }
         self.crash(node, 0);
+        hit
+    }
+}
+
+/// The key of a row that lies on a disk.
+fn flipped_key(mem: &Mem, group: GroupId, row: Row) -> Option<(Space, Bytes)> {
+    match row {
+        Row::Entry { back } => {
+            let (from, to) = (
+                inspect::entry_key(group, 0),
+                inspect::entry_key(group + 1, 0),
+            );
+            let (key, _) = mem.last(Space::Log, &from, &to).ok()??;
+            let (_, last) = inspect::position_of(&key)?;
+            Some((
+                Space::Log,
+                inspect::entry_key(group, last.saturating_sub(back)),
+            ))
+        }
+        Row::Vote => Some((Space::State, inspect::vote_key(group))),
+        Row::Snapshot => Some((Space::State, inspect::snapshot_key(group))),
     }
 }
 
@@ -491,5 +670,5 @@ fn mark(flags: &mut [bool], number: usize) {
 }
 
 fn flap_is_down(now: u64, at: u64, every: u64) -> bool {
-    (now.saturating_sub(at) / every.max(5)).is_multiple_of(2)
+    (now.saturating_sub(at) / every.max(TICK_MILLIS)).is_multiple_of(2)
 }

@@ -1,4 +1,6 @@
-//! Input to events: a line of NDJSON each, or lines of text with their stack traces joined.
+//! Input to events: a line of NDJSON each, or lines of text with their stack traces joined, by the same machine
+//! that joins what comes by syslog: one for each stream in the input, such as standard output and error of a
+//! container.
 //!
 //! A line that no server takes is counted and passed over, never cut: two halves would be two records
 //! that nobody wrote.
@@ -7,8 +9,9 @@ use std::collections::VecDeque;
 use std::io::BufRead;
 
 use anyhow::Result;
+use hushlog_node::Timestamp;
+use hushlog_node::multiline::Streams;
 
-use super::joiner::Joiner;
 use crate::args::Format;
 
 /// Largest text of a record, for every server.
@@ -54,7 +57,7 @@ pub(super) fn kind(format: Format, start: &[u8]) -> Kind {
 pub(super) struct Events<R> {
     input: R,
     kind: Kind,
-    joiner: Joiner,
+    streams: Streams,
     ready: VecDeque<Vec<u8>>,
     ended: bool,
     bytes: u64,
@@ -67,7 +70,7 @@ impl<R: BufRead> Events<R> {
         Self {
             input,
             kind,
-            joiner: Joiner::default(),
+            streams: Streams::default(),
             ready: VecDeque::new(),
             ended: false,
             bytes: 0,
@@ -101,13 +104,31 @@ impl<R: BufRead> Events<R> {
                         self.ready.push_back(line);
                     }
                 }
-                Some(line) => self.ready.extend(self.joiner.push(line)),
+                Some(line) => {
+                    let now = self.now();
+                    let ready = &mut self.ready;
+                    self.streams
+                        .push(line, now, &mut |event| ready.push_back(event));
+                }
                 None => {
                     self.ended = true;
-                    self.ready.extend(self.joiner.finish());
+                    self.end_events();
                 }
             }
         }
+    }
+
+    /// Lines that have been read stand for the time: in a file nothing else passes, and what has to give way is
+    /// the stream whose last line is farthest back.
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(i64::try_from(self.lines).unwrap_or(i64::MAX))
+    }
+
+    fn end_events(&mut self) {
+        let now = self.now();
+        let ready = &mut self.ready;
+        self.streams
+            .finish(now, &mut |event| ready.push_back(event));
     }
 
     /// The next line that is not too long, without its end.
@@ -142,7 +163,7 @@ impl<R: BufRead> Events<R> {
         self.refused
             .first
             .get_or_insert_with(|| format!("line {line} is longer than {limit} MiB"));
-        self.ready.extend(self.joiner.finish());
+        self.end_events();
     }
 }
 
@@ -185,6 +206,42 @@ mod tests {
         let found = events(input, Format::Text);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].ends_with("ValueError: no"));
+    }
+
+    #[test]
+    fn traces_of_other_languages_and_of_containers_are_joined() {
+        let go = "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/a/main.go:5 +0x1d\nexit status 2";
+        let ruby = "app.rb:3:in `f': no (RuntimeError)\n\tfrom app.rb:7:in `<main>'";
+        for trace in [go, ruby] {
+            let found = events(&format!("INFO one\n{trace}\nINFO two\n"), Format::Text);
+            let whole = trace.trim_end_matches("\nexit status 2");
+            assert!(found.iter().any(|event| event.contains(whole)), "{found:?}");
+        }
+        let line = |stream: &str, content: &str| {
+            format!("2026-01-02T03:04:05.000000001Z {stream} F {content}\n")
+        };
+        let input = [
+            line("stderr", "java.lang.IllegalStateException: no"),
+            line("stdout", "INFO beside"),
+            line("stderr", "\tat a.B.c(B.java:1)"),
+        ];
+        let found = events(&input.concat(), Format::Text);
+        assert_eq!(found.len(), 2, "{found:?}");
+        let trace = found.iter().find(|event| event.contains("stderr"));
+        assert!(
+            trace.is_some_and(|event| event.ends_with("no\n\tat a.B.c(B.java:1)")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_endless_trace_is_cut_and_not_lost() {
+        let lines = 10_000;
+        let input = format!("ERROR x\n{}", " at a\n".repeat(lines));
+        let found = events(&input, Format::Text);
+        let count: usize = found.iter().map(|event| event.lines().count()).sum();
+        assert!(found.len() > 1);
+        assert_eq!(count, lines + 1);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! storing anything twice.
 
 mod events;
-mod joiner;
 mod request;
 
 use std::io::{BufRead, BufReader, IsTerminal, Read};

@@ -95,6 +95,8 @@ impl Found {
             type_name: self.type_name(text).to_owned(),
             message: text[self.message.clone()].to_owned(),
             stack_trace: text[self.stack.clone()].to_owned(),
+            // Its text is not masked yet.
+            signature: 0,
         }
     }
 }

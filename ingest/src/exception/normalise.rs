@@ -72,7 +72,7 @@ fn part(part: &str, out: &mut String) {
         if part.len() > word.len() {
             out.push_str(AUTO);
         }
-    } else if digits(part) || is_address(part) {
+    } else if digits(part) || is_address(part) || is_hash_of_proxy(out, part) {
         // `func1.2` and `func1` are closures of one function.
         if out.ends_with("<auto>.") {
             out.pop();
@@ -84,10 +84,18 @@ fn part(part: &str, out: &mut String) {
     }
 }
 
-/// `0x7f3a`, `3f9a1c`: hex digits of which some are digits.
+/// `0x7f3a`, `3f9a1c`, `deadbeef`: hex digits, of which some are digits where they are few.
 fn is_address(part: &str) -> bool {
-    let hex = part.strip_prefix("0x").unwrap_or(part);
-    (hex.len() < part.len() || part.len() >= 6)
-        && is_hex(hex)
-        && hex.bytes().any(|byte| byte.is_ascii_digit())
+    match part.strip_prefix("0x") {
+        Some(hex) => is_hex(hex),
+        None => {
+            let has_digit = part.bytes().any(|byte| byte.is_ascii_digit());
+            is_hex(part) && (part.len() >= 8 || part.len() >= 6 && has_digit)
+        }
+    }
+}
+
+/// `Pay$$EnhancerBySpringCGLIB$$cafe`: the last part is a hash, however short.
+fn is_hash_of_proxy(before: &str, part: &str) -> bool {
+    before.ends_with("CGLIB$$") && is_hex(part)
 }

@@ -177,6 +177,7 @@ fn exception(raw: &mut RawRecord, hints: &Hints, message: &str) -> Option<Except
                 .map(|(_, value)| value.text)
                 .unwrap_or_default(),
             stack_trace: stack,
+            signature: 0,
         });
     }
     if !stack.is_empty() {
@@ -239,6 +240,7 @@ fn of_stack(stack: String, message: Option<String>) -> Exception {
         type_name,
         message: message.unwrap_or_else(written),
         stack_trace: stack,
+        signature: 0,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Handlers translate and nothing else: they decide no routing, no matching, no masking.
 
+pub mod alone;
 mod arrays;
 mod bulk;
 pub mod grpc;
@@ -10,8 +11,10 @@ pub mod http;
 mod loki;
 pub mod otlp;
 mod patterns;
+mod policy;
 mod protobuf;
 mod reader;
+mod rules;
 mod window;
 
 use std::sync::Arc;

@@ -1,14 +1,11 @@
-//! The patterns of the cluster's policy: one is added, changed or removed, and in force when that returns.
-//!
-//! A change is made to the newest policy and made again when another came first. A pattern that cannot be
-//! taken is refused with the reason before anything is changed.
+//! The patterns of the cluster's policy: one is added, changed or removed. How a change comes into force is
+//! in `policy`.
 
 use hushlog_pii::{Cause, Pattern, Policy, Refusal, Words};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
+use super::policy::{self, Changed, Edit, newest};
 use super::{Api, Failure, Kind};
-use crate::limits::{POLICY_ATTEMPTS_MAX, POLICY_READ_TIMEOUT, POLICY_TIMEOUT};
 
 /// Members of a pattern, each with the names that stand for it.
 const MEMBERS: [(&str, &[&str]); 14] = [
@@ -52,24 +49,6 @@ pub(super) enum Change {
     Remove(String),
 }
 
-/// What has become of a change.
-pub(super) struct Changed {
-    /// The policy by which it is in force.
-    pub(super) epoch: u64,
-    /// The pattern as it is, or was.
-    pub(super) pattern: Value,
-    /// Whether it is new.
-    pub(super) created: bool,
-}
-
-/// What a change makes of a policy.
-struct Edit {
-    /// The policy after it; `None` when nothing changes.
-    policy: Option<Policy>,
-    /// `None` when there is no such pattern.
-    pattern: Option<Pattern>,
-}
-
 /// Reads the members of a pattern.
 ///
 /// # Errors
@@ -99,7 +78,7 @@ pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     Ok(members)
 }
 
-fn check_nested(member: &str, value: &Value) -> Result<(), Failure> {
+pub(super) fn check_nested(member: &str, value: &Value) -> Result<(), Failure> {
     let (Some((_, known)), Value::Object(object)) =
         (NESTED.iter().find(|(name, _)| *name == member), value)
     else {
@@ -111,7 +90,7 @@ fn check_nested(member: &str, value: &Value) -> Result<(), Failure> {
     }
 }
 
-fn unknown_member(of: &str, name: &str) -> Failure {
+pub(super) fn unknown_member(of: &str, name: &str) -> Failure {
     // A long name is cut: it is the client's own text.
     let name: String = name.chars().take(64).collect();
     Failure::new(Kind::InvalidPattern, format!("{of} has no member `{name}`"))
@@ -131,61 +110,14 @@ pub(super) async fn get(api: &Api, id: &str) -> Result<(u64, Value), Failure> {
     Ok((policy.epoch, show(pattern)))
 }
 
-/// The cluster's newest policy.
-pub(super) async fn newest(api: &Api) -> Result<Policy, Failure> {
-    api.policies
-        .newest(Instant::now() + POLICY_READ_TIMEOUT)
-        .await
-}
-
-/// Makes a change. When this returns no record that is masked without it is accepted anywhere.
-///
-/// # Errors
-/// [`Kind::PolicyPending`] when the change is made, but not in force everywhere in time: the same
-/// request again waits for it. Any other failure but [`Kind::OutcomeUnknown`]: nothing has changed.
-pub(super) async fn change(api: &Api, change: Change) -> Result<Changed, Failure> {
-    let deadline = Instant::now() + POLICY_TIMEOUT;
-    let mut tried = None;
-    for _ in 0..POLICY_ATTEMPTS_MAX {
-        let before = api.policies.newest(deadline).await?;
-        let epoch = before.epoch;
-        let wanted = change.clone();
-        // A policy is large, and so is what waits with one.
-        let edit = Box::pin(api.offload.run(move || edit(before, wanted))).await??;
-        let Some(policy) = edit.policy else {
-            // An earlier request may have made the change and not waited until it was in force.
-            api.policies.in_force(epoch, deadline).await?;
-            // Its own first attempt may have been one.
-            let pattern = edit
-                .pattern
-                .or_else(|| tried.clone())
-                .ok_or_else(not_found)?;
-            return Ok(Changed {
-                epoch,
-                pattern: show(&pattern),
-                created: tried.is_some() && matches!(change, Change::Add(_)),
-            });
-        };
-        let epoch = policy.epoch;
-        let pattern = edit.pattern.ok_or_else(not_found)?;
-        if api.policies.replace(policy, deadline).await? {
-            api.policies.in_force(epoch, deadline).await?;
-            return Ok(Changed {
-                epoch,
-                pattern: show(&pattern),
-                created: matches!(change, Change::Add(_)),
-            });
-        }
-        tried = Some(pattern);
-    }
-    Err(Failure::new(
-        Kind::Unavailable,
-        "the patterns are being changed by others all the time; try again",
-    ))
+/// Makes a change; see [`policy::change`].
+pub(super) async fn change(api: &Api, change: Change) -> Result<Changed<Pattern>, Failure> {
+    let change = move |before| edit(before, change.clone());
+    Box::pin(policy::change(api, not_found, change)).await
 }
 
 /// The policy after a change, compiled. CPU work.
-fn edit(before: Policy, change: Change) -> Result<Edit, Failure> {
+fn edit(before: Policy, change: Change) -> Result<Edit<Pattern>, Failure> {
     let mut patterns = before.patterns().to_vec();
     // Whether the id is the name: who is told about an id then never gave one.
     let mut named = false;
@@ -229,9 +161,8 @@ fn edit(before: Policy, change: Change) -> Result<Edit, Failure> {
             None => return Ok(unchanged(None)),
         },
     };
-    let epoch = before.epoch + 1;
     let policy = before.with_patterns(patterns);
-    let mut policy = policy.map_err(|refusal| {
+    let policy = policy.map_err(|refusal| {
         let refusal = match refusal.cause {
             Cause::BadId if named => Refusal {
                 cause: Cause::BadName,
@@ -241,17 +172,16 @@ fn edit(before: Policy, change: Change) -> Result<Edit, Failure> {
         };
         Failure::new(Kind::InvalidPattern, refusal.to_string())
     })?;
-    policy.epoch = epoch;
     Ok(Edit {
         policy: Some(policy),
-        pattern: Some(pattern),
+        outcome: Some(pattern),
     })
 }
 
-fn unchanged(pattern: Option<Pattern>) -> Edit {
+fn unchanged(pattern: Option<Pattern>) -> Edit<Pattern> {
     Edit {
         policy: None,
-        pattern,
+        outcome: pattern,
     }
 }
 
@@ -278,7 +208,7 @@ fn not_found() -> Failure {
 }
 
 /// A pattern as the API gives it: words with the usual windows are a list, what was not given is null.
-fn show(pattern: &Pattern) -> Value {
+pub(super) fn show(pattern: &Pattern) -> Value {
     let mut shown = serde_json::to_value(pattern).unwrap_or_default();
     let usual = Words {
         include: pattern.keywords.include.clone(),
@@ -295,8 +225,8 @@ fn show(pattern: &Pattern) -> Value {
     shown
 }
 
-/// What was expected of a member, without the value that came instead.
-fn expected(error: &serde_json::Error) -> String {
+/// What was expected of a member of a pattern or a rule, without the value that came instead.
+pub(super) fn expected(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("a member is not what it must be, expected {expected}"),

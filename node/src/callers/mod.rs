@@ -52,6 +52,8 @@ struct Inner {
     pass: Pass,
     /// Those that are or were strangers, the oldest first.
     strangers: Mutex<VecDeque<Weak<Member>>>,
+    /// Cuts off all of them.
+    cut_all: CancellationToken,
 }
 
 impl Callers {
@@ -63,15 +65,21 @@ impl Callers {
                 peers: Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX)),
                 pass,
                 strangers: Mutex::default(),
+                cut_all: CancellationToken::new(),
             }),
         }
+    }
+
+    /// Ends every connection, whatever is still called on it.
+    pub(crate) fn cut_all(&self) {
+        self.inner.cut_all.cancel();
     }
 
     /// Lets a connection in.
     pub(crate) fn admit(&self, stream: Stream) -> Connection {
         let room = Arc::clone(&self.inner.clients).try_acquire_owned().ok();
         let is_stranger = room.is_none();
-        let cut = CancellationToken::new();
+        let cut = self.inner.cut_all.child_token();
         let member = Arc::new(Member {
             standing: Mutex::new(room.map_or(Standing::Stranger, Standing::Client)),
             cut: cut.clone(),

@@ -31,26 +31,27 @@ const KEY: [u8; 32] = [7; 32];
 /// A server with no services at all: who is let in is told that there is no such method.
 struct Server {
     dial: mpsc::Sender<DuplexStream>,
-    _tasks: Tasks,
+    tasks: Tasks,
 }
 
 impl Server {
     fn new(connections_max: usize) -> Self {
+        Self::of(connections_max, Routes::default())
+    }
+
+    fn of(connections_max: usize, routes: Routes) -> Self {
         let (dial, listener) = Pipes::new();
         let tasks = Tasks::new();
         let serving = serve_grpc(
             listener,
-            Routes::default(),
+            routes,
             Callers::new(connections_max, Pass::of(&KEY)),
             tasks.stop_token(),
             Duration::ZERO,
             Arc::new(Scripted::new(Timestamp::default())),
         );
         tasks.spawn("server", Policy::Isolated, serving);
-        Self {
-            dial,
-            _tasks: tasks,
-        }
+        Self { dial, tasks }
     }
 
     async fn open(&self) -> DuplexStream {
@@ -87,6 +88,22 @@ async fn as_peer(channel: &Channel) -> Code {
     let mut client = NodeClient::new(channel.clone());
     let answer = client.search(pb::ShardSearchRequest::default()).await;
     answer.expect_err("there are no services").code()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_does_not_outlive_the_server() {
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let server = Server::of(1, Routes::new(health));
+    let mut client = HealthClient::new(server.channel().await);
+    let watched = client.watch(HealthCheckRequest::default()).await;
+    let mut states = watched.expect("it is known").into_inner();
+    states.message().await.expect("the first at once");
+
+    let late = server.tasks.shutdown(Duration::from_secs(1)).await;
+    assert!(late.is_empty(), "{late:?}");
+    let end = tokio::time::timeout(Duration::from_secs(10), states.message()).await;
+    let end = end.expect("what the call is served with is let go");
+    assert!(end.is_err(), "it was cut off");
 }
 
 #[tokio::test(start_paused = true)]

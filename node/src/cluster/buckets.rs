@@ -7,11 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::{MetaGroup, ProposeError, meta};
+use hushlog_raft::meta::{self, Because};
+use hushlog_raft::{MetaGroup, ProposeError};
 use hushlog_record::Timestamp;
 use tokio::time::Instant;
 
+use super::loads::Loads;
 use super::placement::{candidates, ends_early, next_bucket};
+use super::plan::Measured;
 use super::settings::ClusterSettings;
 use crate::clock::Clock;
 
@@ -26,6 +29,7 @@ pub(crate) struct BucketKeeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: ClusterSettings,
     pub(crate) cluster: u128,
+    pub(crate) loads: Arc<Loads>,
 }
 
 impl BucketKeeper {
@@ -53,32 +57,40 @@ impl BucketKeeper {
         let state = self.meta.state();
         let now = self.clock.now();
         let last = state.buckets.values().next_back();
-        let slots = next_bucket(&state, &self.settings);
         let length = self.settings.bucket_of(candidates(&state).len());
-        let due = last.is_none_or(|bucket| is_over(bucket.opened_at, now, length));
-        let early = ends_early(&state, &slots);
-        if let (false, Some(reason)) = (due, early) {
-            tracing::info!(reason, "the bucket ends before its time");
-        }
-        if due || early.is_some() {
-            let expected = last.map_or(0, |bucket| bucket.bucket);
-            self.open_bucket(expected, now, slots).await?;
-        }
-        Ok(())
-    }
-
-    async fn open_bucket(
-        &self,
-        expected: u64,
-        opened_at: Timestamp,
-        slots: Vec<meta::Slot>,
-    ) -> Result<(), ProposeError> {
+        let because = match last {
+            None => Some(Because::First),
+            Some(last) if is_over(last.opened_at, now, length) => Some(Because::Time),
+            Some(last) => {
+                // Which nodes the next one is on no load changes.
+                let next = next_bucket(&state, &self.settings, &Measured::default());
+                ends_early(&state, &next.slots).or_else(|| self.outgrown(last, now))
+            }
+        };
+        let Some(because) = because else {
+            return Ok(());
+        };
+        let next = next_bucket(&state, &self.settings, &self.loads.measured(&state));
+        let (reason, slots, spread) = (because.reason(), next.slots.len(), next.plan.spread.len());
+        tracing::info!(reason, slots, spread, "the next bucket is opened");
         self.propose(meta::Command::OpenBucket {
-            expected,
-            opened_at,
-            slots,
+            expected: last.map_or(0, |bucket| bucket.bucket),
+            opened_at: now,
+            slots: next.slots,
+            plan: meta::Plan {
+                because,
+                ..next.plan
+            },
         })
         .await
+    }
+
+    /// Why the bucket should end because of its size, if it should.
+    fn outgrown(&self, bucket: &meta::Bucket, now: Timestamp) -> Option<Because> {
+        let size = self.settings.size;
+        let may_end = bucket.closed_at.is_none() && is_over(bucket.opened_at, now, size.open_min);
+        let full = self.loads.outgrown(bucket, size);
+        full.filter(|_| may_end)
     }
 
     async fn propose(&self, command: meta::Command) -> Result<(), ProposeError> {

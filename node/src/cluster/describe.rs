@@ -68,7 +68,7 @@ impl Cluster {
         let held = self.replicas().all_held();
         let shards: Vec<Value> = held
             .iter()
-            .map(|held| shard(held, doubts.is_suspect(held.shard())))
+            .map(|held| shard(held, doubts.is_damaged(held.shard())))
             .collect();
         json!({
             "cluster_id": format!("{:032x}", self.inner.secret.cluster),
@@ -79,13 +79,31 @@ impl Cluster {
             "removed": state.roster.removed,
             "nodes": nodes,
             "meta": {"term": meta.term, "role": meta.role.name(), "leader": meta.leader, "applied_to": meta.applied_to},
-            "open_bucket": state.open_bucket().map(|bucket| json!({
-                "bucket": bucket.bucket, "opened_at": bucket.opened_at.to_string(), "slots": bucket.slots.len(),
-            })),
+            "open_bucket": state.open_bucket().map(open_bucket),
             "buckets": self.periods().describe_buckets(),
             "shards": shards,
         })
     }
+}
+
+/// The open bucket, and how it was planned.
+fn open_bucket(bucket: &meta::Bucket) -> Value {
+    let rate = |rate: meta::Rate| json!({"bytes_per_second": rate.bytes, "records_per_second": rate.records});
+    let placement = bucket.slots.iter().map(|slot| {
+        json!({"slot": slot.slot, "voters": slot.voters, "preferred_leader": slot.preferred_leader})
+    });
+    let spread = bucket.plan.spread.iter().map(|(service, spread)| {
+        json!({"service": service, "slots": spread.slots, "measured": rate(spread.rate)})
+    });
+    json!({
+        "bucket": bucket.bucket,
+        "opened_at": bucket.opened_at.to_string(),
+        "opened_because": bucket.plan.because.reason(),
+        "slots": bucket.slots.len(),
+        "placement": placement.collect::<Vec<_>>(),
+        "measured": rate(bucket.plan.rate),
+        "spread": spread.collect::<Vec<_>>(),
+    })
 }
 
 fn address(node: &meta::Node) -> Value {
@@ -238,6 +256,7 @@ mod tests {
             closed_at: None,
             policy_epoch: 0,
             slots: vec![slot(0), slot(1)],
+            plan: meta::Plan::default(),
         };
         meta::State {
             buckets: BTreeMap::from([(1, bucket)]),

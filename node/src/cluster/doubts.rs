@@ -1,13 +1,17 @@
 //! Which shards on this node are under suspicion: a question met damage, the scrub did, or files are
 //! missing at the start. A suspicion ends when every file was found or made as the manifest says.
 //!
+//! And which of them were not the same as the others' replicas when that was last looked at (`compare`).
+//!
 //! It keeps numbers and names of shards only; it reads and repairs nothing itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_record::ShardId;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::metrics::{Counter, Kind, Registry};
 
@@ -19,6 +23,10 @@ pub(crate) struct Doubts {
 
 struct Inner {
     suspects: Mutex<BTreeSet<ShardId>>,
+    /// Open shards of which something differs, or cannot be read, that could not be mended.
+    differing: Mutex<BTreeSet<ShardId>>,
+    /// Open shards with log entries that cannot be read, and since when.
+    unreadable: Mutex<BTreeMap<ShardId, Instant>>,
     /// Sealed shards of an earlier run whose folders nobody has looked at in this one.
     unseen: Mutex<BTreeSet<ShardId>>,
     found: Counter,
@@ -32,6 +40,8 @@ impl Doubts {
         let doubts = Self {
             inner: Arc::new(Inner {
                 suspects: Mutex::default(),
+                differing: Mutex::default(),
+                unreadable: Mutex::default(),
                 unseen: Mutex::default(),
                 found: counter(
                     "hushlog_node_suspected_shards_total",
@@ -50,6 +60,14 @@ impl Doubts {
             "Shards whose files are lost, damaged, or not verified yet after a suspicion.",
             &[],
             move || counted.inner.suspects.lock().len() as f64,
+        );
+        let counted = doubts.clone();
+        registry.probe(
+            "hushlog_node_differing_shards_count",
+            Kind::Gauge,
+            "Open shards of which something here differs from the others' replicas, or cannot be read.",
+            &[],
+            move || counted.inner.differing.lock().len() as f64,
         );
         doubts
     }
@@ -73,6 +91,50 @@ impl Doubts {
     /// Whether the shard is under suspicion.
     pub(crate) fn is_suspect(&self, shard: ShardId) -> bool {
         self.inner.suspects.lock().contains(&shard)
+    }
+
+    /// Something of an open shard is not as it is elsewhere, or cannot be read, and could not be mended.
+    pub(crate) fn differs(&self, shard: ShardId) {
+        if self.inner.differing.lock().insert(shard) {
+            tracing::error!(%shard, "this replica is not what the others are");
+        }
+    }
+
+    /// Entries of the log of an open shard cannot be read; for how long by now.
+    pub(crate) fn unreadable(&self, shard: ShardId) -> Duration {
+        let mut unreadable = self.inner.unreadable.lock();
+        let since = unreadable.entry(shard).or_insert_with(Instant::now);
+        since.elapsed()
+    }
+
+    /// Shards with entries of their logs that cannot be read: they are not open here until somebody gives these.
+    pub(crate) fn all_unreadable(&self) -> Vec<ShardId> {
+        self.inner.unreadable.lock().keys().copied().collect()
+    }
+
+    /// All entries of the log of an open shard can be read again.
+    pub(crate) fn readable(&self, shard: ShardId) {
+        self.inner.unreadable.lock().remove(&shard);
+    }
+
+    /// A majority has shown all of an open shard, and it is the same.
+    pub(crate) fn agrees(&self, shard: ShardId) {
+        if self.inner.differing.lock().remove(&shard) {
+            tracing::info!(%shard, "this replica is what the others are again");
+        }
+    }
+
+    /// Whether anything of the shard is in doubt here.
+    pub(crate) fn is_damaged(&self, shard: ShardId) -> bool {
+        self.is_suspect(shard) || self.inner.differing.lock().contains(&shard)
+    }
+
+    /// Forgets those that differ, or cannot be read, and are not among the open shards any more.
+    pub(crate) fn keep_differing(&self, is_open: impl Fn(ShardId) -> bool) {
+        let mut differing = self.inner.differing.lock();
+        differing.retain(|shard| is_open(*shard));
+        let mut unreadable = self.inner.unreadable.lock();
+        unreadable.retain(|shard, _| is_open(*shard));
     }
 
     /// All suspects.

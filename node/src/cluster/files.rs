@@ -20,10 +20,11 @@ use hushlog_proto::hushlog::internal::v1::{FetchFileRequest, FileChunk, SegmentO
 use hushlog_raft::{Connect, Installer, Lane};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::files;
-use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
+use hushlog_storage::manifest::{self, FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::doubts::lacks_descriptors;
 use super::pace::Pace;
 use super::replica::decode_manifest;
 use crate::offload::Offload;
@@ -56,14 +57,15 @@ impl Installer for Fetcher {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let manifest = decode_manifest(&manifest).map_err(|error| error.to_string())?;
-            self.complete(shard, sources, &manifest).await.map(drop)
+            let completed = self.complete(shard, sources, &manifest, &[]).await;
+            completed.map(drop)
         })
     }
 }
 
 impl Fetcher {
-    /// Reads every file that the manifest lists, and fetches the segments that are not whole. How many
-    /// those were. After each segment it rests as long as that took, so that half of the disk's time is left
+    /// Reads every file that the manifest lists, but for those of segments that are `known` to be whole, and
+    /// fetches the segments that are not whole. How many those were. After each segment it rests as long as that took, so that half of the disk's time is left
     /// for the records that come in meanwhile, however slow it is. What can be had is there afterwards, also
     /// when this fails.
     pub(crate) async fn complete(
@@ -71,21 +73,28 @@ impl Fetcher {
         shard: ShardId,
         sources: &[(NodeId, String)],
         manifest: &Manifest,
+        known: &[SegmentMeta],
     ) -> Result<usize, String> {
-        let damaged = self.damaged(shard, manifest).await?;
+        let damaged = self.damaged(shard, manifest, known).await?;
         self.fetch_all(shard, sources, &damaged).await?;
         Ok(damaged.len())
     }
 
-    /// Reads every file that the manifest lists; the segments that are not whole.
+    /// Reads every file that the manifest lists, but for those of segments that are `known` to be whole and are
+    /// still there; the segments that are not whole.
     pub(crate) async fn damaged(
         &self,
         shard: ShardId,
         manifest: &Manifest,
+        known: &[SegmentMeta],
     ) -> Result<Vec<SegmentMeta>, String> {
         let folder = self.folder.join(shard.to_string());
         let mut damaged = Vec::new();
+        let is_known = |one: &SegmentMeta| known.iter().any(|other| other.has_files_of(one));
         for segment in &manifest.segments {
+            if is_known(segment) && self.is_there(&folder, segment).await? {
+                continue;
+            }
             let began = Instant::now();
             if !self.is_whole(&folder, segment).await? {
                 damaged.push(segment.clone());
@@ -121,11 +130,24 @@ impl Fetcher {
         }
     }
 
+    /// Whether all files of a segment are here, whatever is in them.
+    async fn is_there(&self, folder: &Path, segment: &SegmentMeta) -> Result<bool, String> {
+        let (folder, segment) = (folder.to_path_buf(), segment.clone());
+        self.on_disk(move || Ok(segment.is_there(&folder))).await
+    }
+
     /// Whether all files of a segment are here as its manifest says. Reads every byte of them.
     async fn is_whole(&self, folder: &Path, segment: &SegmentMeta) -> Result<bool, String> {
         let folder = folder.join(segment.folder_name());
         let wanted = segment.files.clone();
-        let look = move || Ok(wanted.iter().all(|file| file.verify(&folder).is_ok()));
+        let look = move || {
+            for file in &wanted {
+                if !is_as_it_should_be(file.verify(&folder))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
         self.on_disk(look).await
     }
 
@@ -148,9 +170,10 @@ impl Fetcher {
         let answer = tokio::time::timeout(ASK_DEADLINE, client.segment_of(request)).await;
         let answer = answer.map_err(|_| "no answer in time".to_owned())?;
         let answer = answer.map_err(|status| status.message().to_owned())?;
-        let manifest = decode_manifest(&answer.into_inner().manifest);
-        let manifest = manifest.map_err(|error| error.to_string())?;
+        let answer = answer.into_inner();
+        let manifest = decode_manifest(&answer.manifest).map_err(|error| error.to_string())?;
         Ok(match manifest.segments.into_iter().next() {
+            None if answer.failed => Theirs::Failed,
             None => Theirs::NotYet,
             Some(segment) if (segment.from..segment.to) == *cut => Theirs::Here(segment),
             Some(_) => Theirs::Merged,
@@ -258,13 +281,16 @@ impl Fetcher {
         let (whole, folder) = (file.clone(), folder.to_path_buf());
         let verified = self.on_disk(move || {
             out.sync_all()?;
-            let verified = whole.verify(&folder);
-            if verified.is_err() {
+            let verified = is_as_it_should_be(whole.verify(&folder))?;
+            if !verified {
                 std::fs::remove_file(folder.join(&whole.name))?;
             }
             Ok(verified)
         });
-        verified.await?.map_err(|error| error.to_string())
+        match verified.await? {
+            true => Ok(()),
+            false => Err(format!("{} is not what its manifest says", file.name)),
+        }
     }
 
     async fn ask(
@@ -309,6 +335,8 @@ impl Fetcher {
 pub(crate) enum Theirs {
     /// Nothing yet.
     NotYet,
+    /// Nothing, since it could not merge what lies there.
+    Failed,
     /// The segment of exactly this range.
     Here(SegmentMeta),
     /// A larger segment in which the range is: the one of exactly this range is not to be had any more.
@@ -321,6 +349,18 @@ struct Wanted<'a> {
     shard: ShardId,
     segment: &'a SegmentMeta,
     file: &'a FileMeta,
+}
+
+/// What a look at a file says of it.
+///
+/// # Errors
+/// When it could not be looked at for want of file descriptors, which is no damage.
+fn is_as_it_should_be(looked: Result<(), manifest::Error>) -> std::io::Result<bool> {
+    match looked {
+        Ok(()) => Ok(true),
+        Err(error) if lacks_descriptors(&error) => Err(std::io::Error::other(error)),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Opens a file of which some may be there already, to be appended to; how many bytes those are. One that is
@@ -346,7 +386,15 @@ pub(crate) fn open_at(path: &Path, offset: u64) -> Result<File, Status> {
         file.seek(SeekFrom::Start(offset))?;
         Ok(file)
     };
-    open().map_err(|error| Status::not_found(error.to_string()))
+    open().map_err(|error| {
+        let is_there = lacks_descriptors(&error);
+        let status = if is_there {
+            Status::resource_exhausted
+        } else {
+            Status::not_found
+        };
+        status(error.to_string())
+    })
 }
 
 /// The next piece of a file; `None` at its end. Blocks on the disk.
@@ -372,7 +420,108 @@ pub(crate) fn piece(data: Bytes) -> FileChunk {
 
 #[cfg(test)]
 mod tests {
+    use hushlog_record::{LogId, Timestamp};
+
     use super::*;
+
+    /// Reaches nobody.
+    struct Nobody;
+
+    impl Connect for Nobody {
+        fn channel(
+            &self,
+            _: NodeId,
+            _: &str,
+            _: Lane,
+        ) -> Result<tonic::transport::Channel, Status> {
+            Err(Status::unavailable("nobody is there"))
+        }
+    }
+
+    const SHARD: ShardId = ShardId { bucket: 1, slot: 0 };
+
+    fn fetcher(folder: &Path) -> Fetcher {
+        Fetcher {
+            connect: Arc::new(Nobody),
+            folder: folder.to_path_buf(),
+            disk: Offload::inline(),
+            pace: Pace::new(0),
+        }
+    }
+
+    /// A segment of one file of this content, in the shard's folder.
+    fn segment(folder: &Path, from: u64, content: &[u8]) -> SegmentMeta {
+        let mut segment = SegmentMeta {
+            from,
+            to: from + 1,
+            rows: 1,
+            time_min: Timestamp::from_nanos(0),
+            time_max: Timestamp::from_nanos(0),
+            log_id_min: LogId([0; 16]),
+            log_id_max: LogId([0; 16]),
+            row_digest: [0; 32],
+            raw_bytes: 0,
+            files: Vec::new(),
+        };
+        let folder = folder.join(SHARD.to_string()).join(segment.folder_name());
+        files::create_folder(&folder).expect("a folder");
+        let file = FileMeta::create(&folder, "rows.parquet", content).expect("a file");
+        segment.files.push(file);
+        segment
+    }
+
+    #[test]
+    fn a_want_of_descriptors_is_no_damage() {
+        let unreadable = |code| {
+            Err(manifest::Error::Read {
+                path: "rows.parquet".into(),
+                source: std::io::Error::from_raw_os_error(code),
+            })
+        };
+        assert!(is_as_it_should_be(Ok(())).is_ok_and(|whole| whole));
+        for code in [nix::libc::EMFILE, nix::libc::ENFILE] {
+            assert!(is_as_it_should_be(unreadable(code)).is_err());
+        }
+        assert!(is_as_it_should_be(unreadable(nix::libc::ENOENT)).is_ok_and(|whole| !whole));
+        let mismatch = Err(manifest::Error::Mismatch("rows.parquet".into()));
+        assert!(is_as_it_should_be(mismatch).is_ok_and(|whole| !whole));
+    }
+
+    #[tokio::test]
+    async fn segments_that_are_known_to_be_whole_are_not_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = segment(folder.path(), 3, b"one");
+        segment(folder.path(), 3, b"eno");
+        let mut second = segment(folder.path(), 4, b"two");
+        second.to += 1;
+        let manifest = Manifest::default().with(first.clone()).with(second.clone());
+        let fetcher = fetcher(folder.path());
+        let damaged = |known: Vec<SegmentMeta>| {
+            let (fetcher, manifest) = (&fetcher, &manifest);
+            async move {
+                let damaged = fetcher.damaged(SHARD, manifest, &known).await;
+                let damaged = damaged.expect("they can be read").into_iter();
+                damaged.map(|segment| segment.from).collect::<Vec<_>>()
+            }
+        };
+        // The second is not there, and the first is another one by now, of the same length.
+        assert_eq!(damaged(vec![]).await, [3, 4]);
+        assert_eq!(damaged(vec![first.clone()]).await, [4]);
+        // What was whole once may be gone.
+        assert_eq!(damaged(vec![first.clone(), second.clone()]).await, [4]);
+        let shard = folder.path().join(SHARD.to_string());
+        let place = shard.join(second.folder_name());
+        std::fs::rename(shard.join("4-5"), &place).expect("moved");
+        assert_eq!(damaged(vec![first.clone()]).await, [0; 0]);
+        std::fs::remove_file(place.join("rows.parquet")).expect("deleted");
+        assert_eq!(damaged(vec![first.clone(), second.clone()]).await, [4]);
+        FileMeta::create(&place, "rows.parquet", b"owt").expect("a file");
+        let mut other = first.clone();
+        other.raw_bytes = 7;
+        assert_eq!(damaged(vec![second.clone(), other.clone()]).await, [0; 0]);
+        other.files[0].blake3 = [0; 32];
+        assert_eq!(damaged(vec![second, other]).await, [3]);
+    }
 
     #[test]
     fn a_file_goes_on_where_it_ended_unless_it_is_too_long() {

@@ -4,12 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hushlog_query::View;
-use hushlog_raft::Table;
+use hushlog_raft::{Table, TailBlock};
 use hushlog_record::{ShardId, Timestamp};
 use hushlog_storage::manifest::Manifest;
 
-use super::replica::{Error, Replica};
+use super::replica::{Error, Replica, decode_manifest};
 use super::sealed::{FileBytes, SealedReplica};
+
+/// What a node holds of one shard.
+pub struct Stored {
+    /// Which one.
+    pub shard: ShardId,
+    /// Its segments.
+    pub manifest: Manifest,
+    /// The blocks after them; none of a sealed shard.
+    pub tail: Arc<Vec<TailBlock>>,
+}
 
 /// A cheap handle.
 #[derive(Clone)]
@@ -67,6 +77,23 @@ impl Held {
             Self::Open(replica) => Ok(replica.manifest()?),
             Self::Sealed(replica) => replica.manifest(),
         }
+    }
+
+    /// All that it holds, at one moment. May block on the disk.
+    pub(crate) fn stored(&self) -> Result<Stored, Error> {
+        let shard = self.shard();
+        let (manifest, tail) = match self {
+            Self::Open(replica) => {
+                let view = replica.group.view();
+                (decode_manifest(&view.manifest)?, Arc::clone(&view.tail))
+            }
+            Self::Sealed(replica) => (replica.manifest()?, Arc::default()),
+        };
+        Ok(Stored {
+            shard,
+            manifest,
+            tail,
+        })
     }
 
     /// The folder that holds its segments.

@@ -2,7 +2,7 @@
 //! finishes and seals it, hands the lead back to the node that should have it.
 //!
 //! The leader builds a segment once and the others fetch it; they build only where that takes too long.
-//! Both ways lead to the same bytes.
+//! Both ways lead to the same bytes. A leader that cannot merge takes what another has merged instead.
 //!
 //! Everything here may be late or repeated without harm; what must be agreed goes through the group.
 
@@ -50,6 +50,9 @@ const BUILD_PAUSE: Duration = Duration::from_secs(10);
 /// How long the leader of a shard that has ended waits for the others to have all of it, before it finishes
 /// the shard without them.
 const FINISH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long it waits for merges that are due, and for files under suspicion: one that cannot merge says so, another
+/// merges, and it takes that. What is finished with segments that nobody can read cannot be restored.
+const MENDING_PATIENCE: Duration = Duration::from_secs(90);
 /// How long a replica whose shard is finished tries to get there by itself, before it takes what another
 /// has.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
@@ -144,6 +147,13 @@ impl Keeper {
         let mut positions = self.replica.group.watch();
         let mut initialised = !self.replica.group.is_pristine();
         loop {
+            if self.replica.is_wrong() {
+                if self.reopen().await? {
+                    return Ok(());
+                }
+                tokio::time::sleep(TICK).await;
+                continue;
+            }
             if self.end(&mut ending).await? {
                 return Ok(());
             }
@@ -169,6 +179,7 @@ impl Keeper {
     /// it must not keep the leader from closing the shard, and is tried again.
     async fn segments(&self, waiting: &mut Waiting) {
         while Instant::now() >= waiting.retry_at
+            && !self.replica.is_wrong()
             && let Some((cut, rows)) = self.replica.next_cut()
         {
             match self.segment(cut, rows, waiting).await {
@@ -221,7 +232,7 @@ impl Keeper {
         let (meta, source) = match self.leader_has(cut, rows).await? {
             Some((Theirs::Here(meta), source)) => (meta, source),
             Some((Theirs::Merged, _)) => return Ok(Leaders::Never),
-            Some((Theirs::NotYet, _)) | None => return Ok(Leaders::NotYet),
+            Some((Theirs::NotYet | Theirs::Failed, _)) | None => return Ok(Leaders::NotYet),
         };
         let taken = self.replica.take_cut(meta, &self.fetcher, &source).await;
         taken.map_err(|error| error.to_string())?;
@@ -241,6 +252,17 @@ impl Keeper {
         let members = self.replicas.all_members();
         let peer = members.get(&leader).ok_or("the leader is unknown")?;
         let source = (leader, peer.addr.clone());
+        let theirs = self.has(&source, range, rows).await?;
+        Ok(Some((theirs, source)))
+    }
+
+    /// What a node has of this range and these many rows.
+    async fn has(
+        &self,
+        source: &(NodeId, String),
+        range: &Range<u64>,
+        rows: u64,
+    ) -> Result<Theirs, String> {
         let shard = self.replica.shard;
         let theirs = self.fetcher.segment_of(source.0, &source.1, shard, range);
         let theirs = theirs.await?;
@@ -249,7 +271,7 @@ impl Keeper {
         {
             return Err(format!("it has {} rows, the log has {rows}", meta.rows));
         }
-        Ok(Some((theirs, source)))
+        Ok(theirs)
     }
 
     /// Has some small segments become a larger one, if there are any: one at a time, since cuts come first.
@@ -280,7 +302,13 @@ impl Keeper {
         };
         let range = first.from..last.to;
         let rows = parts.iter().map(|part| part.rows).sum();
-        if !self.replica.group.is_leader() {
+        if self.replica.group.is_leader() {
+            if self.replica.has_failed_to_merge(&range)
+                && self.take_from_any(&parts, &range, rows).await?
+            {
+                return Ok(());
+            }
+        } else {
             let since = waiting.merging(&range);
             let mut is_awaited = true;
             match self.leader_has(&range, rows).await {
@@ -296,8 +324,8 @@ impl Keeper {
                         Err(error) => return Err(error),
                     }
                 }
-                // It has merged that again by now.
-                Ok(Some((Theirs::Merged, _))) => is_awaited = false,
+                // It has merged that again by now, or cannot.
+                Ok(Some((Theirs::Merged | Theirs::Failed, _))) => is_awaited = false,
                 Ok(Some((Theirs::NotYet, _)) | None) => {}
                 Err(reason) => self.not_taken(&reason, waiting),
             }
@@ -310,6 +338,52 @@ impl Keeper {
             self.seconds.merged.increment();
         }
         Ok(())
+    }
+
+    /// Takes what any other node has merged of these segments, which could not be merged here. Whether one had
+    /// it.
+    async fn take_from_any(
+        &self,
+        parts: &[SegmentMeta],
+        range: &Range<u64>,
+        rows: u64,
+    ) -> Result<bool, Error> {
+        let shard = self.replica.shard;
+        for source in self.others() {
+            let meta = match self.has(&source, range, rows).await {
+                Ok(Theirs::Here(meta)) => meta,
+                Ok(Theirs::NotYet | Theirs::Failed | Theirs::Merged) => continue,
+                Err(reason) => {
+                    tracing::debug!(%shard, reason, "a node does not say what it has merged");
+                    continue;
+                }
+            };
+            let taken = self
+                .replica
+                .take_merged(parts.to_vec(), meta, &self.fetcher, &source);
+            match taken.await {
+                Ok(()) => {
+                    tracing::info!(%shard, node = source.0, "took what another node has merged");
+                    return Ok(true);
+                }
+                Err(Error::Fetch(reason)) => {
+                    tracing::info!(%shard, reason, "what another node has merged was not taken");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The other nodes with a replica of the shard, and how they are reached.
+    fn others(&self) -> Vec<(NodeId, String)> {
+        let slot = self.slot();
+        let members = slot.map(|slot| self.replicas.members(&slot));
+        let others = members.unwrap_or_default().into_iter();
+        others
+            .filter(|(node, _)| *node != self.settings.node)
+            .map(|(node, peer)| (node, peer.addr))
+            .collect()
     }
 
     fn not_taken(&self, reason: &str, waiting: &mut Waiting) {
@@ -334,6 +408,23 @@ impl Keeper {
         self.replicas.forget(shard);
         tracing::info!(%shard, "a replica was left behind when its shard was dropped, or moved");
         Ok(true)
+    }
+
+    /// Closes a replica that has applied what is not right, after it has offered its lead to the others, so that
+    /// it is opened anew; whether it is closed.
+    async fn reopen(&self) -> Result<bool, Error> {
+        let (shard, group) = (self.replica.shard, &self.replica.group);
+        if group.is_leader() && self.leave_the_lead_to_another().await {
+            let deadline = Instant::now() + OFFER_PATIENCE;
+            while group.is_leader() && Instant::now() < deadline {
+                tokio::time::sleep(TICK / 10).await;
+            }
+        }
+        let closed = self.replicas.reopen(&self.replica).await?;
+        if closed {
+            tracing::warn!(%shard, "a replica that has applied other entries is opened anew");
+        }
+        Ok(closed)
     }
 
     /// Seals the replica once the cluster knows its shard as finished; whether it has ended.
@@ -374,9 +465,21 @@ impl Keeper {
         let members = self.replica.group.status().members;
         let together = is_together(&members, &self.meta.state());
         let manifest = self.replica.manifest()?;
-        // What cannot be merged must not keep the shard open.
+        // What cannot be merged, or mended, must not keep the shard open for ever.
         let merged = merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_none();
-        if !(together && merged) && since.elapsed() < FINISH_PATIENCE {
+        if self.replica.is_wrong() {
+            return Ok(());
+        }
+        let suspect = self.replicas.doubts().is_damaged(shard);
+        let patience = if (merged && !suspect) || self.others().is_empty() {
+            FINISH_PATIENCE
+        } else {
+            MENDING_PATIENCE
+        };
+        if !(together && merged && !suspect) && since.elapsed() < patience {
+            return Ok(());
+        }
+        if suspect && since.elapsed() < 2 * patience && self.leave_the_lead_to_another().await {
             return Ok(());
         }
         let (time_min, time_max) = manifest.time_bounds().unwrap_or_default();
@@ -398,6 +501,23 @@ impl Keeper {
             Err(error) => tracing::debug!(%shard, %error, "not finished yet"),
         }
         Ok(())
+    }
+
+    /// Offers the lead to the others, since what is here is lost, damaged or wrong and theirs may be whole. Whether
+    /// one has taken it.
+    async fn leave_the_lead_to_another(&self) -> bool {
+        let (shard, group) = (self.replica.shard, &self.replica.group);
+        for (node, _) in self.others() {
+            match group.offer_lead(node, OFFER_PATIENCE).await {
+                Ok(true) => {
+                    tracing::info!(%shard, node, "this replica is damaged: another node leads the shard");
+                    return true;
+                }
+                Ok(false) => {}
+                Err(error) => tracing::debug!(%shard, %error, "the lead stays"),
+            }
+        }
+        false
     }
 
     /// Gives a new group its members: the preferred leader at once, the others if it does not.

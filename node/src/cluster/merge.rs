@@ -11,6 +11,11 @@ use hushlog_storage::manifest::SegmentMeta;
 
 /// Most rows of a merged segment: they are in memory while it is built.
 const ROWS_MAX: u64 = 262_144;
+/// Most bytes that the rows of a merged segment are before they are encoded and compressed: for the same reason.
+const RAW_BYTES_MAX: u64 = 256 << 20;
+/// So many times its files the rows of a segment are taken to be where its manifest does not say: those of
+/// earlier builds.
+const RAW_RATIO: u64 = 16;
 
 /// Segments of each tier have less than so many times the rows of the one below: 8, 64, 512, 4,096, 32,768.
 const TIER_ROWS: u64 = 8;
@@ -25,7 +30,7 @@ pub(crate) fn next_tier(segments: &[SegmentMeta], bytes: u64) -> Option<Range<us
 
 /// The neighbours of which the last is this one.
 fn tier_ending(segments: &[SegmentMeta], last: usize, bytes: u64) -> Option<Range<usize>> {
-    let (mut rows, mut size) = (0, 0);
+    let (mut rows, mut size, mut raw) = (0, 0, 0u64);
     let mut tier = 0;
     for first in (0..=last).rev() {
         let segment = segments.get(first)?;
@@ -38,12 +43,14 @@ fn tier_ending(segments: &[SegmentMeta], last: usize, bytes: u64) -> Option<Rang
         }
         rows += segment.rows;
         size += segment.bytes();
+        raw = raw.saturating_add(raw_bytes(segment));
         let is_longest = first
             .checked_sub(1)
             .and_then(|left| segments.get(left))
             .is_none_or(|left| tier_of(left) > tier);
         if is_longest && rows >= TIER_ROWS.pow(tier + 1) && first < last {
-            return (size <= bytes).then_some(first..last + 1);
+            let fits = size <= bytes && raw <= RAW_BYTES_MAX;
+            return fits.then_some(first..last + 1);
         }
     }
     None
@@ -53,21 +60,31 @@ fn tier_of(segment: &SegmentMeta) -> u32 {
     segment.rows.max(1).ilog(TIER_ROWS)
 }
 
+/// What the rows of a segment are in memory: the same on every replica, since its manifest says it.
+fn raw_bytes(segment: &SegmentMeta) -> u64 {
+    match segment.raw_bytes {
+        0 => segment.bytes().saturating_mul(RAW_RATIO),
+        known => known,
+    }
+}
+
 /// The groups of neighbours of a finished shard, each of two at least, that become one segment each of up to `bytes`; in order.
 pub(crate) fn plan(segments: &[SegmentMeta], bytes: u64) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let mut first = 0;
-    let (mut sum_bytes, mut sum_rows) = (0u64, 0u64);
+    let (mut sum_bytes, mut sum_rows, mut sum_raw) = (0u64, 0u64, 0u64);
     for (place, segment) in segments.iter().enumerate() {
         let fits = sum_bytes.saturating_add(segment.bytes()) <= bytes
-            && sum_rows.saturating_add(segment.rows) <= ROWS_MAX;
+            && sum_rows.saturating_add(segment.rows) <= ROWS_MAX
+            && sum_raw.saturating_add(raw_bytes(segment)) <= RAW_BYTES_MAX;
         if !fits {
             groups.push(first..place);
             first = place;
-            (sum_bytes, sum_rows) = (0, 0);
+            (sum_bytes, sum_rows, sum_raw) = (0, 0, 0);
         }
         sum_bytes = sum_bytes.saturating_add(segment.bytes());
         sum_rows = sum_rows.saturating_add(segment.rows);
+        sum_raw = sum_raw.saturating_add(raw_bytes(segment));
     }
     groups.push(first..segments.len());
     groups.retain(|group| group.len() > 1);
@@ -92,6 +109,7 @@ mod tests {
             log_id_min: LogId([0; 16]),
             log_id_max: LogId([0; 16]),
             row_digest: [0; 32],
+            raw_bytes: 1,
             files: vec![FileMeta {
                 name: "rows.parquet".into(),
                 bytes: *bytes,
@@ -123,6 +141,36 @@ mod tests {
         let half = ROWS_MAX / 2;
         assert_eq!(of(&[(1, half), (1, half), (1, half)]), [(0, 2)]);
         assert_eq!(of(&[(1, half), (1, half + 1)]), []);
+    }
+
+    /// Segments of so many rows each that are this much in memory.
+    fn large_in_memory(rows: u64, raw: &[u64]) -> Vec<SegmentMeta> {
+        let sizes = vec![(1, rows); raw.len()];
+        let mut segments = segments(&sizes);
+        for (segment, raw) in segments.iter_mut().zip(raw) {
+            segment.raw_bytes = *raw;
+        }
+        segments
+    }
+
+    #[test]
+    fn what_is_merged_fits_into_memory_however_well_it_was_compressed() {
+        let half = RAW_BYTES_MAX / 2;
+        let finished = |raw: &[u64]| groups(&large_in_memory(1, raw), 1_000);
+        assert_eq!(finished(&[half, half, 1, half]), [(0, 2), (2, 4)]);
+        assert_eq!(finished(&[half, half + 1]), []);
+        let open = |raw: &[u64]| next_tier(&large_in_memory(20_000, raw), 1_000);
+        assert_eq!(open(&[half, half]), Some(0..2));
+        assert_eq!(open(&[half, half + 1]), None);
+        // Those of earlier builds do not say it.
+        let unknown = |bytes| {
+            let mut all = segments(&[(bytes, 20_000), (bytes, 20_000)]);
+            all.iter_mut().for_each(|segment| segment.raw_bytes = 0);
+            (plan(&all, u64::MAX).len(), next_tier(&all, u64::MAX))
+        };
+        let most = RAW_BYTES_MAX / RAW_RATIO / 2;
+        assert_eq!(unknown(most), (1, Some(0..2)));
+        assert_eq!(unknown(most + 1), (0, None));
     }
 
     /// Segments after one more was cut and all merges were done that are due.

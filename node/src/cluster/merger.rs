@@ -3,7 +3,8 @@
 //!
 //! Both forms hold the same rows, so that it does not matter which of them a replica has when it is asked.
 //! The shard's preferred leader merges; the others take their turns should it not, each so much later as
-//! the delay is.
+//! the delay is: counted from when they saw that there is something to merge, or that somebody merged another
+//! shard of that leader. So they do not all begin at once after a time in which the cluster was down.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ use crate::offload::Offload;
 
 /// How often shards whose segments should be merged are looked for.
 pub(crate) const TICK: Duration = Duration::from_secs(2);
+/// How long the meta group may take to say how the facts are.
+const FACTS_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the cluster may take to agree.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a change whose outcome is not known may take to show in the facts.
@@ -43,23 +46,32 @@ pub(crate) struct Merger {
     pub(crate) seconds: BuildSeconds,
     /// Shards that could not be merged, and when they are tried again.
     pub(crate) again_at: BTreeMap<ShardId, Instant>,
+    pub(crate) turns: Turns,
 }
 
 impl Merger {
     /// Looks once: merges one shard, if it is this node's turn with any.
     pub(crate) async fn tick(&mut self) {
-        self.again_at.retain(|_, at| Instant::now() < *at);
+        let now = Instant::now();
+        self.again_at.retain(|_, at| now < *at);
         let state = self.meta.state();
-        let mergeable = self.replicas.mergeable().into_iter();
-        let due = mergeable
-            .filter(|replica| !self.again_at.contains_key(&replica.shard))
-            .find(|replica| self.is_due(&state, replica));
+        let mergeable = self.replicas.mergeable();
+        let first = |shard| state.slot(shard).map(|slot| slot.preferred_leader);
+        let shards = mergeable.iter().map(|replica| replica.shard);
+        let shards = shards.filter_map(|shard| Some((shard, first(shard)?)));
+        self.turns.see(now, shards);
+        let mut mergeable = mergeable.into_iter();
+        let due = mergeable.find(|replica| {
+            !self.again_at.contains_key(&replica.shard) && self.is_due(&state, replica, now)
+        });
         let Some(replica) = due else {
             return;
         };
         let shard = replica.shard;
         match self.merge(&replica).await {
             Ok(Some(segments)) => {
+                // By this node: it says nothing of the one whose turn was before.
+                self.turns.forget(shard);
                 tracing::info!(%shard, segments, "segments were merged");
                 return;
             }
@@ -75,7 +87,7 @@ impl Merger {
     }
 
     /// Whether this node may merge the shard now.
-    fn is_due(&self, state: &meta::State, replica: &SealedReplica) -> bool {
+    fn is_due(&self, state: &meta::State, replica: &SealedReplica, now: Instant) -> bool {
         let shard = replica.shard;
         let agreed = state.sealed.get(&shard);
         if agreed.is_none_or(|seal| seal.digest != replica.digest) {
@@ -88,18 +100,25 @@ impl Merger {
         let Some(turn) = turn(slot, self.replicas.node()) else {
             return false;
         };
-        let wait = self.settings.delay * (turn + 1);
+        let delay = self.settings.delay;
         let since = self.clock.now().nanos() - closed_at.nanos();
-        u64::try_from(since).is_ok_and(|since| Duration::from_nanos(since) >= wait)
+        u64::try_from(since).is_ok_and(|since| Duration::from_nanos(since) >= delay)
+            && self.turns.waited(shard, now) >= delay * turn
     }
 
     /// Merges what the plan says; how many segments the shard has then. `None` if somebody else works on it, or
     /// it has become another one.
-    async fn merge(&self, replica: &SealedReplica) -> Result<Option<usize>, Error> {
+    async fn merge(&self, replica: &Arc<SealedReplica>) -> Result<Option<usize>, Error> {
         let shard = replica.shard;
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(None);
         };
+        // What is built for facts that are over is built in vain.
+        let barrier = self.meta.read_barrier(Instant::now() + FACTS_DEADLINE);
+        if let Err(error) = barrier.await {
+            tracing::debug!(%shard, %error, "whether it is still to be merged is not known");
+            return Ok(None);
+        }
         let Some(manifest) = self.replicas.agreed(replica, &self.meta)? else {
             return Ok(None);
         };
@@ -124,7 +143,7 @@ impl Merger {
         match self.meta.propose(command, deadline).await {
             Ok(meta::Answer::Conflict(reason)) => {
                 tracing::debug!(%shard, reason, "merged in vain");
-                self.replicas.sweep_sealed(replica)?;
+                self.replicas.sweep_sealed(replica).await?;
                 return Ok(None);
             }
             Ok(_) => {}
@@ -189,6 +208,46 @@ pub(crate) async fn merged(
     })
 }
 
+/// Since when nodes wait for their turns.
+#[derive(Default)]
+pub(crate) struct Turns {
+    /// Shards that should be merged: who has the first turn, and since when they are seen.
+    seen: BTreeMap<ShardId, (NodeId, Instant)>,
+    /// When a shard was last seen merged by another node than this one, by whose turn was the first.
+    merged_at: BTreeMap<NodeId, Instant>,
+}
+
+impl Turns {
+    /// Looks at all shards here that should be merged, each with the node that has the first turn.
+    fn see(&mut self, now: Instant, shards: impl Iterator<Item = (ShardId, NodeId)>) {
+        let mut before = std::mem::take(&mut self.seen);
+        for (shard, first) in shards {
+            let since = before.remove(&shard).map_or(now, |(_, since)| since);
+            self.seen.insert(shard, (first, since));
+        }
+        for (first, _) in before.into_values() {
+            self.merged_at.insert(first, now);
+        }
+    }
+
+    /// This node has merged it.
+    fn forget(&mut self, shard: ShardId) {
+        self.seen.remove(&shard);
+    }
+
+    /// How long nobody else has merged it, nor any other of the node that has the first turn.
+    fn waited(&self, shard: ShardId, now: Instant) -> Duration {
+        let Some((first, since)) = self.seen.get(&shard) else {
+            return Duration::ZERO;
+        };
+        let from = self
+            .merged_at
+            .get(first)
+            .map_or(*since, |at| *at.max(since));
+        now.saturating_duration_since(from)
+    }
+}
+
 /// Which turn a node of a shard has: the preferred leader the first. `None` for one that holds no replica.
 fn turn(slot: &meta::Slot, node: NodeId) -> Option<u32> {
     let others = slot.voters.iter().filter(|v| **v != slot.preferred_leader);
@@ -210,5 +269,30 @@ mod tests {
         };
         let turns: Vec<_> = (1..=4).map(|node| turn(&slot, node)).collect();
         assert_eq!(turns, [Some(1), Some(0), Some(2), None]);
+    }
+
+    #[test]
+    fn turns_are_counted_from_what_was_seen_last() {
+        let shard = |slot| ShardId { bucket: 1, slot };
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let waited = |turns: &Turns, slot, now| turns.waited(shard(slot), at(now)).as_secs();
+        let mut turns = Turns::default();
+        // However long ago its bucket was closed.
+        turns.see(
+            at(0),
+            [(shard(0), 1), (shard(1), 1), (shard(2), 2)].into_iter(),
+        );
+        assert_eq!(waited(&turns, 0, 30), 30);
+        // Its first node works: others of it need no help.
+        turns.see(at(40), [(shard(1), 1), (shard(2), 2)].into_iter());
+        assert_eq!(waited(&turns, 1, 50), 10);
+        assert_eq!(waited(&turns, 2, 50), 50);
+        // What this node has merged says nothing of the other.
+        turns.forget(shard(2));
+        turns.see(at(60), [(shard(1), 1), (shard(3), 2)].into_iter());
+        assert_eq!(waited(&turns, 3, 65), 5);
+        assert_eq!(waited(&turns, 1, 65), 25);
+        assert_eq!(waited(&turns, 9, 65), 0);
     }
 }

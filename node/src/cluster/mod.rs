@@ -6,6 +6,7 @@ mod accounts;
 pub(crate) mod buckets;
 pub(crate) mod build;
 mod claims;
+mod compare;
 pub(crate) mod cpu;
 pub mod cut;
 mod describe;
@@ -26,6 +27,8 @@ mod keeper;
 mod leads;
 pub mod ledger;
 mod limits;
+mod loads;
+mod measure;
 mod merge;
 mod merger;
 mod mover;
@@ -33,9 +36,11 @@ mod moves;
 pub mod nodes;
 mod pace;
 mod placement;
+mod plan;
 mod policy;
 pub(crate) mod question;
 mod rates;
+mod readiness;
 pub(crate) mod replica;
 mod replicas;
 mod report;
@@ -50,18 +55,25 @@ mod sink;
 mod summary;
 mod tail;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod voters;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hushlog_raft::{Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status};
-use hushlog_record::{NodeId, ShardId};
+use hushlog_raft::{
+    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, meta,
+};
+use hushlog_record::id::META_GROUP;
+use hushlog_record::{GroupId, NodeId, ShardId};
 use hushlog_storage::incarnation::Incarnation;
 use hushlog_storage::writer::WriterHandle;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::service::RoutesBuilder;
 
 use crate::clock::Clock;
@@ -74,13 +86,18 @@ use crate::offload::Offload;
 use crate::tasks::Tasks;
 
 use accounts::Accounts;
+use compare::Differences;
 use doubts::Doubts;
 use dropper::Dropped;
 use files::Fetcher;
 use held::Held;
+pub use held::Stored;
 use leads::Leads;
+use loads::Loads;
+use measure::Meters;
 use pace::Pace;
-use replicas::Replicas;
+use readiness::Readiness;
+use replicas::{Place, Replicas};
 use scrub::Scrub;
 use secret::Secret;
 pub use settings::ClusterSettings;
@@ -146,6 +163,7 @@ struct Inner {
     tasks: Tasks,
     build_seconds: BuildSeconds,
     scrubbed: crate::metrics::Counter,
+    differences: Differences,
     dropped: Dropped,
     initialised: Mutex<bool>,
     /// Who led the shards that this node has no replica of, when last heard of.
@@ -154,6 +172,11 @@ struct Inner {
     masking: Arc<Masking>,
     rates: Rates,
     ledger: Ledger,
+    /// How full shards are, while this node leads the meta group.
+    loads: Arc<Loads>,
+    /// What comes in of the shards that this node leads.
+    meters: Arc<Meters>,
+    readiness: Readiness,
 }
 
 /// CPU time of builds, by stage, and how many segments came how.
@@ -235,6 +258,7 @@ impl Cluster {
             intake: Intake::default(),
         };
         let store = parts.segments.with_file_name(crate::node::STORE);
+        let meters = Arc::new(Meters::new(parts.settings.load_window));
         let segments = parts.segments.clone();
         let meta = MetaGroup::open(&context).await?;
         if meta.state().is_removed(context.node) {
@@ -247,12 +271,17 @@ impl Cluster {
             disk: parts.builder.clone(),
             pace: Pace::new(parts.settings.fetch_rate),
         });
+        let differences = Differences::new(&parts.registry);
         let replicas = Replicas::new(
             context.clone(),
             Arc::clone(&fetcher) as Arc<dyn Installer>,
-            parts.segments,
+            Place {
+                folder: parts.segments,
+                disk: parts.builder.clone(),
+            },
             parts.settings.clone(),
             Doubts::new(&parts.registry),
+            differences.clone(),
         );
         let accounts = Accounts::new(
             parts.settings.query_memory,
@@ -277,6 +306,7 @@ impl Cluster {
                 tasks: parts.tasks,
                 build_seconds: BuildSeconds::new(&parts.registry),
                 scrubbed: Scrub::counter(&parts.registry),
+                differences,
                 dropped: Dropped::new(&parts.registry),
                 initialised: Mutex::new(false),
                 leaders: Mutex::default(),
@@ -284,6 +314,9 @@ impl Cluster {
                 masking: parts.masking,
                 rates: parts.rates,
                 ledger: parts.ledger,
+                loads: Arc::default(),
+                meters,
+                readiness: Readiness::default(),
             }),
         };
         cluster.load_policy().await;
@@ -322,6 +355,34 @@ impl Cluster {
             .collect()
     }
 
+    /// What this node holds of every shard. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn stored(&self) -> Result<Vec<Stored>, replica::Error> {
+        let held = self.inner.replicas.all_held().into_iter();
+        held.map(|held| held.stored()).collect()
+    }
+
+    /// Hands the lead of a group to another voter.
+    ///
+    /// # Errors
+    /// [`hushlog_raft::Error::NotLeader`], also where the group is not open here;
+    /// [`hushlog_raft::Error::Stopped`].
+    pub async fn transfer(&self, group: GroupId, to: NodeId) -> Result<(), hushlog_raft::Error> {
+        if group == META_GROUP {
+            return self.inner.meta.transfer_leader(to).await;
+        }
+        let groups = &self.inner.context.groups;
+        match ShardId::from_group(group).and_then(|shard| groups.shard(shard)) {
+            Some(shard) => shard.transfer_leader(to).await,
+            None => Err(hushlog_raft::Error::NotLeader {
+                group,
+                leader: None,
+            }),
+        }
+    }
+
     /// What this node knows of its groups: the meta group's, then every open shard's.
     pub fn statuses(&self) -> Vec<Status> {
         self.inner.context.groups.statuses()
@@ -356,6 +417,13 @@ impl Cluster {
         let Some(bucket) = state.open_bucket() else {
             return Err("no bucket is open yet".into());
         };
+        let found = self.have_leaders(bucket);
+        let readiness = &self.inner.readiness;
+        readiness.judge(bucket.bucket, Instant::now(), found)
+    }
+
+    /// Whether each shard of a bucket that is placed here is open and led.
+    fn have_leaders(&self, bucket: &meta::Bucket) -> Result<(), String> {
         for (shard, slot) in bucket.shards() {
             if !slot.voters.contains(&self.inner.settings.node) {
                 continue;
@@ -376,6 +444,10 @@ impl Cluster {
 
     pub(crate) fn replicas(&self) -> &Replicas {
         &self.inner.replicas
+    }
+
+    pub(crate) fn masking(&self) -> &Arc<Masking> {
+        &self.inner.masking
     }
 
     pub(crate) fn meta(&self) -> &MetaGroup {
@@ -400,20 +472,29 @@ impl Cluster {
         &self.inner.connect
     }
 
-    /// The shard of the open bucket that takes this service's records.
-    pub(crate) fn shard_of(&self, service: &str) -> Option<ShardId> {
+    /// The shards of the open bucket that take this service's records: several, if it is spread.
+    pub(crate) fn shards_of(&self, service: &str) -> Option<Vec<ShardId>> {
         let state = self.inner.meta.state();
         let bucket = state.open_bucket()?;
-        let slot = slot_of(service, bucket.slots.len())?;
-        Some(ShardId {
+        let slots = slots_of(bucket, service);
+        let shard = |slot: &u16| ShardId {
             bucket: bucket.bucket,
-            slot,
-        })
+            slot: *slot,
+        };
+        Some(slots.iter().map(shard).collect()).filter(|shards: &Vec<ShardId>| !shards.is_empty())
     }
 }
 
-/// The slot of a service among `slots`: the same on every node and in every release.
-pub(crate) fn slot_of(service: &str, slots: usize) -> Option<u16> {
+/// The slots of a bucket that have records of this service: all that take them, none else.
+pub(crate) fn slots_of<'a>(bucket: &'a meta::Bucket, service: &str) -> Cow<'a, [u16]> {
+    match bucket.plan.spread.get(service) {
+        Some(spread) => Cow::Borrowed(&spread.slots),
+        None => slot_of(service, bucket.slots.len()).into_iter().collect(),
+    }
+}
+
+/// The slot of a service among `slots` that is not spread: the same on every node and in every release.
+fn slot_of(service: &str, slots: usize) -> Option<u16> {
     let hash = hushlog_record::id::stable_hash(&[b"slot", service.as_bytes()]);
     u16::try_from(hash.checked_rem(slots as u64)?).ok()
 }

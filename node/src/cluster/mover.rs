@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Cluster;
 use super::moves::{self, Holdings, Seen};
 use super::placement::{ends_early, next_bucket};
+use super::plan::Measured;
 use super::voters::{self, Step};
 
 /// How often the leader looks.
@@ -182,8 +183,8 @@ impl Mover {
     }
 
     fn spreads(&self, state: &meta::State) -> bool {
-        let next = next_bucket(state, self.cluster.settings());
-        ends_early(state, &next).is_some()
+        let next = next_bucket(state, self.cluster.settings(), &Measured::default());
+        ends_early(state, &next.slots).is_some()
     }
 
     async fn propose(&self, change: Change) -> Result<(), ProposeError> {

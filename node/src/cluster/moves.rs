@@ -326,7 +326,7 @@ fn begun(step: &Change) -> Option<ShardId> {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Answer, Bucket, Command, Node, Seal};
+    use hushlog_raft::meta::{Answer, Bucket, Command, Node, Plan, Seal};
     use hushlog_record::Timestamp;
 
     use super::*;
@@ -363,6 +363,7 @@ mod tests {
                 closed_at: Some(at(2)),
                 policy_epoch: 1,
                 slots: vec![slot],
+                plan: Plan::default(),
             };
             state.buckets.insert(bucket, over);
             let seal = Seal {

@@ -1,5 +1,6 @@
 //! What a shard can be asked, here or on another node, and what it answers.
 
+use hushlog_pii::Questions;
 use hushlog_query::{Budget, Floors, Part, Partial, Plan, TopK, TopKPartial, View};
 use hushlog_record::LogId;
 
@@ -119,6 +120,19 @@ impl Question {
             id,
             plan: hushlog_query::lookup_plan(id)?,
         })
+    }
+
+    /// The question with what masking has written for the values that it asks for. CPU work.
+    pub(crate) fn hashed(&self, by: &Questions) -> Result<Option<Self>, hushlog_query::Error> {
+        match self {
+            Self::Plan(plan) => {
+                let mut plan = plan.clone();
+                plan.widen(|field, value| by.hashes(field, value))?;
+                Ok(Some(Self::Plan(plan)))
+            }
+            // Ids, and counts by names that are asked for as they are stored.
+            Self::Lookup { .. } | Self::TopK(_) => Ok(None),
+        }
     }
 
     /// Hides what is older than these floors, instead of what was hidden before.

@@ -7,11 +7,12 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hushlog_query::{SegmentView, View};
-use hushlog_raft::{Positions, ShardGroup};
+use hushlog_raft::{LogEntries, Positions, ShardGroup};
 use hushlog_record::{NodeId, ShardId, Timestamp};
 use hushlog_storage::files;
 use hushlog_storage::manifest::{Manifest, SegmentMeta};
@@ -24,6 +25,7 @@ use super::build::{self, BuildTimes};
 use super::doubts::lacks_descriptors;
 use super::files::{Fetcher, PARTIAL};
 use super::merge;
+use super::sealed::FileBytes;
 use super::tail::Tail;
 use crate::offload::{self, Offload};
 
@@ -32,7 +34,7 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long the files of segments that were merged stay: for questions that are about to open them, and for
 /// the other replicas, which are late.
-const RETIRE_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const RETIRE_AFTER: Duration = Duration::from_secs(60);
 
 /// Segments of one open shard that a node keeps open: each takes two files and memory for its footer.
 const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
@@ -66,12 +68,38 @@ impl Error {
         let is_damage = matches!(
             self,
             Self::Build(
-                build::Error::Segment(segment::Error::Damaged { .. } | segment::Error::File { .. })
-                    | build::Error::Manifest(_)
+                build::Error::Segment(
+                    segment::Error::Damaged { .. }
+                        | segment::Error::File { .. }
+                        | segment::Error::Manifest(_)
+                ) | build::Error::Manifest(_)
             )
         );
         is_damage && !lacks_descriptors(self)
     }
+}
+
+/// How much a shard holds, as one replica has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// Bytes of files of segments, and of blocks that are in none yet.
+    pub(crate) bytes: u64,
+    /// Segments.
+    pub(crate) segments: u64,
+}
+
+impl Fill {
+    fn of(manifest: &Manifest) -> Self {
+        Self {
+            bytes: FileBytes::of(manifest).total(),
+            segments: manifest.segments.len() as u64,
+        }
+    }
+}
+
+/// Whether it is the same buffer, not only the same bytes.
+fn is_same(one: &Bytes, other: &Bytes) -> bool {
+    (one.as_ptr(), one.len()) == (other.as_ptr(), other.len())
 }
 
 /// A replica; shared by the tasks that drive it and the queries that read it.
@@ -85,27 +113,26 @@ pub(crate) struct Replica {
     tail_bytes_max: usize,
     /// The manifest in which nothing was left to merge.
     settled: Mutex<Option<Bytes>>,
+    /// What the segments of this manifest are: it is asked every second, and changes seldom.
+    filled: Mutex<Option<(Bytes, Fill)>>,
     /// Merged segments whose files are still there, and since when they are in no manifest.
     retired: Mutex<VecDeque<(Instant, SegmentMeta)>>,
+    /// The range of the segments that could not be merged here, the last time that it was tried.
+    unmergeable: Mutex<Option<Range<u64>>>,
+    /// Whether it has applied entries that are not those of its log. Only a replica that is opened anew is without
+    /// it.
+    wrong: AtomicBool,
 }
 
 impl Replica {
-    /// A replica whose segments lie in `folder`; what no manifest lists there is deleted, but for what was
-    /// being fetched: that goes on. Columns of its tail are kept up to `tail_bytes_max`.
+    /// A replica whose segments lie in `folder`. Columns of its tail are kept up to `tail_bytes_max`.
     pub(crate) fn new(
         shard: ShardId,
         group: ShardGroup,
         folder: PathBuf,
         tail_bytes_max: usize,
-    ) -> Result<Self, Error> {
-        let manifest = decode_manifest(&group.view().manifest)?;
-        if folder.exists() {
-            let swept = manifest.sweep_but(&folder, |name| name.ends_with(PARTIAL));
-            for path in swept.map_err(build::Error::from)? {
-                tracing::info!(path = %path.display(), "deleted what no manifest lists");
-            }
-        }
-        Ok(Self {
+    ) -> Self {
+        Self {
             shard,
             group,
             folder,
@@ -113,8 +140,25 @@ impl Replica {
             tail: Mutex::new(Tail::default()),
             tail_bytes_max,
             settled: Mutex::default(),
+            filled: Mutex::default(),
             retired: Mutex::default(),
-        })
+            unmergeable: Mutex::default(),
+            wrong: AtomicBool::new(false),
+        }
+    }
+
+    /// Deletes what no manifest lists, but for what was being fetched: that goes on. Whether all files of its
+    /// segments are there. Blocks on the disk.
+    pub(crate) fn sweep(&self) -> Result<bool, Error> {
+        let manifest = self.manifest()?;
+        if self.folder.exists() {
+            let swept = manifest.sweep_but(&self.folder, |name| name.ends_with(PARTIAL));
+            for path in swept.map_err(build::Error::from)? {
+                tracing::info!(path = %path.display(), "deleted what no manifest lists");
+            }
+        }
+        let mut segments = manifest.segments.iter();
+        Ok(segments.all(|segment| segment.is_there(&self.folder)))
     }
 
     /// The folder that holds the shard's segments.
@@ -143,6 +187,27 @@ impl Replica {
     /// The segments that it has.
     pub(crate) fn manifest(&self) -> Result<Manifest, build::Error> {
         decode_manifest(&self.group.view().manifest)
+    }
+
+    /// How much it holds now. CPU work where its segments have changed: call it on the pool.
+    pub(crate) fn fill(&self) -> Result<Fill, build::Error> {
+        let view = self.group.view();
+        let known = self.filled.lock().clone();
+        let known = known.filter(|(manifest, _)| is_same(manifest, &view.manifest));
+        let mut fill = match known {
+            Some((_, fill)) => fill,
+            None => {
+                let fill = Fill::of(&decode_manifest(&view.manifest)?);
+                *self.filled.lock() = Some((view.manifest.clone(), fill));
+                fill
+            }
+        };
+        let waiting = view
+            .tail
+            .iter()
+            .map(|block| block.block.bytes().len() as u64);
+        fill.bytes += waiting.sum::<u64>();
+        Ok(fill)
     }
 
     /// Pins segments and tail as they are now. CPU and disk work: call it on the pool.
@@ -189,19 +254,22 @@ impl Replica {
     }
 
     /// Builds the segment of a cut and reports it to the group. Gives the stage times of what was
-    /// built; `None` if the cut has its segment by now.
+    /// built; `None` if the cut has its segment by now, or its blocks are not to be trusted.
     pub(crate) async fn build_cut(
         self: &Arc<Self>,
         range: Range<u64>,
         builder: &Offload,
     ) -> Result<Option<BuildTimes>, Error> {
         let _installing = self.group.installing().await;
-        if self.next_cut().is_none_or(|(next, _)| next != range) {
+        if self.is_wrong() || self.next_cut().is_none_or(|(next, _)| next != range) {
             return Ok(None);
         }
         let replica = Arc::clone(self);
         let cut = range.clone();
         let built = builder.run(move || replica.build(&cut)).await??;
+        if self.is_wrong() {
+            return Ok(None);
+        }
         let (segment, times) = match built {
             Some(built) => (Some((built.meta, built.view)), built.times),
             None => (None, BuildTimes::default()),
@@ -247,12 +315,11 @@ impl Replica {
     /// The oldest segments that should become one of up to `bytes`.
     pub(crate) fn next_merge(&self, bytes: u64) -> Result<Option<Vec<SegmentMeta>>, build::Error> {
         let encoded = self.group.view().manifest.clone();
-        let is_same = |settled: &Bytes| {
-            (settled.as_ptr(), settled.len()) == (encoded.as_ptr(), encoded.len())
-        };
-        if self.settled.lock().as_ref().is_some_and(is_same) {
+        let settled = self.settled.lock();
+        if settled.as_ref().is_some_and(|one| is_same(one, &encoded)) {
             return Ok(None);
         }
+        drop(settled);
         let segments = decode_manifest(&encoded)?.segments;
         let parts = merge::next_tier(&segments, bytes).and_then(|group| segments.get(group));
         if parts.is_none() {
@@ -261,8 +328,25 @@ impl Replica {
         Ok(parts.map(<[_]>::to_vec))
     }
 
+    /// Whether the segments of this range could not be merged here.
+    pub(crate) fn has_failed_to_merge(&self, range: &Range<u64>) -> bool {
+        self.unmergeable.lock().as_ref() == Some(range)
+    }
+
     /// Merges these segments. Gives the stage times; `None` if they are not here any more.
     pub(crate) async fn merge(
+        self: &Arc<Self>,
+        parts: Vec<SegmentMeta>,
+        builder: &Offload,
+    ) -> Result<Option<BuildTimes>, Error> {
+        let (first, last) = (parts.first(), parts.last());
+        let range = first.zip(last).map(|(first, last)| first.from..last.to);
+        let merged = self.merge_parts(parts, builder).await;
+        *self.unmergeable.lock() = range.filter(|_| merged.is_err());
+        merged
+    }
+
+    async fn merge_parts(
         self: &Arc<Self>,
         parts: Vec<SegmentMeta>,
         builder: &Offload,
@@ -325,6 +409,51 @@ impl Replica {
             retired.push_back((now, part.clone()));
         }
         Ok(true)
+    }
+
+    /// Puts a majority's segment in the place of another one of the same range that is here. Whether that still
+    /// was.
+    pub(crate) async fn replace(
+        self: &Arc<Self>,
+        segment: &SegmentMeta,
+        theirs: SegmentMeta,
+        fetcher: &Fetcher,
+        source: &(NodeId, String),
+    ) -> Result<bool, Error> {
+        let _installing = self.group.installing().await;
+        let before = self.group.view().manifest.clone();
+        let replaced = decode_manifest(&before)?.replaced(segment, theirs.clone());
+        let Some(manifest) = replaced else {
+            return Ok(false);
+        };
+        let view = self.bring(&theirs, fetcher, source).await?;
+        let encoded = manifest.encode().into();
+        let done = self.group.segments_merged(&before, encoded).await?;
+        if done {
+            self.segments.lock().put((theirs.from, theirs.to), view);
+        }
+        Ok(done)
+    }
+
+    /// It has applied other entries than those of its log: what is in memory here is worth nothing.
+    pub(crate) fn distrust(&self) {
+        self.wrong.store(true, Ordering::Release);
+    }
+
+    /// Whether it has applied other entries than those of its log.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.wrong.load(Ordering::Acquire)
+    }
+
+    /// Whether what is in the tail of these entries is what they say.
+    pub(crate) fn has_applied(&self, entries: &LogEntries) -> bool {
+        let (view, range) = (self.group.view(), entries.range());
+        let mut blocks = view.tail.iter().filter(|block| range.contains(&block.seq));
+        blocks.all(|block| {
+            let place = usize::try_from(block.seq - range.start).unwrap_or(usize::MAX);
+            let entry = entries.stored().get(place);
+            entry.is_some_and(|entry| entry.ends_with(block.block.bytes()))
+        })
     }
 
     /// The merged segment of this range, if its files are still here.

@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hushlog_raft::{Context, Installer, MetaGroup, Peer, Sealed, ShardGroup, has_group, meta};
+use hushlog_raft::{
+    Context, Installer, MetaGroup, Peer, Sealed, ShardGroup, damaged_log, has_group,
+    mend_stored_log, meta,
+};
 use hushlog_record::{NodeId, ShardId};
 use hushlog_storage::manifest::Manifest;
 use parking_lot::{Mutex, RwLock};
 
 use super::claims::{Claim, Claims};
+use super::compare::{Differences, entry_of_all};
 use super::doubts::Doubts;
 use super::held::Held;
 use super::replica::{Error, Replica, decode_manifest};
 use super::sealed::{OpenSegments, Received, SealedReplica};
 use super::settings::ClusterSettings;
+use crate::offload::Offload;
+
+/// Pause before the log of a shard that could not be mended is looked at again.
+const MEND_PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of a shard that should be open here.
 enum Opened {
@@ -26,6 +35,16 @@ enum Opened {
     Later,
 }
 
+/// How the log of a group that does not open is.
+enum Log {
+    /// It is not for its log.
+    Whole,
+    /// Entries cannot be read, and nobody gives them.
+    Damaged,
+    /// Entries could not be read, and were replaced.
+    Mended,
+}
+
 /// What the store has of a sealed shard.
 enum Stored {
     Sealed(Sealed),
@@ -34,6 +53,15 @@ enum Stored {
     /// Something that cannot be read, or that is not what was agreed on.
     Damaged,
     Nothing,
+}
+
+/// When all that is placed here was open.
+#[derive(Default)]
+struct AllOpen {
+    /// As of these facts.
+    as_of: Option<u64>,
+    /// How often it was asked for since that the map is looked at again.
+    asked: u64,
 }
 
 /// The registry; cheap to clone.
@@ -48,22 +76,31 @@ struct Inner {
     segments: OpenSegments,
     claims: Claims,
     doubts: Doubts,
-    /// The facts as of which all that is placed here was open.
-    opened_as_of: Mutex<Option<u64>>,
+    opened: Mutex<AllOpen>,
     context: Context,
     installer: Arc<dyn Installer>,
-    folder: PathBuf,
+    place: Place,
     settings: ClusterSettings,
+    differences: Differences,
+}
+
+/// Where segments lie.
+pub(crate) struct Place {
+    /// Folder of all segments.
+    pub(crate) folder: PathBuf,
+    /// Threads that wait for its disk.
+    pub(crate) disk: Offload,
 }
 
 impl Replicas {
-    /// No replica yet; their segments will lie below `folder`.
+    /// No replica yet.
     pub(crate) fn new(
         context: Context,
         installer: Arc<dyn Installer>,
-        folder: PathBuf,
+        place: Place,
         settings: ClusterSettings,
         doubts: Doubts,
+        differences: Differences,
     ) -> Self {
         let open = RwLock::new(BTreeMap::new());
         Self {
@@ -73,11 +110,12 @@ impl Replicas {
                 segments: OpenSegments::new(),
                 claims: Claims::default(),
                 doubts,
-                opened_as_of: Mutex::default(),
+                opened: Mutex::default(),
                 context,
                 installer,
-                folder,
+                place,
                 settings,
+                differences,
             }),
         }
     }
@@ -117,7 +155,7 @@ impl Replicas {
 
     /// The folder of a shard's segments.
     pub(crate) fn folder(&self, shard: ShardId) -> PathBuf {
-        self.inner.folder.join(shard.to_string())
+        self.inner.place.folder.join(shard.to_string())
     }
 
     /// Which shards here are under suspicion.
@@ -134,9 +172,13 @@ impl Replicas {
     /// A shard that is finished and not here is left alone: it is restored from the others.
     pub(crate) async fn open_missing(&self, meta: &MetaGroup) -> Result<Vec<Arc<Replica>>, Error> {
         let state = meta.state();
-        if *self.inner.opened_as_of.lock() == Some(state.applied) {
-            return Ok(Vec::new());
-        }
+        let asked = {
+            let opened = self.inner.opened.lock();
+            if opened.as_of == Some(state.applied) {
+                return Ok(Vec::new());
+            }
+            opened.asked
+        };
         let node = self.inner.settings.node;
         let placed = state.buckets.values().flat_map(meta::Bucket::shards);
         let placed = placed.filter(|(shard, _)| state.belongs(*shard, node));
@@ -155,8 +197,10 @@ impl Replicas {
                 Opened::Later => looked_at_all = false,
             }
         }
-        if looked_at_all {
-            *self.inner.opened_as_of.lock() = Some(state.applied);
+        let mut all_open = self.inner.opened.lock();
+        // One that was closed meanwhile may have been passed by before.
+        if looked_at_all && all_open.asked == asked {
+            all_open.as_of = Some(state.applied);
         }
         Ok(opened)
     }
@@ -185,20 +229,92 @@ impl Replicas {
         let installer = Arc::clone(&self.inner.installer);
         let bucket = state.buckets.get(&shard.bucket);
         let policy = bucket.map_or(0, |bucket| bucket.policy_epoch);
-        let group = ShardGroup::open(&self.inner.context, shard, policy, installer).await?;
+        let opened = ShardGroup::open(&self.inner.context, shard, policy, Arc::clone(&installer));
+        let group = match opened.await {
+            Ok(group) => group,
+            Err(error) => match self.mend_log(shard, &state).await? {
+                Log::Whole => return Err(error.into()),
+                Log::Damaged => return Ok(Opened::Later),
+                Log::Mended => {
+                    ShardGroup::open(&self.inner.context, shard, policy, installer).await?
+                }
+            },
+        };
         // What is being fetched is in no manifest yet, and must not be swept away.
         let _installing = group.installing().await;
         let slots = bucket.map_or(1, |bucket| bucket.slots.len().max(1));
         let tail_bytes_max = self.inner.settings.tail_memory / slots;
-        let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max)?;
-        let folder = self.folder(shard);
-        let mut segments = replica.manifest()?.segments.into_iter();
-        if !segments.all(|segment| segment.is_there(&folder)) {
+        let replica = Replica::new(shard, group, self.folder(shard), tail_bytes_max);
+        let replica = Arc::new(replica);
+        let sweeping = Arc::clone(&replica);
+        let swept = self.inner.place.disk.run(move || sweeping.sweep()).await?;
+        if !swept? {
             self.inner.doubts.suspect(shard);
         }
-        let replica = Arc::new(replica);
         self.inner.open.write().insert(shard, Arc::clone(&replica));
         Ok(Opened::Group(replica))
+    }
+
+    /// Closes a replica that has applied other entries than those of its log: it is opened anew, and applies these.
+    /// Whether it is closed; not while another task works on its shard.
+    pub(crate) async fn reopen(&self, replica: &Arc<Replica>) -> Result<bool, Error> {
+        let shard = replica.shard;
+        let Some(_claim) = self.claim(shard) else {
+            return Ok(false);
+        };
+        let _installing = replica.group.installing().await;
+        // It is in the registry until its group has ended, since nobody may open that before.
+        replica.group.leave().await?;
+        let mut open = self.inner.open.write();
+        if open
+            .get(&shard)
+            .is_some_and(|one| Arc::ptr_eq(one, replica))
+        {
+            open.remove(&shard);
+        }
+        drop(open);
+        self.look_again();
+        Ok(true)
+    }
+
+    /// Replaces entries of the log of a group that does not open by what all other members that can be asked have
+    /// applied.
+    async fn mend_log(&self, shard: ShardId, state: &meta::State) -> Result<Log, Error> {
+        let writer = &self.inner.context.writer;
+        let reading = writer.clone();
+        let damaged = self
+            .inner
+            .place
+            .disk
+            .run(move || damaged_log(&reading, shard));
+        let damaged = damaged.await??;
+        if damaged.is_empty() {
+            return Ok(Log::Whole);
+        }
+        let (first, count) = (damaged.first(), damaged.len());
+        tracing::error!(%shard, ?first, count, "entries of the log cannot be read");
+        self.inner.doubts.differs(shard);
+        self.inner.differences.found();
+        let members = state.slot(shard).map(|slot| self.members(slot));
+        let mut others = members.unwrap_or_default();
+        others.remove(&self.node());
+        let others = others.into_iter().map(|(node, peer)| (node, peer.addr));
+        let others: Vec<_> = others.collect();
+        let waited = self.inner.doubts.unreadable(shard);
+        let connect = &*self.inner.context.connect;
+        for index in damaged {
+            let entries = entry_of_all(connect, shard, &others, index, waited).await;
+            let Some(entries) = entries else {
+                tracing::warn!(%shard, index, "the other nodes do not give this entry of the log");
+                tokio::time::sleep(MEND_PAUSE).await;
+                return Ok(Log::Damaged);
+            };
+            mend_stored_log(writer, shard, &entries).await?;
+            self.inner.differences.mended(1);
+        }
+        self.inner.doubts.readable(shard);
+        tracing::info!(%shard, count, "entries of the log were replaced by the other replicas'");
+        Ok(Log::Mended)
     }
 
     /// What the store has of a sealed shard. Blocks on the disk.
@@ -262,10 +378,11 @@ impl Replicas {
         Ok(!usable && !has_group(&self.inner.context.writer, shard)?)
     }
 
-    /// Deletes what no manifest lists from the folder of a sealed shard that the caller has claimed. Blocks on
-    /// the disk.
-    pub(crate) fn sweep_sealed(&self, replica: &SealedReplica) -> Result<(), Error> {
-        self.sweep(replica.shard, &replica.stored()?)
+    /// Deletes what no manifest lists from the folder of a sealed shard that the caller has claimed.
+    pub(crate) async fn sweep_sealed(&self, replica: &Arc<SealedReplica>) -> Result<(), Error> {
+        let (replicas, replica) = (self.clone(), Arc::clone(replica));
+        let sweep = move || replicas.sweep(replica.shard, &replica.stored()?);
+        self.inner.place.disk.run(sweep).await?
     }
 
     /// The sealed shards here of which some segments should become one.
@@ -289,7 +406,7 @@ impl Replicas {
         let writer = &self.inner.context.writer;
         sealed.update(writer, replica.shard).await?;
         self.keep_sealed(replica.shard, &sealed)?;
-        self.sweep_late(replica.shard, &sealed);
+        self.sweep_late(replica.shard, sealed).await;
         Ok(())
     }
 
@@ -314,7 +431,7 @@ impl Replicas {
         }
         replica.group.seal(&sealed, &keys).await?;
         self.keep_sealed(replica.shard, &sealed)?;
-        self.sweep_late(replica.shard, &sealed);
+        self.sweep_late(replica.shard, sealed).await;
         Ok(true)
     }
 
@@ -326,7 +443,7 @@ impl Replicas {
     ) -> Result<(), Error> {
         replica.group.seal(&received.sealed, &received.keys).await?;
         self.keep_sealed(replica.shard, &received.sealed)?;
-        self.sweep_late(replica.shard, &received.sealed);
+        self.sweep_late(replica.shard, received.sealed).await;
         Ok(())
     }
 
@@ -356,9 +473,15 @@ impl Replicas {
         Ok(())
     }
 
-    /// Deletes what no manifest lists, if it can. Blocks on the disk.
-    fn sweep_late(&self, shard: ShardId, sealed: &Sealed) {
-        if let Err(error) = self.sweep(shard, sealed) {
+    /// Deletes what no manifest lists, if it can.
+    async fn sweep_late(&self, shard: ShardId, sealed: Sealed) {
+        let replicas = self.clone();
+        let swept = self
+            .inner
+            .place
+            .disk
+            .run(move || replicas.sweep(shard, &sealed));
+        if let Err(error) = swept.await.map_err(Error::from).and_then(|swept| swept) {
             tracing::warn!(%shard, %error, "old files stay until the next start");
         }
     }
@@ -402,7 +525,9 @@ impl Replicas {
 
     /// Has the map looked at again although it has not changed.
     pub(crate) fn look_again(&self) {
-        *self.inner.opened_as_of.lock() = None;
+        let mut opened = self.inner.opened.lock();
+        opened.as_of = None;
+        opened.asked += 1;
     }
 
     /// Stored bytes of all tails: what no segment covers yet.

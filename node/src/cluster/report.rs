@@ -48,7 +48,7 @@ impl Cluster {
                 pb::HeldShard {
                     group: held.shard().group(),
                     sealed: !held.is_open(),
-                    damaged: doubts.is_suspect(held.shard()),
+                    damaged: doubts.is_damaged(held.shard()),
                     leads,
                     applied_to,
                     bytes: held.file_bytes().total(),

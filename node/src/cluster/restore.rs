@@ -13,10 +13,11 @@ use hushlog_proto::hushlog::internal::v1::SealedShardRequest;
 use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::{Connect, Lane, MetaGroup, Table, meta};
 use hushlog_record::{NodeId, ShardId};
-use hushlog_storage::manifest::Manifest;
+use hushlog_storage::manifest::{Manifest, SegmentMeta};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::doubts::lacks_descriptors;
 use super::files::Fetcher;
 use super::held::Held;
 use super::merger;
@@ -159,11 +160,16 @@ impl Restorer {
                     replicas.doubts().not_seen(shard);
                     continue;
                 };
-                if let Some(Held::Sealed(replica)) = replicas.held(shard)
-                    && let Err(error) = replicas.look_at_folder(&replica)
-                {
-                    tracing::warn!(%shard, %error, "the folder of a sealed shard cannot be looked at");
-                    replicas.doubts().suspect(shard);
+                let Some(Held::Sealed(replica)) = replicas.held(shard) else {
+                    continue;
+                };
+                match replicas.look_at_folder(&replica) {
+                    Ok(()) => {}
+                    Err(error) if lacks_descriptors(&error) => replicas.doubts().not_seen(shard),
+                    Err(error) => {
+                        tracing::warn!(%shard, %error, "the folder of a sealed shard cannot be looked at");
+                        replicas.doubts().suspect(shard);
+                    }
                 }
             }
         };
@@ -179,7 +185,7 @@ impl Restorer {
         if self.replicas.held(shard).is_some() || !self.replicas.is_absent(shard, seal)? {
             return Ok(());
         }
-        let (received, fetched) = self.fetch(shard, seal).await?;
+        let (received, fetched) = self.fetch(shard, seal, &[]).await?;
         self.replicas.install(shard, received).await?;
         self.replicas.doubts().verified(shard, fetched);
         tracing::info!(%shard, "a sealed shard was restored");
@@ -241,10 +247,15 @@ impl Restorer {
         let sources = self.sources(shard);
         let received = self.ask_all(&sources, shard, seal).await?;
         let merged = decode_manifest(&received.sealed.manifest)?;
-        if merged.generation <= replica.manifest()?.generation {
+        let here = replica.manifest()?;
+        if merged.generation <= here.generation {
             return Ok(None);
         }
-        let fetched = self.fetcher.complete(shard, &sources, &merged).await;
+        let known = self.known(shard, here);
+        let fetched = self
+            .fetcher
+            .complete(shard, &sources, &merged, &known)
+            .await;
         Ok(Some((merged, fetched.map_err(Error::Fetch)?)))
     }
 
@@ -301,16 +312,24 @@ impl Restorer {
         let fetched = match &held {
             Held::Open(replica) => {
                 // Reading all files takes long, and the replica goes on cutting and merging meanwhile.
-                let damaged = self.fetcher.damaged(shard, &replica.manifest()?).await;
+                let damaged = self.fetcher.damaged(shard, &replica.manifest()?, &[]).await;
                 let mut damaged = damaged.map_err(Error::Fetch)?;
                 let _installing = replica.group.installing().await;
+                let is_it = |now: Arc<Replica>| Arc::ptr_eq(&now, replica);
+                if !self.replicas.get(shard).is_some_and(is_it) {
+                    // Opened anew, or sealed: it is looked at as what it is then.
+                    return Ok(());
+                }
                 let listed = replica.manifest()?.segments;
                 damaged.retain(|segment| listed.contains(segment));
                 let fetched = self.fetcher.fetch_all(shard, &sources, &damaged).await;
                 fetched.map(|()| damaged.len())
             }
             Held::Sealed(replica) => match self.verifiable(replica)? {
-                Some(manifest) => self.fetcher.complete(shard, &sources, &manifest).await,
+                Some(manifest) => {
+                    let completed = self.fetcher.complete(shard, &sources, &manifest, &[]);
+                    completed.await
+                }
                 None => return self.install_anew(shard).await,
             },
         };
@@ -334,7 +353,7 @@ impl Restorer {
     async fn install_anew(&self, shard: ShardId) -> Result<(), Error> {
         let state = self.meta.state();
         let seal = state.sealed.get(&shard).ok_or(Error::Gone(shard))?;
-        let (received, fetched) = self.fetch(shard, seal).await?;
+        let (received, fetched) = self.fetch(shard, seal, &[]).await?;
         self.replicas.install(shard, received).await?;
         self.replicas.doubts().verified(shard, fetched);
         // Its request keys are here again.
@@ -349,18 +368,39 @@ impl Restorer {
         seal: &meta::Seal,
     ) -> Result<(), Error> {
         let _installing = replica.group.installing().await;
-        let (received, _) = self.fetch(replica.shard, seal).await?;
+        let known = self.known(replica.shard, replica.manifest()?);
+        let (received, fetched) = self.fetch(replica.shard, seal, &known).await?;
         self.replicas.replace(replica, received).await?;
-        tracing::info!(shard = %replica.shard, "a replica that fell behind was restored");
+        tracing::info!(shard = %replica.shard, fetched, "a replica that fell behind was restored");
         Ok(())
     }
 
-    /// Fetches what the shard is and the files that this node lacks; how many segments those were of.
-    async fn fetch(&self, shard: ShardId, seal: &meta::Seal) -> Result<(Received, usize), Error> {
+    /// The segments that need not be read again to know that they are whole: those that are here were verified
+    /// when they came, and the scrub goes round them. None of a shard that is under suspicion.
+    fn known(&self, shard: ShardId, here: Manifest) -> Vec<SegmentMeta> {
+        let is_suspect = self.replicas.doubts().is_suspect(shard);
+        if is_suspect {
+            Vec::new()
+        } else {
+            here.segments
+        }
+    }
+
+    /// Fetches what the shard is and the files that this node lacks, without those of segments that are `known`
+    /// to be here; how many segments those were of.
+    async fn fetch(
+        &self,
+        shard: ShardId,
+        seal: &meta::Seal,
+        known: &[SegmentMeta],
+    ) -> Result<(Received, usize), Error> {
         let sources = self.sources(shard);
         let received = self.ask_all(&sources, shard, seal).await?;
         let manifest = decode_manifest(&received.sealed.manifest)?;
-        let fetched = self.fetcher.complete(shard, &sources, &manifest).await;
+        let fetched = self
+            .fetcher
+            .complete(shard, &sources, &manifest, known)
+            .await;
         Ok((received, fetched.map_err(Error::Fetch)?))
     }
 

@@ -213,7 +213,7 @@ pub(super) fn not_changed(error: &ProposeError) -> Failure {
 mod tests {
     use std::collections::BTreeMap;
 
-    use hushlog_raft::meta::{Bucket, Retention, Seal, Slot, State};
+    use hushlog_raft::meta::{Bucket, Plan, Retention, Seal, Slot, State};
     use hushlog_record::ShardId;
 
     use super::*;
@@ -237,6 +237,7 @@ mod tests {
             closed_at: (bucket < 4).then(|| hours(bucket + 1)),
             policy_epoch: 0,
             slots: vec![slot.clone()],
+            plan: Plan::default(),
         };
         let seal = Seal {
             digest: [0; 32],

@@ -1,7 +1,7 @@
 //! The scrub: slowly reads every file of every segment on this node and compares it with its manifest, so
-//! that damage is found while another replica is whole.
+//! that damage is found while another replica is whole. And it has open shards compared with the others' replicas.
 //!
-//! It repairs nothing: what it finds is put under suspicion, and whoever restores files takes it from there.
+//! It repairs no file: what it finds is put under suspicion, and whoever restores files takes it from there.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use hushlog_record::ShardId;
 use hushlog_storage::manifest::{FileMeta, SegmentMeta};
 
+use super::compare::Comparer;
 use super::doubts::lacks_descriptors;
 use super::held::Held;
 use super::replica::Error;
@@ -22,6 +23,7 @@ pub(crate) struct Scrub {
     pub(crate) replicas: Replicas,
     /// Threads that wait for the disk.
     pub(crate) disk: Offload,
+    pub(crate) comparer: Comparer,
     pub(crate) settings: ScrubSettings,
     pub(crate) read: Counter,
 }
@@ -31,7 +33,7 @@ impl Scrub {
     pub(crate) fn counter(registry: &Registry) -> Counter {
         registry.counter(
             "hushlog_node_scrubbed_bytes_total",
-            "Bytes of segments that the scrub has read and compared with their manifests.",
+            "Bytes of segments and logs that the scrub has read and compared.",
             &[],
         )
     }
@@ -40,19 +42,35 @@ impl Scrub {
     pub(crate) async fn run(self) {
         loop {
             tokio::time::sleep(self.settings.pause).await;
+            let doubts = self.replicas.doubts();
+            let state = self.comparer.meta.state();
+            doubts.keep_differing(|shard| {
+                let is_sealed = matches!(self.replicas.held(shard), Some(Held::Sealed(_)));
+                !is_sealed && state.slot(shard).is_some()
+            });
             for held in self.replicas.all_held() {
-                let shard = held.shard();
-                if self.replicas.doubts().is_suspect(shard) {
-                    continue;
+                if !doubts.is_suspect(held.shard()) {
+                    self.look_at(held.clone()).await;
                 }
-                match self.scrub(held).await {
-                    Ok(true) => {}
-                    Ok(false) => self.replicas.doubts().suspect(shard),
-                    Err(error) => {
-                        tracing::warn!(%shard, %error, "the scrub cannot read what the shard should have");
-                        self.replicas.doubts().suspect(shard);
-                    }
+                if let Held::Open(replica) = held {
+                    self.comparer.compare(&replica).await;
                 }
+            }
+        }
+    }
+
+    /// Puts a shard under suspicion if its files are not as they should be.
+    async fn look_at(&self, held: Held) {
+        let shard = held.shard();
+        match self.scrub(held).await {
+            Ok(true) => {}
+            Ok(false) => self.replicas.doubts().suspect(shard),
+            Err(error) if lacks_descriptors(&error) => {
+                tracing::info!(%shard, %error, "the scrub comes back later");
+            }
+            Err(error) => {
+                tracing::warn!(%shard, %error, "the scrub cannot read what the shard should have");
+                self.replicas.doubts().suspect(shard);
             }
         }
     }

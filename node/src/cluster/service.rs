@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream};
+use hushlog_pii::Count;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
@@ -17,11 +18,13 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::compare::{Digester, digests_of};
+use super::doubts::lacks_descriptors;
 use super::execute::{Asked, Refusal};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
 use super::question::{Question, Reply};
-use super::replica::Error;
+use super::replica::{Error, Replica};
 use super::sealed::SealedReplica;
 use super::secret::Secret;
 use super::{Cluster, MESSAGE_BYTES_MAX, removed};
@@ -68,7 +71,11 @@ fn segment_over(held: &Held, range: Range<u64>) -> Result<Option<SegmentMeta>, S
     Ok(segments.find(|segment| segment.from <= range.start && range.end <= segment.to))
 }
 
+/// What cannot be read, as far as it is not for want of descriptors.
 fn damaged(error: Error) -> Status {
+    if lacks_descriptors(&error) {
+        return Status::resource_exhausted(error.to_string());
+    }
     Status::data_loss(error.to_string())
 }
 
@@ -97,6 +104,49 @@ impl Service {
         ShardId::from_group(group)
             .and_then(|shard| self.cluster.replicas().held(shard))
             .ok_or_else(|| Status::not_found("the shard is not on this node"))
+    }
+
+    /// The replica of an open shard.
+    fn open(&self, group: GroupId) -> Result<Arc<Replica>, Status> {
+        match self.held(group)? {
+            Held::Open(replica) => Ok(replica),
+            Held::Sealed(_) => Err(Status::failed_precondition("the shard is sealed here")),
+        }
+    }
+
+    /// The replica of an open shard, if what it has counts.
+    fn trusted(&self, group: GroupId) -> Result<Arc<Replica>, Status> {
+        let replica = self.open(group)?;
+        if replica.is_wrong() {
+            let why = "this replica has applied other entries and is opened anew";
+            return Err(Status::failed_precondition(why));
+        }
+        Ok(replica)
+    }
+
+    /// The digest of these entries of a log, however many bytes they have, read a piece at a time; none if not all
+    /// are applied and whole here.
+    async fn log_digest(
+        &self,
+        replica: &Replica,
+        range: Range<u64>,
+    ) -> Result<Option<Vec<u8>>, Status> {
+        let mut digester = Digester::default();
+        let mut next = range.start;
+        while next < range.end {
+            let entries = replica.group.log_entries(next..range.end).await;
+            let entries = entries.map_err(|error| damaged(error.into()))?;
+            let Some(entries) = entries else {
+                return Ok(None);
+            };
+            next = entries.range().end;
+            let add = move || {
+                digester.add(&entries);
+                Ok(digester)
+            };
+            digester = on_disk(self.cluster.builder(), add).await?;
+        }
+        Ok((!range.is_empty()).then(|| digester.digest().to_vec()))
     }
 
     /// Whether a shard cannot answer because the cluster has dropped it, as far as is known here.
@@ -176,11 +226,47 @@ impl Node for Service {
         let request = request.into_inner();
         let held = self.held(request.group)?;
         let range = request.from..request.to;
+        let failed = match &held {
+            Held::Open(replica) => replica.has_failed_to_merge(&range),
+            Held::Sealed(_) => false,
+        };
         let look = move || segment_over(&held, range);
         let segment = on_disk(self.cluster.builder(), look).await?;
         let manifest = segment.map(|segment| Manifest::default().with(segment).encode());
         Ok(Response::new(pb::SegmentOfResponse {
             manifest: manifest.unwrap_or_default().into(),
+            failed,
+        }))
+    }
+
+    async fn compare_shard(
+        &self,
+        request: Request<pb::CompareShardRequest>,
+    ) -> Result<Response<pb::CompareShardReply>, Status> {
+        let request = request.into_inner();
+        let replica = self.trusted(request.group)?;
+        let mut reply = pb::CompareShardReply::default();
+        if request.segments {
+            let manifest = replica.manifest();
+            let manifest = manifest.map_err(|error| damaged(error.into()))?;
+            reply.segments = digests_of(&manifest.segments);
+        }
+        let digest = self.log_digest(&replica, request.from..request.to).await?;
+        reply.log = digest.map(Bytes::from).unwrap_or_default();
+        Ok(Response::new(reply))
+    }
+
+    async fn log_entries(
+        &self,
+        request: Request<pb::LogEntriesRequest>,
+    ) -> Result<Response<pb::LogEntriesReply>, Status> {
+        let request = request.into_inner();
+        let replica = self.trusted(request.group)?;
+        let entries = replica.group.log_entries(request.from..request.to).await;
+        let entries = entries.map_err(|error| damaged(error.into()))?;
+        let entries = entries.map(|entries| entries.stored().to_vec());
+        Ok(Response::new(pb::LogEntriesReply {
+            entries: entries.unwrap_or_default(),
         }))
     }
 
@@ -263,12 +349,31 @@ impl Node for Service {
         Ok(Response::new(pb::SpentReply {}))
     }
 
+    async fn loads(
+        &self,
+        request: Request<pb::LoadsRequest>,
+    ) -> Result<Response<pb::LoadsReply>, Status> {
+        let (cluster, since) = (self.cluster.clone(), request.into_inner().since_bucket);
+        let loads = on_disk(self.cluster.pool(), move || Ok(cluster.own_loads(since))).await?;
+        Ok(Response::new(loads))
+    }
+
     async fn ledger(
         &self,
         _request: Request<pb::LedgerRequest>,
     ) -> Result<Response<pb::LedgerReply>, Status> {
         let book = self.cluster.own_book().to_bytes(false).into();
-        Ok(Response::new(pb::LedgerReply { book }))
+        let found = |count: Count| pb::Finding {
+            rule: count.name,
+            masked: count.masked,
+            observed: count.observed,
+        };
+        let findings = self.cluster.own_findings().into_iter().map(found).collect();
+        Ok(Response::new(pb::LedgerReply {
+            book,
+            findings,
+            shows_findings: true,
+        }))
     }
 
     async fn join_secret(

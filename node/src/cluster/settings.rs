@@ -6,9 +6,10 @@ use hushlog_raft::{Settings as RaftSettings, meta};
 use hushlog_record::NodeId;
 
 use super::cut::CutPolicy;
+use super::plan::Bounds;
 use crate::config::keys::{BUCKET_ALONE, BUCKET_CLUSTER};
 use crate::config::{self, Config};
-use crate::limits::LEADER_PATIENCE;
+use crate::limits::{LEADER_PATIENCE, LOAD_WINDOW_MAX};
 
 /// How the scrub goes round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,17 @@ pub struct ScrubSettings {
     pub rate: u64,
     /// Pause before each round.
     pub pause: Duration,
+}
+
+/// What a shard may become before its bucket ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeSettings {
+    /// Bytes as stored; 0 for no limit.
+    pub bytes: u64,
+    /// Segments; 0 for no limit.
+    pub segments: u64,
+    /// How long a bucket is open at least, whatever its size: a flood must not make a bucket a second.
+    pub open_min: Duration,
 }
 
 /// How segments of finished shards are merged.
@@ -45,10 +57,16 @@ pub struct ClusterSettings {
     pub bucket: Duration,
     /// Whether that was not said, and depends on whether there are several nodes.
     pub bucket_auto: bool,
+    /// By what size of a shard it ends before.
+    pub size: SizeSettings,
     /// Slots of a bucket.
     pub slots: u16,
-    /// Whether that was not said, and is the number of nodes.
+    /// Whether that was not said, and depends on the number of nodes and the load.
     pub slots_auto: bool,
+    /// Bytes a second, as stored, that one slot should take; 0 for any.
+    pub slot_rate: u64,
+    /// How long it takes until rates that were measured before count little.
+    pub load_window: Duration,
     /// Voters per shard that a new cluster should have, as soon as there are nodes for them.
     pub replication: u32,
     /// Timers of the groups.
@@ -99,8 +117,15 @@ impl ClusterSettings {
             dead_after: cluster.dead_after,
             bucket: cluster.bucket,
             bucket_auto: cluster.auto.bucket == Some(cluster.bucket),
+            size: SizeSettings {
+                bytes: cluster.bucket_bytes as u64,
+                segments: u64::from(cluster.bucket_segments),
+                open_min: cluster.bucket_min,
+            },
             slots: cluster.slots,
             slots_auto: cluster.auto.slots == Some(cluster.slots),
+            slot_rate: cluster.slot_rate as u64,
+            load_window: LOAD_WINDOW_MAX.min(cluster.bucket / 4),
             replication: u32::try_from(cluster.replication).unwrap_or(u32::MAX),
             raft: RaftSettings {
                 heartbeat: cluster.heartbeat,
@@ -145,12 +170,12 @@ impl ClusterSettings {
         }
     }
 
-    /// Slots of a bucket where so many nodes hold data.
-    pub fn slots_of(&self, nodes: usize) -> u16 {
+    /// How many slots a bucket may have where so many nodes hold data.
+    pub(crate) fn bounds_of(&self, nodes: usize) -> Bounds {
         if self.slots_auto {
-            u16::try_from(nodes).unwrap_or(u16::MAX).max(1)
+            Bounds::of_nodes(nodes, self.slot_rate)
         } else {
-            self.slots
+            Bounds::fixed(self.slots, self.slot_rate)
         }
     }
 

@@ -12,8 +12,8 @@ use super::Cluster;
 use crate::gateway::sink::{Placed, Refused, Sink};
 
 impl Sink for Cluster {
-    fn route(&self, service: &str) -> Result<ShardId, Refused> {
-        self.shard_of(service).ok_or(Refused::Unavailable)
+    fn route(&self, service: &str) -> Result<Vec<ShardId>, Refused> {
+        self.shards_of(service).ok_or(Refused::Unavailable)
     }
 
     fn limits(&self) -> Arc<Limits> {

@@ -11,6 +11,7 @@ use hushlog_storage::ballast::Ballast;
 use tokio::time::{Instant, sleep};
 
 use super::buckets::{self, BucketKeeper};
+use super::compare::Comparer;
 use super::dropper::{self, Dropper};
 use super::keeper::{self, Keeper};
 use super::leads::{self, Leads};
@@ -34,6 +35,7 @@ impl Cluster {
             clock: Arc::clone(&self.inner.clock),
             settings: self.inner.settings.clone(),
             cluster: self.inner.secret.cluster,
+            loads: Arc::clone(&self.inner.loads),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
@@ -60,6 +62,10 @@ impl Cluster {
         self.inner.tasks.spawn("policy", Policy::Fatal, policy);
         let telling = self.clone().tell_rates();
         self.inner.tasks.spawn("rates", Policy::Fatal, telling);
+        let loads = self.clone().follow_loads();
+        self.inner.tasks.spawn("loads", Policy::Fatal, loads);
+        let meters = self.clone().follow_meters();
+        self.inner.tasks.spawn("meters", Policy::Fatal, meters);
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();
@@ -156,6 +162,7 @@ impl Cluster {
             settings,
             seconds: self.inner.build_seconds.clone(),
             again_at: BTreeMap::new(),
+            turns: merger::Turns::default(),
         };
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
@@ -176,6 +183,15 @@ impl Cluster {
         let scrub = Scrub {
             replicas: self.inner.replicas.clone(),
             disk: self.inner.builder.clone(),
+            comparer: Comparer {
+                replicas: self.inner.replicas.clone(),
+                meta: self.inner.meta.clone(),
+                connect: Arc::clone(&self.inner.connect),
+                fetcher: Arc::clone(&self.inner.fetcher),
+                differences: self.inner.differences.clone(),
+                rate: settings.rate,
+                read: self.inner.scrubbed.clone(),
+            },
             settings,
             read: self.inner.scrubbed.clone(),
         };

@@ -45,8 +45,16 @@ pub(crate) fn live(roll: &Roll) -> BTreeSet<NodeId> {
     live.map(|(node, _)| *node).collect()
 }
 
+/// Whether a majority of the voters, this node among them, has answered within so long.
+fn hears_a_majority(roll: &Roll, within: Duration) -> bool {
+    let voters = || roll.members.values().filter(|member| member.voter);
+    let heard = voters().filter(|member| member.silence.is_some_and(|silence| silence < within));
+    heard.count() > voters().count() / 2
+}
+
 /// What the silence of nodes, or its end, says of how they take part. `leads` is how long this node has led:
-/// nobody is silent for longer, as far as it can know. Nobody is dead where `dead_after` is zero.
+/// nobody is silent for longer, as far as it can know. Nobody is dead where `dead_after` is zero, and none is
+/// for a leader that is itself cut off: what it proposes then is carried out once it is back, by the next one.
 pub(crate) fn standings(
     state: &State,
     roll: &Roll,
@@ -60,11 +68,12 @@ pub(crate) fn standings(
     } else {
         ALIVE_SILENCE.min(dead_after / 2)
     };
+    let judges = !dead_after.is_zero() && hears_a_majority(roll, back_within);
     let changed = |node: &NodeId| {
         let standing = state.standing(*node)?;
         let member = roll.members.get(node)?;
         let silence = member.silence.unwrap_or(leads).min(leads);
-        let gone = !dead_after.is_zero() && silence >= dead_after;
+        let gone = judges && silence >= dead_after;
         match standing {
             Standing::Joining if is_caught_up(member) => Some(Standing::Active),
             Standing::Active if gone => Some(Standing::Dead),
@@ -173,7 +182,7 @@ fn odd(count: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Answer, Bucket, Command, Node, Slot};
+    use hushlog_raft::meta::{Answer, Bucket, Command, Node, Plan, Slot};
     use hushlog_record::Timestamp;
 
     use super::*;
@@ -210,6 +219,7 @@ mod tests {
             closed_at: None,
             policy_epoch: 1,
             slots: vec![slot],
+            plan: Plan::default(),
         };
         state.buckets.insert(1, bucket);
     }
@@ -381,6 +391,22 @@ mod tests {
         let second = Duration::from_secs(1);
         let soon_dead = standings(&state, &at(Some(2 * second)), HOUR, 3 * second);
         assert_eq!(soon_dead, [], "neither dead nor back");
+    }
+
+    #[test]
+    fn a_leader_that_is_cut_off_takes_nobody_for_dead() {
+        let state = state(5);
+        let dead = |silent: &[u64]| {
+            let mut roll = roll(&[1, 2, 3, 4, 5], &[]);
+            for node in silent {
+                roll.members.get_mut(node).expect("there").silence = Some(HOUR);
+            }
+            standings(&state, &roll, HOUR, HOUR).len()
+        };
+        assert_eq!(dead(&[2]), 1);
+        assert_eq!(dead(&[2, 3]), 2);
+        assert_eq!(dead(&[2, 3, 4]), 0);
+        assert_eq!(dead(&[2, 3, 4, 5]), 0);
     }
 
     #[test]

@@ -114,9 +114,29 @@ pub const KEYS: &[Key] = &[
         "How long a bucket is open; auto: 1h in a cluster, 24h alone.",
     ),
     key(
+        "cluster.bucket_bytes",
+        "32GiB",
+        "Bytes of one of its shards, as stored, at which a bucket ends before its time; 0: never.",
+    ),
+    key(
+        "cluster.bucket_segments",
+        "2048",
+        "Segments of one of its shards at which a bucket ends before its time; 0: never.",
+    ),
+    key(
+        "cluster.bucket_min",
+        "5m",
+        "How long a bucket is open at least before it ends by the size of a shard.",
+    ),
+    key(
         "cluster.slots",
         "0",
-        "Slots of a bucket; 0 means one per node.",
+        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it.",
+    ),
+    key(
+        "cluster.slot_rate",
+        "8MiB",
+        "Bytes a second, as stored, that one slot should take: beyond there are more, and a service with more than half of it has several; 0: any.",
     ),
     key(
         "cluster.heartbeat",
@@ -207,7 +227,7 @@ pub const KEYS: &[Key] = &[
     key(
         "merge.bytes",
         "64MiB",
-        "Bytes of files up to which neighbouring segments become one: in tiers while their bucket is open, all that fit once it is over; alike on all nodes; 0: never.",
+        "Bytes of files up to which neighbouring segments become one: in tiers while their bucket is open, all that fit once it is over, and never more than 262,144 rows or 256 MiB of what they were before they were compressed; alike on all nodes; 0: never.",
     ),
     key(
         "merge.delay",
@@ -222,7 +242,7 @@ pub const KEYS: &[Key] = &[
     key(
         "scrub.rate",
         "8MiB",
-        "Bytes a second of segments that are read again to find damage; 0: none.",
+        "Bytes a second of segments, and of logs of open shards, that are read again to find damage and compared with other replicas'; 0: none.",
     ),
     key(
         "scrub.pause",

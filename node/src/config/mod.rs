@@ -108,9 +108,17 @@ pub struct Cluster {
     pub replication: usize,
     /// How long a bucket stays open.
     pub bucket: Duration,
+    /// Bytes of one of its shards at which it ends before; 0 for never.
+    pub bucket_bytes: usize,
+    /// Segments of one of its shards at which it ends before; 0 for never.
+    pub bucket_segments: u32,
+    /// How long it stays open whatever its size.
+    pub bucket_min: Duration,
     /// Slots of a bucket.
     pub slots: u16,
-    /// What the last two are where nobody has said: they then follow the number of nodes.
+    /// Bytes a second, as stored, that one slot should take; 0 for any.
+    pub slot_rate: usize,
+    /// What length and slots are where nobody has said: they then follow the number of nodes.
     pub auto: Auto,
     /// Time between two heartbeats of a leader.
     pub heartbeat: Duration,
@@ -338,7 +346,11 @@ fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
         dead_after: layers.duration("cluster.dead_after")?,
         replication: layers.number::<usize>("cluster.replication")?.max(1),
         bucket,
+        bucket_bytes: layers.bytes("cluster.bucket_bytes")?,
+        bucket_segments: layers.number("cluster.bucket_segments")?,
+        bucket_min: layers.duration("cluster.bucket_min")?,
         slots,
+        slot_rate: layers.bytes("cluster.slot_rate")?,
         auto,
         heartbeat: layers.duration("cluster.heartbeat")?,
         election_min: layers.duration("cluster.election_min")?,
@@ -346,6 +358,9 @@ fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
     };
     if cluster.bucket < keys::BUCKET_MIN {
         return Err(layers.invalid("cluster.bucket", "at least 1s"));
+    }
+    if cluster.bucket_min < keys::BUCKET_MIN {
+        return Err(layers.invalid("cluster.bucket_min", "at least 1s"));
     }
     if cluster.election_min < cluster.heartbeat * 2 {
         return Err(layers.invalid("cluster.election_min", "at least twice cluster.heartbeat"));
@@ -434,6 +449,7 @@ mod tests {
             (vec![("retention.default", "59m")], "retention.default"),
             (vec![("retention.default", "3651d")], "retention.default"),
             (vec![("cluster.bucket", "1ms")], "cluster.bucket"),
+            (vec![("cluster.bucket_min", "0s")], "cluster.bucket_min"),
             (vec![("cluster.heartbeat", "10s")], "cluster.election_min"),
         ];
         for (pairs, key) in cases {

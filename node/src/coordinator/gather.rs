@@ -153,7 +153,9 @@ impl Round<'_> {
             total += 1;
             failures.push(ShardFailure {
                 shard: "meta".into(),
-                reason: "the shard map may be out of date: the meta group has no leader".into(),
+                reason: "the shard map or the patterns known here may be out of date: the meta group has no \
+                         leader, or a policy cannot be used here"
+                    .into(),
             });
         }
         let shards = Shards {

@@ -19,7 +19,7 @@ use hushlog_record::ShardId;
 use hushlog_record::id::META_GROUP;
 use parking_lot::Mutex;
 use rand::Rng;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -93,8 +93,9 @@ impl Coordinator {
         let left = deadline.saturating_duration_since(Instant::now());
         let barrier = Instant::now() + BARRIER_PATIENCE.min(left * 4 / 5);
         let (needs, pruned, map_is_current) = match consistency {
-            Consistency::Committed => self.committed(&mut question, barrier).await,
+            Consistency::Committed => self.committed(&mut question, barrier).await?,
             Consistency::Any => {
+                self.hash(&mut question).await?;
                 let (asked, pruned) = shards::choose(&self.cluster, &question);
                 let any = asked.into_iter().map(|shard| (shard, Need::Any));
                 (any.collect(), pruned, true)
@@ -120,10 +121,13 @@ impl Coordinator {
         &self,
         question: &mut Question,
         deadline: Instant,
-    ) -> (Vec<(ShardId, Need)>, u64, bool) {
+    ) -> Result<(Vec<(ShardId, Need)>, u64, bool), Failure> {
         let (known, _) = shards::choose(&self.cluster, question);
         let (map_is_current, mut needs) =
             tokio::join!(self.map_barrier(deadline), self.needs(&known, deadline));
+        // What was hashed before now was hashed by a policy that is known here now.
+        let knows_policy = self.knows_policy(deadline).await;
+        let rules_are_current = self.hash(question).await? && knows_policy;
         question.hide(self.floors());
         let (asked, pruned) = shards::choose(&self.cluster, question);
         let new: Vec<ShardId> = asked
@@ -139,7 +143,37 @@ impl Coordinator {
         let asked = asked
             .into_iter()
             .filter_map(|shard| Some((shard, needs.get(&shard).copied()?)));
-        (asked.collect(), pruned, map_is_current)
+        let is_current = map_is_current && rules_are_current;
+        Ok((asked.collect(), pruned, is_current))
+    }
+
+    /// Has a question ask for what masking has written for its values, too; false when that is not known of
+    /// all rules.
+    async fn hash(&self, question: &mut Question) -> Result<bool, Failure> {
+        let Question::Plan(plan) = &*question else {
+            return Ok(true);
+        };
+        let asked_by = self.cluster.masking().questions();
+        let Some(by) = asked_by.by else {
+            return Ok(asked_by.is_whole);
+        };
+        let asked = Question::Plan(plan.clone());
+        let hashed = self.offload.run(move || asked.hashed(&by)).await?;
+        let hashed = hashed.map_err(|error| reader::refused(&error))?;
+        if let Some(hashed) = hashed {
+            *question = hashed;
+        }
+        Ok(asked_by.is_whole)
+    }
+
+    /// Whether this node masks by the newest policy that it has heard of; waited for until the deadline.
+    async fn knows_policy(&self, deadline: Instant) -> bool {
+        let masking = self.cluster.masking();
+        let epoch = self.cluster.meta().state().policy.epoch;
+        if masking.epoch() >= epoch {
+            return true;
+        }
+        masking.unusable().is_none() && timeout_at(deadline, masking.at_least(epoch)).await.is_ok()
     }
 
     /// Makes sure that this node knows every bucket that was opened before now.

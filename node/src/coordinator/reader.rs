@@ -18,7 +18,7 @@ use crate::api::{self, Answer, Reader};
 use crate::cluster::question::{Question, Reply};
 use crate::error::{Failure, Kind};
 
-fn refused(error: &hushlog_query::Error) -> Failure {
+pub(super) fn refused(error: &hushlog_query::Error) -> Failure {
     let kind = match error {
         hushlog_query::Error::Query(_) => Kind::InvalidQuery,
         hushlog_query::Error::Busy => Kind::Overloaded,

@@ -6,7 +6,7 @@ use hushlog_record::{ShardId, Timestamp};
 
 use crate::cluster::held::Held;
 use crate::cluster::question::Question;
-use crate::cluster::{Cluster, slot_of};
+use crate::cluster::{Cluster, slots_of};
 
 /// The shards to ask, oldest bucket first, and how many were left out because they cannot hold a row.
 pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u64) {
@@ -19,7 +19,7 @@ pub(super) fn choose(cluster: &Cluster, question: &Question) -> (Vec<ShardId>, u
         let slots = services.as_ref().map(|services| {
             services
                 .iter()
-                .filter_map(|s| slot_of(s, bucket.slots.len()))
+                .flat_map(|service| slots_of(bucket, service).into_owned())
                 .collect::<Vec<_>>()
         });
         for (shard, _) in bucket.shards() {

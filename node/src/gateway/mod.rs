@@ -12,6 +12,7 @@ mod charge;
 mod claim;
 mod content;
 mod fair;
+mod laps;
 mod numbers;
 mod prepare;
 mod rates;
@@ -56,6 +57,7 @@ use crate::masking::Masking;
 use crate::metrics::Registry;
 use crate::offload::Offload;
 use crate::tasks::Tasks;
+use laps::Laps;
 use numbers::Numbers;
 use prepare::Prepared;
 use rows::{Part, Rows};
@@ -115,6 +117,7 @@ struct Inner {
     waiting: Shares,
     turns: Turns,
     rates: Rates,
+    laps: Laps,
     batchers: Batchers,
     numbers: Numbers,
     timeout: Duration,
@@ -147,6 +150,7 @@ impl Gateway {
                 waiting: Shares::new(parts.memory / WAITING_MEMORY_PART),
                 turns,
                 rates: parts.rates,
+                laps: Laps::new(parts.entropy.stream("laps").next_u64()),
                 batchers,
                 numbers,
                 timeout: parts.timeout,
@@ -253,6 +257,7 @@ impl Gateway {
                 admission: &inner.admission,
                 shares: &inner.shares,
                 rates: &inner.rates,
+                laps: &inner.laps,
                 limits: inner.sink.limits(),
                 masker: &masker,
                 content_key: &inner.content_key,
@@ -330,7 +335,7 @@ impl Gateway {
                 }
             };
             for rows in closed.into_iter().chain(again) {
-                match rows.route(&*self.inner.sink) {
+                match rows.route(&*self.inner.sink, &self.inner.laps) {
                     Ok(routed) => parts.extend(routed),
                     Err(why) => verdict.refused(why),
                 }

@@ -16,9 +16,10 @@ use hushlog_record::{LogId, Masked, Record, Timestamp};
 
 use super::charge::{Charge, memory};
 use super::content::Content;
+use super::laps::Laps;
 use super::numbers::{Numbers, cpu_time};
 use super::rates::{Rates, Taken};
-use super::rows::{Identity, Part, Rows, Weight};
+use super::rows::{Identity, Part, Rows, Weight, signed};
 use super::services::Services;
 use super::shares::Shares;
 use super::{Admission, Batch, Full, Key, Permit, Pushed, Room, Sink, draw, verdict};
@@ -34,6 +35,7 @@ pub(super) struct Bench<'a> {
     pub(super) admission: &'a Admission,
     pub(super) shares: &'a Shares,
     pub(super) rates: &'a Rates,
+    pub(super) laps: &'a Laps,
     /// How much services may send.
     pub(super) limits: Arc<Limits>,
     pub(super) masker: &'a Masker,
@@ -125,7 +127,7 @@ impl Bench<'_> {
         }
         let text_bytes = pieces.text_bytes();
         pieces.are_of(content);
-        let parts = pieces.route(sink)?;
+        let parts = pieces.route(sink, self.laps)?;
         let shares = self.shares.take(services.memory());
         permit.is_held_by(shares.map_err(|Full| share_is_full())?);
         let spent = self.rates.take(&self.limits, services)?;
@@ -253,7 +255,7 @@ impl Line<'_, '_> {
         let masker = self.bench.masker;
         let masked: Vec<(Masked<Record>, Original)> = records
             .into_iter()
-            .map(|(record, _)| masker.mask_keeping(record))
+            .map(|(record, _)| signed(masker.mask_keeping(record)))
             .collect();
         let done = cpu_time();
         numbers.mask.add_nanos(done.saturating_sub(begun));
@@ -455,10 +457,10 @@ impl Pieces {
             .sum()
     }
 
-    fn route(self, sink: &dyn Sink) -> Result<Vec<Part>, Failure> {
+    fn route(self, sink: &dyn Sink, laps: &Laps) -> Result<Vec<Part>, Failure> {
         let mut parts = Vec::new();
         for piece in self.all {
-            parts.extend(piece.rows.route(sink).map_err(verdict::failure)?);
+            parts.extend(piece.rows.route(sink, laps).map_err(verdict::failure)?);
         }
         Ok(parts)
     }

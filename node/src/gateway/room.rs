@@ -47,6 +47,11 @@ impl<'a> Room<'a> {
             .map_err(|Full| full())
     }
 
+    /// Gives back what the body turned out not to need: it needs so many bytes in all.
+    pub fn settle(&mut self, bytes: usize) {
+        self.permit.shrink(bytes);
+    }
+
     /// Asks for room for one more record, of so many bytes of text at least, before it is made. Whoever
     /// is refused makes no more of them: none will be stored.
     pub fn ask(&mut self, text_bytes: usize) -> Result<(), Failure> {
@@ -79,9 +84,8 @@ pub fn full() -> Failure {
     Failure::new(Kind::Overloaded, message)
 }
 
-#[cfg(test)]
 impl Room<'_> {
-    /// Lends room of this admission to a source.
+    /// Lends room of this admission to a source that makes no request.
     pub(crate) fn lend<T>(admission: &Admission, work: impl FnOnce(&mut Room<'_>) -> T) -> T {
         let mut permit = admission.none();
         let rows = RefCell::new(Charge::new(admission));

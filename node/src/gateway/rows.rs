@@ -1,5 +1,6 @@
 //! Masked rows on their way to shards.
 
+use hushlog_ingest::exception::signature;
 use hushlog_pii::{Masker, Original};
 use hushlog_record::block::PartKey;
 use hushlog_record::id::stable_hash;
@@ -10,8 +11,17 @@ use hushlog_record::{Masked, Record, ShardId};
 use rustc_hash::FxHashMap;
 
 use super::charge::memory_of;
+use super::laps::{Laps, choice};
 use super::{Permit, Refused, Sink};
 use crate::limits::{PART_FIELDS_MAX, PART_ROWS_MAX};
+
+/// A masked record with the signature of its exception.
+pub(super) fn signed(
+    (mut record, original): (Masked<Record>, Original),
+) -> (Masked<Record>, Original) {
+    record.sign(|exception| signature(exception).hash);
+    (record, original)
+}
 
 /// What rows weigh against the limits of a block.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,47 +159,91 @@ impl Rows {
             ..Self::new(self.identity, masker.epoch())
         };
         for (record, original) in self.records.into_iter().zip(self.originals) {
-            again.push(masker.mask_again(record, original));
+            again.push(signed(masker.mask_again(record, original)));
         }
         again
     }
 
     /// Finds the shard of every row again.
-    pub(super) fn route(self, sink: &dyn Sink) -> Result<Vec<Part>, Refused> {
+    ///
+    /// Of a service that is spread, what may come again goes by what it is recognised by, so that it finds the
+    /// shard that has it; what cannot be recognised stays together.
+    pub(super) fn route(self, sink: &dyn Sink, laps: &Laps) -> Result<Vec<Part>, Refused> {
         let Some(first) = self.records.first() else {
             return Ok(Vec::new());
         };
-        if self.identity.is_some() {
-            let shard = sink.route(&first.service_name)?;
-            return Ok(vec![Part { shard, rows: self }]);
-        }
-        let (epoch, mut room) = (self.epoch, self.room);
-        let mut parts: Vec<Part> = Vec::new();
-        let mut places: FxHashMap<String, usize> = FxHashMap::default();
-        for (record, original) in self.records.into_iter().zip(self.originals) {
-            let place = match places.get(&record.service_name) {
-                Some(place) => *place,
-                None => {
-                    let shard = sink.route(&record.service_name)?;
-                    let known = parts.iter().position(|part| part.shard == shard);
-                    let place = known.unwrap_or(parts.len());
-                    if known.is_none() {
-                        parts.push(Part {
-                            shard,
-                            rows: Self {
-                                room: room.take(),
-                                ..Self::new(Identity::None, epoch)
-                            },
-                        });
+        let service = first.service_name.as_str();
+        match self.identity {
+            Identity::Piece(key) => {
+                let shards = sink.route(service)?;
+                let producer = key.producer.to_be_bytes();
+                let shard = choose(&shards, || choice(service, &producer))?;
+                Ok(vec![Part { shard, rows: self }])
+            }
+            Identity::Ids => {
+                let shards = sink.route(service)?;
+                self.divide(|record| {
+                    let id = &record.log_id.0;
+                    choose(&shards, || choice(&record.service_name, id))
+                })
+            }
+            Identity::None => {
+                let text_bytes = self.weight.text_bytes;
+                let mut lap = None;
+                let mut known: FxHashMap<String, ShardId> = FxHashMap::default();
+                self.divide(|record| {
+                    let service = record.service_name.as_str();
+                    if let Some(shard) = known.get(service) {
+                        return Ok(*shard);
                     }
-                    places.insert(record.service_name.clone(), place);
-                    place
-                }
-            };
+                    let shards = sink.route(service)?;
+                    let shard = choose(&shards, || {
+                        let lap = *lap.get_or_insert_with(|| laps.next(text_bytes));
+                        choice(service, &lap.to_be_bytes())
+                    })?;
+                    known.insert(service.to_owned(), shard);
+                    Ok(shard)
+                })
+            }
+        }
+    }
+
+    /// Rows by the shards that they go to, in the order in which these come first.
+    fn divide(
+        self,
+        mut shard_of: impl FnMut(&Record) -> Result<ShardId, Refused>,
+    ) -> Result<Vec<Part>, Refused> {
+        let (identity, epoch, content, mut room) =
+            (self.identity, self.epoch, self.content, self.room);
+        let mut parts: Vec<Part> = Vec::new();
+        for (record, original) in self.records.into_iter().zip(self.originals) {
+            let shard = shard_of(&record)?;
+            // Few shards: there is no need to remember where they are.
+            let place = parts.iter().position(|part| part.shard == shard);
+            let place = place.unwrap_or(parts.len());
+            if place == parts.len() {
+                parts.push(Part {
+                    shard,
+                    rows: Self {
+                        content,
+                        room: room.take(),
+                        ..Self::new(identity, epoch)
+                    },
+                });
+            }
             if let Some(part) = parts.get_mut(place) {
                 part.rows.push((record, original));
             }
         }
         Ok(parts)
     }
+}
+
+/// One of a service's shards; what chooses is asked only where there are several.
+fn choose(shards: &[ShardId], by: impl FnOnce() -> u64) -> Result<ShardId, Refused> {
+    let place = match shards.len() {
+        0 | 1 => 0,
+        several => usize::try_from(by() % several as u64).unwrap_or(0),
+    };
+    shards.get(place).copied().ok_or(Refused::Unavailable)
 }

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 /// error that is not [`Refused::OutcomeUnknown`] states that nothing of the block was or will be
 /// stored. It answers by its deadline.
 pub trait Sink: Send + Sync + 'static {
-    /// The open shard that takes this service's records now.
-    fn route(&self, service: &str) -> Result<ShardId, Refused>;
+    /// The open shards that take this service's records now: at least one, and always in the same order while
+    /// their bucket is open.
+    fn route(&self, service: &str) -> Result<Vec<ShardId>, Refused>;
 
     /// How much services may send, as far as this node knows.
     fn limits(&self) -> Arc<Limits> {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hushlog_record::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,8 @@ pub(crate) struct Book {
     /// How often the node ended without writing it down, so that what came in the seconds before is not in it;
     /// and one more if it has stored records before it kept books, or could not read them.
     pub(crate) gaps: u64,
-    rows: BTreeMap<(Way, Who), Row>,
+    /// Shared with copies of the book, row by row: a copy is made while requests wait to be entered.
+    rows: BTreeMap<Arc<(Way, Who)>, Arc<Row>>,
 }
 
 /// The written form.
@@ -145,13 +147,12 @@ impl Book {
         } else {
             Who::Others
         };
-        let is_new = !self.rows.contains_key(&(way, who.clone()));
-        let key = if is_new && self.rows.len() >= LEDGER_ROWS_MAX {
-            (way, Who::Others)
-        } else {
-            (way, who)
-        };
-        self.rows.entry(key).or_default()
+        let key = (way, who);
+        let is_new = !self.rows.contains_key(&key);
+        if is_new && self.rows.len() >= LEDGER_ROWS_MAX {
+            return self.entry((way, Who::Others));
+        }
+        self.entry(key)
     }
 
     /// The row of a service that has one, else that of what has no service that is known: what is refused
@@ -159,24 +160,30 @@ impl Book {
     pub(super) fn known(&mut self, way: Way, service: &str) -> &mut Row {
         let key = (way, Who::Service(service.to_owned()));
         if self.rows.contains_key(&key) {
-            return self.rows.entry(key).or_default();
+            return self.entry(key);
         }
         self.nobodys(way)
     }
 
     /// The row of what has no service that is known.
     pub(super) fn nobodys(&mut self, way: Way) -> &mut Row {
-        self.rows.entry((way, Who::Unknown)).or_default()
+        self.entry((way, Who::Unknown))
+    }
+
+    /// The row under this key, which no copy of the book has from here on.
+    fn entry(&mut self, key: (Way, Who)) -> &mut Row {
+        Arc::make_mut(self.rows.entry(Arc::new(key)).or_default())
     }
 
     /// Every row.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&(Way, Who), &Row)> {
-        self.rows.iter()
+        self.rows.iter().map(|(key, row)| (&**key, &**row))
     }
 
     #[cfg(test)]
     pub(super) fn find(&self, way: Way, service: &str) -> Option<&Row> {
-        self.rows.get(&(way, Who::Service(service.to_owned())))
+        let key = (way, Who::Service(service.to_owned()));
+        self.rows.get(&key).map(|row| &**row)
     }
 
     #[cfg(test)]
@@ -196,7 +203,7 @@ impl Book {
             since: self.since.nanos(),
             gaps: self.gaps,
             ended,
-            rows: self.rows.iter().map(row).collect(),
+            rows: self.rows().map(row).collect(),
         };
         serde_json::to_vec(&written).expect("numbers and text are JSON")
     }
@@ -215,7 +222,7 @@ impl Book {
         for (way, who, row) in written.rows {
             // A way that this release does not have any more has nobody to ask for it.
             if let Some(way) = Way::ALL.into_iter().find(|known| known.name() == way) {
-                book.rows.entry((way, who)).or_default().merge(&row);
+                book.entry((way, who)).merge(&row);
             }
         }
         Ok((book, written.ended))
@@ -241,6 +248,21 @@ mod tests {
         let received = book.total().received;
         assert_eq!(received, 2 * LEDGER_ROWS_MAX as u64 + 4);
         assert_eq!(book.find(Way::Http, "0").expect("a row").received, 2);
+    }
+
+    #[test]
+    fn a_copy_is_as_it_was_and_shares_what_has_not_changed() {
+        let mut book = Book::new(Timestamp::default());
+        for service in ["a", "b"] {
+            book.row(Way::Http, service).received = 1;
+        }
+        let copy = book.clone();
+        book.row(Way::Http, "a").received = 2;
+        assert_eq!(copy.find(Way::Http, "a").expect("a row").received, 1);
+        assert_eq!(book.find(Way::Http, "a").expect("a row").received, 2);
+        let shared = copy.rows.values().zip(book.rows.values());
+        let shared: Vec<bool> = shared.map(|(a, b)| Arc::ptr_eq(a, b)).collect();
+        assert_eq!(shared, [false, true]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Hands messages in, and counts those that are not stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_ingest::RawRecord;
 use hushlog_ingest::json::{Rejected, Shape, TOO_LARGE};
@@ -70,6 +71,9 @@ const fn over(way: Way) -> &'static str {
     }
 }
 
+/// Why messages without a key are lost that would have had to wait.
+pub(super) const LIMITED: &str = "a service is over its rate limit";
+
 /// Fewest messages that are looked through by halves: each half is a request of its own.
 const HALVED_MIN: usize = 16;
 
@@ -82,70 +86,92 @@ struct Attempts {
     unknown: bool,
 }
 
+/// What has become of messages that were handed in once.
+pub(super) enum Outcome {
+    /// They are stored, or counted as those that are not.
+    Done,
+    /// Some of them are of a service that is over its rate limit, and none of them is stored. So long they should
+    /// wait.
+    Limited(Messages, Duration),
+}
+
 impl Delivery<'_> {
-    /// Stores the messages, or counts them: they are sent again, however long that takes while the node
-    /// runs, if they have a key and may be stored later. Without a key they are of many senders, and those
-    /// of a service that is over its limit are found by halves.
+    /// Stores messages without a key, or counts them. They are of many senders: those of a service that is over
+    /// its limit are found by halves, and are lost.
     pub(super) async fn run(self, patience: &mut Patience) {
-        let mut waiting = vec![self];
-        while let Some(delivery) = waiting.pop() {
-            if let Some((first, second)) = delivery.once(patience).await {
-                waiting.extend([second, first]);
+        let (api, key, way) = (self.api, self.key, self.way);
+        let delivery = |messages| Self {
+            api,
+            messages,
+            key,
+            way,
+        };
+        let mut waiting = vec![self.messages];
+        while let Some(messages) = waiting.pop() {
+            match delivery(messages).once(patience).await {
+                Outcome::Done => {}
+                Outcome::Limited(messages, _) if messages.count() > HALVED_MIN => {
+                    let (first, second) = messages.halves();
+                    waiting.extend([second, first]);
+                }
+                Outcome::Limited(messages, _) => {
+                    let failure = Failure::new(Kind::RateLimited, LIMITED);
+                    count(api, way, messages.count() as u64, false, &failure);
+                }
             }
         }
     }
 
-    /// Gives back the halves of what was refused since some of it is over a limit.
-    async fn once(self, patience: &mut Patience) -> Option<(Self, Self)> {
+    /// Stores the messages, or counts them, unless they are to wait for their service: they are sent again,
+    /// however long that takes while the node runs, if they have a key and may be stored later.
+    pub(super) async fn once(self, patience: &mut Patience) -> Outcome {
         let Self {
             api,
             messages,
             key,
             way,
         } = self;
-        let over = over(way);
         let messages = Arc::new(messages);
         let mut attempts = Attempts::default();
         let failure = tokio::select! {
             biased;
             outcome = store(api, &messages, (key, way), &mut attempts) => match outcome {
-                Ok(()) => return None,
+                Ok(()) => return Outcome::Done,
                 Err(failure) => failure,
             },
             () = patience.over() => Failure::new(Kind::Unavailable, "the node is shutting down"),
         };
-        let is_mixed = key.is_none() && messages.count() > HALVED_MIN;
-        if failure.kind == Kind::RateLimited && is_mixed {
-            let (first, second) = messages.halves();
-            let half = |messages| Self {
-                api,
-                messages,
-                key,
-                way,
-            };
-            return Some((half(first), half(second)));
+        let is_unknown = attempts.pending || attempts.unknown;
+        if failure.kind == Kind::RateLimited && !is_unknown {
+            let wait = failure.retry_after().unwrap_or(RETRY_AFTER);
+            let messages = Arc::try_unwrap(messages).unwrap_or_else(|shared| (*shared).clone());
+            return Outcome::Limited(messages, wait);
         }
-        let Attempts { pending, unknown } = attempts;
-        let (name, help) = if pending || unknown {
-            (
-                "hushlog_node_syslog_unknown_total",
-                "Syslog messages of which it is not known whether they were stored.",
-            )
-        } else {
-            (
-                "hushlog_node_syslog_lost_total",
-                "Syslog messages that were not stored.",
-            )
-        };
-        let count = messages.count() as u64;
-        tracing::warn!(%failure, count, over, unknown = pending || unknown, "syslog messages were not stored");
-        api.registry
-            .counter(name, help, &[("over", over)])
-            .add(count);
-        if !(pending || unknown) {
-            api.gateway.lost(way, count);
-        }
-        None
+        count(api, way, messages.count() as u64, is_unknown, &failure);
+        Outcome::Done
+    }
+}
+
+/// Counts messages that are not stored, or of which that is not known.
+pub(super) fn count(api: &Api, way: Way, count: u64, is_unknown: bool, failure: &Failure) {
+    let over = over(way);
+    let (name, help) = if is_unknown {
+        (
+            "hushlog_node_syslog_unknown_total",
+            "Syslog messages of which it is not known whether they were stored.",
+        )
+    } else {
+        (
+            "hushlog_node_syslog_lost_total",
+            "Syslog messages that were not stored.",
+        )
+    };
+    tracing::warn!(%failure, count, over, unknown = is_unknown, "syslog messages were not stored");
+    api.registry
+        .counter(name, help, &[("over", over)])
+        .add(count);
+    if !is_unknown {
+        api.gateway.lost(way, count);
     }
 }
 
@@ -176,7 +202,9 @@ async fn store(
             return Ok(());
         };
         attempts.unknown |= failure.kind == Kind::OutcomeUnknown;
-        if key.is_none() || !may_pass(&failure) {
+        // Its service's messages can wait aside, unless they may be stored already.
+        let can_wait = failure.kind == Kind::RateLimited && !attempts.unknown;
+        if key.is_none() || can_wait || !may_pass(&failure) {
             return Err(failure);
         }
         tracing::debug!(%failure, "syslog messages are sent again");

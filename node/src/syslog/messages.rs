@@ -1,9 +1,15 @@
 //! Messages that go through the pipeline together: bounded in bytes and in number.
 
-use crate::limits::{SYSLOG_BATCH_BYTES, SYSLOG_BATCH_MESSAGES_MAX, SYSLOG_MESSAGE_MEMORY_BYTES};
+use std::collections::BTreeMap;
+
+use hushlog_ingest::syslog;
+
+use crate::limits::{
+    SYSLOG_BATCH_BYTES, SYSLOG_BATCH_MESSAGES_MAX, SYSLOG_MESSAGE_MEMORY_BYTES, SYSLOG_SENDERS_MAX,
+};
 
 /// Messages that were received, one behind the other.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Messages {
     text: Vec<u8>,
     /// Where each ends.
@@ -49,6 +55,24 @@ impl Messages {
         (first, second)
     }
 
+    /// Those of each sender, as their headers say it; those of senders that come when there are many are together.
+    pub(super) fn by_sender(&self) -> Vec<Self> {
+        let mut places = BTreeMap::new();
+        let mut groups: Vec<Self> = Vec::new();
+        for message in self.iter() {
+            let sender = syslog::sender(message);
+            let next = groups.len().min(SYSLOG_SENDERS_MAX - 1);
+            let place = *places.entry(sender).or_insert(next);
+            if place == groups.len() {
+                groups.push(Self::default());
+            }
+            if let Some(group) = groups.get_mut(place) {
+                group.add(message);
+            }
+        }
+        groups
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(&0).chain(&self.ends);
         starts
@@ -79,6 +103,18 @@ mod tests {
         let (first, second) = messages.halves();
         assert_eq!((first.count(), second.count()), (1, 2));
         assert!(first.iter().chain(second.iter()).eq(messages.iter()));
+
+        let mut mixed = Messages::default();
+        for number in 0..3 * SYSLOG_SENDERS_MAX {
+            let program = number % (2 * SYSLOG_SENDERS_MAX);
+            mixed.add(format!("<13>1 - host app{program} - - - m").as_bytes());
+        }
+        let groups = mixed.by_sender();
+        let counts: Vec<usize> = groups.iter().map(Messages::count).collect();
+        assert_eq!(counts.len(), SYSLOG_SENDERS_MAX);
+        assert_eq!(counts.iter().sum::<usize>(), mixed.count());
+        assert_eq!(counts.first(), Some(&2));
+        assert_eq!(counts.last(), Some(&(SYSLOG_SENDERS_MAX + 2)));
 
         let mut long = Messages::default();
         long.add(&vec![b'x'; SYSLOG_BATCH_BYTES]);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushlog_ingest::syslog::Decoder;
 use rand::Rng;
@@ -10,10 +11,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{Delivery, Patience};
+use super::aside::{Aside, Waiting};
+use super::delivery::{Delivery, LIMITED, Outcome, Patience, count};
 use super::messages::{Messages, memory};
-use crate::api::Api;
-use crate::gateway::{Admission, Claim, Full, Way};
+use crate::api::{Api, Failure, Kind};
+use crate::gateway::{Admission, Claim, Full, Key, Way};
 use crate::limits::{
     RETRY_AFTER, SYSLOG_BATCH_WAIT, SYSLOG_MEMORY_PART, SYSLOG_READ_BYTES, SYSLOG_UNFINISHED_MAX,
 };
@@ -63,6 +65,8 @@ pub(crate) async fn serve_tcp(
 struct Held {
     decoder: Decoder,
     messages: Messages,
+    /// Refused for the moment.
+    aside: Aside,
     /// Of the part for syslog, and of all.
     room: [Claim; 2],
 }
@@ -72,6 +76,7 @@ impl Held {
         Self {
             decoder: Decoder::default(),
             messages: Messages::default(),
+            aside: Aside::default(),
             room: [Claim::new(part), Claim::new(all)],
         }
     }
@@ -107,7 +112,8 @@ impl Held {
 
     /// Gives back room that is not needed.
     fn fit(&mut self) {
-        let needed = memory(self.decoder.held_bytes(), 0) + self.messages.memory();
+        let needed =
+            memory(self.decoder.held_bytes(), 0) + self.messages.memory() + self.aside.memory();
         self.room.iter_mut().for_each(|room| room.shrink(needed));
     }
 }
@@ -143,6 +149,7 @@ impl Connection {
             }
             self.held.finish();
             self.hand_in().await;
+            self.end_aside().await;
             return pause.map(|_| ());
         }
     }
@@ -153,11 +160,18 @@ impl Connection {
         // A message that never ends would hold its room for ever.
         let mut unfinished_until = self.unfinished_until();
         loop {
+            let due = self.held.aside.due();
             let read = tokio::select! {
                 biased;
                 () = self.patience.stopped() => return Ok(Pause::End),
                 () = at(batch_until) => return Ok(Pause::Batch),
                 () = at(unfinished_until) => return Ok(Pause::End),
+                () = at(due) => {
+                    if self.hand_in_due().await {
+                        unfinished_until = self.unfinished_until();
+                    }
+                    continue;
+                }
                 read = stream.read(buffer) => read?,
             };
             if read == 0 {
@@ -188,7 +202,7 @@ impl Connection {
 
     /// Waits for room for bytes that were read, which are few, until the node or the patience for an
     /// unfinished message ends. True when what was there has been handed in for it.
-    async fn make_room(&mut self, bytes: usize, unfinished_until: Option<Instant>) -> bool {
+    async fn make_room(&mut self, bytes: usize, mut unfinished_until: Option<Instant>) -> bool {
         let mut handed_in = false;
         while let Err(Full) = self.held.make_room(bytes) {
             if !self.held.messages.is_empty() {
@@ -207,6 +221,10 @@ impl Connection {
                 () = over => return handed_in,
                 () = sleep(RETRY_AFTER) => {}
             }
+            if self.hand_in_due().await {
+                unfinished_until = self.unfinished_until();
+                handed_in = true;
+            }
         }
         handed_in
     }
@@ -221,24 +239,114 @@ impl Connection {
         }
     }
 
-    /// Stores what is complete, however long that takes while the node runs.
+    /// Stores what is complete, however long that takes while the node runs. Where a service is over its rate
+    /// limit, only its messages wait, aside as long as there is room for them.
     async fn hand_in(&mut self) {
         let messages = std::mem::take(&mut self.held.messages);
         if messages.is_empty() {
             return;
         }
-        let gateway = &self.api.gateway;
-        let key = gateway.key_of_producer(&self.producer, self.sequence);
-        self.sequence += 1;
+        let key = self.next_key();
+        if let Outcome::Limited(messages, wait) = self.once(messages, key).await {
+            let groups = messages.by_sender();
+            if groups.len() == 1 {
+                self.put_aside(messages, key, wait);
+            } else {
+                drop(messages);
+                self.hand_in_apart(groups).await;
+            }
+        }
+        // Only now: the room is that of the messages.
+        self.held.fit();
+        while self.held.aside.is_full() && !self.patience.is_stopped() {
+            let due = self.held.aside.due();
+            tokio::select! {
+                biased;
+                () = self.patience.stopped() => {}
+                () = at(due) => {
+                    self.hand_in_due().await;
+                }
+            }
+        }
+    }
+
+    /// Hands in the messages of each sender by themselves: nothing of them was stored.
+    async fn hand_in_apart(&mut self, groups: Vec<Messages>) {
+        for group in groups {
+            let key = self.next_key();
+            if let Outcome::Limited(messages, wait) = self.once(group, key).await {
+                self.put_aside(messages, key, wait);
+            }
+        }
+    }
+
+    /// Hands in those of the messages aside that are due; false when there are none. That may have taken long,
+    /// while nothing was read.
+    async fn hand_in_due(&mut self) -> bool {
+        let now = Instant::now();
+        let mut handed_in = false;
+        while let Some(waiting) = self.held.aside.take_due(now) {
+            let Waiting { messages, key, .. } = waiting;
+            handed_in = true;
+            if let Outcome::Limited(messages, wait) = self.once(messages, key).await {
+                self.put_aside(messages, key, wait);
+            }
+        }
+        self.held.fit();
+        handed_in
+    }
+
+    /// The connection, or the node, has ended: hands in all messages aside, however long that takes while the
+    /// node runs.
+    async fn end_aside(&mut self) {
+        while let Some(waiting) = self.held.aside.take_first() {
+            let Waiting {
+                messages,
+                key,
+                until,
+            } = waiting;
+            tokio::select! {
+                biased;
+                () = self.patience.over() => {}
+                () = sleep_until(until) => {}
+            }
+            if self.patience.is_over() {
+                // They were refused, and nobody will send them again.
+                let failure = Failure::new(Kind::RateLimited, LIMITED);
+                let lost = messages.count() as u64;
+                count(&self.api, Way::SyslogTcp, lost, false, &failure);
+                continue;
+            }
+            if let Outcome::Limited(messages, wait) = self.once(messages, key).await {
+                self.put_aside(messages, key, wait);
+            }
+        }
+        self.held.fit();
+    }
+
+    fn put_aside(&mut self, messages: Messages, key: Key, wait: Duration) {
+        self.held.aside.add(Waiting {
+            messages,
+            key,
+            until: Instant::now() + wait,
+        });
+    }
+
+    async fn once(&mut self, messages: Messages, key: Key) -> Outcome {
         let delivery = Delivery {
             api: &self.api,
             messages,
             key: Some(key),
             way: Way::SyslogTcp,
         };
-        delivery.run(&mut self.patience).await;
-        // Only now: the room is that of the messages.
-        self.held.fit();
+        delivery.once(&mut self.patience).await
+    }
+
+    fn next_key(&mut self) -> Key {
+        let gateway = &self.api.gateway;
+        let key = gateway.key_of_producer(&self.producer, self.sequence);
+        self.sequence += 1;
+        key
     }
 }
 

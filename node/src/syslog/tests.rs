@@ -141,6 +141,76 @@ async fn a_service_over_its_rate_limit_is_stored_later_and_nothing_of_it_is_lost
     assert_eq!((server.counted("lost", "tcp"), server.taken()), (0, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn others_on_the_connection_do_not_wait_for_a_service_over_its_rate_limit() {
+    let fake = Fake::limiting_one("slow", 1);
+    let server = Server::new(fake);
+    let mut near = server.connect().await;
+    let message = |program: &str| format!("<13>1 - host {program} - - - m\n");
+    // Let in, and to be paid off.
+    near.write_all(message("slow").repeat(50).as_bytes())
+        .await
+        .expect("it reads");
+    moment().await;
+    assert_eq!(server.messages().len(), 50);
+    for round in 1..=3 {
+        let both = message("slow") + &message("quick");
+        near.write_all(both.repeat(20).as_bytes())
+            .await
+            .expect("it reads");
+        moment().await;
+        let stored = server.stored.lock().clone();
+        let quick = stored
+            .iter()
+            .filter(|(service, _)| service == "quick")
+            .count();
+        assert_eq!((quick, stored.len()), (20 * round, 50 + 20 * round));
+    }
+    assert!(server.taken() > 0, "what waits is held");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(server.messages().len(), 50 + 3 * 40);
+    assert_eq!((server.counted("lost", "tcp"), server.taken()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_waits_aside_than_there_is_room_for_and_nothing_of_it_is_lost() {
+    let server = Server::new(Fake::limiting(1));
+    let mut near = server.connect().await;
+    let text = "x".repeat(1 << 10);
+    let all = format!("<13>{text}\n").repeat(400);
+    let write = async { near.write_all(all.as_bytes()).await };
+    // It is not read to its end: its sender has to wait.
+    let written = tokio::time::timeout(Duration::from_secs(2), write).await;
+    assert!(written.is_err());
+    assert!(
+        server.taken() <= MEMORY / SYSLOG_MEMORY_PART,
+        "{}",
+        server.taken()
+    );
+    drop(near);
+    tokio::time::sleep(Duration::from_secs(40_000)).await;
+    let stored = server.messages().len();
+    assert!(stored > 1, "{stored}");
+    assert_eq!((server.counted("lost", "tcp"), server.taken()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_aside_when_the_node_ends_is_counted() {
+    let server = Server::new(Fake::limiting(1));
+    let mut near = server.connect().await;
+    for _ in 0..2 {
+        near.write_all(&b"<13>m\n".repeat(900))
+            .await
+            .expect("it reads");
+        moment().await;
+    }
+    let late = server.tasks.shutdown(SHUTDOWN_PATIENCE).await;
+    assert!(late.is_empty(), "{late:?}");
+    let lost = usize::try_from(server.counted("lost", "tcp")).expect("few");
+    assert_eq!(server.messages().len() + lost, 1_800);
+    assert!(lost > 0);
+}
+
 #[tokio::test]
 async fn a_datagram_is_a_message() {
     let fake = Fake::default();
@@ -154,6 +224,10 @@ async fn a_datagram_is_a_message() {
         serving.await;
         Ok::<(), String>(())
     });
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client of another process has a socket of its own"
+    )]
     let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     sender.send_to(b"<13>one\nof one\n", address).expect("sent");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -238,6 +312,30 @@ async fn a_message_that_is_never_complete_ends_its_connection_and_is_stored_as_i
         tokio::time::sleep(2 * SYSLOG_UNFINISHED_MAX).await;
     }
     assert_eq!(server.messages().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_complete_waits_while_others_are_handed_in() {
+    let fake = Fake::limiting(1);
+    let refusals = fake.refusals();
+    let server = Server::new(fake);
+    let mut near = server.connect().await;
+    for _ in 0..2 {
+        near.write_all(&b"<13>m\n".repeat(20))
+            .await
+            .expect("it reads");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    near.write_all(b"<13>hal").await.expect("it reads");
+    // The second batch is aside, and then the cluster is away for longer than the patience.
+    refusals.lock().resize(120, Refused::Unavailable);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    near.write_all(b"f\n").await.expect("there is room");
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let messages = server.messages();
+    assert_eq!(messages.len(), 41);
+    assert!(messages[40].contains("half"), "{}", messages[40]);
+    near.write_all(b"<13>next\n").await.expect("it goes on");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Every detector with its names and what it does unless a policy says otherwise, one row each.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::announced::row;
@@ -250,6 +251,13 @@ impl Detector {
         Self::ALL
             .into_iter()
             .find(|detector| detector.name() == name)
+    }
+
+    /// The codes of all countries whose numbers are known, in order.
+    pub fn all_countries() -> BTreeSet<&'static str> {
+        let all = Self::ALL.into_iter();
+        all.flat_map(|detector| detector.countries().iter().copied())
+            .collect()
     }
 
     /// The codes of the countries (ISO 3166) whose numbers it finds; empty for all others.

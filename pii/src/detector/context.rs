@@ -153,13 +153,14 @@ impl Keywords {
         }
     }
 
-    /// Calls `visit` for what words announce; all numbers are in `dense`. Whether there was a word of a row.
+    /// Calls `visit` for what words announce, which says whether that is masked; all numbers are in `dense`.
+    /// Whether there was a word of a row.
     #[inline]
     pub(crate) fn find(
         &self,
         text: &[u8],
         dense: Range<usize>,
-        mut visit: impl FnMut(Found),
+        mut visit: impl FnMut(Found) -> bool,
     ) -> bool {
         let mut any = false;
         if !dense.is_empty() && text.len() >= TEXT_BYTES_MIN {
@@ -171,7 +172,12 @@ impl Keywords {
         any
     }
 
-    fn search(&self, text: &[u8], dense: Range<usize>, visit: &mut impl FnMut(Found)) -> bool {
+    fn search(
+        &self,
+        text: &[u8],
+        dense: Range<usize>,
+        visit: &mut impl FnMut(Found) -> bool,
+    ) -> bool {
         let from = dense.start.saturating_sub(REACH + WORD_BYTES_MAX);
         let near = slice(text, from, dense.end.min(text.len()));
         let mut done = 0;
@@ -200,7 +206,7 @@ impl Keywords {
     }
 
     #[cold]
-    fn search_national(&self, text: &[u8], visit: &mut impl FnMut(Found)) -> bool {
+    fn search_national(&self, text: &[u8], visit: &mut impl FnMut(Found) -> bool) -> bool {
         announced::alone(&self.alone, text, &mut *visit);
         let mut any = !self.alone.is_empty();
         if let Some((search, owners)) = &self.national {
@@ -224,19 +230,21 @@ impl Keywords {
         is_phone_name(name) || is_ssn_name(name) || announced::is_name(&self.rows, name)
     }
 
-    /// What the name of a field makes of the number that is its whole value.
-    pub(crate) fn named(&self, name: &str, text: &[u8]) -> Option<Found> {
-        hinted(name, text).or_else(|| self.number(name, text))
+    /// Visits what the name of a field makes of the number that is its whole value, until one is masked.
+    pub(crate) fn named(&self, name: &str, text: &[u8], mut visit: impl FnMut(Found) -> bool) {
+        if !hinted(name, text).is_some_and(&mut visit) {
+            self.number(name, text, visit);
+        }
     }
 
-    /// A text without a name that is a number from end to end.
-    pub(crate) fn bare(&self, text: &[u8]) -> Option<Found> {
-        announced::bare(&self.of_countries, text)
+    /// Visits what a text without a name is that is a number from end to end, until one is masked.
+    pub(crate) fn bare(&self, text: &[u8], visit: impl FnMut(Found) -> bool) {
+        announced::bare(&self.of_countries, text, visit);
     }
 
-    /// What the name of a field makes of the literal of a JSON number.
-    pub(crate) fn number(&self, name: &str, literal: &[u8]) -> Option<Found> {
-        announced::named(&self.rows, name, literal)
+    /// Visits what the name of a field makes of the literal of a JSON number, until one is masked.
+    pub(crate) fn number(&self, name: &str, literal: &[u8], visit: impl FnMut(Found) -> bool) {
+        announced::named(&self.rows, name, literal, visit);
     }
 }
 
@@ -326,26 +334,28 @@ fn ends_word(text: &[u8], end: usize, meaning: Meaning) -> bool {
     letters <= 1 || matches!(meaning, Meaning::Phone) && letters <= LETTERS_MAX
 }
 
-/// Visits the numbers that start within reach behind a word; returns how far they go.
+/// Visits the numbers that start within reach behind a word; returns how far those go that are masked.
 fn announced(
     text: &[u8],
     word_end: usize,
     meaning: Meaning,
-    visit: &mut impl FnMut(Found),
+    visit: &mut impl FnMut(Found) -> bool,
 ) -> usize {
     if let Meaning::Row(row, _) = meaning {
         return numbers_of(row, text, word_end, visit);
     }
-    let mut from = word_end;
+    let (mut from, mut masked) = (word_end, word_end);
     for _ in 0..LIST_MAX {
         let Some(found) = first_number(text, from).and_then(|start| take(text, start, meaning))
         else {
             break;
         };
         from = found.end;
-        visit(found);
+        if visit(found) {
+            masked = from;
+        }
     }
-    from
+    masked
 }
 
 /// Start of the first number behind `from`, if only plain text stands between. Stops at what a mask

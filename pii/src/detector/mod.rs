@@ -31,7 +31,7 @@ pub use catalog::{Detector, Pack};
 pub(crate) use context::Keywords;
 pub(crate) use ipv4::{address as ipv4_address, partial as ipv4_partial};
 pub(crate) use ipv6::{address as ipv6_address, partial as ipv6_partial};
-pub(crate) use keyed::{is_secret_name, is_user_name};
+pub(crate) use keyed::{Read, is_secret_name, is_user_name};
 pub(crate) use phone::partial as phone_partial;
 
 use aho_corasick::Match;
@@ -101,56 +101,62 @@ impl Found {
     }
 }
 
-/// Whether an event is nothing but a sign behind which a value could stand.
-pub(crate) fn is_sign(text: &[u8], event: Event) -> bool {
-    let colon = event.sign && !event.colons;
-    colon || event.mark && at(text, event.pos) == b'='
-}
-
-/// What begins, or is marked, at this event.
-pub(crate) fn confirm(text: &[u8], event: Event) -> Option<Found> {
+/// Visits what begins, or is marked, at this event, until `visit` says that a finding is masked: one that is
+/// left hides no other.
+pub(crate) fn confirm(
+    text: &[u8],
+    event: Event,
+    read: &mut Read,
+    mut visit: impl FnMut(Found) -> bool,
+) {
     use Detector::{CreditCard, Email, Iban, Ipv4, Ipv6, Itin, Mac, Phone, Ssn, UrlCredentials};
     let pos = event.pos;
-    let found = |detector| move |range| Found::new(detector, range);
+    if (event.sign || event.mark && at(text, pos) == b'=')
+        && let Some(found) = keyed::find(text, pos, read)
+    {
+        let is_masked = visit(found);
+        read.note(&found, is_masked);
+        if is_masked {
+            return;
+        }
+    }
+    let mut is_masked = |detector, range: Option<Range<usize>>| {
+        range.is_some_and(|range| visit(Found::new(detector, range)))
+    };
     if event.mark {
-        return match at(text, pos) {
+        let _ = match at(text, pos) {
             b'@' => match url_credentials::find(text, pos) {
-                At::Credentials(range) => Some(found(UrlCredentials)(range)),
-                At::Masked => None,
-                At::Other => email::find(text, pos).map(found(Email)),
+                At::Credentials(range) => {
+                    is_masked(UrlCredentials, Some(range))
+                        || is_masked(Email, email::find(text, pos))
+                }
+                At::Masked => false,
+                At::Other => is_masked(Email, email::find(text, pos)),
             },
-            b'%' => email::find(text, pos).map(found(Email)),
-            b'+' => phone::international(text, pos).map(found(Phone)),
-            b'=' => keyed::find(text, pos),
-            _ => phone::bracketed(text, pos).map(found(Phone)),
+            b'%' => is_masked(Email, email::find(text, pos)),
+            b'+' => is_masked(Phone, phone::international(text, pos)),
+            b'=' => false,
+            _ => is_masked(Phone, phone::bracketed(text, pos)),
         };
+        return;
     }
-    if event.sign
-        && let Some(found) = keyed::find(text, pos)
-    {
-        return Some(found);
-    }
-    if event.pair
-        && let Some(range) = iban::find(text, pos)
-    {
-        return Some(found(Iban)(range));
+    if event.pair && is_masked(Iban, iban::find(text, pos)) {
+        return;
     }
     if event.number {
-        return credit_card::find(text, pos)
-            .map(found(CreditCard))
-            .or_else(|| ssn::find(text, pos).map(found(Ssn)))
-            .or_else(|| itin::find(text, pos).map(found(Itin)))
-            .or_else(|| phone::grouped(text, pos).map(found(Phone)));
+        let _ = is_masked(CreditCard, credit_card::find(text, pos))
+            || is_masked(Ssn, ssn::find(text, pos))
+            || is_masked(Itin, itin::find(text, pos))
+            || is_masked(Phone, phone::grouped(text, pos));
+        return;
     }
     if event.dotted {
-        return ipv4::find(text, pos).map(found(Ipv4));
+        is_masked(Ipv4, ipv4::find(text, pos));
+        return;
     }
     if event.colons {
-        return ipv6::find(text, pos)
-            .map(found(Ipv6))
-            .or_else(|| mac::find(text, pos).map(found(Mac)));
+        let _ = is_masked(Ipv6, ipv6::find(text, pos)) || is_masked(Mac, mac::find(text, pos));
     }
-    None
 }
 
 /// Whether the whole of it, such as the literal of a JSON number, is the number of a card.

@@ -21,7 +21,7 @@ use super::limits::{
 };
 use super::marks::Marks;
 use super::refusal::{Cause, Refusal};
-use super::{Pattern, literal};
+use super::{Pattern, Scope, literal};
 use crate::bytes::part;
 use crate::detector::{Detector, Found};
 use crate::finder::{Finder, Patterns};
@@ -242,6 +242,8 @@ impl Compiled {
             strategy: spec.strategy,
             replacement: spec.replacement(),
             mode: spec.mode,
+            // The engine goes by the pattern's own scope before it looks.
+            scope: Scope::default(),
             allow: spec.suppress.clone(),
         };
         if spec.replacement.is_some() {

@@ -93,7 +93,7 @@ fn has_word(text: &[u8], from: usize, to: usize, word: &str) -> bool {
         })
 }
 
-/// Where a pattern looks: services and paths of fields, whole or with `*` at the end.
+/// Where a pattern or a detector looks: services and paths of fields, whole or with `*` at the end.
 ///
 /// The path of a field is its name, dots included; other texts of a record are at `message`, `host`,
 /// `environment`, `region`, `service`, `trace_id`, `span_id`, `exception.type`, `exception.message` and
@@ -117,7 +117,18 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub(super) fn check(&self) -> Result<(), Cause> {
+    /// Whether it holds every place.
+    pub fn is_everywhere(&self) -> bool {
+        let lists = [
+            &self.services,
+            &self.services_except,
+            &self.fields,
+            &self.fields_except,
+        ];
+        lists.into_iter().all(Vec::is_empty)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Cause> {
         check_list("scope.services", &self.services)?;
         check_list("scope.services_except", &self.services_except)?;
         check_list("scope.fields", &self.fields)?;
@@ -125,7 +136,7 @@ impl Scope {
     }
 
     /// Whether a place belongs to it.
-    pub(super) fn has(&self, service: &str, path: &str) -> bool {
+    pub(crate) fn has(&self, service: &str, path: &str) -> bool {
         let any = |list: &[String], text: &str| list.iter().any(|entry| is_like(entry, text));
         (self.services.is_empty() || any(&self.services, service))
             && !any(&self.services_except, service)
@@ -162,7 +173,8 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether it leaves nothing.
+    pub fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.prefix.is_empty() && self.suffix.is_empty()
     }
 

@@ -29,6 +29,7 @@ pub(crate) fn fixed(field: &Field) -> Option<&'static str> {
         Field::ExceptionType => name::EXCEPTION_TYPE,
         Field::ExceptionMessage => name::EXCEPTION_MESSAGE,
         Field::StackTrace => name::STACK_TRACE,
+        Field::ExceptionSignature => name::EXCEPTION_SIGNATURE,
         Field::Pii => name::PII,
         Field::Exception | Field::ExceptionId | Field::Custom(_) => return None,
     })

@@ -147,6 +147,7 @@ pub(crate) fn is_cheap(column: &str) -> bool {
             | name::REGION
             | name::PII
             | name::EXCEPTION_TYPE
+            | name::EXCEPTION_SIGNATURE
             | name::TIMESTAMP
             | name::CREATED_AT
     )

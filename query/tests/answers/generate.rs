@@ -77,7 +77,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, Value)>> {
 
 prop_compose! {
     fn exception()(type_name in select(TYPES.to_vec()), message in text(), trace in text()) -> Exception {
-        Exception { type_name: type_name.into(), message, stack_trace: trace }
+        Exception { type_name: type_name.into(), message, stack_trace: trace, signature: 0 }
     }
 }
 

@@ -29,6 +29,7 @@ fn records() -> Vec<Record> {
         type_name: "java.io.IOException".into(),
         message: "broken pipe".into(),
         stack_trace: "at com.example.Pay.run(Pay.java:7)".into(),
+        signature: 0xab,
     });
     one.host = "api-server-01".into();
     one.trace_id = "0af7651916cd43dd8448eb211c80319c".into();
@@ -111,6 +112,11 @@ fn the_language_finds_what_it_says() {
         ("us-east-1", &[3]),
         ("10.0.*", &[2]),
         ("0.0.*", &[2]),
+        ("exception.signature:00000000000000AB", &[1]),
+        ("exception.signature:00000000000000ac", &[]),
+        ("exception.signature:*", &[1]),
+        ("-exception.signature:*", &[2, 3]),
+        ("exception.signature:0000*", &[1]),
         ("service:payment-service", &[1]),
         ("service:PAYMENT-service", &[1]),
         ("service:payment", &[]),

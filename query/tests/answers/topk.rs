@@ -17,6 +17,7 @@ fn thrown(number: u8, service: &str, type_name: &str, environment: &str, minute:
     record.host = format!("host-{}", number % 2);
     record.exception = Some(Exception {
         type_name: type_name.into(),
+        signature: 7,
         ..Exception::default()
     });
     record
@@ -231,6 +232,8 @@ fn one_exception_is_shown_in_detail_and_an_unknown_one_is_not() {
         json["affected"],
         json!({ "hosts": ["host-0", "host-1"], "regions": [], "users": [] })
     );
+    let signatures = json!([{ "signature": "0000000000000007", "count": 2 }]);
+    assert_eq!(json["signatures"], signatures);
     let trend: u64 = json["trend"]
         .as_array()
         .unwrap()

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Attempt, Context, Member, Role, Status, pause};
 use crate::command::{Applied, Command};
-use crate::limits::STALLED_PATIENCE;
+use crate::limits::{GIVEN_UP_AFTER, STALLED_PATIENCE};
 use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::{Factory, Silence, cluster_bytes};
@@ -32,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) context: Context,
     pub(crate) group: GroupId,
     pub(crate) raft: Raft,
+    pub(super) log: LogStore,
     pristine: bool,
     silence: Silence,
     /// When a leader was last heard here; openraft does not tell.
@@ -48,6 +49,30 @@ pub(super) struct Applying {
     pub(super) policy_epoch: u64,
 }
 
+/// A proposal that has no end yet. Dropped without one, it was given up by its caller: the next ones must not
+/// wait as long, else callers with less patience than the group never hear that it has no majority.
+pub(super) struct Waiting<'a> {
+    core: &'a Core,
+    since: Instant,
+    ended: bool,
+}
+
+impl Waiting<'_> {
+    /// The proposal has come to its end.
+    pub(super) fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let given_up = !self.ended && self.since.elapsed() >= GIVEN_UP_AFTER;
+        if given_up && !self.core.has_quorum(GIVEN_UP_AFTER) {
+            self.core.set_stalled(true);
+        }
+    }
+}
+
 impl Core {
     pub(super) async fn open(
         context: &Context,
@@ -56,6 +81,7 @@ impl Core {
     ) -> Result<Self, Error> {
         let store = LogStore::open(group, context.writer.clone())?;
         let pristine = store.is_pristine();
+        let log = store.clone();
         let silence = Silence::default();
         let factory = Factory {
             cluster: cluster_bytes(context.cluster),
@@ -75,6 +101,7 @@ impl Core {
             context: context.clone(),
             group,
             raft,
+            log,
             pristine,
             silence,
             heard: Mutex::default(),
@@ -118,6 +145,15 @@ impl Core {
 
     pub(super) fn set_stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// To be held by a proposal until it has its end.
+    pub(super) fn waiting(&self) -> Waiting<'_> {
+        Waiting {
+            core: self,
+            since: Instant::now(),
+            ended: false,
+        }
     }
 
     /// Waits until this replica no longer takes `node` for the leader.

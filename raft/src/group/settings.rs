@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_record::id::META_GROUP;
+use hushlog_record::museum::{Bug, planted};
 use openraft::{Config, SnapshotPolicy};
 
 use crate::Error;
@@ -54,7 +55,7 @@ impl Settings {
             election_timeout_min: millis(self.election_min),
             election_timeout_max: millis(self.election_max),
             install_snapshot_timeout: millis(SNAPSHOT_DEADLINE),
-            enable_pre_vote: Some(true),
+            enable_pre_vote: Some(!planted(Bug::NoPreVote)),
             // A restarted leader must win an election before it serves anything.
             enable_leader_restore: Some(false),
             max_append_entries: Some(APPEND_ENTRIES_MAX),

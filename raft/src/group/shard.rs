@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hushlog_record::block::{Block, PartKey};
 use hushlog_record::museum::{Bug, planted};
 use hushlog_record::{NodeId, ShardId};
+use hushlog_storage::store::{Batch, Durability};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -22,6 +23,7 @@ use super::read::{self, Barrier};
 use super::{Attempt, Context, Group, Installer, Receipt, Status};
 use crate::command::{Applied, Command, Data};
 use crate::limits::DEPOSED_PATIENCE;
+use crate::log_store::{LogEntries, LogPiece};
 use crate::machine::Machine;
 use crate::network::Remote;
 use crate::shard::{
@@ -118,24 +120,27 @@ impl ShardGroup {
     ) -> Result<Vec<Receipt>, ProposeError> {
         let give_up = Instant::now() + self.core().patience();
         let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
-        loop {
+        let waiting = self.core().waiting();
+        let end = loop {
             match attempts.judge(self.attempt(&block, deadline).await) {
                 Verdict::Ended(end) => {
                     if end.is_ok() {
                         self.core().set_stalled(false);
                     }
-                    return end;
+                    break end;
                 }
                 Verdict::Again(until, otherwise) => {
                     if !self.core().pause(until).await {
                         if matches!(otherwise, ProposeError::Unavailable(_)) {
                             self.core().set_stalled(true);
                         }
-                        return Err(otherwise);
+                        break Err(otherwise);
                     }
                 }
             }
-        }
+        };
+        waiting.end();
+        end
     }
 
     async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
@@ -400,6 +405,36 @@ impl ShardGroup {
         self.core().purge(to).await
     }
 
+    /// The piece of the applied log that begins at `from`, or where the log does if that is later, as it lies on
+    /// the disk here; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn log_piece(&self, from: u64) -> Result<Option<LogPiece>, Error> {
+        let applied_to = self.inner.shared.positions().applied_to;
+        self.core().log.piece(from, applied_to).await
+    }
+
+    /// The first of these entries as they lie on the disk here, as many as a piece has; `None` if not all of them
+    /// are applied here, or one that would be given is damaged.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn log_entries(&self, range: Range<u64>) -> Result<Option<LogEntries>, Error> {
+        let applied_to = self.inner.shared.positions().applied_to;
+        self.core().log.entries(range, applied_to).await
+    }
+
+    /// Writes entries that another replica has applied over those of the same places that are applied here:
+    /// these are damaged, and what is applied is the same everywhere. How many are still in the log.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn mend_log(&self, entries: &LogEntries) -> Result<usize, Error> {
+        let applied_to = self.inner.shared.positions().applied_to;
+        self.core().log.mend(entries, applied_to).await
+    }
+
     /// What this replica would be sealed with; `None` while the shard takes data, or not all that it has
     /// is in segments here.
     pub fn finished(&self) -> Option<(Sealed, Table)> {
@@ -513,6 +548,18 @@ impl ShardGroup {
     /// [`Error::NotLeader`], [`Error::Stopped`].
     pub async fn offer_lead(&self, to: NodeId, patience: Duration) -> Result<bool, Error> {
         handover::offer(self.core(), to, patience).await
+    }
+
+    /// Ends this replica's part in the group until it is opened anew: that takes up what is stored then, and what
+    /// was on its way to the disk is there when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn leave(&self) -> Result<(), Error> {
+        let core = self.core();
+        core.shutdown().await;
+        let writer = &core.context.writer;
+        Ok(writer.write(Batch::new(), Durability::Synced).await?)
     }
 
     /// Ends this replica's part in the group; what it stored stays.

@@ -34,6 +34,11 @@ impl Cache {
         self.first
     }
 
+    /// Entries before this are synced.
+    pub(super) fn synced_to(&self) -> u64 {
+        self.synced_to
+    }
+
     pub(super) fn push(&mut self, entry: Entry) {
         let bytes = entry_bytes(&entry);
         if self.entries.is_empty() {

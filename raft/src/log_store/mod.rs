@@ -8,6 +8,7 @@
 
 mod cache;
 pub(crate) mod keys;
+mod piece;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::codec::{
 use crate::limits::CACHE_BYTES_MAX;
 use crate::types::{Entry, LogId, TypeConfig, Vote, next_index};
 use cache::Cache;
+pub use piece::{LogEntries, LogPiece, damaged_log, mend_stored_log};
 
 /// One group's log. Cheap to clone; every clone sees the same log.
 #[derive(Clone)]

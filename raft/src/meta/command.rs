@@ -7,6 +7,7 @@ use hushlog_record::{ShardId, Timestamp};
 use super::expired::{put_services, take_services};
 use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
 use super::nodes::{Change, put_change, take_change};
+use super::plan::{Plan, put_plan, take_plan};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
 use super::seal::{Seal, put_seal, take_digest, take_seal};
@@ -23,6 +24,7 @@ const KIND_SET_RETENTION: u8 = 8;
 const KIND_DROP_BUCKET: u8 = 9;
 const KIND_NODES: u8 = 14;
 const KIND_MERGE: u8 = 15;
+const KIND_OPEN_PLANNED: u8 = 16;
 const KIND_SET_LIMIT: u8 = 12;
 const KIND_DROP_COUNTED: u8 = 13;
 
@@ -49,8 +51,10 @@ pub enum Command {
         expected: u64,
         /// When.
         opened_at: Timestamp,
-        /// The new bucket's plan.
+        /// The new bucket's slots.
         slots: Vec<Slot>,
+        /// What else is planned.
+        plan: Plan,
     },
     /// Sets the number of voters that plans should have.
     SetReplication(u32),
@@ -122,7 +126,7 @@ impl Command {
         match self {
             Self::SetCluster { .. } => 21,
             Self::RegisterNode(node) => 32 + node.grpc.len() + node.http.len(),
-            Self::OpenBucket { slots, .. } => 20 + 64 * slots.len(),
+            Self::OpenBucket { slots, plan, .. } => 20 + 64 * slots.len() + plan.bytes(),
             Self::SetReplication(_) => 5,
             Self::Finish { .. } => 9 + Seal::BYTES,
             Self::Merge { .. } => 41 + Seal::BYTES,
@@ -152,11 +156,13 @@ impl Command {
                 expected,
                 opened_at,
                 slots,
+                plan,
             } => {
-                out.u8(KIND_OPEN_BUCKET)
+                out.u8(KIND_OPEN_PLANNED)
                     .u64(*expected)
                     .i64(opened_at.nanos());
                 put_slots(out, slots);
+                put_plan(out, plan);
             }
             Self::SetReplication(replication) => {
                 out.u8(KIND_SET_REPLICATION).u32(*replication);
@@ -211,6 +217,13 @@ impl Command {
                 expected: input.u64()?,
                 opened_at: Timestamp::from_nanos(input.i64()?),
                 slots: take_slots(input)?,
+                plan: Plan::default(),
+            }),
+            KIND_OPEN_PLANNED => Ok(Self::OpenBucket {
+                expected: input.u64()?,
+                opened_at: Timestamp::from_nanos(input.i64()?),
+                slots: take_slots(input)?,
+                plan: take_plan(input)?,
             }),
             KIND_SET_REPLICATION => Ok(Self::SetReplication(input.u32()?)),
             KIND_FINISH => Ok(Self::Finish {

@@ -8,6 +8,7 @@ use hushlog_record::{NodeId, ShardId, Timestamp};
 use super::expired::{Expired, put_expired, take_expired};
 use super::limits::{Limits, put_limits, take_limits};
 use super::nodes::{Roster, put_roster, take_roster};
+use super::plan::{Plan, put_plan, take_plan};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
 use super::seal::{Seal, put_seal, take_seal};
@@ -53,6 +54,8 @@ pub struct Bucket {
     pub policy_epoch: u64,
     /// Its slots, ascending.
     pub slots: Vec<Slot>,
+    /// What else was planned.
+    pub plan: Plan,
 }
 
 impl Bucket {
@@ -103,8 +106,9 @@ pub struct State {
 }
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
-/// buckets; 4 the rate limits and the rows of dropped buckets behind those; 5 how the nodes take part behind all of it.
-const VERSION: u8 = 5;
+/// buckets; 4 the rate limits and the rows of dropped buckets behind those; 5 how the nodes take part behind all of it; 6 the plan
+/// of each bucket behind its slots.
+const VERSION: u8 = 6;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -164,7 +168,8 @@ impl State {
                 expected,
                 opened_at,
                 slots,
-            } => self.open(*expected, *opened_at, slots),
+                plan,
+            } => self.open(*expected, *opened_at, slots, plan),
             Command::SetReplication(replication) => {
                 self.replication = *replication;
                 Answer::Done
@@ -287,7 +292,7 @@ impl State {
         }
     }
 
-    fn open(&mut self, expected: u64, opened_at: Timestamp, slots: &[Slot]) -> Answer {
+    fn open(&mut self, expected: u64, opened_at: Timestamp, slots: &[Slot], plan: &Plan) -> Answer {
         let last = self.last_bucket();
         if last != expected {
             return Answer::Bucket(last);
@@ -296,11 +301,14 @@ impl State {
         if slots.is_empty() || !slots.iter().all(|slot| slot.voters.iter().all(known)) {
             return Answer::Conflict("a slot has no voters, or one that is not known".into());
         }
+        if let Err(reason) = plan.check(slots) {
+            return Answer::Conflict(reason);
+        }
         if let Some(before) = self.buckets.get_mut(&last) {
             before.closed_at.get_or_insert(opened_at);
         }
         let bucket = last + 1;
-        let slots = slots.to_vec();
+        let (slots, plan) = (slots.to_vec(), plan.clone());
         self.buckets.insert(
             bucket,
             Bucket {
@@ -309,6 +317,7 @@ impl State {
                 closed_at: None,
                 policy_epoch: self.policy.epoch,
                 slots,
+                plan,
             },
         );
         Answer::Bucket(bucket)
@@ -332,6 +341,7 @@ impl State {
             };
             out.u64(bucket.policy_epoch);
             put_slots(out, &bucket.slots);
+            put_plan(out, &bucket.plan);
         }
         out.len(self.sealed.len());
         for (shard, seal) in &self.sealed {
@@ -367,6 +377,11 @@ impl State {
                 .transpose()?;
             let policy_epoch = if version >= 3 { input.u64()? } else { 0 };
             let slots = take_slots(&mut input)?;
+            let plan = if version >= 6 {
+                take_plan(&mut input)?
+            } else {
+                Plan::default()
+            };
             state.buckets.insert(
                 bucket,
                 Bucket {
@@ -375,6 +390,7 @@ impl State {
                     closed_at,
                     policy_epoch,
                     slots,
+                    plan,
                 },
             );
         }

@@ -8,13 +8,17 @@ use hushlog_record::{ShardId, Timestamp};
 use hushlog_storage::store::Mem;
 use hushlog_storage::writer::Writer;
 
+use super::expired::put_expired;
+use super::limits::put_limits;
+use super::nodes::put_roster;
+use super::plan::{put_plan, take_plan};
 use super::policy::put_policy;
 use super::retention::put_retention;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
 use super::{
-    Answer, Change, Command, Limit, LimitRule, Node, Policy, RetentionRule, Seal, Shared, Slot,
-    Standing, State,
+    Answer, Because, Change, Command, Limit, LimitRule, Node, Plan, Policy, Rate, RetentionRule,
+    Roster, Seal, Shared, Slot, Spread, Standing, State,
 };
 use crate::codec::{Decoder, Encoder};
 use crate::types::{Entry, Payload, log_id};
@@ -39,6 +43,25 @@ fn open(expected: u64, at: i64) -> Command {
         expected,
         opened_at: Timestamp::from_nanos(at),
         slots: vec![slot(0), slot(1)],
+        plan: spread(&["a", "b"], &[0, 1]),
+    }
+}
+
+/// These services over these slots.
+fn spread(services: &[&str], slots: &[u16]) -> Plan {
+    let rate = Rate {
+        bytes: 900,
+        records: 7,
+    };
+    let slots = slots.to_vec();
+    let spread = Spread { slots, rate };
+    Plan {
+        because: Because::Bytes,
+        rate,
+        spread: services
+            .iter()
+            .map(|s| ((*s).to_owned(), spread.clone()))
+            .collect(),
     }
 }
 
@@ -253,8 +276,8 @@ fn a_drop_as_earlier_builds_proposed_it_is_read() {
     assert_eq!(read, expected);
 }
 
-/// The facts as an earlier build wrote them: without rate limits, without policies and retention before
-/// version 3, and without sealed shards in version 1.
+/// The facts as an earlier build wrote them: without plans, without how nodes take part before version 5, without
+/// rate limits before 4, without policies and retention before 3, and without sealed shards in version 1.
 fn encode_old(state: &State, version: u8) -> Vec<u8> {
     let mut out = Encoder::versioned(version);
     out.u128(state.cluster)
@@ -287,12 +310,20 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
         put_policy(&mut out, &state.policy);
         put_retention(&mut out, &state.retention);
     }
+    if version > 3 {
+        put_limits(&mut out, &state.limits);
+        put_expired(&mut out, &state.expired);
+    }
+    if version > 4 {
+        put_roster(&mut out, &state.roster);
+    }
     out.finish()
 }
 
 #[test]
 fn facts_of_earlier_versions_are_read() {
-    for (version, known) in [(1, 6), (2, 8), (3, 14)] {
+    let all = commands().len();
+    for (version, known) in [(1, 6), (2, 8), (3, 14), (4, all), (5, all)] {
         let mut state = State::default();
         for command in &commands()[..known] {
             state.apply(command);
@@ -303,11 +334,91 @@ fn facts_of_earlier_versions_are_read() {
                 bucket.policy_epoch = 0;
             }
         }
+        for bucket in expected.buckets.values_mut() {
+            bucket.plan = Plan::default();
+        }
+        if version < 5 {
+            expected.roster = Roster::default();
+        }
         let mut bytes = encode_old(&state, version);
         assert_eq!(State::decode(&bytes).unwrap(), expected);
-        bytes[0] = 6;
+        bytes[0] = 7;
         assert!(State::decode(&bytes).is_err());
     }
+}
+
+/// As in `docs/formats.md`, with every number written out: other builds must read it so.
+#[test]
+fn a_plan_has_these_bytes() {
+    let mut out = Encoder::default();
+    put_plan(&mut out, &spread(&["ab"], &[0, 1]));
+    let rate = [0, 0, 0, 0, 0, 0, 3, 132, 0, 0, 0, 0, 0, 0, 0, 7];
+    let mut expected = vec![3];
+    expected.extend(rate);
+    expected.extend([0, 0, 0, 1, 0, 0, 0, 2, b'a', b'b']);
+    expected.extend(rate);
+    expected.extend([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(out.finish(), expected);
+    expected[0] = 8;
+    let read = take_plan(&mut Decoder::new("plan", &expected));
+    assert!(read.is_err(), "no build knows this reason");
+}
+
+#[test]
+fn a_bucket_as_earlier_builds_opened_it_is_read() {
+    let mut out = Encoder::default();
+    out.u8(3).u64(4).i64(9);
+    let Command::OpenBucket { slots, .. } = open(4, 9) else {
+        panic!("it opens a bucket");
+    };
+    put_slots(&mut out, &slots);
+    let bytes = out.finish();
+    let read = Command::decode(&mut Decoder::new("command", &bytes)).unwrap();
+    let expected = Command::OpenBucket {
+        expected: 4,
+        opened_at: Timestamp::from_nanos(9),
+        slots,
+        plan: Plan::default(),
+    };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn a_plan_that_does_not_fit_its_slots_opens_nothing() {
+    let mut state = State::default();
+    for command in &commands()[..4] {
+        state.apply(command);
+    }
+    let before = state.clone();
+    let long = "s".repeat(257);
+    let many: Vec<String> = (0..33).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let plans = [
+        spread(&["a"], &[]),
+        spread(&["a"], &[2]),
+        spread(&["a"], &[1, 0]),
+        spread(&["a"], &[1, 1]),
+        spread(&[&long], &[0]),
+        spread(&many, &[0]),
+    ];
+    for planned in plans {
+        let Command::OpenBucket { slots, .. } = open(0, 1) else {
+            panic!("it opens a bucket");
+        };
+        let opened = state.apply(&Command::OpenBucket {
+            expected: 0,
+            opened_at: Timestamp::from_nanos(1),
+            slots,
+            plan: planned,
+        });
+        assert!(matches!(opened, Answer::Conflict(_)), "{opened:?}");
+        assert_eq!(state, before);
+    }
+    assert_eq!(state.apply(&open(0, 1)), Answer::Bucket(1));
+    assert_eq!(
+        state.open_bucket().unwrap().plan,
+        spread(&["a", "b"], &[0, 1])
+    );
 }
 
 /// Buckets 1 to 4 of two shards, the first three over and finished.
@@ -437,6 +548,10 @@ fn a_cluster_keeps_its_first_id() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "two threads are what it is about"
+)]
 fn a_watcher_may_look_at_the_group_while_entries_are_applied() {
     let writer = Writer::inline(Arc::new(Mem::new()));
     let shared = Shared::open(writer.handle()).unwrap();

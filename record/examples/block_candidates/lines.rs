@@ -181,5 +181,6 @@ fn exception(dice: &mut Dice) -> Exception {
             dice.below(9_000)
         ),
         stack_trace: format!("{type_name}\n{}", frames.join("\n")),
+        signature: 0,
     }
 }

@@ -36,6 +36,8 @@ pub struct ExceptionColumn {
     pub message: StrColumn,
     /// Stack trace of each.
     pub stack_trace: StrColumn,
+    /// Signature of each, 0 where it is not known; empty where none is.
+    pub signature: Vec<u64>,
 }
 
 /// The detectors that fired, for the rows where any did.
@@ -203,6 +205,7 @@ impl ExceptionColumn {
             type_name: self.type_name.get(index).to_owned(),
             message: self.message.get(index).to_owned(),
             stack_trace: self.stack_trace.get(index).to_owned(),
+            signature: self.signature.get(index).copied().unwrap_or_default(),
         })
     }
 }

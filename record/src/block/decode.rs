@@ -13,8 +13,13 @@ use crate::{Kind, Level, LogId};
 
 const ROWS: Error = Error::Malformed("rows of a sparse column are not ascending rows of the block");
 
-/// All columns of a block of `rows` rows.
-pub(super) fn columns(packed: &Bytes, plain: &[u8], rows: u32) -> Result<Columns, Error> {
+/// All columns of a block of `rows` rows, with signatures of its exceptions or without.
+pub(super) fn columns(
+    packed: &Bytes,
+    plain: &[u8],
+    rows: u32,
+    signed: bool,
+) -> Result<Columns, Error> {
     let mut input = Input {
         packed,
         reader: Reader::new(packed),
@@ -37,7 +42,7 @@ pub(super) fn columns(packed: &Bytes, plain: &[u8], rows: u32) -> Result<Columns
         trace_id: input.ids()?,
         span_id: input.ids()?,
         message: input.strings(input.rows)?,
-        exception: input.exceptions()?,
+        exception: input.exceptions(signed)?,
         pii: input.pii()?,
         fields: input.fields()?,
     };
@@ -184,13 +189,17 @@ impl Input<'_> {
         Ok(rows)
     }
 
-    fn exceptions(&mut self) -> Result<ExceptionColumn, Error> {
+    fn exceptions(&mut self, signed: bool) -> Result<ExceptionColumn, Error> {
         let count = self.reader.count(self.rows, "exceptions of a block")?;
+        let signatures = if signed { count } else { 0 };
         Ok(ExceptionColumn {
             rows: self.sparse_rows(count)?,
             type_name: self.strings(count)?,
             message: self.strings(count)?,
             stack_trace: self.strings(count)?,
+            signature: (0..signatures)
+                .map(|_| self.plain.array().map(u64::from_le_bytes))
+                .collect::<Result<_, _>>()?,
         })
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Raw {
     pub(super) packed: Vec<u8>,
     /// Random ids: no codec shortens them, and they would spoil its statistics and cost its time.
     pub(super) plain: Vec<u8>,
+    /// Whether signatures of exceptions are among it.
+    pub(super) signed: bool,
 }
 
 /// All columns of `records`, if a reader will take them.
@@ -58,10 +60,14 @@ pub(super) fn columns(records: Records<'_>) -> Result<Raw, Error> {
     ids(records, |r| &r.trace_id, out, &mut plain);
     ids(records, |r| &r.span_id, out, &mut plain);
     strings(records.iter().map(|r| r.message.as_str()), out);
-    exceptions(records, out);
+    let signed = exceptions(records, out, &mut plain);
     pii(records, out);
     fields(records, out)?;
-    Ok(Raw { packed, plain })
+    Ok(Raw {
+        packed,
+        plain,
+        signed,
+    })
 }
 
 /// The first six bytes are the milliseconds of a version 7 UUID and nearly repeat; the rest is random.
@@ -187,7 +193,8 @@ fn rows(rows: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     }
 }
 
-fn exceptions(records: Records<'_>, out: &mut Vec<u8>) {
+/// Whether there are signatures among them.
+fn exceptions(records: Records<'_>, out: &mut Vec<u8>, plain: &mut Vec<u8>) -> bool {
     let found: Vec<_> = (0u32..)
         .zip(records)
         .filter_map(|(row, r)| Some((row, r.exception.as_ref()?)))
@@ -197,6 +204,11 @@ fn exceptions(records: Records<'_>, out: &mut Vec<u8>) {
     strings(found.iter().map(|(_, e)| e.type_name.as_str()), out);
     strings(found.iter().map(|(_, e)| e.message.as_str()), out);
     strings(found.iter().map(|(_, e)| e.stack_trace.as_str()), out);
+    let signed = found.iter().any(|(_, e)| e.signature != 0);
+    if signed {
+        plain.extend(found.iter().flat_map(|(_, e)| e.signature.to_le_bytes()));
+    }
+    signed
 }
 
 fn pii(records: Records<'_>, out: &mut Vec<u8>) {

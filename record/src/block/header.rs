@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::wire::{Reader, put_bytes, put_len, put_signed, put_varint};
-use super::{Counts, Error, VERSION, VERSION_WITHOUT_CONTENT};
+use super::{Counts, Error, VERSION_WITH_CONTENT, VERSION_WITHOUT_CONTENT};
 use crate::limits::BLOCK_ROWS_MAX;
 use crate::{LogId, ShardId, Timestamp};
 
@@ -96,7 +96,7 @@ impl Header {
     /// The version that this header needs: contents of keyed requests came with the second.
     pub(super) fn version(&self) -> u8 {
         if self.parts.iter().any(|part| part.content != 0) {
-            VERSION
+            VERSION_WITH_CONTENT
         } else {
             VERSION_WITHOUT_CONTENT
         }
@@ -116,7 +116,12 @@ impl Header {
         let digest = reader.array()?;
         let parts = decode_parts(&mut reader, rows)?;
         let digested = parts.iter().any(|part: &Part| part.content != 0);
-        if digested != (version != VERSION_WITHOUT_CONTENT) {
+        let fits = match version {
+            VERSION_WITHOUT_CONTENT => !digested,
+            VERSION_WITH_CONTENT => digested,
+            _ => true,
+        };
+        if !fits {
             return Err(Error::Malformed("its parts are of another version"));
         }
         let counts = Counts::decode(reader.bytes()?)?;

@@ -7,7 +7,7 @@
 //! ```text
 //!  0  4  magic "HLBK"
 //!  4  4  CRC32 of all bytes after it
-//!  8  1  version, 1
+//!  8  1  version, 1 to 3
 //!  9  1  codec of the columns: 0 none, 1 LZ4 block, 2 Zstandard frame
 //! 10  2  zero
 //! 12  4  length of the header
@@ -48,8 +48,11 @@ use crate::{Masked, Record, ShardId, Timestamp};
 
 /// First bytes of every block.
 pub const MAGIC: [u8; 4] = *b"HLBK";
-/// The newest version, and the one that this release writes where a keyed request's content is known.
-pub const VERSION: u8 = 2;
+/// The newest version, and the one that this release writes where signatures of exceptions are known.
+pub const VERSION: u8 = 3;
+/// The version of blocks without signatures; it is still written where a keyed request's content is known and no
+/// signature is.
+const VERSION_WITH_CONTENT: u8 = 2;
 /// The version of blocks that know no request's content; it is still written where none is known.
 const VERSION_WITHOUT_CONTENT: u8 = 1;
 /// Codec of the blocks that [`Block::seal`] makes; measured in `docs/formats.md`.
@@ -186,7 +189,9 @@ impl Block {
             Codec::None => stored,
             codec => Bytes::from(codec.decompress(&stored, self.head.raw_len)?),
         };
-        decode::columns(&packed, &self.bytes.slice(plain_from..), self.header.rows)
+        let signed = self.head.version == VERSION;
+        let plain = self.bytes.slice(plain_from..);
+        decode::columns(&packed, &plain, self.header.rows, signed)
     }
 }
 

@@ -8,7 +8,7 @@ use super::encode::{self, Raw};
 use super::error::at_most;
 use super::head::{HEAD_BYTES, Head, check_size};
 use super::header::ROWS;
-use super::{Block, Codec, Counts, Error, Header, Part};
+use super::{Block, Codec, Counts, Error, Header, Part, VERSION};
 use crate::limits::BLOCK_ROWS_MAX;
 use crate::{Masked, Record, ShardId, Timestamp};
 
@@ -94,8 +94,13 @@ fn assemble(codec: Codec, header: Header, raw: &Raw) -> Result<Block, Error> {
     let stored_len = bytes.len() - HEAD_BYTES - header_len;
     bytes.extend_from_slice(&raw.plain);
     let (raw_len, plain_len) = (raw.packed.len(), raw.plain.len());
+    let version = if raw.signed {
+        VERSION
+    } else {
+        header.version()
+    };
     let head = Head {
-        version: header.version(),
+        version,
         codec,
         header_len,
         stored_len,

@@ -88,10 +88,14 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn exception() -> impl Strategy<Value = Exception> {
-    (text(), text(), text()).prop_map(|(type_name, message, stack_trace)| Exception {
-        type_name,
-        message,
-        stack_trace,
+    let signature = prop_oneof![Just(0), any::<u64>()];
+    (text(), text(), text(), signature).prop_map(|(type_name, message, stack_trace, signature)| {
+        Exception {
+            type_name,
+            message,
+            stack_trace,
+            signature,
+        }
     })
 }
 
@@ -172,6 +176,7 @@ pub(crate) fn fixed() -> Vec<Masked<Record>> {
                 type_name: "java.io.IOException".into(),
                 message: "gone".into(),
                 stack_trace: "java.io.IOException: gone\n\tat a.B.c(B.java:7)".into(),
+                signature: 0,
             });
         }
         record

@@ -167,6 +167,7 @@ pub(crate) fn record(random: &mut Random, i: u64, count: u64) -> Record {
             message: random.pick(&REASONS).to_owned(),
             stack_trace: format!("{type_name}: failed\n{}", frames.join("\n")),
             type_name,
+            signature: 0,
         });
         record.pii = vec!["email".into()];
     }

@@ -71,6 +71,8 @@ pub(crate) struct Gather<'a> {
     environment: Arc<StringArray>,
     region: Arc<StringArray>,
     exception_type: Arc<StringArray>,
+    /// Signatures of exceptions, if any is known.
+    signature: Option<Arc<StringArray>>,
     pii: Arc<StringArray>,
     words: Vec<Arc<StringArray>>,
 }
@@ -88,6 +90,7 @@ struct Source<'a> {
     region: Vec<i32>,
     exception_at: Vec<u32>,
     exception_type: Vec<i32>,
+    signature: Vec<i32>,
     pii_at: Vec<u32>,
     pii: Vec<i32>,
     typed: Vec<Option<TypedSource>>,
@@ -144,6 +147,17 @@ impl<'a> Interner<'a> {
             .collect()
     }
 
+    /// As 16 hex digits, with a null for those that are not known.
+    fn keys_of_signatures(&mut self, signatures: &[u64]) -> Result<Vec<i32>, Error> {
+        signatures
+            .iter()
+            .map(|signature| match signature {
+                0 => Ok(NULL_KEY),
+                signature => self.key(format!("{signature:016x}").into()),
+            })
+            .collect()
+    }
+
     fn array(self) -> Arc<StringArray> {
         Arc::new(StringArray::from_iter_values(self.values))
     }
@@ -157,6 +171,7 @@ struct Interners<'a> {
     environment: Interner<'a>,
     region: Interner<'a>,
     exception_type: Interner<'a>,
+    signature: Interner<'a>,
     pii: Interner<'a>,
     words: Vec<Interner<'a>>,
 }
@@ -170,8 +185,11 @@ impl<'a> Gather<'a> {
             .iter()
             .map(|input| Source::new(*input, typed, &mut interners))
             .collect::<Result<Vec<_>, Error>>()?;
+        let signature = interners.signature.array();
+        let signature = (!signature.is_empty()).then_some(signature);
         Ok(Self {
-            schema: Arc::new(schema(typed)),
+            schema: Arc::new(schema(typed, signature.is_some())),
+            signature,
             sources,
             typed: typed.to_vec(),
             level: Arc::new(StringArray::from_iter_values(Level::ALL.map(Level::name))),
@@ -188,6 +206,11 @@ impl<'a> Gather<'a> {
     /// The schema of the batches.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Whether there is a column of signatures.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.signature.is_some()
     }
 
     /// The typed columns, sorted by name.
@@ -264,10 +287,17 @@ impl<'a> Gather<'a> {
             })?,
             exception_text(|c| &c.exception.message),
             exception_text(|c| &c.exception.stack_trace),
+        ];
+        if let Some(signature) = &self.signature {
+            columns.push(self.dictionary(signature, rows, |s, row| {
+                sparse_key(&s.exception_at, &s.signature, row)
+            })?);
+        }
+        columns.extend([
             shared.trace_id,
             shared.span_id,
             self.dictionary(&self.pii, rows, |s, row| sparse_key(&s.pii_at, &s.pii, row))?,
-        ];
+        ]);
         for (i, typed) in self.typed.iter().enumerate() {
             columns.push(self.typed_column(i, typed.kind, rows)?);
         }
@@ -452,6 +482,9 @@ impl<'a> Source<'a> {
             exception_type: interners
                 .exception_type
                 .keys_of(&columns.exception.type_name)?,
+            signature: interners
+                .signature
+                .keys_of_signatures(&columns.exception.signature)?,
             pii_at: places(&columns.pii.rows, rows)?,
             pii: interners.pii.keys_of(&columns.pii.names)?,
             typed,
@@ -555,6 +588,7 @@ fn check(columns: &Columns) -> Result<(), Error> {
         && exception.type_name.len() == exception.rows.len()
         && exception.message.len() == exception.rows.len()
         && exception.stack_trace.len() == exception.rows.len()
+        && [0, exception.rows.len()].contains(&exception.signature.len())
         && columns.pii.names.len() == columns.pii.rows.len()
         && columns.fields.iter().all(|f| {
             f.kinds.len() == f.rows.len()

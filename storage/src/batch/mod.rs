@@ -10,6 +10,7 @@
 //! | `message` | Utf8 | |
 //! | `exception_type` | Dictionary(Int32, Utf8) | null: no exception |
 //! | `exception_message`, `stack_trace` | Utf8 | null: no exception |
+//! | `exception_signature` | Dictionary(Int32, Utf8) | 16 hex digits; null: not known; no such column where none is |
 //! | `trace_id`, `span_id` | Utf8 | null: absent |
 //! | `pii` | Dictionary(Int32, Utf8) | detector names joined by commas; null: none |
 //! | `f.<name>` | Int64, Float64, Boolean, Utf8 or Dictionary(Int32, Utf8) | segments only; null: the row has no such field |
@@ -63,6 +64,8 @@ pub mod name {
     pub const EXCEPTION_MESSAGE: &str = "exception_message";
     /// Stack trace.
     pub const STACK_TRACE: &str = "stack_trace";
+    /// Signature of the exception.
+    pub const EXCEPTION_SIGNATURE: &str = "exception_signature";
     /// Trace id.
     pub const TRACE_ID: &str = "trace_id";
     /// Span id.
@@ -112,8 +115,9 @@ pub(crate) fn map_entries() -> Fields {
     .into()
 }
 
-/// The schema with these typed columns, which must be sorted by name.
-pub fn schema(typed: &[Typed]) -> Schema {
+/// The schema with these typed columns, which must be sorted by name, and with signatures of exceptions if any is
+/// known: rows without one look as they did before there were any.
+pub fn schema(typed: &[Typed], signed: bool) -> Schema {
     let mut fields = vec![
         Field::new(name::SEQ, DataType::UInt64, false),
         Field::new(name::ROW, DataType::UInt32, false),
@@ -129,10 +133,15 @@ pub fn schema(typed: &[Typed]) -> Schema {
         Field::new(name::EXCEPTION_TYPE, dictionary(), true),
         Field::new(name::EXCEPTION_MESSAGE, DataType::Utf8, true),
         Field::new(name::STACK_TRACE, DataType::Utf8, true),
+    ];
+    if signed {
+        fields.push(Field::new(name::EXCEPTION_SIGNATURE, dictionary(), true));
+    }
+    fields.extend([
         Field::new(name::TRACE_ID, DataType::Utf8, true),
         Field::new(name::SPAN_ID, DataType::Utf8, true),
         Field::new(name::PII, dictionary(), true),
-    ];
+    ]);
     fields.extend(
         typed
             .iter()

@@ -39,6 +39,7 @@ pub(crate) struct Restore {
     message: StrColumnBuilder,
     exception_rows: Vec<u32>,
     exception: [StrColumnBuilder; 3],
+    signature: Vec<u64>,
     pii_rows: Vec<u32>,
     pii: StrColumnBuilder,
     fields: BTreeMap<String, Field>,
@@ -126,6 +127,7 @@ impl Restore {
             {
                 column.push(text)?;
             }
+            self.signature.push(row.signature());
         }
         if let Some(names) = row.pii_names() {
             self.pii_rows.push(number);
@@ -146,7 +148,10 @@ impl Restore {
     }
 
     /// What was added.
-    pub(crate) fn finish(self) -> Restored {
+    pub(crate) fn finish(mut self) -> Restored {
+        if self.signature.iter().all(|signature| *signature == 0) {
+            self.signature.clear();
+        }
         let [type_name, message, stack_trace] = self.exception.map(StrColumnBuilder::finish);
         let fields = self.fields.into_iter().map(|(key, field)| FieldColumn {
             key,
@@ -173,6 +178,7 @@ impl Restore {
                     type_name,
                     message,
                     stack_trace,
+                    signature: self.signature,
                 },
                 pii: PiiColumn {
                     rows: self.pii_rows,

@@ -66,7 +66,7 @@ pub struct Rows<'a> {
 }
 
 /// The text columns, in the order of [`Rows::texts`].
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 13] = [
     name::LEVEL,
     name::SERVICE_NAME,
     name::HOST,
@@ -79,6 +79,7 @@ const TEXTS: [&str; 12] = [
     name::TRACE_ID,
     name::SPAN_ID,
     name::PII,
+    name::EXCEPTION_SIGNATURE,
 ];
 
 impl<'a> Rows<'a> {
@@ -262,6 +263,12 @@ impl<'a> Row<'_, 'a> {
             self.text(7).unwrap_or_default(),
             self.text(8).unwrap_or_default(),
         ))
+    }
+
+    /// Signature of the exception; 0 where it is not known.
+    pub fn signature(&self) -> u64 {
+        let hex = self.text(12).unwrap_or_default();
+        u64::from_str_radix(hex, 16).unwrap_or_default()
     }
 
     /// Trace id; empty when absent.

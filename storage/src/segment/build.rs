@@ -14,7 +14,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use super::checked::{self, Hashes, Hashing};
 use super::digest::RowDigest;
 use super::reader::Segment;
-use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout};
+use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout, raw};
 use crate::batch::gather::{At, Gather, Input, Origin};
 use crate::batch::restore::{Restore, Restored};
 use crate::batch::{self, typed};
@@ -141,6 +141,7 @@ fn write_files(
         log_id_min,
         log_id_max,
         row_digest: digest,
+        raw_bytes: raw_bytes(&columns, rows),
         files: vec![
             FileMeta {
                 name: ROWS_FILE.to_owned(),
@@ -212,6 +213,22 @@ fn in_time_order<'a>(
     rows
 }
 
+/// What the rows are before they are encoded.
+fn raw_bytes(inputs: &[&Columns], rows: &[Timed]) -> u64 {
+    let unseen = |columns: &&Columns| vec![false; columns.rows as usize];
+    let mut kept: Vec<Vec<bool>> = inputs.iter().map(unseen).collect();
+    for (_, input, row) in rows {
+        let of_input = kept.get_mut(*input as usize);
+        if let Some(kept) = of_input.and_then(|rows| rows.get_mut(*row as usize)) {
+            *kept = true;
+        }
+    }
+    let inputs = inputs.iter().zip(&kept);
+    inputs
+        .map(|(columns, kept)| raw::bytes(columns, kept))
+        .sum()
+}
+
 fn log_ids(inputs: &[&Columns], rows: &[Timed]) -> (LogId, LogId) {
     let ids = rows.iter().filter_map(|row| {
         let columns = inputs.get(row.1 as usize)?;
@@ -232,8 +249,8 @@ fn write_rows(
     let file = File::create_new(&path).map_err(Error::file("creating", &path))?;
     let sink = Hashing::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file));
     let options = ArrowWriterOptions::new()
-        .with_properties(layout::properties(gather.typed())?)
-        .with_parquet_schema(layout::parquet_schema(gather.typed())?);
+        .with_properties(layout::properties(gather.typed(), gather.is_signed())?)
+        .with_parquet_schema(layout::parquet_schema(gather.typed(), gather.is_signed())?);
     let schema = gather.schema().clone();
     let mut writer = ArrowWriter::try_new_with_options(sink, schema, options)?;
     let mut digest = RowDigest::new();

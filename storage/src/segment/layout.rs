@@ -13,8 +13,10 @@ use crate::batch::{Typed, TypedKind, name, schema};
 
 /// Key of the file's own metadata that holds the version of the layout.
 pub(crate) const VERSION_KEY: &str = "hushlog.segment";
-/// The version of the layout that this builder writes.
-pub(crate) const VERSION: &str = "1";
+/// The version of the layout of segments without signatures of exceptions.
+pub(crate) const VERSION_UNSIGNED: &str = "1";
+/// The version of those with a column of signatures.
+pub(crate) const VERSION: &str = "2";
 /// Zstandard level of the pages.
 pub(crate) const ZSTD_LEVEL: i32 = 1;
 /// Byte limit of pages and dictionaries: none, since only rows may end a page. 1,024 records of the
@@ -24,7 +26,8 @@ const PAGE_BYTES_MAX: usize = 1 << 40;
 const WRITE_BATCH: usize = 4 << 20;
 
 /// The properties of a segment's writer.
-pub(crate) fn properties(typed: &[Typed]) -> Result<WriterProperties, Error> {
+pub(crate) fn properties(typed: &[Typed], signed: bool) -> Result<WriterProperties, Error> {
+    let version = if signed { VERSION } else { VERSION_UNSIGNED };
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_data_page_row_count_limit(GRANULE_ROWS)
@@ -36,7 +39,7 @@ pub(crate) fn properties(typed: &[Typed]) -> Result<WriterProperties, Error> {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(vec![KeyValue::new(
             VERSION_KEY.into(),
-            VERSION.to_owned(),
+            version.to_owned(),
         )]));
     for column in [name::SEQ, name::ROW, name::TIMESTAMP, name::CREATED_AT] {
         properties = delta(properties, column.into());
@@ -48,6 +51,7 @@ pub(crate) fn properties(typed: &[Typed]) -> Result<WriterProperties, Error> {
         name::ENVIRONMENT,
         name::REGION,
         name::EXCEPTION_TYPE,
+        name::EXCEPTION_SIGNATURE,
         name::PII,
     ] {
         properties = properties.set_column_dictionary_enabled(column.into(), true);
@@ -98,8 +102,8 @@ fn typed_column(properties: WriterPropertiesBuilder, typed: &Typed) -> WriterPro
 }
 
 /// The Parquet schema: Arrow's, with `log_id` marked as a UUID.
-pub(crate) fn parquet_schema(typed: &[Typed]) -> Result<SchemaDescriptor, Error> {
-    let descriptor = ArrowSchemaConverter::new().convert(&schema(typed))?;
+pub(crate) fn parquet_schema(typed: &[Typed], signed: bool) -> Result<SchemaDescriptor, Error> {
+    let descriptor = ArrowSchemaConverter::new().convert(&schema(typed, signed))?;
     let root = descriptor.root_schema();
     let fields = root
         .get_fields()

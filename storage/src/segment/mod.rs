@@ -12,6 +12,7 @@ pub(crate) mod build;
 pub mod checked;
 pub mod digest;
 pub(crate) mod layout;
+mod raw;
 pub mod reader;
 
 use std::io;

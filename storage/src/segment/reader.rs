@@ -299,7 +299,7 @@ fn check_version(path: &Path, metadata: &ParquetMetaData) -> Result<(), Error> {
             .as_deref()
     });
     match version {
-        Some(layout::VERSION) => Ok(()),
+        Some(layout::VERSION | layout::VERSION_UNSIGNED) => Ok(()),
         Some(other) => Err(Error::damaged(
             path,
             format!("layout version {other} is not known to this release"),

@@ -28,6 +28,7 @@ struct State {
     /// What a sync failed for, in order: readable still, and no later sync makes it durable.
     failed: Vec<Batch>,
     faults: Faults,
+    refusals: u64,
     syncs: u64,
     writes: u64,
 }
@@ -121,6 +122,11 @@ impl Mem {
         self.state.lock().durable.get(&key).cloned()
     }
 
+    /// Number of writes and syncs that an injected fault has failed.
+    pub fn refusals(&self) -> u64 {
+        self.state.lock().refusals
+    }
+
     /// Number of syncs that succeeded.
     pub fn syncs(&self) -> u64 {
         self.state.lock().syncs
@@ -141,12 +147,15 @@ impl Mem {
 impl State {
     fn write(&mut self, batch: Batch, durability: Durability) -> Result<(), Error> {
         if let Some(reason) = self.faults.fail_next_write.take() {
+            self.refusals += 1;
             return Err(Error::Write(reason));
         }
         if let Some(left) = &mut self.faults.space_left {
-            *left = left
-                .checked_sub(batch.bytes())
-                .ok_or_else(|| Error::Full(format!("{} bytes do not fit", batch.bytes())))?;
+            let Some(rest) = left.checked_sub(batch.bytes()) else {
+                self.refusals += 1;
+                return Err(Error::Full(format!("{} bytes do not fit", batch.bytes())));
+            };
+            *left = rest;
         }
         apply(&mut self.live, &batch);
         self.pending.push(batch);
@@ -159,6 +168,7 @@ impl State {
 
     fn sync(&mut self) -> Result<(), Error> {
         if let Some(reason) = self.faults.fail_next_sync.take() {
+            self.refusals += 1;
             self.failed.append(&mut self.pending);
             return Err(Error::Write(reason));
         }

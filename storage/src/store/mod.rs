@@ -11,6 +11,7 @@ pub mod rocks;
 pub mod suite;
 #[cfg(test)]
 mod tests;
+mod torn;
 pub mod watermark;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use crate::Error;
 
 pub use mem::Mem;
-pub use rocks::Rocks;
+pub use rocks::{Rocks, all_closed, closed};
 
 /// A family of keys. Few and fixed: shards share them and are told apart by key prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

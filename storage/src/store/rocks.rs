@@ -4,19 +4,22 @@
 //! and old write-ahead logs alive. Large log values go to blob files, so that compaction moves keys
 //! only. Values are compressed before they come here, so nothing is compressed again.
 //!
-//! Never maps a file into memory (a bad sector would be a SIGBUS), never repairs by itself.
+//! Never maps a file into memory (a bad sector would be a SIGBUS), never repairs by itself: it lets go of nothing
+//! but the one record that a power loss has torn.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hushlog_record::museum::{Bug, planted};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::torn;
 use super::watermark::{self, Watermark};
 use super::{Batch, Budget, Change, Durability, ScanLimit, Space, Store};
 use crate::Error;
@@ -45,6 +48,50 @@ pub struct Rocks {
     /// Everything up to this sequence number is synced.
     synced_to: AtomicU64,
     watermark: Mutex<Watermark>,
+    /// Last, so that it is dropped when the database is closed.
+    _open: Open,
+}
+
+/// The stores that this process has open.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static CLOSED: Condvar = Condvar::new();
+
+/// Says that a store is open, for as long as it is.
+struct Open(PathBuf);
+
+impl Open {
+    fn new(path: &Path) -> Self {
+        OPEN.lock().push(path.to_path_buf());
+        Self(path.to_path_buf())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock();
+        if let Some(at) = open.iter().position(|path| *path == self.0) {
+            open.swap_remove(at);
+        }
+        CLOSED.notify_all();
+    }
+}
+
+/// Waits until this process does not have the store in `path` open any more, so that it can be opened again;
+/// whether that came about within the time.
+pub fn closed(path: &Path, within: Duration) -> bool {
+    let mut open = OPEN.lock();
+    let waited =
+        CLOSED.wait_while_for(&mut open, |open| open.iter().any(|one| one == path), within);
+    !waited.timed_out()
+}
+
+/// Waits until this process has no store open any more; whether that came about within the time. A process
+/// must not end before: what RocksDB's threads still use would be torn down under them, which ends in an
+/// abort instead of an exit.
+pub fn all_closed(within: Duration) -> bool {
+    let mut open = OPEN.lock();
+    let waited = CLOSED.wait_while_for(&mut open, |open| !open.is_empty(), within);
+    !waited.timed_out()
 }
 
 impl Rocks {
@@ -55,11 +102,11 @@ impl Rocks {
     /// not what was written, [`Error::Lost`] if it ends before what was synced, [`Error::Open`]
     /// otherwise.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = Space::ALL
-            .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(), path, families)
-            .map_err(|error| open_error(path, &error))?;
+        let open = Open::new(path);
+        let db = match open_database(path) {
+            Err(error) if error.kind() == rocksdb::ErrorKind::Corruption => open_torn(path, error)?,
+            opened => opened.map_err(|error| open_error(path, &error))?,
+        };
         let watermark = Watermark::open(path)?;
         let (marked, found) = (watermark.sequence(), db.latest_sequence_number());
         if found < marked && !planted(Bug::WalDefaultRecovery) {
@@ -76,6 +123,7 @@ impl Rocks {
             path: path.to_path_buf(),
             synced_to: AtomicU64::new(marked),
             watermark: Mutex::new(watermark),
+            _open: open,
         })
     }
 
@@ -107,6 +155,30 @@ impl Rocks {
             .cf_handle(space.name())
             .expect("every space's family is opened in `open`")
     }
+}
+
+fn open_database(path: &Path) -> Result<DB, rocksdb::Error> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let families = Space::ALL
+        .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
+    DB::open_cf_descriptors(&database_options(), path, families)
+}
+
+/// Opens a store that was refused, without the record that was being written when the power failed, if that is
+/// all that is wrong. Whether more is missing than that, the watermark knows.
+fn open_torn(path: &Path, refused: rocksdb::Error) -> Result<DB, Error> {
+    let dropped = torn::drop_last_record(path).map_err(|error| Error::Open {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    })?;
+    let Some(bytes) = dropped else {
+        return Err(open_error(path, &refused));
+    };
+    tracing::warn!(
+        bytes,
+        "the record that was being written when the power failed is dropped"
+    );
+    open_database(path).map_err(|error| open_error(path, &error))
 }
 
 fn database_options() -> Options {

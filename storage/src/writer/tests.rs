@@ -387,6 +387,10 @@ fn the_inline_writer_is_done_when_submit_returns() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "many submitters are what it is about"
+)]
 fn many_submitters_share_syncs_on_rocksdb() {
     let folder = TempDir::new().unwrap();
     let store: Arc<dyn Store> = Arc::new(Rocks::open(folder.path()).unwrap());

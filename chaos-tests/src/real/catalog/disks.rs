@@ -7,7 +7,7 @@ use crate::real::schedule::{Action, DiskFault, Who};
 /// One failed sync, then all of them: the store is done with until the node starts again.
 pub(super) fn sync_error(m: &mut Maker) {
     let faults = [DiskFault::SyncFails(1), DiskFault::SyncsFail];
-    for (index, fault) in m.order().into_iter().zip(faults.into_iter().cycle()) {
+    for (index, fault) in m.order().into_iter().zip(faults) {
         sync_error_round(m, Who::Node(index), fault);
     }
     for fault in faults {
@@ -25,7 +25,7 @@ pub(super) fn sync_error_round(m: &mut Maker, who: Who, fault: DiskFault) {
     ));
     m.wait(1_000);
     m.then(Action::HealDisk(same));
-    m.then(Action::NoAck(same));
+    m.then(Action::NoAck(vec![same]));
     m.then(Action::Unready(
         same,
         1_000,
@@ -67,7 +67,8 @@ pub(super) fn disk_full_resume(m: &mut Maker) {
     m.set("CHAOS_NO_PREALLOCATION", "1");
     m.then(Action::Fill(vec![Who::Leader]));
     let who = Who::Same;
-    m.wait(4_000);
+    m.then(Action::Unready(who, 10_000, words(&["no space left"])));
+    m.wait(2_000);
     m.then(Action::Acks(5_000));
     m.then(Action::Free(vec![who]));
     m.then(Action::Ready(who, 15_000));
@@ -127,7 +128,7 @@ pub(super) fn read_only(m: &mut Maker) {
             5_000,
             words(&["writes have stopped"]),
         ));
-        m.then(Action::NoAck(Who::Same));
+        m.then(Action::NoAck(vec![Who::Same]));
         m.then(Action::Kill(vec![Who::Same]));
         m.then(Action::Remount(Who::Same));
         m.then(Action::Start(vec![Who::Same]));

@@ -41,17 +41,22 @@ pub(super) fn torn_log(m: &mut Maker) {
     for round in 0..3 {
         let who = Who::Node(round);
         m.wait_some();
-        m.then(Action::Kill(vec![who]));
-        m.then(Action::Backup(who));
-        m.then(Action::Truncate(who, 7));
-        m.then(Action::Isolate(who));
-        m.then(Action::Start(vec![who]));
-        m.then(Action::Judged(who));
-        m.then(Action::Kill(vec![who]));
-        m.then(Action::Restore(who));
-        m.then(Action::Links(Vec::new()));
-        m.then(Action::Start(vec![who]));
+        torn_round(m, who);
     }
+}
+
+/// A node with a log that is cut short is started alone, and then with what it had.
+pub(super) fn torn_round(m: &mut Maker, who: Who) {
+    m.then(Action::Kill(vec![who]));
+    m.then(Action::Backup(who));
+    m.then(Action::Truncate(who, 7));
+    m.then(Action::Isolate(who));
+    m.then(Action::Start(vec![who]));
+    m.then(Action::Judged(who));
+    m.then(Action::Kill(vec![who]));
+    m.then(Action::Restore(who));
+    m.then(Action::Links(Vec::new()));
+    m.then(Action::Start(vec![who]));
 }
 
 /// A folder as it was some time ago, which has forgotten what it voted and acknowledged since.
@@ -109,7 +114,7 @@ pub(super) fn wiped_voter_votes(m: &mut Maker) {
         a,
         words(&["incarnation", "wiped", "quarantin", "refused"]),
     ));
-    m.then(Action::NoAck(c));
+    m.then(Action::NoAck(vec![c]));
     m.then(Action::Out(a));
     m.then(Action::Start(vec![b]));
     m.then(Action::Acks(10_000));
@@ -133,7 +138,7 @@ pub(super) fn old_backup_votes(m: &mut Maker) {
         a,
         words(&["incarnation", "outdated", "quarantin"]),
     ));
-    m.then(Action::NoAck(c));
+    m.then(Action::NoAck(vec![c]));
     m.then(Action::Out(a));
     m.then(Action::Start(vec![b]));
     m.then(Action::Acks(10_000));

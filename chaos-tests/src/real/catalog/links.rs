@@ -6,9 +6,9 @@ use crate::real::topo::{Damage, LinkFault};
 
 /// The leader alone on one side. It must not acknowledge, and must not answer for the whole.
 pub(super) fn partition(m: &mut Maker) {
-    for _ in 0..3 {
+    for _ in 0..2 {
         m.then(Action::Isolate(Who::Leader));
-        m.then(Action::NoAck(Who::Same));
+        m.then(Action::NoAck(vec![Who::Same]));
         m.then(Action::Acks(6_000));
         m.then(Action::Deposed(Who::Same, 5_000));
         m.wait_some();
@@ -24,11 +24,41 @@ pub(super) fn partition(m: &mut Maker) {
             .flat_map(|(a, b)| both_ways(*a, *b, Damage::Cut))
             .collect(),
     ));
-    for who in m.everyone() {
-        m.then(Action::NoAck(who));
-    }
+    m.then(Action::NoAck(m.everyone()));
     m.then(Action::Links(Vec::new()));
     m.then(Action::Acks(10_000));
+}
+
+/// A leader alone on one side, asked by clients that wait for less time than it does: once a request has waited in
+/// vain, the next ones are told so.
+pub(super) fn silence(m: &mut Maker) {
+    m.then(Action::Isolate(Who::Leader));
+    m.then(Action::NoAck(vec![Who::Same]));
+    m.then(Action::NoAck(vec![Who::Same]));
+    m.then(Action::Refuses(Who::Same, 3_000));
+    m.then(Action::Links(Vec::new()));
+    m.then(Action::Acks(5_000));
+}
+
+/// Five nodes in two groups that do not see each other, the smaller one with the leader, then with others. Each
+/// shard has three replicas, so either side may go on with some; together they must lose nothing.
+pub(super) fn split(m: &mut Maker) {
+    m.schedule.nodes = 5;
+    m.wait(1_000);
+    for _ in 0..2 {
+        let order = m.order();
+        let (few, many) = order.split_at(2);
+        let links = few
+            .iter()
+            .flat_map(|a| many.iter().map(|b| both_ways(*a, *b, Damage::Cut)));
+        m.then(Action::Links(links.flatten().collect()));
+        m.wait(2_500);
+        m.then(Action::Acks(10_000));
+        m.then(Action::Honest(Who::Node(few[0])));
+        m.then(Action::Links(Vec::new()));
+        m.then(Action::Acks(8_000));
+        m.wait_some();
+    }
 }
 
 /// One-way cuts, and a cut between two that both see the third.
@@ -50,6 +80,8 @@ pub(super) fn bad_links(m: &mut Maker) {
         m.then(Action::Acks(15_000));
         m.then(Action::Links(Vec::new()));
         m.then(Action::Acks(5_000));
+        // Who cannot be heard, or cannot hear, does not make the others elect again and again.
+        m.then(Action::Calm(2));
         m.wait_some();
     }
 }

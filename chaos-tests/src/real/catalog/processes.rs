@@ -32,7 +32,7 @@ pub(super) fn buckets(m: &mut Maker) {
     m.set("HUSHLOG_CUT_AGE", "1s");
     m.set("HUSHLOG_MERGE_DELAY", "3s");
     m.wait(5_000);
-    for index in m.order() {
+    for index in m.order().into_iter().take(2) {
         m.then(Action::Kill(vec![Who::Node(index)]));
         m.then(Action::Acks(8_000));
         m.wait(5_500);
@@ -53,11 +53,11 @@ pub(super) fn buckets(m: &mut Maker) {
 
 /// The leader stands still for longer than an election; on its wake it must not answer from the past.
 pub(super) fn freeze(m: &mut Maker) {
-    for _ in 0..3 {
+    for _ in 0..2 {
         m.then(Action::Freeze(Who::Leader));
         m.then(Action::Acks(6_000));
         m.then(Action::Deposed(Who::Same, 5_000));
-        m.wait(5_000);
+        m.wait(9_000);
         m.then(Action::Thaw(Who::Same));
         m.then(Action::Acks(5_000));
         m.then(Action::Ready(Who::Same, 10_000));
@@ -129,7 +129,9 @@ pub(super) fn overload(m: &mut Maker) {
     m.set("HUSHLOG_LIMITS_INGEST_MEMORY", "8MiB");
     m.set("HUSHLOG_LIMITS_BODY", "4MiB");
     m.schedule.disk_mib = 2_048;
-    m.then(Action::Flood(24, 2_000, 20_000));
+    m.then(Action::Flood(24, 2_000, 60_000));
+    m.then(Action::TooMuch);
+    m.then(Action::Memory(768));
     m.then(Action::Acks(30_000));
     for who in m.everyone() {
         m.then(Action::Ready(who, 5_000));

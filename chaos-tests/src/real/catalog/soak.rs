@@ -3,12 +3,16 @@
 use rand::RngExt;
 
 use super::disks::flip_round;
+use super::folders::torn_round;
 use super::maker::Maker;
 use crate::real::disk::Place;
 use crate::real::schedule::{Action, DiskFault, Schedule, Who};
 use crate::real::topo::{Damage, LinkFault};
 
-/// A random mix of everything, as long as is asked.
+/// Records that are compared in the middle of a soak, of those sent last; all are at its end.
+const LATELY: u64 = 200_000;
+
+/// A random mix of everything, as long as is asked: what has not begun by then is left out.
 pub fn soak(seed: u64, minutes: u64) -> Schedule {
     let mut maker = Maker::new("soak", seed, 2_000);
     maker.schedule.disk_mib = 8_192;
@@ -16,6 +20,7 @@ pub fn soak(seed: u64, minutes: u64) -> Schedule {
         let block = BLOCKS[maker.rng.random_range(0..BLOCKS.len())];
         block(&mut maker);
         maker.then(Action::Acks(30_000));
+        maker.then(Action::Rest(minutes * 60_000));
         let pause = maker.rng.random_range(2_000..6_000);
         maker.wait(pause);
     }
@@ -23,7 +28,7 @@ pub fn soak(seed: u64, minutes: u64) -> Schedule {
 }
 
 /// Faults of a soak; each ends what it began. What is not kept yet is not asked.
-const BLOCKS: [fn(&mut Maker); 17] = [
+const BLOCKS: [fn(&mut Maker); 24] = [
     |m| {
         let who = m.pick();
         m.then(Action::Kill(vec![who]));
@@ -118,6 +123,53 @@ const BLOCKS: [fn(&mut Maker); 17] = [
         let who = m.pick();
         m.then(Action::Kill(vec![who]));
         m.then(Action::Start(vec![who]));
-        m.then(Action::Honest(who));
+        m.then(Action::HonestLately(who, LATELY));
+    },
+    |m| {
+        m.then(Action::Disk(Who::Leader, DiskFault::SyncsFail));
+        m.wait(3_000);
+        m.then(Action::HealDisk(Who::Same));
+        m.then(Action::Start(vec![Who::Same]));
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::ReadOnly(who));
+        m.wait(3_000);
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Remount(who));
+        m.then(Action::Start(vec![who]));
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Start(vec![who]));
+        m.then(Action::Disk(who, DiskFault::ReadsFail));
+        m.then(Action::HonestLately(who, LATELY));
+        m.then(Action::HealDisk(who));
+    },
+    |m| {
+        m.then(Action::Fill(m.everyone()));
+        m.wait(3_000);
+        m.then(Action::Free(m.everyone()));
+        for who in m.everyone() {
+            m.then(Action::Ready(who, 30_000));
+        }
+    },
+    |m| {
+        let who = m.pick();
+        m.then(Action::Kill(vec![who]));
+        for _ in 0..2 {
+            m.then(Action::Flip(who, Place::Segment));
+        }
+        m.then(Action::Start(vec![who]));
+        m.then(Action::HonestLately(who, LATELY));
+        m.then(Action::Mended(who, 120_000));
+    },
+    |m| {
+        let who = m.pick();
+        torn_round(m, who);
+    },
+    |m| {
+        m.then(Action::Flood(12, 500, 5_000));
     },
 ];

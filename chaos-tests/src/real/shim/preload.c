@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -29,11 +30,22 @@ struct page {
     volatile int64_t failed_then_ok; // syncs of a file that succeeded after one of the same file failed
     volatile int64_t sync_lies;      // syncs do nothing and say that all is well
     volatile int64_t syncs_lied;
+    volatile int64_t clocks_moved;
 };
 
 static struct page none;
 static struct page *page = &none;
 static volatile char failed_file[4096]; // by descriptor: a sync of it has failed
+
+// Write-ahead logs of which a sync has failed, whatever descriptor they are opened with later. The time of
+// birth tells a file from a later one with its number.
+struct born {
+    uint64_t inode;
+    int64_t seconds;
+    uint32_t nanos;
+};
+static struct born failed_logs[64];
+static volatile int failed_logs_count;
 
 __attribute__((constructor)) static void open_page(void) {
     const char *path = getenv("CHAOS_PAGE");
@@ -77,6 +89,33 @@ static int sync_fails(int fd) {
     return left < 0;
 }
 
+static int born(int fd, struct born *out) {
+    struct statx found;
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found)) return 0;
+    *out = (struct born){found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec};
+    return 1;
+}
+
+static void note_failure(int fd) {
+    if (fd >= 0 && fd < (int)sizeof failed_file) failed_file[fd] = 1;
+    struct born log;
+    if (!is_log(fd) || !born(fd, &log)) return;
+    int at = __sync_fetch_and_add(&failed_logs_count, 1);
+    if (at < (int)(sizeof failed_logs / sizeof *failed_logs)) failed_logs[at] = log;
+}
+
+static int has_failed(int fd) {
+    if (fd >= 0 && fd < (int)sizeof failed_file && failed_file[fd]) return 1;
+    int count = failed_logs_count, limit = (int)(sizeof failed_logs / sizeof *failed_logs);
+    struct born log;
+    if (count == 0 || !born(fd, &log)) return 0;
+    for (int i = 0; i < count && i < limit; i++) {
+        struct born *failed = &failed_logs[i];
+        if (failed->inode == log.inode && failed->seconds == log.seconds && failed->nanos == log.nanos) return 1;
+    }
+    return 0;
+}
+
 static int sync_file(long call, int fd) {
     count(&page->syncs);
     if (page->sync_millis > 0) {
@@ -87,7 +126,7 @@ static int sync_file(long call, int fd) {
     while (page->sync_stuck) pause_millis(20);
     if (sync_fails(fd)) {
         count(&page->syncs_failed);
-        if (fd >= 0 && fd < (int)sizeof failed_file) failed_file[fd] = 1;
+        note_failure(fd);
         errno = EIO;
         return -1;
     }
@@ -96,9 +135,7 @@ static int sync_file(long call, int fd) {
         return 0;
     }
     int result = (int)syscall(call, fd);
-    if (result == 0 && fd >= 0 && fd < (int)sizeof failed_file && failed_file[fd]) {
-        count(&page->failed_then_ok);
-    }
+    if (result == 0 && has_failed(fd)) count(&page->failed_then_ok);
     return result;
 }
 
@@ -152,7 +189,9 @@ ssize_t read(int fd, void *buffer, size_t bytes) {
 }
 
 static void move_clock(struct timespec *time) {
-    int64_t nanos = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + page->clock_nanos;
+    int64_t moved = page->clock_nanos;
+    if (moved) count(&page->clocks_moved);
+    int64_t nanos = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + moved;
     time->tv_sec = nanos / 1000000000;
     time->tv_nsec = nanos % 1000000000;
 }

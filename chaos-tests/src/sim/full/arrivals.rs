@@ -56,7 +56,7 @@ impl Arrivals {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Bucket, Seal, Slot};
+    use hushlog_raft::meta::{Bucket, Plan, Seal, Slot};
     use hushlog_record::Timestamp;
 
     use super::*;
@@ -76,6 +76,7 @@ mod tests {
                 closed_at: Some(at),
                 policy_epoch: 1,
                 slots: vec![slot],
+                plan: Plan::default(),
             };
             let seal = Seal {
                 digest: [7; 32],

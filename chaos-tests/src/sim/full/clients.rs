@@ -1,7 +1,7 @@
 //! Producers and readers over HTTP, on a host of their own; what they sent, what was answered, and
 //! what every answer must hold.
 //!
-//! C1 completeness, C2 no invention, C6 honest queries, C8 read your writes, C10 counts (chaos.md).
+//! C1 completeness, C2 no invention, C6 honest queries, C8 read your writes, C10 counts and top-k (chaos.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,27 +12,25 @@ use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hushlog_node::entropy::Stream;
 use hushlog_record::id::stable_hash;
-use hushlog_record::{LogId, Timestamp};
+use hushlog_record::{LogId, ShardId, Timestamp};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{World, dial, operator, policy};
+use super::{World, dial, operator, policy, top};
+use crate::sim::marks::CANARY;
 use crate::sim::schedule::{below, between};
 use crate::sim::stage::{Base, EPOCH, Now};
 
 const PRODUCERS: u64 = 3;
 const READERS: u64 = 2;
-const SERVICES: u64 = 3;
+pub(super) const SERVICES: u64 = 3;
 /// Attempts before a producer gives a request up, while faults last.
 const ATTEMPTS_MAX: u32 = 6;
 /// Most records that a query asks for.
 const LIMIT: usize = 4_000;
-/// Part of every planted address that no mask may leave.
-pub(super) const CANARY: &str = "zqcanary";
-
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -45,6 +43,9 @@ enum Fate {
 
 #[derive(Clone)]
 struct Sent {
+    producer: u64,
+    /// The number of its request among those of its producer.
+    sequence: u64,
     service: u64,
     level: &'static str,
     /// Its event time, simulated milliseconds.
@@ -59,6 +60,8 @@ struct State {
     now: Option<Now>,
     /// Every record by its token.
     records: BTreeMap<String, Sent>,
+    /// Where the records of acknowledged requests lie, as far as the answers say.
+    receipts: BTreeMap<String, Vec<(ShardId, u64)>>,
     /// Requests that are not answered yet.
     open: BTreeSet<String>,
     /// Patterns that are in force.
@@ -79,6 +82,25 @@ pub(super) struct Clients {
     /// How long records are seen, in milliseconds, if that matters in this run.
     seen_for: Option<u64>,
     state: Arc<Mutex<State>>,
+}
+
+/// A request and where it lies, as far as its client was told.
+pub(super) struct Receipted {
+    /// Its name.
+    pub(super) name: String,
+    /// Who sent it, one request after the other.
+    pub(super) producer: u64,
+    /// The first words of its records.
+    pub(super) tokens: Vec<String>,
+    /// Shards and positions, if it was acknowledged.
+    pub(super) receipts: Option<BTreeSet<(ShardId, u64)>>,
+}
+
+/// How many records of exceptions a service has: acknowledged, and all that may be there. Of those that are
+/// hidden by their age, none is counted as acknowledged.
+pub(super) struct Exceptions {
+    pub(super) acked: u64,
+    pub(super) most: u64,
 }
 
 /// An answer, or that none came.
@@ -156,6 +178,46 @@ impl Clients {
         self.state.lock().violations.push(what);
     }
 
+    /// Every request in the order of its producer, and where it lies.
+    pub(super) fn receipted(&self) -> Vec<Receipted> {
+        let state = self.state.lock();
+        let mut requests: BTreeMap<(u64, u64), Receipted> = BTreeMap::new();
+        for (token, sent) in &state.records {
+            let name = token.split('r').next().unwrap_or_default();
+            let request = requests.entry((sent.producer, sent.sequence));
+            let request = request.or_insert_with(|| Receipted {
+                name: name.to_owned(),
+                producer: sent.producer,
+                tokens: Vec::new(),
+                receipts: state
+                    .receipts
+                    .get(name)
+                    .map(|receipts| receipts.iter().copied().collect()),
+            });
+            request.tokens.push(token.clone());
+        }
+        requests.into_values().collect()
+    }
+
+    /// What a count of a service's exceptions may be for whoever asked at this time.
+    pub(super) fn exceptions(&self, service: u64, asked_at: u64) -> Exceptions {
+        let now = self.base.trace.millis();
+        let state = self.state.lock();
+        let errors = state
+            .records
+            .values()
+            .filter(|sent| sent.service == service && sent.level == "ERROR")
+            .filter(|sent| sent.fate != Fate::Refused);
+        let (mut acked, mut most) = (0, 0);
+        for sent in errors {
+            let ends = self.seen_for.map(|seen_for| sent.at + seen_for);
+            most += u64::from(ends.is_none_or(|ends| asked_at <= ends));
+            let is_seen = ends.is_none_or(|ends| now <= ends);
+            acked += u64::from(is_seen && sent.fate == Fate::Acked);
+        }
+        Exceptions { acked, most }
+    }
+
     fn is_calm(&self) -> bool {
         self.state.lock().now.is_some_and(|now| now.calm)
     }
@@ -214,6 +276,8 @@ impl Clients {
                 let mut state = self.state.lock();
                 let in_force = state.in_force;
                 let sent = Sent {
+                    producer: number,
+                    sequence,
                     service,
                     level,
                     at,
@@ -263,7 +327,10 @@ impl Clients {
                 ("idempotency-key", name),
             ];
             let headers = &headers[..if keyed { 2 } else { 1 }];
-            let answer = call(node, "/api/v1/logs", headers, body.clone(), patience).await;
+            let path = "/api/v1/logs?receipt=true";
+            let answer = self
+                .ask((Method::POST, node, path), headers, body.clone(), patience)
+                .await;
             let words = match &answer {
                 Ok((status, _)) => status.to_string(),
                 Err(why) => why.clone(),
@@ -275,19 +342,22 @@ impl Clients {
                 self.base.stats.lock().retries += 1;
             }
             match answer {
-                Ok((StatusCode::OK, _)) => {
+                Ok((StatusCode::OK, body)) => {
                     self.base.stats.lock().acked += 1;
-                    return self.mark(name, Fate::Acked);
+                    self.mark(name, Fate::Acked);
+                    return self.keep_receipts(name, &body);
                 }
-                // It says that nothing was stored, and is held to it.
-                Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _)) => {}
+                // They say that nothing was stored, and are held to it.
+                Ok((
+                    StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::INSUFFICIENT_STORAGE,
+                    _,
+                )) => {}
                 Err(why) if why == NOT_CONNECTED => {}
-                Ok((status, body))
-                    if status.is_client_error() || status == StatusCode::MULTI_STATUS =>
-                {
-                    return self.violate(format!("{name}: {status} {body}"));
-                }
-                Ok(_) | Err(_) => self.mark(name, Fate::Maybe),
+                Ok((StatusCode::GATEWAY_TIMEOUT, _)) | Err(_) => self.mark(name, Fate::Maybe),
+                // Nothing else is an answer to a request that is in order.
+                Ok((status, body)) => return self.violate(format!("{name}: {status} {body}")),
             }
             if attempts >= ATTEMPTS_MAX && !self.is_calm() {
                 self.base.stats.lock().unknown += 1;
@@ -295,6 +365,43 @@ impl Clients {
             }
             sleep(Duration::from_millis(between(random, 20, 400))).await;
         }
+    }
+
+    /// Remembers where an answer says that the records of a request lie.
+    fn keep_receipts(&self, name: &str, body: &Value) {
+        let receipt = |receipt: &Value| {
+            let shard = receipt["shard"].as_str()?.parse().ok()?;
+            Some((shard, receipt["seq"].as_u64()?))
+        };
+        let receipts = body["receipts"].as_array();
+        match receipts.and_then(|receipts| receipts.iter().map(receipt).collect::<Option<Vec<_>>>())
+        {
+            Some(receipts) if !receipts.is_empty() => {
+                self.state.lock().receipts.insert(name.to_owned(), receipts);
+            }
+            _ => self.violate(format!(
+                "C3 {name} is acknowledged without a receipt: {body}"
+            )),
+        }
+    }
+
+    /// Asks a node; what it said is in the trace, to the last byte of its body.
+    pub(super) async fn ask(
+        &self,
+        (method, node, path): (Method, u64, &str),
+        headers: &[(&str, &str)],
+        body: Bytes,
+        patience: Duration,
+    ) -> Answer {
+        let answer = exchange((method, node, path), headers, body, patience).await;
+        if let Ok((status, body)) = &answer {
+            let digest = stable_hash(&[&body[..]]);
+            self.base.trace.line(format_args!(
+                "n{node} answers {} {digest:016x}",
+                status.as_u16()
+            ));
+        }
+        answer.map(parsed)
     }
 
     fn mark(&self, name: &str, fate: Fate) {
@@ -313,7 +420,7 @@ impl Clients {
             let service = below(&mut random, SERVICES);
             let before = self.acked(service);
             let asked_at = self.base.trace.millis();
-            let answer = query(node, service).await;
+            let answer = self.query(node, service).await;
             let what = format!("a query at node {node}");
             self.check_hidden(&what, asked_at, &answer);
             self.check(&what, service, &before, answer);
@@ -327,18 +434,27 @@ impl Clients {
     /// At the end, when nothing is sent any more: every node must know everything.
     async fn read_everything(&self) {
         sleep(Duration::from_millis(2_500)).await;
-        let doors = self.state.lock().doors.clone();
-        join_all(doors.iter().map(|node| self.read_everything_at(*node))).await;
-        let doors = self.state.lock().doors.clone();
-        join_all(doors.iter().map(|node| operator::look(self, *node))).await;
+        let asked = self.asked_at_the_end();
+        join_all(asked.map(|node| self.read_everything_at(node))).await;
+        // One that is out is neither ready nor whole, and the others wait for it.
+        if !self.base.is_any_out() {
+            let asked = self.asked_at_the_end();
+            join_all(asked.map(|node| operator::look(self, node))).await;
+        }
         self.state.lock().read_everything = true;
+    }
+
+    /// Members that are to know everything: all but those that are out of service for their damage.
+    fn asked_at_the_end(&self) -> impl Iterator<Item = u64> {
+        let doors = self.state.lock().doors.clone();
+        doors.into_iter().filter(|node| !self.base.is_out(*node))
     }
 
     async fn read_everything_at(&self, node: u64) {
         for service in 0..SERVICES {
             let before = self.acked(service);
             let asked_at = self.base.trace.millis();
-            match query(node, service).await {
+            match self.query(node, service).await {
                 Ok((StatusCode::OK, body)) => {
                     let what = format!("the last query at node {node}");
                     self.check_refused(&what, &body);
@@ -350,6 +466,7 @@ impl Clients {
                 _ if !self.is_open(node) => return,
                 other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
             }
+            top::check(self, node, service).await;
         }
     }
 
@@ -403,14 +520,28 @@ impl Clients {
         acked.map(|(token, _)| token.clone()).collect()
     }
 
+    async fn query(&self, node: u64, service: u64) -> Answer {
+        let body = json!({
+            "filters": {"services": [format!("svc-{service}")]},
+            "limit": LIMIT,
+            "aggregations": {"levels": {"terms": {"field": "level"}}},
+            "timeout_ms": 4_000,
+        });
+        let body = Bytes::from(body.to_string());
+        let headers = [("content-type", "application/json")];
+        let request = (Method::POST, node, "/api/v1/logs/query");
+        self.ask(request, &headers, body, Duration::from_secs(8))
+            .await
+    }
+
     fn check(&self, what: &str, service: u64, before: &BTreeSet<String>, answer: Answer) {
         let (status, body) = match answer {
             Ok((status @ (StatusCode::OK | StatusCode::PARTIAL_CONTENT), body)) => (status, body),
-            Ok((status, body)) if status.is_client_error() => {
-                return self.violate(format!("{what}: {status} {body}"));
+            // To say that one cannot answer is an honest answer, and so is none.
+            Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT, _)) | Err(_) => {
+                return;
             }
-            // No answer is an honest answer.
-            Ok(_) | Err(_) => return,
+            Ok((status, body)) => return self.violate(format!("{what}: {status} {body}")),
         };
         self.base.stats.lock().reads += 1;
         let complete = body["partial"] == json!(false);
@@ -516,44 +647,19 @@ impl Clients {
 
 const NOT_CONNECTED: &str = "no connection";
 
-async fn query(node: u64, service: u64) -> Answer {
-    let body = json!({
-        "filters": {"services": [format!("svc-{service}")]},
-        "limit": LIMIT,
-        "aggregations": {"levels": {"terms": {"field": "level"}}},
-        "timeout_ms": 4_000,
-    });
-    let body = Bytes::from(body.to_string());
-    let headers = [("content-type", "application/json")];
-    call(
-        node,
-        "/api/v1/logs/query",
-        &headers,
-        body,
-        Duration::from_secs(8),
-    )
-    .await
-}
+type Raw = Result<(StatusCode, Bytes), String>;
 
-pub(super) async fn call(
-    node: u64,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: Bytes,
-    patience: Duration,
-) -> Answer {
-    send(Method::POST, node, path, headers, body, patience).await
+fn parsed((status, body): (StatusCode, Bytes)) -> (StatusCode, Value) {
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
 /// One request to a node over a connection of its own.
-pub(super) async fn send(
-    method: Method,
-    node: u64,
-    path: &str,
+async fn exchange(
+    (method, node, path): (Method, u64, &str),
     headers: &[(&str, &str)],
     body: Bytes,
     patience: Duration,
-) -> Answer {
+) -> Raw {
     let connected = timeout(patience, dial(node)).await;
     let Ok(Ok(stream)) = connected else {
         return Err(NOT_CONNECTED.into());
@@ -574,7 +680,7 @@ pub(super) async fn send(
         let body = response.into_body().collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
         driven.abort();
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+        Ok((status, body))
     };
     match timeout(patience, answer).await {
         Ok(answer) => answer,

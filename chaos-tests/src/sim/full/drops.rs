@@ -17,7 +17,8 @@ use crate::sim::net::host;
 /// What should be gone and is not, or should not be and is.
 pub(super) fn check(world: &World, running: &BTreeMap<u64, Node>) -> Vec<String> {
     let mut violations = Vec::new();
-    for (node, running) in running {
+    let running = running.iter();
+    for (node, running) in running.filter(|(node, _)| !world.base.is_out(**node)) {
         let mem = world.base.disk(*node);
         let mut left = BTreeSet::new();
         for space in [Space::Log, Space::State] {
@@ -93,7 +94,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::Bucket;
+    use hushlog_raft::meta::{Bucket, Plan};
 
     use super::*;
 
@@ -110,6 +111,7 @@ mod tests {
             closed_at: (number < 4).then(|| at(1_000)),
             policy_epoch: 0,
             slots: Vec::new(),
+            plan: Plan::default(),
         };
         State {
             buckets: (first..=4).map(|number| (number, bucket(number))).collect(),

@@ -14,8 +14,8 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::clients::{Answer, Clients, send};
-use super::roster::Roster;
+use super::clients::{Answer, Clients};
+use super::roster::{Order, Roster};
 use super::{GRPC, World};
 use crate::sim::net::host;
 use crate::sim::schedule::{below, between};
@@ -74,7 +74,8 @@ impl Operator {
             Value::Null => Bytes::new(),
             body => Bytes::from(body.to_string()),
         };
-        let answer = send(method.clone(), door, path, &headers, body, PATIENCE).await;
+        let request = (method.clone(), door, path);
+        let answer = self.clients.ask(request, &headers, body, PATIENCE).await;
         let trace = &self.clients.base().trace;
         match &answer {
             Ok((status, body)) => {
@@ -115,6 +116,7 @@ impl Operator {
             }
         }
         self.roster.comes(self.node);
+        self.roster.takes(self.node, Order::Join);
         self.clients.open(self.node);
         while spread {
             let path = "/api/v1/cluster/rebalance";
@@ -131,12 +133,13 @@ impl Operator {
         let path = format!("{NODES}/{}", self.node);
         loop {
             let answer = self.ask(Method::DELETE, &path, Value::Null).await;
-            if let Ok((StatusCode::OK | StatusCode::ACCEPTED, body)) = &answer
-                && body["state"] == "removed"
-            {
-                self.clients.close(self.node);
-                let now = self.clients.base().trace.millis();
-                return self.roster.removed(self.node, now);
+            if let Ok((StatusCode::OK | StatusCode::ACCEPTED, body)) = &answer {
+                self.roster.takes(self.node, Order::Drain);
+                if body["state"] == "removed" {
+                    self.clients.close(self.node);
+                    let now = self.clients.base().trace.millis();
+                    return self.roster.removed(self.node, now);
+                }
             }
             self.pause().await;
         }
@@ -146,7 +149,8 @@ impl Operator {
 /// Waits until a node's view of the cluster shows it whole; the last view that did not is kept.
 pub(super) async fn look(clients: &Clients, node: NodeId) {
     loop {
-        let answer = send(Method::GET, node, VIEW, &[], Bytes::new(), PATIENCE).await;
+        let request = (Method::GET, node, VIEW);
+        let answer = clients.ask(request, &[], Bytes::new(), PATIENCE).await;
         if !clients.is_open(node) {
             return clients.view(node, None);
         }

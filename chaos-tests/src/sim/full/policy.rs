@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::clients::{Clients, call};
+use super::clients::Clients;
 use crate::sim::schedule::between;
 
 /// Patterns that a run adds, one after the other.
@@ -52,7 +52,8 @@ pub(super) async fn change(clients: Clients) {
             let node = clients.door(&mut random);
             let headers = [("content-type", "application/json")];
             let path = "/api/v1/pii/patterns";
-            let answer = call(node, path, &headers, body.clone(), PATIENCE).await;
+            let request = (Method::POST, node, path);
+            let answer = clients.ask(request, &headers, body.clone(), PATIENCE).await;
             let trace = &clients.base().trace;
             match answer {
                 Ok((StatusCode::OK | StatusCode::CREATED, body)) => {

@@ -48,6 +48,13 @@ pub(super) struct Changes {
     pub(super) any: bool,
 }
 
+/// What an operator asks of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Order {
+    Join,
+    Drain,
+}
+
 #[derive(Default)]
 struct Inner {
     come: BTreeSet<NodeId>,
@@ -57,6 +64,8 @@ struct Inner {
     left: BTreeSet<NodeId>,
     /// Those of them that the stage has not heard of yet.
     untold: Vec<NodeId>,
+    /// What the cluster has taken.
+    taken: BTreeSet<(NodeId, Order)>,
     /// When the cluster said that a node was removed.
     removed_at: BTreeMap<NodeId, u64>,
     /// When a node last called another one.
@@ -151,6 +160,21 @@ impl Roster {
         self.inner.lock().lost.insert(node);
     }
 
+    /// The cluster has taken an order.
+    pub(super) fn takes(&self, node: NodeId, order: Order) {
+        self.inner.lock().taken.insert((node, order));
+    }
+
+    /// Whether the cluster has taken what this asks for.
+    pub(super) fn is_taken(&self, kind: &Kind) -> bool {
+        let order = match kind {
+            Kind::Join { node, .. } => (*node, Order::Join),
+            Kind::Drain { node } => (*node, Order::Drain),
+            _ => return false,
+        };
+        self.inner.lock().taken.contains(&order)
+    }
+
     /// The cluster says that a node is no member any more.
     pub(super) fn removed(&self, node: NodeId, millis: u64) {
         self.inner.lock().removed_at.insert(node, millis);
@@ -163,7 +187,8 @@ impl Roster {
         facts: &State,
         base: &Base,
     ) -> Vec<String> {
-        if !self.changes.any {
+        // While a replica is out for its damage the others wait for it, longer than a run lasts.
+        if !self.changes.any || base.is_any_out() {
             return Vec::new();
         }
         let inner = self.inner.lock();
@@ -272,7 +297,7 @@ impl Net for Watched {
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Bucket, Change, Command, Node, Seal, Slot};
+    use hushlog_raft::meta::{Bucket, Change, Command, Node, Plan, Seal, Slot};
     use hushlog_record::{ShardId, Timestamp};
 
     use super::*;
@@ -300,6 +325,7 @@ mod tests {
             closed_at: Some(at),
             policy_epoch: 1,
             slots: vec![slot],
+            plan: Plan::default(),
         };
         let seal = Seal {
             digest: [7; 32],

@@ -1,19 +1,25 @@
 //! C4 for what is finished: every replica of a sealed shard holds the same segments, those that the
-//! cluster agreed on. C11: a bucket that has long been over is sealed on every node that holds it.
+//! cluster agreed on. C11: a bucket that has long been over is sealed on every node that holds it, unless one
+//! of them is out of service for its damage: the others wait for it longer than a run lasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hushlog_node::Node;
 use hushlog_raft::meta::State;
 use hushlog_record::ShardId;
 
+use super::World;
+
 /// What is not sealed and should be, or is not what was agreed on. So many of the last buckets, the open one
 /// among them, may still be on their way to their seals.
-pub(super) fn check(running: &BTreeMap<u64, Node>, under_way: u64) -> Vec<String> {
+pub(super) fn check(world: &World, running: &BTreeMap<u64, Node>, under_way: u64) -> Vec<String> {
+    let nodes = world.base.disks.keys().copied();
+    let out: BTreeSet<u64> = nodes.filter(|node| world.base.is_out(*node)).collect();
     let judged = running
         .iter()
+        .filter(|(node, _)| !out.contains(node))
         .map(|(node, running)| match running.sealed() {
-            Ok(sealed) => judge(*node, &running.facts(), &sealed, under_way),
+            Ok(sealed) => judge(*node, &running.facts(), &sealed, under_way, &out),
             Err(error) => vec![format!("C4 node {node} cannot read a manifest: {error}")],
         });
     judged.flatten().collect()
@@ -25,6 +31,7 @@ fn judge(
     facts: &State,
     sealed: &BTreeMap<ShardId, [u8; 32]>,
     under_way: u64,
+    out: &BTreeSet<u64>,
 ) -> Vec<String> {
     let last = facts.buckets.keys().next_back().copied().unwrap_or(0);
     let over = facts
@@ -33,7 +40,8 @@ fn judge(
         .filter(|bucket| bucket.bucket + under_way <= last);
     let here = over
         .flat_map(|bucket| bucket.shards())
-        .filter(|(_, slot)| slot.voters.contains(&node));
+        .filter(|(_, slot)| slot.voters.contains(&node))
+        .filter(|(_, slot)| !slot.voters.iter().any(|voter| out.contains(voter)));
     let late = here.filter(|(shard, _)| !sealed.contains_key(shard));
     let late = late.map(|(shard, _)| format!("C11 {shard} is not sealed on node {node}"));
     let other = sealed.iter().filter(|(shard, digest)| {
@@ -47,7 +55,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use hushlog_raft::meta::{Bucket, Seal, Slot};
+    use hushlog_raft::meta::{Bucket, Plan, Seal, Slot};
     use hushlog_record::Timestamp;
 
     use super::*;
@@ -67,6 +75,7 @@ mod tests {
                 voters: vec![1, 2, 3],
                 preferred_leader: 1,
             }],
+            plan: Plan::default(),
         };
         let seal = Seal {
             digest: [7; 32],
@@ -86,18 +95,20 @@ mod tests {
     #[test]
     fn a_shard_that_should_be_sealed_and_one_that_differs_are_seen() {
         let sealed = |digest| BTreeMap::from([(FIRST, [digest; 32])]);
-        assert_eq!(judge(1, &facts(), &sealed(7), 2), [""; 0]);
-        assert_eq!(
-            judge(4, &facts(), &BTreeMap::new(), 2),
-            [""; 0],
-            "not its own"
-        );
-        let late = judge(1, &facts(), &BTreeMap::new(), 2);
+        let nothing = BTreeMap::new();
+        let judged = |node, facts: &State, sealed: &BTreeMap<_, _>, out: &[u64]| {
+            let out = out.iter().copied().collect();
+            judge(node, facts, sealed, 2, &out)
+        };
+        assert_eq!(judged(1, &facts(), &sealed(7), &[]), [""; 0]);
+        assert_eq!(judged(4, &facts(), &nothing, &[]), [""; 0], "not its own");
+        let late = judged(1, &facts(), &nothing, &[4]);
         assert_eq!(late, ["C11 b1-s0 is not sealed on node 1"]);
-        let other = judge(1, &facts(), &sealed(8), 2);
+        assert_eq!(judged(1, &facts(), &nothing, &[3]), [""; 0], "one is out");
+        let other = judged(1, &facts(), &sealed(8), &[3]);
         assert_eq!(other, ["C4 b1-s0 on node 1 is not what was agreed on"]);
         let mut unknown = facts();
         unknown.sealed.clear();
-        assert_eq!(judge(1, &unknown, &sealed(7), 2).len(), 1);
+        assert_eq!(judged(1, &unknown, &sealed(7), &[]).len(), 1);
     }
 }

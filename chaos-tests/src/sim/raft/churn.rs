@@ -23,14 +23,19 @@ pub(super) struct Churn {
 }
 
 impl Churn {
-    /// A node leaves, unless another has left before, or comes back.
-    pub(super) fn leave(&self, shard: ShardId, node: u64, gone: bool) {
+    /// A node leaves, unless another has left before, or comes back. Whether it does.
+    pub(super) fn leave(&self, shard: ShardId, node: u64, gone: bool) -> bool {
         let mut away = self.away.lock();
         if gone {
+            let is_first = !away.contains_key(&shard);
             away.entry(shard).or_insert(node);
-        } else if away.get(&shard) == Some(&node) {
+            return is_first;
+        }
+        let was_away = away.get(&shard) == Some(&node);
+        if was_away {
             away.remove(&shard);
         }
+        was_away
     }
 
     /// Asks leaders whose groups have other voters than they should.

@@ -94,23 +94,24 @@ impl Scene for Groups {
         Some(shard.group())
     }
 
-    fn transfer(&self, group: u16, to: u64) {
+    fn transfer(&self, group: u16, to: u64) -> bool {
         let Some(shard) = self.world.shards.get(usize::from(group)).copied() else {
-            return;
+            return false;
         };
+        let mut asked = false;
         for running in self.world.running.lock().values() {
             let leads = running.groups.get(&shard).is_some_and(|g| g.is_leader());
             if leads {
                 // A full inbox is a busy node: then there is no hand-over.
-                drop(running.jobs.try_send(Job::Transfer { shard, to }));
+                asked |= running.jobs.try_send(Job::Transfer { shard, to }).is_ok();
             }
         }
+        asked
     }
 
-    fn leave(&self, group: u16, node: u64, gone: bool) {
-        if let Some(shard) = self.world.shards.get(usize::from(group)) {
-            self.world.churn.leave(*shard, node, gone);
-        }
+    fn leave(&self, group: u16, node: u64, gone: bool) -> bool {
+        let shard = self.world.shards.get(usize::from(group));
+        shard.is_some_and(|shard| self.world.churn.leave(*shard, node, gone))
     }
 
     fn at_the_end(&mut self) -> Vec<String> {

@@ -159,7 +159,7 @@ fn writer(world: &Arc<World>, node: u64, boot: u64) -> Writer {
     let paced = Arc::clone(world);
     let disk = world.base.disk(node);
     let (writer, writing) = Writer::paced(disk, move |bytes| {
-        let slow = paced.base.slow.lock().get(&node).copied().unwrap_or(0);
+        let slow = paced.base.held_up(node);
         let own = 1 + random.next_u64() % 8 + bytes as u64 / 1_000_000;
         Duration::from_millis(own + slow)
     });

@@ -2,7 +2,7 @@
 //!
 //! The only place where these generated types meet the rest.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use hushlog_ingest::RawRecord;
 use hushlog_proto::hushlog::v1 as wire;
@@ -244,7 +244,7 @@ pub(super) fn shards(json: &Json) -> Option<wire::Shards> {
 /// One hit.
 pub(super) fn entry(json: &Json) -> wire::LogEntry {
     let exception = json.get("exception").filter(|value| !value.is_null());
-    let mut fields = HashMap::new();
+    let mut fields = BTreeMap::new();
     if let Some(object) = json.get("fields") {
         flatten_out("", object, &mut fields);
     }
@@ -261,6 +261,7 @@ pub(super) fn entry(json: &Json) -> wire::LogEntry {
             message: text(exception, "message"),
             stack_trace: text(exception, "stack_trace"),
             exception_id: text(exception, "exception_id"),
+            signature: text(exception, "signature"),
         }),
         host: text(json, "host"),
         environment: text(json, "environment"),
@@ -272,7 +273,7 @@ pub(super) fn entry(json: &Json) -> wire::LogEntry {
 }
 
 /// Nested objects of an answer come out under dotted names.
-fn flatten_out(prefix: &str, json: &Json, out: &mut HashMap<String, wire::FieldValue>) {
+fn flatten_out(prefix: &str, json: &Json, out: &mut BTreeMap<String, wire::FieldValue>) {
     let kind = match json {
         Json::Object(members) if !members.is_empty() || prefix.is_empty() => {
             for (name, value) in members {

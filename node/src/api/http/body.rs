@@ -10,23 +10,19 @@ use tokio::time::{Instant, timeout};
 
 use crate::api::{Failure, Kind};
 use crate::gateway::{Full, Gateway, Permit, Way, full};
-use crate::limits::{
-    BODY_BYTES_PER_SECOND_MIN, BODY_GRACE, BODY_SILENCE_MAX, DECOMPRESSION_ESTIMATE,
-};
+use crate::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_GRACE, BODY_SILENCE_MAX};
 
 /// What one body may be.
 pub(super) struct Limits<'a> {
     /// Largest body in bytes, before and after decoding.
     pub(super) bytes_max: usize,
-    /// Whether it is compressed: then room is taken for what it may become.
-    pub(super) compressed: bool,
     /// Where room comes from, and refusals are counted.
     pub(super) gateway: &'a Gateway,
     /// By which protocol it comes.
     pub(super) way: Way,
 }
 
-/// Reads a whole body with room for it in memory.
+/// Reads a whole body with room for it in memory, as it comes: for what it becomes by decoding room is taken then.
 pub(super) async fn read(
     body: Body,
     headers: &HeaderMap,
@@ -47,17 +43,8 @@ async fn read_within(
     if announced.is_some_and(|bytes| bytes > limits.bytes_max) {
         return Err(too_large(limits.bytes_max));
     }
-    let room = |received: usize| {
-        if limits.compressed {
-            received
-                .saturating_mul(DECOMPRESSION_ESTIMATE)
-                .min(limits.bytes_max)
-        } else {
-            received
-        }
-    };
     let mut permit = admission
-        .take(room(announced.unwrap_or(0)))
+        .take(announced.unwrap_or(0))
         .map_err(|Full| full())?;
     let mut received = BytesMut::with_capacity(announced.unwrap_or(0));
     let began = Instant::now();
@@ -66,7 +53,7 @@ async fn read_within(
             return Err(too_large(limits.bytes_max));
         }
         admission
-            .grow(&mut permit, room(received.len() + chunk.len()))
+            .grow(&mut permit, received.len() + chunk.len())
             .map_err(|Full| full())?;
         received.extend_from_slice(&chunk);
     }

@@ -33,7 +33,6 @@ pub(super) async fn logs(
     let key = key(&headers)?.map(|text| api.gateway.key_of_header(text));
     let limits = Limits {
         bytes_max: api.body_bytes_max,
-        compressed: !encodings.is_empty(),
         gateway: &api.gateway,
         way: Way::Http,
     };
@@ -61,29 +60,32 @@ fn source(body: Bytes, encodings: Vec<Encoding>, form: Form, limit: usize) -> So
     })
 }
 
-/// The body without its encodings. Room is taken before it is filled: what turns out to need more
-/// than was estimated is begun again with four times as much.
+/// The body without its encodings. Room is taken before it is filled, as much as the body says that it needs or
+/// as is usual; what turns out to need more is begun again with four times as much. What was not needed is given
+/// back.
 pub(super) fn decoded<'a>(
     room: &mut Room<'_>,
     body: &'a [u8],
     encodings: &[Encoding],
     limit: usize,
 ) -> Result<Cow<'a, [u8]>, Failure> {
-    let estimate = body.len().saturating_mul(DECOMPRESSION_ESTIMATE);
-    let mut granted = if encodings.is_empty() {
-        limit
-    } else {
-        estimate.min(limit)
-    };
+    if encodings.is_empty() {
+        return body::decode(body, encodings, limit).map_err(undecodable);
+    }
+    let usual = || body.len().saturating_mul(DECOMPRESSION_ESTIMATE);
+    let claimed = body::claimed_len(body, encodings);
+    let mut granted = claimed.unwrap_or_else(usual).max(body.len()).min(limit);
     loop {
-        if !encodings.is_empty() {
-            room.grow(granted)?;
-        }
+        room.grow(body.len().saturating_add(granted))?;
         match body::decode(body, encodings, granted) {
             Err(body::Error::TooLarge { .. }) if granted < limit => {
                 granted = granted.saturating_mul(4).min(limit);
             }
-            decoded => return decoded.map_err(undecodable),
+            Ok(decoded) => {
+                room.settle(body.len() + decoded.len());
+                return Ok(decoded);
+            }
+            Err(error) => return Err(undecodable(error)),
         }
     }
 }

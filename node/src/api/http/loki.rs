@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hushlog_ingest::body::Encoding;
@@ -22,8 +22,13 @@ enum Form {
     Protobuf,
 }
 
-/// Takes one push request. Entries that are rejected alone make it a 400, as in Loki: the others are
-/// stored, and nobody sends the request again. Receipts, where they are asked for, make it a 200 with a body.
+/// How many entries of a request were rejected alone, and why the first one was.
+const REJECTED: HeaderName = HeaderName::from_static("x-hushlog-rejected");
+
+/// Takes one push request. Loki answers 400 where entries are rejected alone, though it stores the others;
+/// some of its clients then send all of them again. So a request of which anything is stored is a success here,
+/// with a header that says what was rejected; one of which nothing is stored is a 400. Receipts, where they are
+/// asked for, make it a 200 with a body.
 pub(super) async fn push(
     State(api): State<Api>,
     Query(asked): Query<receipts::Asked>,
@@ -33,7 +38,6 @@ pub(super) async fn push(
     let form = form(&headers)?;
     let limits = Limits {
         bytes_max: api.body_bytes_max,
-        compressed: !matches!(&form, Form::Json(encodings) if encodings.is_empty()),
         gateway: &api.gateway,
         way: Way::Loki,
     };
@@ -54,20 +58,24 @@ pub(super) async fn push(
         }
         Err(failure) => return Err(failure),
     };
-    match pushed.rejections.first() {
-        None if asked.wants() => {
-            let body = json!({ "receipts": receipts::rendered(&pushed.receipts) });
-            Ok(super::json(StatusCode::OK, &body))
-        }
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
-        Some(first) => {
-            let (stored, rejected) = (pushed.accepted, pushed.rejected);
-            let reason = first.reason;
-            let message =
-                format!("{rejected} entries were rejected, {stored} are stored: {reason}");
-            Err(Failure::new(Kind::InvalidBody, message))
-        }
+    let rejected = pushed.rejections.first().map(|first| {
+        let count = pushed.rejected;
+        format!("{count}; {}", first.reason)
+    });
+    if let (Some(rejected), 0) = (&rejected, pushed.accepted) {
+        let message = format!("nothing is stored, rejected entries: {rejected}");
+        return Err(Failure::new(Kind::InvalidBody, message));
     }
+    let mut response = if asked.wants() {
+        let body = json!({ "receipts": receipts::rendered(&pushed.receipts) });
+        super::json(StatusCode::OK, &body)
+    } else {
+        StatusCode::NO_CONTENT.into_response()
+    };
+    if let Some(rejected) = rejected.and_then(|rejected| HeaderValue::from_str(&rejected).ok()) {
+        response.headers_mut().insert(REJECTED, rejected);
+    }
+    Ok(response)
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Failure> {
@@ -107,6 +115,6 @@ fn unpacked(room: &mut Room<'_>, block: &[u8], limit: usize) -> Result<Vec<u8>, 
     if len > limit {
         return Err(too_large(limit));
     }
-    room.grow(len)?;
+    room.grow(block.len() + len)?;
     snap::raw::Decoder::new().decompress_vec(block).map_err(bad)
 }

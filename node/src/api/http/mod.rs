@@ -17,6 +17,7 @@ mod query;
 mod receipts;
 mod retention;
 mod root;
+mod rules;
 
 use std::panic::AssertUnwindSafe;
 
@@ -24,7 +25,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Router, body::Body};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -81,6 +82,23 @@ pub fn router(api: Api) -> Router {
                 .put(patterns::set)
                 .delete(patterns::remove),
         )
+        .route("/api/v1/pii/detectors", get(rules::detectors))
+        .route(
+            "/api/v1/pii/detectors/{name}",
+            get(rules::detector)
+                .put(rules::set_detector)
+                .delete(rules::reset_detector),
+        )
+        .route("/api/v1/pii/countries", get(rules::countries))
+        .route(
+            "/api/v1/pii/countries/{code}",
+            put(rules::add_country).delete(rules::remove_country),
+        )
+        .route(
+            "/api/v1/pii/settings",
+            get(rules::settings).put(rules::set_settings),
+        )
+        .route("/api/v1/pii/findings", get(rules::findings))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method);
     walled(routes, api)

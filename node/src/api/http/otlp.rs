@@ -70,7 +70,6 @@ async fn take(
     let encodings = encodings(headers)?;
     let limits = Limits {
         bytes_max: api.body_bytes_max,
-        compressed: !encodings.is_empty(),
         gateway: &api.gateway,
         way: Way::OtlpHttp,
     };

@@ -5,11 +5,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
+use hushlog_pii::Pattern;
 use serde_json::{Value, json};
 
 use super::body::read_small;
 use super::{Api, Failure, Kind, json};
-use crate::api::patterns::{self, Change, Changed, change};
+use crate::api::patterns::{self, Change, change};
+use crate::api::policy::Changed;
 use crate::limits::PATTERN_BODY_BYTES_MAX;
 
 /// `GET /api/v1/pii/patterns`.
@@ -31,7 +33,13 @@ pub(super) async fn get(
 /// `POST /api/v1/pii/patterns`.
 pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
     let members = patterns::members(&read(body).await?)?;
-    answer(Box::pin(change(&api, Change::Add(members))).await?)
+    let added = Box::pin(change(&api, Change::Add(members))).await?;
+    let status = if added.is_made {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(answer(status, &added))
 }
 
 /// `PUT /api/v1/pii/patterns/{id}`.
@@ -41,7 +49,8 @@ pub(super) async fn set(
     body: Body,
 ) -> Result<Response, Failure> {
     let members = patterns::members(&read(body).await?)?;
-    answer(Box::pin(change(&api, Change::Set(id, members))).await?)
+    let changed = Box::pin(change(&api, Change::Set(id, members))).await?;
+    Ok(answer(StatusCode::OK, &changed))
 }
 
 /// `DELETE /api/v1/pii/patterns/{id}`.
@@ -54,25 +63,23 @@ pub(super) async fn remove(
     Ok(json(StatusCode::OK, &body))
 }
 
-async fn read(body: Body) -> Result<Bytes, Failure> {
+pub(super) async fn read(body: Body) -> Result<Bytes, Failure> {
     let body = read_small(body, PATTERN_BODY_BYTES_MAX).await?;
     if body.iter().all(u8::is_ascii_whitespace) {
-        let message = "the body is empty; send {\"name\":\"…\",\"regex_pattern\":\"…\"}";
+        let message = "the body is empty; send a JSON object";
         return Err(Failure::new(Kind::EmptyBody, message));
     }
     Ok(body)
 }
 
-fn answer(changed: Changed) -> Result<Response, Failure> {
-    let status = if changed.created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok(json(status, &with_epoch(changed.pattern, changed.epoch)))
+fn answer(status: StatusCode, changed: &Changed<Pattern>) -> Response {
+    json(
+        status,
+        &with_epoch(patterns::show(&changed.outcome), changed.epoch),
+    )
 }
 
-fn with_epoch(mut pattern: Value, epoch: u64) -> Value {
+pub(super) fn with_epoch(mut pattern: Value, epoch: u64) -> Value {
     if let Some(members) = pattern.as_object_mut() {
         members.insert("policy_epoch".into(), epoch.into());
     }

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 28] = [
+const PATHS: [(&str, &str, &str); 32] = [
     (
         "POST",
         "/api/v1/logs",
@@ -47,6 +47,26 @@ const PATHS: [(&str, &str, &str); 28] = [
         "GET",
         "/api/v1/pii/patterns",
         "patterns masked beside the built-in detectors; POST adds one",
+    ),
+    (
+        "GET",
+        "/api/v1/pii/detectors",
+        "what the built-in detectors do; PUT and DELETE on one change it",
+    ),
+    (
+        "GET",
+        "/api/v1/pii/countries",
+        "whose numbers are looked for; PUT and DELETE on one change it",
+    ),
+    (
+        "GET",
+        "/api/v1/pii/settings",
+        "what holds for all of them; PUT changes it",
+    ),
+    (
+        "GET",
+        "/api/v1/pii/findings",
+        "how often each of them has found something",
     ),
     ("GET", "/api/v1/retention", "how long records are kept"),
     (

@@ -124,8 +124,8 @@ impl Slow {
 }
 
 impl Sink for Slow {
-    fn route(&self, _: &str) -> Result<ShardId, Refused> {
-        Ok(ShardId { bucket: 1, slot: 0 })
+    fn route(&self, _: &str) -> Result<Vec<ShardId>, Refused> {
+        Ok(vec![ShardId { bucket: 1, slot: 0 }])
     }
 
     fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {

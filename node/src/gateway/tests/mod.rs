@@ -1,21 +1,26 @@
 //! The gateway against a scripted sink.
 
 mod fairness;
+mod spread;
 
 use futures_util::future::join_all;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 use futures_util::future::BoxFuture;
 use hushlog_ingest::json::{self, Declared};
 use hushlog_pii::{Key as HashKey, Pattern, Policy};
 use hushlog_record::block::PartKey;
-use hushlog_record::limits::{BLOCK_FIELDS_MAX, RECORD_FIELDS_MAX};
+use hushlog_record::limits::{BLOCK_FIELDS_MAX, BLOCK_TEXT_BYTES_TARGET, RECORD_FIELDS_MAX};
 use hushlog_record::{Block, LogId, ShardId, Timestamp};
 use tokio::sync::Notify;
 
 use super::*;
 use crate::clock::Scripted;
 use crate::limits::{PART_ROWS_MAX, RECORD_MEMORY_BYTES};
+
+/// The slots of services whose names begin with `hot`.
+const HOT_SLOTS: Range<u16> = 10..14;
 
 /// Stores every block, unless told otherwise for the next ones.
 #[derive(Default)]
@@ -34,15 +39,16 @@ struct Fake {
 }
 
 impl Sink for Fake {
-    fn route(&self, service: &str) -> Result<ShardId, Refused> {
+    fn route(&self, service: &str) -> Result<Vec<ShardId>, Refused> {
         if let Some(why) = *self.no_route.lock() {
             return Err(why);
         }
-        let slot = u16::from(service.ends_with('1'));
-        Ok(ShardId {
-            bucket: 1 + *self.bucket.lock(),
-            slot,
-        })
+        let bucket = 1 + *self.bucket.lock();
+        let shard = |slot| ShardId { bucket, slot };
+        if service.starts_with("hot") {
+            return Ok(HOT_SLOTS.map(shard).collect());
+        }
+        Ok(vec![shard(u16::from(service.ends_with('1')))])
     }
 
     fn propose(&self, block: Block, _: Instant) -> BoxFuture<'_, Result<Vec<Placed>, Refused>> {

@@ -111,26 +111,28 @@ fn is_free(text: &[u8], start: usize, end: usize) -> bool {
         && ssn::free(text, start, end)
 }
 
-/// Visits the numbers of a kind within reach behind a word that ends at `from`. Stops at what a mask or
-/// another finding is made of.
+/// Visits the numbers of a kind within reach behind a word that ends at `word_end`; returns how far those go that
+/// are masked. Stops at what a mask or another finding is made of.
 pub(crate) fn announced(
     row: &Row,
     text: &[u8],
-    from: usize,
-    visit: &mut impl FnMut(Found),
+    word_end: usize,
+    visit: &mut impl FnMut(Found) -> bool,
 ) -> usize {
-    let mut from = from;
+    let (mut from, mut masked) = (word_end, word_end);
     if is_hash(text, from) {
-        return from;
+        return masked;
     }
     for _ in 0..LIST_MAX {
         let Some(range) = next(row, text, from) else {
             break;
         };
         from = range.end;
-        visit(Found::new(row.detector, range));
+        if visit(Found::new(row.detector, range)) {
+            masked = from;
+        }
     }
-    from
+    masked
 }
 
 /// Whether a hash goes on here behind the name of what was hashed.
@@ -160,7 +162,7 @@ fn next(row: &Row, text: &[u8], from: usize) -> Option<Range<usize>> {
 }
 
 /// Visits numbers that need no word, of rows that the policy has on.
-pub(crate) fn alone(rows: &[&'static Row], text: &[u8], mut visit: impl FnMut(Found)) {
+pub(crate) fn alone(rows: &[&'static Row], text: &[u8], mut visit: impl FnMut(Found) -> bool) {
     let mut pos = 0;
     while pos < text.len() {
         let is_start = at(text, pos).is_ascii_alphanumeric();
@@ -168,14 +170,11 @@ pub(crate) fn alone(rows: &[&'static Row], text: &[u8], mut visit: impl FnMut(Fo
             pos += 1;
             continue;
         }
-        let found = rows.iter().find_map(|row| {
-            let range = row.find_as(row.alone, text, pos)?;
-            Some(Found::new(row.detector, range))
+        let masked = rows.iter().find_map(|row| {
+            let found = Found::new(row.detector, row.find_as(row.alone, text, pos)?);
+            visit(found).then_some(found.end)
         });
-        if let Some(found) = found {
-            pos = found.end;
-            visit(found);
-        }
+        pos = masked.unwrap_or(pos);
         while is_word(at(text, pos)) {
             pos += 1;
         }
@@ -188,27 +187,43 @@ pub(crate) fn is_name(rows: &[&'static Row], name: &str) -> bool {
     rows.iter().any(|row| row.is_named(&words))
 }
 
-/// What the name of a field makes of its value: a number from end to end. `rows` are those that the policy
-/// has on.
-pub(crate) fn named(rows: &[&'static Row], name: &str, text: &[u8]) -> Option<Found> {
-    let number = could_be_whole(text)?;
-    let written = slice(text, number.start, number.end);
+/// Visits what the name of a field makes of its value, a number from end to end, until one is masked. `rows`
+/// are those that the policy has on.
+pub(crate) fn named(
+    rows: &[&'static Row],
+    name: &str,
+    text: &[u8],
+    visit: impl FnMut(Found) -> bool,
+) {
     let mut words = None;
-    let row = rows.iter().find(|row| {
-        row.is_whole(written) && row.is_named(words.get_or_insert_with(|| spaced(name)))
-    })?;
-    Some(Found::new(row.detector, number))
+    let is_named = |row: &Row| row.is_named(words.get_or_insert_with(|| spaced(name)));
+    whole(rows, text, is_named, visit);
 }
 
-/// A text that is a number from end to end, of a row whose numbers need no more than that.
-pub(crate) fn bare(rows: &[&'static Row], text: &[u8]) -> Option<Found> {
-    if rows.is_empty() {
-        return None;
+/// Visits what a text is that is a number from end to end, of rows whose numbers need no more than that, until
+/// one is masked.
+pub(crate) fn bare(rows: &[&'static Row], text: &[u8], visit: impl FnMut(Found) -> bool) {
+    if !rows.is_empty() {
+        whole(rows, text, |_| true, visit);
     }
-    let number = could_be_whole(text)?;
+}
+
+fn whole(
+    rows: &[&'static Row],
+    text: &[u8],
+    mut is_meant: impl FnMut(&Row) -> bool,
+    mut visit: impl FnMut(Found) -> bool,
+) {
+    let Some(number) = could_be_whole(text) else {
+        return;
+    };
     let written = slice(text, number.start, number.end);
-    let row = rows.iter().find(|row| row.is_whole(written))?;
-    Some(Found::new(row.detector, number))
+    let rows = rows.iter().filter(|row| row.is_whole(written));
+    for row in rows {
+        if is_meant(row) && visit(Found::new(row.detector, number.clone())) {
+            return;
+        }
+    }
 }
 
 /// Where the text without the white space around it stands, if it is as short, and has as many digits, as a

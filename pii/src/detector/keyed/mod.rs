@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::{Detector, Found};
 use crate::bytes::{slice, starts_with};
+use crate::finder::Finder;
 
 use name::{Name, name_end, named};
 use place::{is_mask, is_mask_hash, is_nothing};
@@ -26,10 +27,48 @@ const USER_BYTES_MAX: usize = 128;
 /// Shortest value behind a word that also stands in prose.
 const PROSE_VALUE_MIN: usize = 6;
 
-/// The value behind the sign at `pos`, if a secret's name stands before it.
-pub(crate) fn find(text: &[u8], pos: usize) -> Option<Found> {
+/// How far a text has been read as values that names give away. Signs inside a value begin no value of
+/// their own: in one that is masked none, in one that is left none of the same detector.
+#[derive(Default)]
+pub(crate) struct Read {
+    masked: usize,
+    headers: usize,
+    secrets: usize,
+}
+
+impl Read {
+    /// Notes a value, and whether it is masked.
+    pub(crate) fn note(&mut self, found: &Found, is_masked: bool) {
+        let to = match found.by {
+            Finder::BuiltIn(Detector::AuthHeader) => &mut self.headers,
+            Finder::BuiltIn(Detector::KvSecret) => &mut self.secrets,
+            // Short, and other values may begin in it.
+            _ => return,
+        };
+        *to = found.end.max(*to);
+        if is_masked {
+            self.masked = found.end.max(self.masked);
+        }
+    }
+
+    /// Whether values behind this name have been read beyond `pos`.
+    fn has(&self, name: Name, pos: usize) -> bool {
+        let to = match name {
+            Name::Authorization | Name::Cookie => self.headers,
+            Name::Secret | Name::Word => self.secrets,
+            Name::User => 0,
+        };
+        pos < to
+    }
+}
+
+/// The value behind the sign at `pos`, if a secret's name stands before it and `read` does not have it.
+pub(crate) fn find(text: &[u8], pos: usize, read: &Read) -> Option<Found> {
+    if pos < read.masked {
+        return None;
+    }
     let (name_end, quoted) = name_end(text, pos);
-    let name = named(text, name_end)?;
+    let name = named(text, name_end).filter(|name| !read.has(*name, pos))?;
     let (start, quote, sign) = value(text, pos, quoted);
     if is_mask(text, start) {
         return None;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use hushlog_record::NodeId;
+use tokio::time::{Instant, timeout};
 
 use super::{Cluster, PATIENCE, must, settings, soon};
+use crate::limits::GIVEN_UP_AFTER;
 use crate::testing::{SHARD, keyed_block, plain_block};
 use crate::{Hold, ProposeError, Settings, ShardGroup};
 
@@ -30,8 +32,12 @@ async fn refuses_soon(group: &ShardGroup) {
     }
 }
 
-async fn without_two(survivor_leads: bool) {
-    let patience = Duration::from_secs(4);
+/// Longest wait for a majority in these tests.
+const WAIT: Duration = Duration::from_secs(4);
+
+/// A group of three of which one is left.
+async fn without_two(survivor_leads: bool) -> (Cluster, NodeId) {
+    let patience = WAIT;
     let mut cluster = Cluster::on_mem_with(Settings {
         patience,
         ..settings()
@@ -54,18 +60,46 @@ async fn without_two(survivor_leads: bool) {
         cluster.kill(id);
     }
     loses_its_majority(cluster.shard(survivor)).await;
+    (cluster, survivor)
+}
+
+async fn knows_it_and_refuses_soon(survivor_leads: bool) {
+    let (cluster, survivor) = without_two(survivor_leads).await;
     refuses_soon(cluster.shard(survivor)).await;
     cluster.stop();
 }
 
+/// Callers that never wait as long as the group would are told all the same.
+async fn tells_who_gives_up(survivor_leads: bool) {
+    let (cluster, survivor) = without_two(survivor_leads).await;
+    let group = cluster.shard(survivor);
+    let propose = |number| group.propose(keyed_block(SHARD, &[number], 1, 0), soon());
+    let given_up = timeout(GIVEN_UP_AFTER + WAIT / 20, propose(1)).await;
+    assert!(given_up.is_err(), "it was told before");
+    let told = timeout(GIVEN_UP_AFTER / 2, propose(2)).await;
+    let error = told.expect("it is told soon").unwrap_err();
+    assert!(matches!(error, ProposeError::Unavailable(_)), "{error}");
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_left_alone_tells_callers_that_give_up() {
+    tells_who_gives_up(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_left_alone_tells_callers_that_give_up() {
+    tells_who_gives_up(false).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_left_alone_knows_it_and_refuses_soon() {
-    without_two(true).await;
+    knows_it_and_refuses_soon(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_left_alone_knows_it_and_refuses_soon() {
-    without_two(false).await;
+    knows_it_and_refuses_soon(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

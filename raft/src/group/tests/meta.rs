@@ -4,7 +4,7 @@ use hushlog_record::Timestamp;
 
 use super::{CLUSTER, Cluster, must, soon};
 use crate::limits::META_SNAPSHOT_LOG_BYTES;
-use crate::meta::{Answer, Command, Node, Slot};
+use crate::meta::{Answer, Command, Node, Plan, Slot};
 
 fn node(id: u64, note: &str) -> Command {
     Command::RegisterNode(Node {
@@ -27,6 +27,7 @@ fn open(expected: u64) -> Command {
         expected,
         opened_at,
         slots: vec![slot],
+        plan: Plan::default(),
     }
 }
 

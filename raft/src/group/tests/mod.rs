@@ -4,6 +4,7 @@
 mod availability;
 mod blocks;
 mod leads;
+mod log;
 mod meta;
 mod outside;
 mod refusals;
@@ -184,6 +185,10 @@ impl Cluster {
         };
         let mut listeners = Vec::new();
         for id in 1..=3 {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a port that stays when a node starts again"
+            )]
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = listener.local_addr().unwrap().to_string();
             cluster.peers.insert(id, Peer { addr });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hushlog_record::Timestamp;
 
-use super::super::{Bucket, Command, Seal};
+use super::super::{Bucket, Command, Plan, Seal};
 use super::*;
 
 fn node(id: NodeId) -> Node {
@@ -32,6 +32,7 @@ fn state(nodes: u64, replicas: u64) -> State {
         closed_at,
         policy_epoch: 1,
         slots: vec![slot.clone()],
+        plan: Plan::default(),
     };
     let seal = Seal {
         digest: [1; 32],

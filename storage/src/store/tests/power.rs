@@ -233,3 +233,65 @@ fn size(folder: &Path, extension: &str) -> u64 {
         .map(|entry| entry.metadata().unwrap().len())
         .sum()
 }
+
+#[test]
+fn a_process_knows_when_its_stores_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Rocks::open(folder.path()).unwrap();
+    assert!(!crate::store::all_closed(std::time::Duration::from_millis(
+        1
+    )));
+    assert!(!crate::store::closed(
+        folder.path(),
+        std::time::Duration::from_millis(1)
+    ));
+    drop(store);
+    assert!(crate::store::closed(
+        folder.path(),
+        std::time::Duration::from_secs(60)
+    ));
+    assert!(crate::store::all_closed(std::time::Duration::from_secs(60)));
+    // A folder that is no store leaves nothing open.
+    fs::write(folder.path().join("CURRENT"), "nothing").unwrap();
+    assert!(Rocks::open(folder.path()).is_err());
+    assert!(crate::store::all_closed(std::time::Duration::from_secs(60)));
+}
+
+/// The file system had noted the new length of the log, and not yet written a page of it.
+fn lose_a_page(log: &Path, from: u64) {
+    const PAGE: u64 = 4096;
+    let mut bytes = fs::read(log).unwrap();
+    let page = from.next_multiple_of(PAGE);
+    let range = usize::try_from(page).unwrap()..usize::try_from(page + PAGE).unwrap();
+    bytes[range].fill(0);
+    fs::write(log, bytes).unwrap();
+}
+
+#[test]
+fn a_record_that_power_loss_has_torn_is_dropped() {
+    for value in [9_000, 100_000] {
+        let folder = TempDir::new().unwrap();
+        let store = filled(folder.path(), 0..5);
+        let (_, synced) = newest_log(folder.path());
+        write(&store, put(key(5), vec![7; value]), Durability::Buffered);
+        let lost = copy(&store);
+        lose_a_page(&newest_log(lost.path()).0, synced);
+        let found = numbers(&Rocks::open(lost.path()).unwrap());
+        assert!(found.iter().copied().eq(0..5), "{found:?}");
+    }
+}
+
+#[test]
+fn a_torn_record_before_a_whole_one_refuses_to_open() {
+    let folder = TempDir::new().unwrap();
+    let store = filled(folder.path(), 0..5);
+    let (_, synced) = newest_log(folder.path());
+    write(&store, put(key(5), vec![7; 9_000]), Durability::Synced);
+    write(&store, put(key(6), "v"), Durability::Synced);
+    let rotten = copy(&store);
+    lose_a_page(&newest_log(rotten.path()).0, synced);
+    assert!(matches!(
+        Rocks::open(rotten.path()).err(),
+        Some(Error::Corrupt(_))
+    ));
+}

@@ -68,7 +68,6 @@ pub(super) async fn at_index(
     let admission = api.gateway.admission().clone();
     let limits = Limits {
         bytes_max: api.body_bytes_max,
-        compressed: !encodings.is_empty(),
         gateway: &api.gateway,
         way: Way::Elasticsearch,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hushlog_pii::{Key, Policy};
+use hushlog_pii::{Count, Key, Policy};
 use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
@@ -36,7 +36,7 @@ pub(crate) struct Fake {
     /// It answers no block.
     pub(super) hangs: bool,
     /// What the first blocks are refused with.
-    pub(super) refuse_first: Mutex<Vec<Refused>>,
+    pub(super) refuse_first: Arc<Mutex<Vec<Refused>>>,
     pub(super) stored: Stored,
     /// The ids of records that were stored under them.
     pub(super) named: Arc<Mutex<Vec<LogId>>>,
@@ -44,6 +44,8 @@ pub(crate) struct Fake {
     pub(super) limits: Mutex<Arc<Limits>>,
     /// The books that the gateway writes.
     pub(super) ledger: Mutex<Option<Ledger>>,
+    /// What the rules have found.
+    pub(super) findings: Mutex<Vec<Count>>,
 }
 
 /// Service and message of every record that was stored.
@@ -53,6 +55,11 @@ impl Fake {
     /// What it has stored, now and later.
     pub(crate) fn stored(&self) -> Stored {
         Arc::clone(&self.stored)
+    }
+
+    /// What it refuses the next blocks with, now and later.
+    pub(crate) fn refusals(&self) -> Arc<Mutex<Vec<Refused>>> {
+        Arc::clone(&self.refuse_first)
     }
 
     /// Refuses every block with this.
@@ -79,18 +86,34 @@ impl Fake {
         }
     }
 
+    /// Lets this service send so many records a second, and all others as many as they like.
+    pub(crate) fn limiting_one(service: &str, records_per_second: u64) -> Self {
+        let limit = Limit {
+            records_per_second: Some(records_per_second),
+            bytes_per_second: None,
+        };
+        let limits = Limits {
+            services: [(service.to_owned(), limit)].into(),
+            ..Limits::default()
+        };
+        Self {
+            limits: Mutex::new(Arc::new(limits)),
+            ..Self::default()
+        }
+    }
+
     /// Refuses one block after the other with these, the last first, and then stores.
     pub(crate) fn refusing_at_first(refuse_first: Vec<Refused>) -> Self {
         Self {
-            refuse_first: Mutex::new(refuse_first),
+            refuse_first: Arc::new(Mutex::new(refuse_first)),
             ..Self::default()
         }
     }
 }
 
 impl Sink for Fake {
-    fn route(&self, _: &str) -> Result<ShardId, Refused> {
-        Ok(ShardId { bucket: 1, slot: 0 })
+    fn route(&self, _: &str) -> Result<Vec<ShardId>, Refused> {
+        Ok(vec![ShardId { bucket: 1, slot: 0 }])
     }
 
     fn limits(&self) -> Arc<Limits> {
@@ -290,9 +313,13 @@ impl Control for Fake {
             let mut books = Books::default();
             if let Some(ledger) = &*self.ledger.lock() {
                 books.add(1, &ledger.book());
+                books.add_findings(1, Some(self.findings.lock().clone()));
             }
             if self.partial {
                 books.missing.insert(2, "no answer in time".into());
+            }
+            if self.incomplete {
+                books.add_findings(3, None);
             }
             books
         })
@@ -378,6 +405,15 @@ pub(crate) fn api(fake: Fake, memory: usize) -> Api {
 }
 
 pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakePolicies)) -> Api {
+    api_taking(fake, (memory, BODY_BYTES_MAX), change)
+}
+
+/// With so much memory, for bodies of so many bytes.
+pub(super) fn api_taking(
+    fake: Fake,
+    (memory, body_bytes_max): (usize, usize),
+    change: impl FnOnce(&mut FakePolicies),
+) -> Api {
     let fake = Arc::new(fake);
     let entropy = Entropy::seeded(1);
     let masking = Arc::new(Masking::new(Key::new([7; 32])));
@@ -418,6 +454,6 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
         ids: Mutex::new(entropy.stream("request ids")),
         queries: Arc::new(Semaphore::new(1)),
         query_timeout: Duration::from_secs(30),
-        body_bytes_max: BODY_BYTES_MAX,
+        body_bytes_max,
     })
 }

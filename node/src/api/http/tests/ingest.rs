@@ -192,6 +192,38 @@ async fn a_decompression_bomb_stops_where_the_room_ends() {
     assert_eq!(response.status(), 429);
 }
 
+/// Eight times what is sent was taken before, however little a body became.
+#[test]
+fn a_compressed_body_takes_the_room_that_it_needs() {
+    use std::io::Write;
+
+    use hushlog_ingest::body::Encoding;
+
+    use crate::gateway::{Admission, Room};
+    use crate::metrics::Gauge;
+
+    let text: String = (0..4_000)
+        .map(|i| format!("{:08x}", i * 2_654_435_761_u64))
+        .collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).expect("memory");
+    let gzip = encoder.finish().expect("memory");
+    let needed = gzip.len() + text.len();
+    // Less than eight times the body.
+    let admission = Admission::new(needed + (2 << 10), Gauge::default());
+    assert!(admission.bytes() < 8 * gzip.len());
+    let taken = Room::lend(&admission, |room| {
+        let encodings = [Encoding::Gzip];
+        let decoded = crate::api::http::ingest::decoded(room, &gzip, &encodings, 1 << 20);
+        assert_eq!(decoded.expect("there is room").len(), text.len());
+        room.bytes()
+    });
+    assert!(
+        taken >= needed && taken < needed + (2 << 10),
+        "{taken}, {needed}"
+    );
+}
+
 #[tokio::test]
 async fn a_body_that_shrank_more_than_estimated_is_taken() {
     use std::io::Write;

@@ -26,11 +26,12 @@ mod nodes;
 mod odd;
 mod patterns;
 mod retention;
+mod rules;
 mod sources;
 mod wire;
 
 pub(crate) use fake::{BODY_BYTES_MAX, Fake, Stored, api};
-use fake::{FOUND, FakePolicies, api_with};
+use fake::{FOUND, FakePolicies, api_taking, api_with};
 
 struct Got {
     status: StatusCode,

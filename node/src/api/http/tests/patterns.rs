@@ -3,18 +3,18 @@
 use super::*;
 
 /// One call after the other on one node.
-struct Calls {
+pub(super) struct Calls {
     router: axum::Router,
 }
 
 impl Calls {
-    fn new(change: impl FnOnce(&mut FakePolicies)) -> Self {
+    pub(super) fn new(change: impl FnOnce(&mut FakePolicies)) -> Self {
         Self {
             router: router(api_with(Fake::default(), 1 << 20, change)),
         }
     }
 
-    async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    pub(super) async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
         let body = if body.is_null() {
             Body::empty()
         } else {
@@ -30,7 +30,7 @@ impl Calls {
         (status, body)
     }
 
-    async fn masked(&self, text: &str) -> String {
+    pub(super) async fn masked(&self, text: &str) -> String {
         let (_, body) = self
             .call("POST", "/api/v1/pii/test", json!({ "text": text }))
             .await;

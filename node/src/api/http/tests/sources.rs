@@ -262,6 +262,27 @@ async fn loki_pushes_are_stored_in_both_forms() {
     assert_eq!(answer.await.status, 204);
 }
 
+/// What Loki answers with 400 is sent again whole by some of its clients, and would be stored twice.
+#[tokio::test]
+async fn a_loki_push_of_which_anything_is_stored_is_a_success_and_says_what_was_rejected() {
+    let long = "x".repeat((1 << 20) + 1);
+    for (good, status, rejected) in [(r#"["1","good"],"#, 204, true), ("", 400, false)] {
+        let body = format!(
+            r#"{{"streams":[{{"stream":{{"app":"pay"}},"values":[{good}["2","{long}"]]}}]}}"#
+        );
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let router = router(api_taking(fake, (32 << 20, 4 << 20), |_| {}));
+        let request = post("/loki/api/v1/push", &[JSON], body);
+        let response = router.oneshot(request).await.expect("infallible");
+        assert_eq!(response.status(), status);
+        let header = response.headers().get("x-hushlog-rejected");
+        let expected = "1; the record is larger than 1 MiB";
+        assert_eq!(header.is_some_and(|header| header == expected), rejected);
+        assert_eq!(stored(&sink).len(), usize::from(rejected));
+    }
+}
+
 #[tokio::test]
 async fn loki_pushes_that_cannot_be_taken_get_the_statuses_of_loki() {
     let number = r#"{"streams":[{"stream":{},"values":[[1700000000000000000,"one"]]}]}"#;
