@@ -52,6 +52,7 @@ pub mod secret;
 mod service;
 pub mod settings;
 mod sink;
+pub(crate) mod sources;
 mod summary;
 mod tail;
 mod tasks;
