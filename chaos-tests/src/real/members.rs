@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::nemesis::{Nemesis, POLL};
 use super::world::{Part, READY_WITHIN};
+use crate::view::lacks;
 
 /// How long the cluster may take to take an order, while members are away.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
@@ -176,41 +177,6 @@ impl Nemesis<'_> {
                 }
                 tokio::time::sleep(POLL).await;
             }
-        }
-    }
-}
-
-/// What is not as it should be in a view of the cluster.
-fn lacks(view: &Value) -> Option<String> {
-    let totals = &view["totals"];
-    if totals["under_replicated"] != 0 || totals["moving"] != 0 {
-        return Some(format!("{totals} {}", view["under_replicated"]));
-    }
-    let mut nodes = view["nodes"].as_array()?.iter();
-    let amiss = nodes.find(|node| node["membership"] != "active" || node["state"] != "ready")?;
-    Some(amiss.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_view_lacks_what_is_missing_moving_or_not_there() {
-        let view = |membership: &str, lacking: u64, moving: u64| {
-            json!({
-                "nodes": [{"id": 1, "membership": membership, "state": "ready"}],
-                "totals": {"under_replicated": lacking, "moving": moving},
-                "under_replicated": [],
-            })
-        };
-        assert_eq!(lacks(&view("active", 0, 0)), None);
-        for other in [
-            view("dead", 0, 0),
-            view("active", 1, 0),
-            view("active", 0, 1),
-        ] {
-            assert!(lacks(&other).is_some(), "{other}");
         }
     }
 }

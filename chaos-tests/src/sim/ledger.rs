@@ -124,8 +124,7 @@ impl Ledger {
         let in_touch = reached
             .iter()
             .filter(|(_, reached)| **reached > self.replication / 2);
-        self.in_touch
-            .extend(in_touch.map(|(node, _)| (*node, now)));
+        self.in_touch.extend(in_touch.map(|(node, _)| (*node, now)));
     }
 
     /// How many leaders were seen, over all groups and terms.

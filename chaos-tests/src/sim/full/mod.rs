@@ -491,7 +491,9 @@ impl Cluster {
     fn unready(&self) -> Vec<String> {
         let running: Vec<u64> = self.world.running.lock().keys().copied().collect();
         let unready = self.world.unready.lock();
-        let sound = running.iter().filter(|node| !self.world.base.is_out(**node));
+        let sound = running
+            .iter()
+            .filter(|node| !self.world.base.is_out(**node));
         let reasons = sound.filter_map(|node| {
             let reason = match unready.get(node) {
                 Some(reason) => reason.as_deref()?,

@@ -19,6 +19,7 @@ use super::roster::{Order, Roster};
 use super::{GRPC, World};
 use crate::sim::net::host;
 use crate::sim::schedule::{below, between};
+use crate::view::lacks;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -26,8 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(100);
 const NODES: &str = "/api/v1/cluster/nodes";
 const VIEW: &str = "/api/v1/cluster";
-/// Most letters of an answer that a report quotes.
-const QUOTED: usize = 1_500;
 
 /// Everything that is to be asked in this run.
 pub(super) async fn run(clients: Clients, world: Arc<World>) {
@@ -146,65 +145,23 @@ impl Operator {
     }
 }
 
-/// Waits until a node's view of the cluster shows it whole; the last view that did not is kept.
+/// Waits until a node's view of the cluster shows it whole; what the last one lacked is kept.
 pub(super) async fn look(clients: &Clients, node: NodeId) {
     loop {
         let request = (Method::GET, node, VIEW);
         let answer = clients.ask(request, &[], Bytes::new(), PATIENCE).await;
-        if !clients.is_open(node) {
+        // While a replica is out for its damage the others wait for it, longer than a run lasts.
+        if !clients.is_open(node) || clients.base().is_any_out() {
             return clients.view(node, None);
         }
         match answer {
-            Ok((StatusCode::OK, view)) if is_whole(&view) => return clients.view(node, None),
-            Ok((status, view)) => {
-                let said = format!("{status} {view}");
-                clients.view(node, Some(said.chars().take(QUOTED).collect()));
-            }
+            Ok((StatusCode::OK, view)) => match lacks(&view) {
+                None => return clients.view(node, None),
+                lacking => clients.view(node, lacking),
+            },
+            Ok((status, view)) => clients.view(node, Some(format!("{status} {view}"))),
             Err(why) => clients.view(node, Some(why)),
         }
         sleep(LOOK).await;
-    }
-}
-
-/// Whether every member is there and takes part, and every shard has its replicas.
-fn is_whole(view: &Value) -> bool {
-    let totals = &view["totals"];
-    let settled = totals["under_replicated"] == 0 && totals["moving"] == 0;
-    let nodes = view["nodes"].as_array();
-    let well = |node: &Value| {
-        // One that is dead for good, and that nobody has had leave, holds nothing.
-        let gone = node["membership"] == "dead" && node["placed"] == 0;
-        gone || (node["membership"] == "active" && node["state"] == "ready")
-    };
-    settled && nodes.is_some_and(|nodes| !nodes.is_empty() && nodes.iter().all(well))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_view_is_whole_when_everyone_is_there_and_nothing_lacks() {
-        let view = |membership: &str, state: &str, lacking: u64, placed: u64| {
-            json!({
-                "nodes": [
-                    {"id": 1, "membership": "active", "state": "ready", "placed": 3},
-                    {"id": 2, "membership": membership, "state": state, "placed": placed},
-                ],
-                "totals": {"under_replicated": lacking, "moving": 0},
-            })
-        };
-        assert!(is_whole(&view("active", "ready", 0, 3)));
-        assert!(is_whole(&view("dead", "unreachable", 0, 0)));
-        for other in [
-            view("active", "unready", 0, 3),
-            view("active", "ready", 1, 3),
-            view("draining", "ready", 0, 3),
-            view("dead", "unreachable", 0, 1),
-            json!({"nodes": [], "totals": {"under_replicated": 0, "moving": 0}}),
-            json!({}),
-        ] {
-            assert!(!is_whole(&other), "{other}");
-        }
     }
 }
