@@ -33,7 +33,6 @@ pub async fn run(
     ));
     let size = Size {
         nodes: schedule.nodes,
-        spares: schedule.spares,
         disk_mib: schedule.disk_mib,
         settings: &schedule.settings,
     };
@@ -75,8 +74,10 @@ pub async fn run(
     report.count(&history);
     report.broken.extend(history.broken.iter().cloned());
     if stopped.is_ok() {
-        let sound = world.members().into_iter();
-        let sound: Vec<String> = sound.map(|index| world.url(index)).collect();
+        let sound: Vec<String> = (0..world.nodes.len())
+            .filter(|index| !world.nodes[*index].out)
+            .map(|index| world.url(index))
+            .collect();
         let checked = Instant::now();
         report
             .broken
@@ -137,7 +138,6 @@ pub fn quiet(scenario: &str, seed: u64) -> Schedule {
         scenario: scenario.to_owned(),
         seed,
         nodes: 3,
-        spares: 0,
         disk_mib: 512,
         pace: Pace::default(),
         settings: Vec::new(),
