@@ -34,7 +34,7 @@ mod tests {
         };
         let mut state = State {
             replication: 3,
-            nodes: (1..=4).map(|id| (id, node(id))).collect(),
+            nodes: (1..=5).map(|id| (id, node(id))).collect(),
             ..State::default()
         };
         for (node, to) in [(1, Standing::Dead), (2, Standing::Draining)] {
@@ -42,11 +42,11 @@ mod tests {
             let change = Command::Nodes(Change::Stand { node, from, to });
             assert_eq!(state.apply(&change), Answer::Done);
         }
-        let nodes = (1..=5).map(|id| (id, format!("n{id}"))).collect();
+        let nodes = (1..=6).map(|id| (id, format!("n{id}"))).collect();
         let asked: Vec<NodeId> = in_turn(&state, nodes)
             .into_iter()
             .map(|(id, _)| id)
             .collect();
-        assert_eq!(asked, [3, 4, 2, 5, 1]);
+        assert_eq!(asked, [3, 4, 5, 2, 6, 1]);
     }
 }
