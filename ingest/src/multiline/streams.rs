@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hushlog_record::Timestamp;
 
 use super::envelope::{Envelope, split};
+use super::escaped;
 use super::joiner::Joiner;
 use crate::limits::{JOIN_BYTES_MAX, JOIN_HELD_BYTES_MAX, JOIN_STREAMS_MAX};
 
@@ -56,7 +57,10 @@ impl Streams {
 
     /// Takes a line without its end, at the time given; hands over the events that it ended.
     pub fn push(&mut self, line: Vec<u8>, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
-        let parts = split(line, now);
+        let mut parts = split(line, now);
+        if let Some(lines) = escaped::lines(&parts.content) {
+            parts.content = lines;
+        }
         if self.streams.len() >= JOIN_STREAMS_MAX && !self.streams.contains_key(&parts.stream) {
             self.end_oldest(now, out);
         }
