@@ -267,7 +267,7 @@ async fn lines_of_a_trace_become_one_record_of_their_program() {
     let mut near = server.connect().await;
     for line in TRACE {
         near.write_all(line.as_bytes()).await.expect("it reads");
-        tokio::time::sleep(JOIN / 2).await;
+        tokio::time::sleep(JOIN / 4).await;
     }
     // What no line follows is waited for, and not for ever; the connection stays.
     tokio::time::sleep(2 * JOIN).await;
