@@ -63,6 +63,11 @@ pub const KEYS: &[Key] = &[
         "Address for syslog over UDP, such as 127.0.0.1:5140; empty: off.",
     ),
     key(
+        "listen.syslog_join",
+        "200ms",
+        "How long a message of syslog waits for further lines of a stack trace; 0s: none are joined.",
+    ),
+    key(
         "threads",
         "0",
         "Threads for CPU work; 0 means one per core.",

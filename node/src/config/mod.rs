@@ -61,6 +61,8 @@ pub struct Listen {
     pub syslog_tcp: Option<SocketAddr>,
     /// Syslog over UDP.
     pub syslog_udp: Option<SocketAddr>,
+    /// How long a message of syslog waits for further lines of a stack trace; zero: none are joined.
+    pub syslog_join: Duration,
 }
 
 /// Who this node is.
@@ -218,6 +220,7 @@ impl Config {
                 elasticsearch: layers.optional_address("listen.elasticsearch")?,
                 syslog_tcp: layers.optional_address("listen.syslog_tcp")?,
                 syslog_udp: layers.optional_address("listen.syslog_udp")?,
+                syslog_join: layers.duration("listen.syslog_join")?,
             },
             node,
             cluster,
