@@ -45,6 +45,8 @@ mod replicas;
 mod report;
 mod restore;
 pub mod retention;
+mod rewrite;
+mod rewriter;
 mod scrub;
 mod sealed;
 pub mod secret;
@@ -96,7 +98,7 @@ use loads::Loads;
 use measure::Meters;
 use pace::Pace;
 use readiness::Readiness;
-use replicas::{Place, Replicas};
+use replicas::{Freed, Place, Replicas};
 use scrub::Scrub;
 use secret::Secret;
 pub use settings::ClusterSettings;
@@ -184,6 +186,10 @@ pub(crate) struct BuildSeconds {
     built: crate::metrics::Counter,
     fetched: crate::metrics::Counter,
     merged: crate::metrics::Counter,
+    rewritten: crate::metrics::Counter,
+    rewritten_rows: crate::metrics::Counter,
+    expired_rows: crate::metrics::Counter,
+    expired_bytes: crate::metrics::Counter,
     segment: crate::metrics::Seconds,
     index: crate::metrics::Seconds,
 }
@@ -198,13 +204,27 @@ impl BuildSeconds {
             )
         };
         let segments = |by| {
-            let help = "Segments that came to be here, by how: built from the log, fetched, or merged of smaller ones.";
+            let help = "Segments that came to be here, by how: built from the log, fetched, merged of smaller ones, or written anew without rows whose retention was over.";
             registry.counter("hushlog_node_segments_total", help, &[("by", by)])
         };
+        let counter = |name, help| registry.counter(name, help, &[]);
         Self {
             built: segments("built"),
             fetched: segments("fetched"),
             merged: segments("merged"),
+            rewritten: segments("rewritten"),
+            rewritten_rows: counter(
+                "hushlog_node_rewritten_rows_total",
+                "Rows that were written again on this node since others of their segments were over.",
+            ),
+            expired_rows: counter(
+                "hushlog_node_expired_rows_total",
+                "Rows whose retention was over and that were left out of shards on this node.",
+            ),
+            expired_bytes: counter(
+                "hushlog_node_expired_bytes_total",
+                "Bytes of files that came back on this node since rows were left out of shards.",
+            ),
             segment: stage("segment"),
             index: stage("index"),
         }
@@ -213,6 +233,14 @@ impl BuildSeconds {
     pub(crate) fn add(&self, times: build::BuildTimes) {
         self.segment.add_nanos(times.segment_nanos);
         self.index.add_nanos(times.index_nanos);
+    }
+
+    /// Counts what a shard has lost, if that were rows and not only borders between segments.
+    fn freed(&self, freed: Freed) {
+        if freed.rows > 0 {
+            self.expired_rows.add(freed.rows);
+            self.expired_bytes.add(freed.bytes);
+        }
     }
 }
 
@@ -455,6 +483,14 @@ impl Cluster {
 
     pub(crate) fn context(&self) -> &Context {
         &self.inner.context
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    fn build_seconds(&self) -> &BuildSeconds {
+        &self.inner.build_seconds
     }
 
     /// Threads for questions: short work that must not wait behind builds.

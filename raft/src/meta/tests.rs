@@ -17,10 +17,11 @@ use super::retention::put_retention;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
 use super::{
-    Answer, Because, Change, Command, Limit, LimitRule, Node, Plan, Policy, Rate, RetentionRule,
-    Roster, Seal, Shared, Slot, Spread, Standing, State,
+    Answer, Because, Change, Command, Cutoffs, Form, Leave, Limit, LimitRule, Node, Plan, Policy,
+    Rate, RetentionRule, Roster, Seal, Shared, Slot, Spread, Standing, State,
 };
 use crate::codec::{Decoder, Encoder};
+use crate::limits::{CUTOFF_SERVICES_MAX, REWRITES_MAX};
 use crate::types::{Entry, Payload, log_id};
 
 fn node(id: u64) -> Node {
@@ -80,7 +81,27 @@ fn commands() -> Vec<Command> {
     commands.extend(changes().into_iter().map(Command::Nodes));
     commands.extend([limit(None, Some(9)), limit(Some("a"), Some(1))]);
     commands.extend([limit(Some("b"), Some(5)), limit(Some("a"), None)]);
+    commands.push(rewrite(7, 8, 1));
     commands
+}
+
+/// Leaves rows out of the first shard: so many are left.
+fn rewrite(before: u8, digest: u8, rows: u64) -> Command {
+    let Command::Finish { shard, seal } = finish(1, 0, digest) else {
+        unreachable!("it finishes");
+    };
+    let at = Timestamp::from_nanos;
+    Command::Rewrite(Leave {
+        shard,
+        before: [before; 32],
+        rules: 4,
+        seal: Seal { rows, ..seal },
+        cutoffs: Cutoffs {
+            default: at(i64::MIN),
+            services: BTreeMap::from([("a".to_owned(), at(digest.into()))]),
+        },
+        services: BTreeMap::from([("a".to_owned(), 1)]),
+    })
 }
 
 /// One of each kind; some are refused.
@@ -226,6 +247,97 @@ fn a_merge_replaces_the_segments_that_it_was_made_of_and_no_others() {
     );
 }
 
+/// Two buckets, the first of which is over and has a finished shard of 3 rows, and four changes of rules.
+fn with_rules() -> State {
+    let mut state = State::default();
+    for command in &commands()[..13] {
+        state.apply(command);
+    }
+    state
+}
+
+#[test]
+fn a_rewrite_leaves_rows_out_for_ever_and_counts_them_once() {
+    let mut state = with_rules();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let first = Form::of(&state.sealed[&shard]);
+    for _ in 0..2 {
+        assert_eq!(state.apply(&rewrite(7, 8, 1)), Answer::Done);
+    }
+    assert_eq!((state.expired.rows(), state.expired.services["a"]), (2, 1));
+    let second = Form::of(&state.sealed[&shard]);
+    assert_eq!((first.rows, second.rows), (3, 1));
+    let other = Form { rows: 2, ..first };
+    let known = [first, second, other].map(|form| state.has_held(shard, 40, form));
+    assert_eq!(known, [true, true, false]);
+    assert!(!state.has_held(shard, 41, second), "of other blocks");
+    let third = Form {
+        rows: 0,
+        bounds: None,
+    };
+    let later = [first, second, third].map(|form| state.may_come_to(shard, 40, form));
+    assert_eq!(later, [false, false, true]);
+    // Whoever was first is right, and what is merged then has the rows that are left.
+    assert!(matches!(
+        state.apply(&rewrite(7, 9, 0)),
+        Answer::Conflict(_)
+    ));
+    assert_eq!(state.apply(&rewrite(8, 9, 0)), Answer::Done);
+    assert_eq!((state.expired.rows(), state.expired.others), (3, 1));
+    assert!(state.has_held(shard, 40, first), "it may be long ago");
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    assert_eq!(State::decode(&out.finish()).unwrap(), state);
+}
+
+#[test]
+fn a_rewrite_that_was_judged_by_others_rules_or_loses_rows_changes_nothing() {
+    let mut state = with_rules();
+    let changed = |change: &dyn Fn(&mut Leave)| {
+        let Command::Rewrite(mut leave) = rewrite(7, 8, 1) else {
+            unreachable!("it rewrites");
+        };
+        change(&mut leave);
+        Command::Rewrite(leave)
+    };
+    let many = |leave: &mut Leave| {
+        let names = (0..=CUTOFF_SERVICES_MAX).map(|n| (n.to_string(), Timestamp::from_nanos(1)));
+        leave.cutoffs.services = names.collect();
+    };
+    let before = state.clone();
+    for change in [
+        &|leave: &mut Leave| leave.rules = 3,
+        &|leave: &mut Leave| leave.before = [6; 32],
+        &|leave: &mut Leave| leave.shard.slot = 1,
+        &|leave: &mut Leave| leave.seal.rows = 3,
+        &|leave: &mut Leave| leave.seal.segmented_to = 41,
+        &|leave: &mut Leave| leave.seal.time_max = Timestamp::from_nanos(6),
+        &many,
+    ] as [&dyn Fn(&mut Leave); 7]
+    {
+        let refused = state.apply(&changed(change));
+        assert!(matches!(refused, Answer::Conflict(_)));
+        assert_eq!(state, before);
+    }
+    state.apply(&rewrite(7, 8, 1));
+    // What is gone does not come back by saying that it should not have gone.
+    let mut back = rewrite(8, 9, 0);
+    if let Command::Rewrite(leave) = &mut back {
+        leave.cutoffs = Cutoffs::default();
+    }
+    assert!(matches!(state.apply(&back), Answer::Conflict(_)));
+    for digest in 9..40 {
+        let before = digest - 1;
+        let Some(seal) = state.sealed.get_mut(&ShardId { bucket: 1, slot: 0 }) else {
+            panic!("it is finished");
+        };
+        seal.rows = 3;
+        state.apply(&rewrite(before, digest, 1));
+    }
+    let rewrite = state.rewrites.values().next().unwrap();
+    assert_eq!(rewrite.before.len(), REWRITES_MAX);
+}
+
 fn encoded(state: &State) -> Vec<u8> {
     let mut out = Encoder::default();
     state.encode(&mut out);
@@ -276,7 +388,7 @@ fn a_drop_as_earlier_builds_proposed_it_is_read() {
     assert_eq!(read, expected);
 }
 
-/// The facts as an earlier build wrote them: without plans, without how nodes take part before version 5, without
+/// The facts as an earlier build wrote them: without rewrites, without plans before version 6, without how nodes take part before version 5, without
 /// rate limits before 4, without policies and retention before 3, and without sealed shards in version 1.
 fn encode_old(state: &State, version: u8) -> Vec<u8> {
     let mut out = Encoder::versioned(version);
@@ -298,6 +410,9 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
             out.u64(bucket.policy_epoch);
         }
         put_slots(&mut out, &bucket.slots);
+        if version > 5 {
+            put_plan(&mut out, &bucket.plan);
+        }
     }
     if version > 1 {
         out.len(state.sealed.len());
@@ -323,7 +438,7 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
 #[test]
 fn facts_of_earlier_versions_are_read() {
     let all = commands().len();
-    for (version, known) in [(1, 6), (2, 8), (3, 14), (4, all), (5, all)] {
+    for (version, known) in [(1, 6), (2, 8), (3, 14), (4, all), (5, all), (6, all)] {
         let mut state = State::default();
         for command in &commands()[..known] {
             state.apply(command);
@@ -334,15 +449,18 @@ fn facts_of_earlier_versions_are_read() {
                 bucket.policy_epoch = 0;
             }
         }
-        for bucket in expected.buckets.values_mut() {
-            bucket.plan = Plan::default();
+        if version < 6 {
+            for bucket in expected.buckets.values_mut() {
+                bucket.plan = Plan::default();
+            }
         }
+        expected.rewrites.clear();
         if version < 5 {
             expected.roster = Roster::default();
         }
         let mut bytes = encode_old(&state, version);
         assert_eq!(State::decode(&bytes).unwrap(), expected);
-        bytes[0] = 7;
+        bytes[0] = 8;
         assert!(State::decode(&bytes).is_err());
     }
 }
