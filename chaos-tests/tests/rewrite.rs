@@ -66,10 +66,15 @@ async fn store(cluster: &Local, number: u64, services: &[&str]) -> Result<()> {
 }
 
 /// What a node answers to a question that it has heard of all shards for.
-async fn ask(cluster: &Local, node: u64, question: &Value) -> Result<Value> {
+async fn ask(
+    cluster: &Local,
+    node: u64,
+    (method, path): (Method, &str),
+    question: &Value,
+) -> Result<Value> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let asked = cluster.call(node, Method::POST, "/api/v1/logs/query", question.clone());
+        let asked = cluster.call(node, method.clone(), path, question.clone());
         let (status, body) = asked.await?;
         if status == StatusCode::OK && body["partial"] == false {
             return Ok(body);
@@ -87,10 +92,10 @@ async fn told(cluster: &Local, node: u64, service: &str) -> Result<Value> {
         "limit": 50,
         "aggregations": {"levels": levels},
     });
-    let answer = ask(cluster, node, &question).await?;
+    let query = (Method::POST, "/api/v1/logs/query");
+    let answer = ask(cluster, node, query, &question).await?;
     let path = format!("/api/v1/exceptions/top-k?k=10&window=24h&service={service}");
-    let (status, top) = cluster.call(node, Method::GET, &path, Value::Null).await?;
-    ensure!(status == StatusCode::OK, "{status} {top}");
+    let top = ask(cluster, node, (Method::GET, &path), &Value::Null).await?;
     let exceptions = top["exceptions"].as_array();
     let counts = exceptions.map(|all| all.iter().map(|one| one["count"].clone()).collect());
     Ok(json!({
@@ -166,10 +171,17 @@ async fn keep(cluster: &Local, node: u64, hours: u64) -> Result<()> {
 
 /// What the books of all nodes say of a service: stored, present, expired.
 async fn booked(cluster: &Local, node: u64) -> Result<(BTreeMap<String, [u64; 3]>, Value)> {
-    let (status, view) = cluster
-        .call(node, Method::GET, "/api/v1/ledger", Value::Null)
-        .await?;
-    ensure!(status == StatusCode::OK, "{status} {view}");
+    let deadline = Instant::now() + PATIENCE;
+    let view = loop {
+        let asked = cluster.call(node, Method::GET, "/api/v1/ledger", Value::Null);
+        let (status, view) = asked.await?;
+        // A shard that is about to open is missing for a moment.
+        if status == StatusCode::OK {
+            break view;
+        }
+        ensure!(Instant::now() < deadline, "{status} {view}");
+        sleep(LOOK).await;
+    };
     let services = view["services"].as_array().context("no services")?;
     let of = |one: &Value| {
         let number = |name: &str| one[name].as_u64();
@@ -227,6 +239,15 @@ async fn the_rows_of_a_service_that_is_over_leave_every_node_and_the_others_stay
     keep(&cluster, 1, 1).await?;
     let only_long_is_left = |cluster: &Local| rows(cluster) + in_the_last == long + in_the_last;
     settled(&cluster, &[1, 2], &kept, || only_long_is_left(&cluster)).await?;
+    // Of one shard nobody has what was agreed on any more: the third makes it of what it has.
+    let facts = cluster.facts(1);
+    let mut mixed = shards.iter().filter(|shard| facts.sealed[shard].rows > 0);
+    let lost = mixed.next().context("a shard of both")?;
+    for node in [1, 2] {
+        let folder = cluster.folder_of(node, *lost);
+        std::fs::remove_dir_all(&folder)?;
+        std::fs::create_dir(&folder)?;
+    }
     cluster.start_node(3).await?;
     settled(&cluster, &[1, 2, 3], &kept, || only_long_is_left(&cluster)).await?;
 
@@ -234,8 +255,11 @@ async fn the_rows_of_a_service_that_is_over_leave_every_node_and_the_others_stay
     assert!(facts.rewrites.len() >= 2, "{:?}", facts.rewrites);
     assert!(shards.iter().any(|shard| facts.sealed[shard].rows == 0));
     for (node, before) in (1..=3).zip(before) {
-        let after = bytes_on(&cluster, node, &shards)?;
-        assert!(after * 4 < before * 3, "node {node}: {after} of {before}");
+        until("the space comes back", || {
+            let after = bytes_on(&cluster, node, &shards);
+            after.is_ok_and(|after| after * 4 < before * 3)
+        })
+        .await?;
         // The open bucket, and what was sealed since, may have rows that are still on their way.
         let (services, adds_up) = booked(&cluster, node).await?;
         let [stored, present, expired] = services["short"];
@@ -244,7 +268,7 @@ async fn the_rows_of_a_service_that_is_over_leave_every_node_and_the_others_stay
         assert_eq!(services["long"], [long, long, 0]);
         assert_eq!(adds_up, json!(true));
     }
-    // Of all nodes, but for what the one that was away has counted before it was stopped.
+    // Each counts what it had and has lost; the facts, above, what all have.
     for node in 1..=3 {
         let rows = cluster
             .metric(node, "hushlog_node_expired_rows_total")
@@ -252,8 +276,7 @@ async fn the_rows_of_a_service_that_is_over_leave_every_node_and_the_others_stay
         let bytes = cluster
             .metric(node, "hushlog_node_expired_bytes_total")
             .await?;
-        assert!(rows >= (short - in_the_last) as f64, "node {node}: {rows}");
-        assert!(bytes > 0.0);
+        assert!(rows > 0.0 && bytes > 0.0, "node {node}: {rows}, {bytes}");
     }
 
     // It is gone for good, whatever is said of it later, and however the nodes start.
@@ -264,6 +287,76 @@ async fn the_rows_of_a_service_that_is_over_leave_every_node_and_the_others_stay
         assert_eq!(told(&cluster, node, "long").await?, kept);
         let back = told(&cluster, node, "short").await?["total"].as_u64();
         assert!(back.is_some_and(|back| back <= in_the_last), "{back:?}");
+    }
+    cluster.stop_all().await;
+    Ok(())
+}
+
+/// The shards of a bucket that have records of a service kept for much shorter than others, and all others.
+fn apart(cluster: &Local, bucket: u64) -> Option<(Vec<ShardId>, Vec<ShardId>)> {
+    let facts = cluster.facts(1);
+    let bucket = facts.buckets.get(&bucket)?;
+    let class = bucket.plan.class_of("short")?;
+    let shards = bucket.shards().map(|(shard, _)| shard);
+    Some(shards.partition(|shard| class.slots.contains(&shard.slot)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_kept_much_shorter_lies_apart_and_goes_by_whole_shards() -> Result<()> {
+    let mut cluster = Local::start(3, mixed).await?;
+    keep(&cluster, 1, 1).await?;
+    let deadline = Instant::now() + PATIENCE;
+    let open = |cluster: &Local| cluster.facts(1).open_bucket().map_or(0, |open| open.bucket);
+    let (mut requests, mut planned) = (0, None);
+    while planned.is_none_or(|planned| open(&cluster) <= planned) {
+        ensure!(Instant::now() < deadline, "nobody lies apart");
+        store(&cluster, requests, &["long", "short"]).await?;
+        requests += 1;
+        let now = open(&cluster);
+        planned = planned.or_else(|| apart(&cluster, now).map(|_| now));
+        sleep(LOOK).await;
+    }
+    let bucket = planned.context("planned")?;
+    let (_, view) = cluster
+        .call(2, Method::GET, "/api/v1/cluster", Value::Null)
+        .await?;
+    let classes = view["open_bucket"]["classes"].as_array();
+    let class = classes.and_then(|all| all.iter().find(|one| one["retention"] == "shorter"));
+    ensure!(
+        class.is_some_and(|class| class["services"] == json!(["short"])),
+        "{view}"
+    );
+
+    let kept = told(&cluster, 1, "long").await?;
+    ensure!(kept["total"] == requests * RECORDS, "{kept}");
+    let (own, others) = apart(&cluster, bucket).context("apart")?;
+    let rows = |cluster: &Local, shards: &[ShardId]| {
+        let facts = cluster.facts(1);
+        let rows = shards
+            .iter()
+            .map(|shard| facts.sealed.get(shard).map(|seal| seal.rows));
+        rows.sum::<Option<u64>>()
+    };
+    until("the others' shards are finished", || {
+        rows(&cluster, &others).is_some_and(|rows| rows > 0)
+    })
+    .await?;
+    settled(&cluster, &[1, 2, 3], &kept, || {
+        rows(&cluster, &own) == Some(0)
+    })
+    .await?;
+    let facts = cluster.facts(1);
+    let written_anew = others
+        .iter()
+        .filter(|shard| facts.rewrites.contains_key(shard));
+    assert_eq!(written_anew.count(), 0, "there is nothing to leave out");
+    for node in 1..=3 {
+        until("no file is left", || {
+            let left = bytes_on(&cluster, node, &own);
+            left.is_ok_and(|left| left == 0)
+        })
+        .await?;
+        assert_eq!(booked(&cluster, node).await?.1, json!(true));
     }
     cluster.stop_all().await;
     Ok(())

@@ -54,6 +54,10 @@ pub const REWRITES_MAX: usize = 8;
 pub const SPREAD_SERVICES_MAX: usize = 32;
 /// Longest name of a service that is spread, in bytes.
 pub const SPREAD_SERVICE_BYTES_MAX: usize = 256;
+/// Most services that a bucket keeps apart from the others for their retention: the map of every bucket has them.
+pub const CLASSED_SERVICES_MAX: usize = 64;
+/// Longest name of a service that is kept apart, in bytes.
+pub const CLASSED_SERVICE_BYTES_MAX: usize = 256;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.

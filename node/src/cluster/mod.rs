@@ -6,6 +6,7 @@ mod accounts;
 pub(crate) mod buckets;
 pub(crate) mod build;
 mod claims;
+mod classes;
 mod compare;
 pub(crate) mod cpu;
 pub mod cut;
@@ -524,11 +525,20 @@ impl Cluster {
 pub(crate) fn slots_of<'a>(bucket: &'a meta::Bucket, service: &str) -> Cow<'a, [u16]> {
     match bucket.plan.spread.get(service) {
         Some(spread) => Cow::Borrowed(&spread.slots),
-        None => slot_of(service, bucket.slots.len()).into_iter().collect(),
+        None => match bucket.plan.class_of(service) {
+            Some(class) => {
+                let place = slot_of(service, class.slots.len()).map(usize::from);
+                let slot = place.and_then(|place| class.slots.get(place));
+                slot.copied().into_iter().collect()
+            }
+            None => slot_of(service, bucket.common_slots())
+                .into_iter()
+                .collect(),
+        },
     }
 }
 
-/// The slot of a service among `slots` that is not spread: the same on every node and in every release.
+/// The place of a service among so many slots, if it is not spread: the same on every node and in every release.
 fn slot_of(service: &str, slots: usize) -> Option<u16> {
     let hash = hushlog_record::id::stable_hash(&[b"slot", service.as_bytes()]);
     u16::try_from(hash.checked_rem(slots as u64)?).ok()

@@ -89,7 +89,7 @@ impl Contents {
     /// Waiting for the last row of a service saves writing the others' once for each part of it.
     pub(crate) fn due_at(&self, periods: &Periods, margin: Duration) -> Option<Timestamp> {
         let past_at = |(service, tally): (&String, &Tally)| {
-            let kept = periods.of(service).0 + margin;
+            let kept = periods.of(service).0.saturating_add(margin);
             let end = Timestamp::from_minute(tally.last.saturating_add(1));
             (end.saturating_add(nanos(kept)), tally.rows)
         };
@@ -108,7 +108,7 @@ impl Contents {
     /// most rows.
     pub(crate) fn cutoffs(&self, periods: &Periods, now: Timestamp, margin: Duration) -> Cutoffs {
         let before = |kept: Duration| {
-            let at = now.saturating_add(-nanos(kept + margin));
+            let at = now.saturating_add(-nanos(kept.saturating_add(margin)));
             Timestamp::from_minute(at.minute())
         };
         let at = |service: &str| before(periods.of(service).0);

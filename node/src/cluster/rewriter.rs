@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hushlog_raft::limits::REWRITES_MAX;
 use hushlog_raft::meta;
 use hushlog_record::{ShardId, Timestamp};
 use tokio::time::Instant;
@@ -287,6 +288,10 @@ fn may_pay(
     let Some(seal) = facts.sealed.get(&replica.shard) else {
         return false;
     };
+    let known = facts.rewrites.get(&replica.shard);
+    if known.is_some_and(|known| known.before.len() >= REWRITES_MAX) {
+        return false;
+    }
     let past_at = |first: Timestamp| first.saturating_add(nanos(*shortest));
     if seal.digest != replica.digest || !seal.time_bounds().is_some_and(|b| past_at(b.0) <= now) {
         return false;

@@ -7,7 +7,7 @@ use hushlog_record::{ShardId, Timestamp};
 use super::expired::{put_services, take_services};
 use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
 use super::nodes::{Change, put_change, take_change};
-use super::plan::{Plan, put_plan, take_plan};
+use super::plan::{Plan, put_classes, put_plan, take_classes, take_plan};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
 use super::rewrite::{Leave, put_cutoffs, take_cutoffs};
@@ -27,6 +27,7 @@ const KIND_NODES: u8 = 14;
 const KIND_MERGE: u8 = 15;
 const KIND_OPEN_PLANNED: u8 = 16;
 const KIND_REWRITE: u8 = 17;
+const KIND_OPEN_CLASSED: u8 = 18;
 const KIND_SET_LIMIT: u8 = 12;
 const KIND_DROP_COUNTED: u8 = 13;
 
@@ -165,11 +166,12 @@ impl Command {
                 slots,
                 plan,
             } => {
-                out.u8(KIND_OPEN_PLANNED)
+                out.u8(KIND_OPEN_CLASSED)
                     .u64(*expected)
                     .i64(opened_at.nanos());
                 put_slots(out, slots);
                 put_plan(out, plan);
+                put_classes(out, &plan.classes);
             }
             Self::SetReplication(replication) => {
                 out.u8(KIND_SET_REPLICATION).u32(*replication);
@@ -240,6 +242,18 @@ impl Command {
                 opened_at: Timestamp::from_nanos(input.i64()?),
                 slots: take_slots(input)?,
                 plan: take_plan(input)?,
+            }),
+            KIND_OPEN_CLASSED => Ok(Self::OpenBucket {
+                expected: input.u64()?,
+                opened_at: Timestamp::from_nanos(input.i64()?),
+                slots: take_slots(input)?,
+                plan: {
+                    let plan = take_plan(input)?;
+                    Plan {
+                        classes: take_classes(input)?,
+                        ..plan
+                    }
+                },
             }),
             KIND_SET_REPLICATION => Ok(Self::SetReplication(input.u32()?)),
             KIND_FINISH => Ok(Self::Finish {

@@ -21,7 +21,7 @@ pub use command::{Answer, Command};
 pub use expired::Expired;
 pub use limits::{Limit, LimitRule, Limits};
 pub use nodes::{Change, Move, Roster, Standing, copies};
-pub use plan::{Because, Plan, Rate, Spread};
+pub use plan::{Because, Class, Keeping, Plan, Rate, Spread};
 pub use policy::Policy;
 pub use retention::{Retention, RetentionRule};
 pub use rewrite::{Cutoffs, Form, Leave, Rewrite};

@@ -8,7 +8,7 @@ use hushlog_record::{NodeId, ShardId, Timestamp};
 use super::expired::{Expired, put_expired, take_expired};
 use super::limits::{Limits, put_limits, take_limits};
 use super::nodes::{Roster, put_roster, take_roster};
-use super::plan::{Plan, put_plan, take_plan};
+use super::plan::{Plan, put_classes, put_plan, take_classes, take_plan};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
 use super::rewrite::{Form, Leave, Rewrite, put_rewrite, take_rewrite};
@@ -73,6 +73,11 @@ impl Bucket {
         })
     }
 
+    /// How many slots are for services that are in no class: the first ones.
+    pub fn common_slots(&self) -> usize {
+        self.slots.len().saturating_sub(self.plan.classed_slots())
+    }
+
     /// Whether all its shards are among the finished ones.
     fn is_sealed(&self, sealed: &BTreeMap<ShardId, Seal>) -> bool {
         self.shards().all(|(shard, _)| sealed.contains_key(&shard))
@@ -110,8 +115,9 @@ pub struct State {
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
 /// buckets; 4 the rate limits and the rows of dropped buckets behind those; 5 how the nodes take part behind all of it; 6 the plan
-/// of each bucket behind its slots; 7 what was left out of finished shards behind all of it.
-const VERSION: u8 = 7;
+/// of each bucket behind its slots; 7 what was left out of finished shards behind all of it; 8 the classes of each
+/// bucket behind its plan.
+const VERSION: u8 = 8;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -397,6 +403,7 @@ impl State {
             out.u64(bucket.policy_epoch);
             put_slots(out, &bucket.slots);
             put_plan(out, &bucket.plan);
+            put_classes(out, &bucket.plan.classes);
         }
         out.len(self.sealed.len());
         for (shard, seal) in &self.sealed {
@@ -437,11 +444,14 @@ impl State {
                 .transpose()?;
             let policy_epoch = if version >= 3 { input.u64()? } else { 0 };
             let slots = take_slots(&mut input)?;
-            let plan = if version >= 6 {
+            let mut plan = if version >= 6 {
                 take_plan(&mut input)?
             } else {
                 Plan::default()
             };
+            if version >= 8 {
+                plan.classes = take_classes(&mut input)?;
+            }
             state.buckets.insert(
                 bucket,
                 Bucket {

@@ -1,6 +1,6 @@
 //! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use hushlog_storage::writer::Writer;
 use super::expired::put_expired;
 use super::limits::put_limits;
 use super::nodes::put_roster;
-use super::plan::{put_plan, take_plan};
+use super::plan::{put_classes, put_plan, take_classes, take_plan};
 use super::policy::put_policy;
 use super::retention::put_retention;
+use super::rewrite::put_rewrite;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
 use super::{
-    Answer, Because, Change, Command, Cutoffs, Form, Leave, Limit, LimitRule, Node, Plan, Policy,
-    Rate, RetentionRule, Roster, Seal, Shared, Slot, Spread, Standing, State,
+    Answer, Because, Change, Class, Command, Cutoffs, Form, Keeping, Leave, Limit, LimitRule, Node,
+    Plan, Policy, Rate, RetentionRule, Roster, Seal, Shared, Slot, Spread, Standing, State,
 };
 use crate::codec::{Decoder, Encoder};
 use crate::limits::{CUTOFF_SERVICES_MAX, REWRITES_MAX};
@@ -44,7 +45,10 @@ fn open(expected: u64, at: i64) -> Command {
         expected,
         opened_at: Timestamp::from_nanos(at),
         slots: vec![slot(0), slot(1)],
-        plan: spread(&["a", "b"], &[0, 1]),
+        plan: Plan {
+            classes: vec![class(Keeping::Longer, &[1], &["c"])],
+            ..spread(&["a", "b"], &[0, 1])
+        },
     }
 }
 
@@ -63,6 +67,16 @@ fn spread(services: &[&str], slots: &[u16]) -> Plan {
             .iter()
             .map(|s| ((*s).to_owned(), spread.clone()))
             .collect(),
+        classes: Vec::new(),
+    }
+}
+
+/// These services in these slots of their own.
+fn class(keeping: Keeping, slots: &[u16], services: &[&str]) -> Class {
+    Class {
+        keeping,
+        slots: slots.to_vec(),
+        services: services.iter().map(|s| (*s).to_owned()).collect(),
     }
 }
 
@@ -388,7 +402,7 @@ fn a_drop_as_earlier_builds_proposed_it_is_read() {
     assert_eq!(read, expected);
 }
 
-/// The facts as an earlier build wrote them: without rewrites, without plans before version 6, without how nodes take part before version 5, without
+/// The facts as an earlier build wrote them: without classes, without rewrites before version 7, plans before 6, without how nodes take part before version 5, without
 /// rate limits before 4, without policies and retention before 3, and without sealed shards in version 1.
 fn encode_old(state: &State, version: u8) -> Vec<u8> {
     let mut out = Encoder::versioned(version);
@@ -432,13 +446,28 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
     if version > 4 {
         put_roster(&mut out, &state.roster);
     }
+    if version > 6 {
+        out.len(state.rewrites.len());
+        for (shard, rewrite) in &state.rewrites {
+            out.u64(shard.group());
+            put_rewrite(&mut out, rewrite);
+        }
+    }
     out.finish()
 }
 
 #[test]
 fn facts_of_earlier_versions_are_read() {
     let all = commands().len();
-    for (version, known) in [(1, 6), (2, 8), (3, 14), (4, all), (5, all), (6, all)] {
+    for (version, known) in [
+        (1, 6),
+        (2, 8),
+        (3, 14),
+        (4, all),
+        (5, all),
+        (6, all),
+        (7, all),
+    ] {
         let mut state = State::default();
         for command in &commands()[..known] {
             state.apply(command);
@@ -454,13 +483,18 @@ fn facts_of_earlier_versions_are_read() {
                 bucket.plan = Plan::default();
             }
         }
-        expected.rewrites.clear();
+        for bucket in expected.buckets.values_mut() {
+            bucket.plan.classes.clear();
+        }
+        if version < 7 {
+            expected.rewrites.clear();
+        }
         if version < 5 {
             expected.roster = Roster::default();
         }
         let mut bytes = encode_old(&state, version);
         assert_eq!(State::decode(&bytes).unwrap(), expected);
-        bytes[0] = 8;
+        bytes[0] = 9;
         assert!(State::decode(&bytes).is_err());
     }
 }
@@ -502,6 +536,93 @@ fn a_bucket_as_earlier_builds_opened_it_is_read() {
 }
 
 #[test]
+fn classes_have_these_bytes_and_those_that_are_not_known_are_refused() {
+    let mut out = Encoder::default();
+    put_classes(&mut out, &[class(Keeping::Shorter, &[1, 2], &["ab"])]);
+    let mut expected = vec![0, 0, 0, 1, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    expected.extend([0, 0, 0, 1, 0, 0, 0, 2, b'a', b'b']);
+    assert_eq!(out.finish(), expected);
+    expected[4] = 3;
+    assert!(take_classes(&mut Decoder::new("classes", &expected)).is_err());
+    // As builds opened buckets that knew of none.
+    let Command::OpenBucket { slots, plan, .. } = open(4, 9) else {
+        panic!("it opens a bucket");
+    };
+    let mut out = Encoder::default();
+    out.u8(16).u64(4).i64(9);
+    put_slots(&mut out, &slots);
+    put_plan(&mut out, &plan);
+    let bytes = out.finish();
+    let read = Command::decode(&mut Decoder::new("command", &bytes)).unwrap();
+    let expected = Command::OpenBucket {
+        expected: 4,
+        opened_at: Timestamp::from_nanos(9),
+        slots,
+        plan: Plan {
+            classes: Vec::new(),
+            ..plan
+        },
+    };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn classes_have_the_last_slots_and_leave_some_to_the_others() {
+    let mut state = State::default();
+    for command in &commands()[..4] {
+        state.apply(command);
+    }
+    let opened = |state: &mut State, classes: Vec<Class>| {
+        let Command::OpenBucket { slots, .. } = open(0, 10) else {
+            panic!("it opens a bucket");
+        };
+        state.apply(&Command::OpenBucket {
+            expected: 0,
+            opened_at: Timestamp::from_nanos(10),
+            slots: slots
+                .iter()
+                .chain(&slots)
+                .cloned()
+                .zip(0..)
+                .map(|(slot, number)| Slot {
+                    slot: number,
+                    ..slot
+                })
+                .collect(),
+            plan: Plan {
+                classes,
+                ..Plan::default()
+            },
+        })
+    };
+    let names: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let many: Vec<&str> = names.into_iter().collect();
+    let (shorter, longer) = (Keeping::Shorter, Keeping::Longer);
+    for classes in [
+        vec![class(longer, &[2], &["a"])],
+        vec![class(longer, &[4], &["a"])],
+        vec![class(longer, &[], &["a"])],
+        vec![class(longer, &[3], &[])],
+        vec![class(longer, &[3], &many)],
+        vec![class(longer, &[0, 1, 2, 3], &["a"])],
+        vec![class(longer, &[2], &["a"]), class(shorter, &[3], &["b"])],
+        vec![class(longer, &[2], &["a"]), class(longer, &[3], &["b"])],
+    ] {
+        let refused = opened(&mut state, classes);
+        assert!(matches!(refused, Answer::Conflict(_)));
+    }
+    let both = vec![class(shorter, &[1], &["a"]), class(longer, &[2, 3], &["b"])];
+    assert_eq!(opened(&mut state, both), Answer::Bucket(1));
+    assert_eq!(state.buckets[&1].common_slots(), 1);
+    let class = |service| state.buckets[&1].plan.class_of(service).map(|c| c.keeping);
+    assert_eq!(
+        ["a", "b", "c"].map(class),
+        [Some(shorter), Some(longer), None]
+    );
+}
+
+#[test]
 fn a_plan_that_does_not_fit_its_slots_opens_nothing() {
     let mut state = State::default();
     for command in &commands()[..4] {
@@ -533,10 +654,10 @@ fn a_plan_that_does_not_fit_its_slots_opens_nothing() {
         assert_eq!(state, before);
     }
     assert_eq!(state.apply(&open(0, 1)), Answer::Bucket(1));
-    assert_eq!(
-        state.open_bucket().unwrap().plan,
-        spread(&["a", "b"], &[0, 1])
-    );
+    let Command::OpenBucket { plan, .. } = open(0, 1) else {
+        panic!("it opens a bucket");
+    };
+    assert_eq!(state.open_bucket().unwrap().plan, plan);
 }
 
 /// Buckets 1 to 4 of two shards, the first three over and finished.
