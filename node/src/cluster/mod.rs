@@ -17,6 +17,7 @@ pub(crate) mod execute;
 mod expire;
 mod farewell;
 mod files;
+mod finish;
 mod gauges;
 mod hand_back;
 pub(crate) mod held;
@@ -54,6 +55,7 @@ pub mod secret;
 mod service;
 pub mod settings;
 mod sink;
+pub(crate) mod sources;
 mod summary;
 mod tail;
 mod tasks;
@@ -67,7 +69,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hushlog_raft::{
-    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, meta,
+    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, Way, meta,
 };
 use hushlog_record::id::META_GROUP;
 use hushlog_record::{GroupId, NodeId, ShardId};
@@ -168,8 +170,8 @@ struct Inner {
     differences: Differences,
     dropped: Dropped,
     initialised: Mutex<bool>,
-    /// Who led the shards that this node has no replica of, when last heard of.
-    leaders: Mutex<BTreeMap<ShardId, NodeId>>,
+    /// The way to the shards that this node has no replica of.
+    ways: Mutex<BTreeMap<ShardId, Way>>,
     restart: watch::Sender<bool>,
     masking: Arc<Masking>,
     rates: Rates,
@@ -337,7 +339,7 @@ impl Cluster {
                 differences,
                 dropped: Dropped::new(&parts.registry),
                 initialised: Mutex::new(false),
-                leaders: Mutex::default(),
+                ways: Mutex::default(),
                 restart: watch::Sender::new(false),
                 masking: parts.masking,
                 rates: parts.rates,

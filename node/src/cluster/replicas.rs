@@ -321,7 +321,7 @@ impl Replicas {
             mend_stored_log(writer, shard, &entries).await?;
             self.inner.differences.mended(1);
         }
-        self.inner.doubts.readable(shard);
+        self.inner.doubts.log_is_right(shard);
         tracing::info!(%shard, count, "entries of the log were replaced by the other replicas'");
         Ok(Log::Mended)
     }
@@ -492,6 +492,7 @@ impl Replicas {
         )?;
         self.inner.sealed.write().insert(shard, Arc::new(replica));
         self.inner.open.write().remove(&shard);
+        self.inner.doubts.log_is_right(shard);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ use super::replicas::Replicas;
 use super::rewrite::{Fates, rewritten};
 use super::sealed::{Received, SealedReplica};
 use super::settings::MergeSettings;
+use super::sources::in_turn;
 use super::{BuildSeconds, MESSAGE_BYTES_MAX};
 
 /// How often shards that are missing here are looked for.
@@ -459,10 +460,10 @@ impl Restorer {
         let state = self.meta.state();
         let members = state.slot(shard).map(|slot| self.replicas.members(slot));
         let others = members.unwrap_or_default().into_iter();
-        others
+        let others = others
             .filter(|(node, _)| *node != self.replicas.node())
-            .map(|(node, peer)| (node, peer.addr))
-            .collect()
+            .map(|(node, peer)| (node, peer.addr));
+        in_turn(&state, others.collect())
     }
 
     async fn ask(

@@ -40,7 +40,7 @@ use crate::{Error, ProposeError};
 pub use handover::{abdicate, hand_over};
 pub use intake::{Hold, Intake};
 pub use meta::MetaGroup;
-pub use outside::propose_from_outside;
+pub use outside::{Way, propose_from_outside};
 pub(crate) use read::read_here;
 pub use read::{read_barriers, status_at};
 pub use roll::{Roll, RollMember};
@@ -189,6 +189,11 @@ impl Group {
     /// A message of the group's leader was taken.
     pub(crate) fn heard(&self) {
         self.core().heard();
+    }
+
+    /// A message has come of a leader of this term.
+    pub(crate) fn reached(&self, term: u64) {
+        self.core().reached(term);
     }
 
     pub(crate) fn status(&self) -> Status {

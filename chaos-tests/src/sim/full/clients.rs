@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::shed::{self, Rule};
-use super::{dial, policy, top};
+use super::{World, dial, operator, policy, top};
 use crate::sim::marks::CANARY;
 use crate::sim::schedule::{below, between};
 use crate::sim::stage::{Base, EPOCH, Now};
@@ -69,7 +69,11 @@ struct State {
     in_force: u64,
     /// The rule by which one service is past.
     rule: Rule,
-    /// Whether the last queries are answered.
+    /// Nodes that take requests as far as clients have heard: members, up or not.
+    doors: BTreeSet<u64>,
+    /// Nodes whose view of the cluster is not whole yet, with what they said last.
+    views: BTreeMap<u64, String>,
+    /// Whether the last queries are answered, and the cluster's view is whole.
     read_everything: bool,
     violations: Vec<String>,
 }
@@ -116,8 +120,48 @@ impl Clients {
             base: Arc::clone(base),
             seen_for: retention.map(millis),
             sheds,
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(State {
+                doors: (1..=base.nodes).collect(),
+                ..State::default()
+            })),
         }
+    }
+
+    /// A node to be asked: any of those that take requests.
+    pub(super) fn door(&self, random: &mut Stream) -> u64 {
+        let state = self.state.lock();
+        let turn = below(random, state.doors.len() as u64);
+        let turn = usize::try_from(turn).unwrap_or(0);
+        state.doors.iter().nth(turn).copied().unwrap_or(1)
+    }
+
+    /// A node takes requests from now on.
+    pub(super) fn open(&self, node: u64) {
+        self.state.lock().doors.insert(node);
+    }
+
+    /// A node takes no requests any more.
+    pub(super) fn close(&self, node: u64) {
+        self.state.lock().doors.remove(&node);
+    }
+
+    /// Whether a node takes requests.
+    pub(super) fn is_open(&self, node: u64) -> bool {
+        self.state.lock().doors.contains(&node)
+    }
+
+    /// What a node's view of the cluster was last, if it is not whole.
+    pub(super) fn view(&self, node: u64, said: Option<String>) {
+        let views = &mut self.state.lock().views;
+        match said {
+            Some(said) => views.insert(node, said),
+            None => views.remove(&node),
+        };
+    }
+
+    /// Whether everything that is asked at the end has been answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.state.lock().read_everything
     }
 
     pub(super) fn set_now(&self, now: Now) {
@@ -207,7 +251,7 @@ impl Clients {
     }
 
     /// The software of the clients' host.
-    pub(super) async fn run(self) -> turmoil::Result {
+    pub(super) async fn run(self, world: Arc<World>) -> turmoil::Result {
         sleep(Duration::from_secs(3)).await;
         let producers = join_all((1..=PRODUCERS).map(|number| self.clone().produce(number)));
         let readers = join_all((1..=READERS).map(|number| self.clone().read(number)));
@@ -217,7 +261,8 @@ impl Clients {
                 shed::set(self.clone()).await;
             }
         };
-        futures_util::future::join4(producers, readers, patterns, retention).await;
+        let nodes = operator::run(self.clone(), world);
+        futures_util::future::join5(producers, readers, patterns, retention, nodes).await;
         Ok(())
     }
 
@@ -306,7 +351,7 @@ impl Clients {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let node = 1 + below(random, self.base.nodes);
+            let node = self.door(random);
             let patience = Duration::from_millis(between(random, 1_000, 8_000));
             let headers = [
                 ("content-type", "application/json"),
@@ -402,7 +447,7 @@ impl Clients {
     async fn read(self, number: u64) {
         let mut random = self.base.entropy.stream(&format!("reader {number}"));
         while !self.is_over() {
-            let node = 1 + below(&mut random, self.base.nodes);
+            let node = self.door(&mut random);
             let service = below(&mut random, SERVICES);
             let before = self.acked(service);
             let asked_at = self.base.trace.millis();
@@ -420,9 +465,20 @@ impl Clients {
     /// At the end, when nothing is sent any more: every node must know everything.
     async fn read_everything(&self) {
         sleep(Duration::from_millis(2_500)).await;
-        let asked = (1..=self.base.nodes).filter(|node| !self.base.is_out(*node));
+        let asked = self.asked_at_the_end();
         join_all(asked.map(|node| self.read_everything_at(node))).await;
+        // One that is out is neither ready nor whole, and the others wait for it.
+        if !self.base.is_any_out() {
+            let asked = self.asked_at_the_end();
+            join_all(asked.map(|node| operator::look(self, node))).await;
+        }
         self.state.lock().read_everything = true;
+    }
+
+    /// Members that are to know everything: all but those that are out of service for their damage.
+    fn asked_at_the_end(&self) -> impl Iterator<Item = u64> {
+        let doors = self.state.lock().doors.clone();
+        doors.into_iter().filter(|node| !self.base.is_out(*node))
     }
 
     async fn read_everything_at(&self, node: u64) {
@@ -437,6 +493,8 @@ impl Clients {
                     self.check_hidden(&what, asked_at, &answer);
                     self.check(&what, service, &before, answer);
                 }
+                // It may have left while it was asked.
+                _ if !self.is_open(node) => return,
                 other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
             }
             top::check(self, node, service).await;
@@ -620,6 +678,11 @@ impl Clients {
         if !state.read_everything {
             late.push("C11 the last queries are not answered".into());
         }
+        let views = state.views.iter();
+        late.extend(
+            views
+                .map(|(node, said)| format!("C11 the cluster is not whole at node {node}: {said}")),
+        );
         late
     }
 }
