@@ -54,6 +54,8 @@ pub struct Stats {
     pub segments: u64,
     /// Replicas that came back by a snapshot.
     pub installs: u64,
+    /// Finished shards that rows were left out of.
+    pub rewritten: u64,
 }
 
 impl Stats {
@@ -71,6 +73,7 @@ impl Stats {
         self.commits += other.commits;
         self.segments += other.segments;
         self.installs += other.installs;
+        self.rewritten += other.rewritten;
     }
 }
 

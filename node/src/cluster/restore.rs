@@ -5,6 +5,7 @@
 //! the seal in the meta group, or the replica's own manifest, before it counts. What is damaged is found by
 //! starts, by questions and by the scrub; it is not looked for here.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use super::held::Held;
 use super::merger;
 use super::replica::{Error, Replica, decode_manifest};
 use super::replicas::Replicas;
+use super::rewrite::{Fates, rewritten};
 use super::sealed::{Received, SealedReplica};
 use super::settings::MergeSettings;
 use super::sources::in_turn;
@@ -183,7 +185,8 @@ impl Restorer {
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(());
         };
-        if self.replicas.held(shard).is_some() || !self.replicas.is_absent(shard, seal)? {
+        let facts = self.meta.state();
+        if self.replicas.held(shard).is_some() || !self.replicas.is_absent(shard, &facts)? {
             return Ok(());
         }
         let (received, fetched) = self.fetch(shard, seal, &[]).await?;
@@ -193,8 +196,8 @@ impl Restorer {
         Ok(())
     }
 
-    /// Takes the segments that another node has merged instead of those that are here. Should nobody have them
-    /// any more, they are merged here: the same parts give the same bytes.
+    /// Takes the segments that another node has merged, or written anew without some rows, instead of those that are
+    /// here. Should nobody have them any more, they are built here: the same parts give the same bytes.
     async fn renew(&self, shard: ShardId) -> Result<(), Error> {
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(());
@@ -221,7 +224,8 @@ impl Restorer {
                 return Ok(());
             }
             Ok(Some((merged, fetched))) => {
-                self.replicas.take_merged(&replica, &merged).await?;
+                let freed = self.replicas.take_merged(&replica, &merged).await?;
+                self.seconds.freed(freed);
                 fetched
             }
             Err(error) => {
@@ -229,7 +233,8 @@ impl Restorer {
                 if !alone && since.elapsed() < self.merge.delay {
                     return Err(error);
                 }
-                self.merge_here(&replica, seal).await?;
+                let known = state.rewrites.get(&shard);
+                self.build_here(&replica, seal, known).await?;
                 0
             }
         };
@@ -249,7 +254,13 @@ impl Restorer {
         let received = self.ask_all(&sources, shard, seal).await?;
         let merged = decode_manifest(&received.sealed.manifest)?;
         let here = replica.manifest()?;
-        if merged.generation <= here.generation {
+        // What has rows that were left out is older, however often it has changed.
+        let is_older = match merged.rows().cmp(&here.rows()) {
+            Ordering::Less => false,
+            Ordering::Equal => merged.generation <= here.generation,
+            Ordering::Greater => true,
+        };
+        if is_older {
             return Ok(None);
         }
         let known = self.known(shard, here);
@@ -260,12 +271,30 @@ impl Restorer {
         Ok(Some((merged, fetched.map_err(Error::Fetch)?)))
     }
 
-    async fn merge_here(&self, replica: &SealedReplica, seal: &meta::Seal) -> Result<(), Error> {
+    /// Builds what was agreed on of what is here: the rows that it has, in segments as this node makes them.
+    async fn build_here(
+        &self,
+        replica: &SealedReplica,
+        seal: &meta::Seal,
+        left_out: Option<&meta::Rewrite>,
+    ) -> Result<(), Error> {
         let shard = replica.shard;
         let folder = self.replicas.folder(shard);
         let (disk, seconds) = (&self.fetcher.disk, &self.seconds);
-        let parts = replica.manifest()?;
+        let mut parts = replica.manifest()?;
+        if let Some(left_out) = left_out.filter(|_| parts.rows() != seal.rows) {
+            let (reading, of) = (folder.clone(), parts.clone());
+            let cutoffs = left_out.cutoffs.clone();
+            let fates = disk.run(move || Fates::read(&reading, &of, &cutoffs));
+            let (fates, cutoffs) = (fates.await??, &left_out.cutoffs);
+            let with = (disk, seconds);
+            parts = rewritten(folder.clone(), &parts, fates, cutoffs, with).await?;
+        }
         let mut merged = merger::merged(folder, &parts, self.merge.bytes, disk, seconds).await?;
+        if merged.rows() != seal.rows || merged.time_bounds() != seal.time_bounds() {
+            let reason = "what is here does not give the rows that were agreed on";
+            return Err(Error::Undecided(reason.into()));
+        }
         if merged.digest() != seal.digest {
             // Another build, or other settings: the cluster takes what there is.
             let command = meta::Command::Merge {
@@ -286,7 +315,9 @@ impl Restorer {
             // Newer than what was agreed on before, wherever that still is.
             merged.generation += 1;
         }
-        self.replicas.take_merged(replica, &merged).await
+        let freed = self.replicas.take_merged(replica, &merged).await?;
+        self.seconds.freed(freed);
+        Ok(())
     }
 
     /// Verifies every file of a shard on this node, and replaces what is lost or damaged.

@@ -18,6 +18,7 @@ use super::leads::{self, Leads};
 use super::merger::{self, Merger};
 use super::mover::{self, Mover};
 use super::restore::{self, Restorer};
+use super::rewriter::{self, Rewriter};
 use super::scrub::Scrub;
 use super::{Cluster, Error, expire, intake, replica};
 use crate::tasks::{Policy, unless_stopped};
@@ -70,6 +71,7 @@ impl Cluster {
         self.watch_leads();
         self.watch_sealed();
         self.watch_segments();
+        self.watch_rows();
         self.watch_files();
         self.watch_dropped();
         self.watch_retention();
@@ -172,6 +174,19 @@ impl Cluster {
             Ok::<(), Error>(())
         };
         self.inner.tasks.spawn("merger", Policy::Fatal, ticks);
+    }
+
+    /// Has rows left out of finished shards that are over while others there are not.
+    fn watch_rows(&self) {
+        let mut rewriter = Rewriter::new(self.clone());
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(rewriter::TICK)).await
+                && unless_stopped(&stop, rewriter.tick()).await
+            {}
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("rewriter", Policy::Fatal, ticks);
     }
 
     /// Has files read again, slowly, to find damage.

@@ -1,4 +1,4 @@
-//! Builds a segment, of blocks or of smaller segments: sorts rows, writes the Parquet file, reads it back.
+//! Builds a segment, of blocks, of smaller segments, or of one without some of its rows: sorts rows, writes the Parquet file, reads it back.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -17,7 +17,7 @@ use super::reader::Segment;
 use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout, raw};
 use crate::batch::gather::{At, Gather, Input, Origin};
 use crate::batch::restore::{Restore, Restored};
-use crate::batch::{self, typed};
+use crate::batch::{self, Row, typed};
 use crate::files;
 use crate::manifest::{FileMeta, SegmentMeta};
 
@@ -54,7 +54,7 @@ pub fn write(
     let inputs: Vec<Input<'_>> = blocks.iter().map(BlockRows::input).collect();
     let skips = blocks.iter().map(|block| block.skip.as_slice());
     let rows = in_time_order(&inputs, skips);
-    let meta = write_files(shard_folder, range, &inputs, &rows)?;
+    let meta = write_files(shard_folder, (range, 0), &inputs, &rows)?;
     drop((inputs, rows));
     drop(blocks);
     finish(shard_folder, meta, &mut each)
@@ -76,8 +76,35 @@ pub fn merge(
     };
     let restored: Vec<Restored> = parts
         .iter()
-        .map(|(meta, segment)| restore(meta, segment))
+        .map(|(meta, segment)| restore(meta, segment, &|_| true))
         .collect::<Result<_, _>>()?;
+    gathered(shard_folder, (range, 0), restored, &mut each)
+}
+
+/// Builds a segment anew of those of its rows that `keep` says, in the positions that they have, as its next
+/// edition: beside what is there, which is not touched. What is read is compared with the digest in the manifest.
+///
+/// # Errors
+/// As [`merge`]; [`Error::Empty`] when no row is kept.
+pub fn rewrite(
+    shard_folder: &Path,
+    (meta, segment): (&SegmentMeta, &Segment),
+    keep: impl Fn(&Row<'_, '_>) -> bool,
+    mut each: impl FnMut(u32, &RecordBatch),
+) -> Result<Written, Error> {
+    let restored = restore(meta, segment, &keep)?;
+    let edition = meta.edition.saturating_add(1);
+    let place = (meta.from..meta.to, edition);
+    gathered(shard_folder, place, vec![restored], &mut each)
+}
+
+/// Builds a segment of all these rows.
+fn gathered(
+    shard_folder: &Path,
+    place: (Range<u64>, u32),
+    restored: Vec<Restored>,
+    each: &mut impl FnMut(u32, &RecordBatch),
+) -> Result<Written, Error> {
     let inputs: Vec<Input<'_>> = restored
         .iter()
         .map(|part| Input {
@@ -86,19 +113,24 @@ pub fn merge(
         })
         .collect();
     let rows = in_time_order(&inputs, std::iter::repeat(&[][..]));
-    let meta = write_files(shard_folder, range, &inputs, &rows)?;
+    let meta = write_files(shard_folder, place, &inputs, &rows)?;
     drop((inputs, rows));
     drop(restored);
-    finish(shard_folder, meta, &mut each)
+    finish(shard_folder, meta, each)
 }
 
-fn restore(meta: &SegmentMeta, segment: &Segment) -> Result<Restored, Error> {
+/// Those rows of a segment that `keep` says.
+fn restore(
+    meta: &SegmentMeta,
+    segment: &Segment,
+    keep: &impl Fn(&Row<'_, '_>) -> bool,
+) -> Result<Restored, Error> {
     let mut digest = RowDigest::new();
     let mut restore = Restore::default();
     for granule in segment.scan(&segment.all_granules(), None)? {
         let (_, batch) = granule?;
         digest.add(&batch)?;
-        restore.add(&batch)?;
+        restore.add(&batch, keep)?;
     }
     if digest.finish() != meta.row_digest {
         return Err(Error::damaged(
@@ -112,7 +144,7 @@ fn restore(meta: &SegmentMeta, segment: &Segment) -> Result<Restored, Error> {
 /// Writes the rows and their checksums, durably; what the manifest is to say of them.
 fn write_files(
     shard_folder: &Path,
-    range: Range<u64>,
+    (range, edition): (Range<u64>, u32),
     inputs: &[Input<'_>],
     rows: &[Timed],
 ) -> Result<SegmentMeta, Error> {
@@ -125,7 +157,7 @@ fn write_files(
     let columns: Vec<&Columns> = inputs.iter().map(|input| input.columns).collect();
     let gather = Gather::new(inputs, &typed::choose(&columns))?;
 
-    let folder = shard_folder.join(folder_name(&range));
+    let folder = shard_folder.join(folder_name(&range, edition));
     files::remove_folder(&folder)?;
     files::create_folder(&folder)?;
     let (digest, hashes) = write_rows(&folder, &gather, rows)?;
@@ -135,6 +167,7 @@ fn write_files(
     Ok(SegmentMeta {
         from: range.start,
         to: range.end,
+        edition,
         rows: rows.len() as u64,
         time_min: Timestamp::from_nanos(first.0),
         time_max: Timestamp::from_nanos(last.0),

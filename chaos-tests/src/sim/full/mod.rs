@@ -12,6 +12,7 @@ mod operator;
 mod policy;
 mod roster;
 mod seals;
+mod shed;
 mod stored;
 mod top;
 
@@ -87,6 +88,12 @@ fn forgets(schedule: &Schedule) -> bool {
     schedule.seed.is_multiple_of(2) && !kinds.any(|kind| matches!(kind, Kind::Skew { .. }))
 }
 
+/// Whether a service is kept for a short time from some moment on, while the others are not: in half of the runs in
+/// which no bucket is dropped.
+const fn sheds(schedule: &Schedule) -> bool {
+    schedule.seed % 4 == 1
+}
+
 /// What all hosts share.
 struct World {
     base: Arc<Base>,
@@ -160,7 +167,7 @@ pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
         let world = Arc::clone(&world);
         sim.host(host(id), move || node(Arc::clone(&world), id));
     }
-    let clients = Clients::new(&base, retention);
+    let clients = Clients::new(&base, retention, sheds(schedule));
     sim.client(CLIENTS, clients.clone().run(Arc::clone(&world)));
     let cluster = Cluster {
         world,
@@ -476,6 +483,10 @@ impl Scene for Cluster {
             violations.extend(stored::check(&self.world, &running, &self.clients));
         }
         violations.extend(leaks::scan(&self.world));
+        let running = self.world.running.lock();
+        let facts = running.values().map(|node| node.facts());
+        let rewritten = facts.map(|facts| facts.rewrites.len() as u64).max();
+        self.world.base.stats.lock().rewritten = rewritten.unwrap_or(0);
         violations
     }
 }
