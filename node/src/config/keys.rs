@@ -136,7 +136,7 @@ pub const KEYS: &[Key] = &[
     key(
         "cluster.slots",
         "0",
-        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it.",
+        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it. Services with a much shorter or longer retention have their own beyond these.",
     ),
     key(
         "cluster.slot_rate",
