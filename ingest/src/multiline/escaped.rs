@@ -46,12 +46,14 @@ mod tests {
 
     #[test]
     fn only_traces_come_apart() {
-        let trace = b"java.lang.IllegalStateException: no#012#011at a.B.c(B.java:1)#012Caused by: x#012";
+        let trace =
+            b"java.lang.IllegalStateException: no#012#011at a.B.c(B.java:1)#012Caused by: x#012";
         assert_eq!(
             lines(trace).as_deref(),
             Some(&b"java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\nCaused by: x\n"[..])
         );
-        let python = b"Traceback (most recent call last):#012  File \"a.py\", line 1, in f#012E: #01";
+        let python =
+            b"Traceback (most recent call last):#012  File \"a.py\", line 1, in f#012E: #01";
         assert!(lines(python).is_some_and(|lines| lines.ends_with(b"in f\nE: #01")));
         for text in [
             "ticket #012 is closed",
