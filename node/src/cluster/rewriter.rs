@@ -293,7 +293,7 @@ fn may_pay(
         return false;
     }
     let past_at = |first: Timestamp| first.saturating_add(nanos(*shortest));
-    if seal.digest != replica.digest || !seal.time_bounds().is_some_and(|b| past_at(b.0) <= now) {
+    if seal.digest != replica.digest || seal.time_bounds().is_none_or(|b| past_at(b.0) > now) {
         return false;
     }
     let bucket = facts.buckets.get(&replica.shard.bucket);
