@@ -52,7 +52,7 @@ async fn store(cluster: &Local, number: u64, services: &[&str]) -> Result<()> {
         json!({
             "service": services[place],
             "timestamp": written.to_string(),
-            "level": if row % 3 == 0 { "ERROR" } else { "INFO" },
+            "level": if row.is_multiple_of(3) { "ERROR" } else { "INFO" },
             "message": noise(number * 1_000 + row),
             "exception": {"type": "MailError", "message": "m", "stack_trace": "MailError: m"},
         })

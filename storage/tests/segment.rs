@@ -575,7 +575,7 @@ fn a_segment_without_some_of_its_rows_lies_beside_it_and_keeps_the_places_of_the
     // As if they had never been there.
     for block in &mut blocks {
         let rows = u32::try_from(block.columns.log_id.len()).unwrap();
-        block.skip = vec![0..rows / 3];
+        block.skip = std::iter::once(0..rows / 3).collect();
     }
     let gone: Vec<_> = blocks
         .iter()

@@ -117,7 +117,10 @@ impl Operator {
         self.roster.comes(self.node);
         self.roster.takes(self.node, Order::Join);
         self.clients.open(self.node);
-        while spread {
+        if !spread {
+            return;
+        }
+        loop {
             let path = "/api/v1/cluster/rebalance";
             if let Ok((StatusCode::ACCEPTED, _)) = self.ask(Method::POST, path, Value::Null).await {
                 break;
