@@ -18,6 +18,7 @@ mod expire;
 mod farewell;
 mod files;
 mod finish;
+mod forgetter;
 mod gauges;
 mod hand_back;
 pub(crate) mod held;

@@ -70,7 +70,7 @@ pub(crate) struct Settled {
 
 impl Restorer {
     /// Looks once: restores the sealed shards that this node should hold and does not, and files under
-    /// suspicion, one after the other; forgets request keys that nobody will ask for.
+    /// suspicion, one after the other.
     pub(crate) async fn tick(&self) {
         self.look_at_folders().await;
         for shard in self.replicas.doubts().suspects() {
@@ -115,9 +115,6 @@ impl Restorer {
                         continue;
                     }
                     self.renew(*shard).await
-                }
-                Some(Held::Sealed(replica)) if is_inherited(state, *shard) => {
-                    replica.forget_keys().await
                 }
                 Some(_) => continue,
             };
@@ -500,10 +497,4 @@ impl Restorer {
         let (segmented_to, manifest) = first.ok_or("the answer is empty")?;
         Received::new(segmented_to, manifest, &keys, &seal.digest)
     }
-}
-
-/// Whether the shards of the next bucket remember the request keys of this one: they do when they are
-/// sealed themselves.
-fn is_inherited(state: &meta::State, shard: ShardId) -> bool {
-    state.is_inherited(shard.bucket)
 }

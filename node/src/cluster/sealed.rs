@@ -201,8 +201,9 @@ impl SealedReplica {
 
     /// Forgets the request keys, once.
     pub(crate) async fn forget_keys(&self) -> Result<(), Error> {
-        if self.keys.swap(false, Ordering::Relaxed) {
+        if self.keys.load(Ordering::Relaxed) {
             forget_sealed_keys(&self.writer, self.shard).await?;
+            self.keys.store(false, Ordering::Relaxed);
         }
         Ok(())
     }

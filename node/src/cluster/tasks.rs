@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::buckets::{self, BucketKeeper};
 use super::compare::Comparer;
 use super::dropper::{self, Dropper};
+use super::forgetter::Forgetter;
 use super::keeper::{self, Keeper};
 use super::leads::{self, Leads};
 use super::merger::{self, Merger};
@@ -70,6 +71,7 @@ impl Cluster {
         self.watch_intake();
         self.watch_leads();
         self.watch_sealed();
+        self.watch_keys();
         self.watch_segments();
         self.watch_rows();
         self.watch_files();
@@ -148,6 +150,19 @@ impl Cluster {
         self.inner
             .tasks
             .spawn("sealed shards", Policy::Fatal, ticks);
+    }
+
+    /// Has finished shards let go of what the next ones remember.
+    fn watch_keys(&self) {
+        let mut forgetter = Forgetter::new(self.inner.replicas.clone(), self.inner.meta.clone());
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(restore::TICK)).await
+                && unless_stopped(&stop, forgetter.tick()).await
+            {}
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("request keys", Policy::Fatal, ticks);
     }
 
     /// Has small segments of finished shards become larger ones.

@@ -13,7 +13,6 @@ const WHOLE_WITHIN_MS: u64 = 120_000;
 /// lose their power.
 pub(super) fn churn(m: &mut Maker) {
     m.schedule.spares = 2;
-    // Each of the many shards keeps the request keys of those before it.
     m.schedule.disk_mib = 2_048;
     m.set("HUSHLOG_CLUSTER_BUCKET", "10s");
     m.set("HUSHLOG_CUT_AGE", "1s");
