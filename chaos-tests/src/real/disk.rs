@@ -175,19 +175,6 @@ impl Disk {
         Ok(())
     }
 
-    /// Takes all free space but so many bytes.
-    pub fn crowd(&self, left: u64) -> Result<()> {
-        let free = nix::sys::statvfs::statvfs(&self.mount)?;
-        let free = free.blocks_available() * free.fragment_size();
-        let bytes = free.checked_sub(left).context("less than that is left")?;
-        let path = self.mount.join(BALLAST).with_extension("0");
-        run(
-            "fallocate",
-            &["-l", &bytes.to_string(), &path.display().to_string()],
-        )?;
-        Ok(())
-    }
-
     /// Gives the space back.
     pub fn free(&self) -> Result<()> {
         for part in 0..3 {

@@ -244,10 +244,6 @@ impl<'a> Nemesis<'a> {
             Action::Disk(who, fault) => self.disk(at(*who), *fault).await?,
             Action::HealDisk(who) => self.world.nodes[at(*who)].page.heal_disk()?,
             Action::Fill(who) => self.each_disk(who, |disk| disk.fill())?,
-            Action::Crowd(who, mib) => {
-                let left = u64::from(*mib) << 20;
-                self.world.nodes[at(*who)].disk.crowd(left)?;
-            }
             Action::Free(who) => self.each_disk(who, |disk| disk.free())?,
             Action::ReadOnly(who) => self.world.nodes[at(*who)].disk.set_read_only(true)?,
             Action::Remount(who) => self.world.nodes[at(*who)].disk.reboot()?,

@@ -97,8 +97,6 @@ pub enum Action {
     HealDisk(Who),
     /// The disk is full.
     Fill(Vec<Who>),
-    /// The disk has only so many MiB left.
-    Crowd(Who, u32),
     /// There is space again.
     Free(Vec<Who>),
     /// The file system of a running node turns read-only.
@@ -250,7 +248,6 @@ impl Action {
             Self::CutPower(who) => ("power cut", who.len()),
             Self::Disk(..) | Self::ReadOnly(_) => ("disk error", 1),
             Self::Fill(who) => ("disk full", who.len()),
-            Self::Crowd(..) => ("disk full", 1),
             Self::Flip(..) => ("bit flip", 1),
             Self::Truncate(..)
             | Self::Delete(..)
@@ -298,7 +295,6 @@ impl Action {
             | Self::Fill(who)
             | Self::Free(who)
             | Self::NoAck(who) => who.iter_mut().collect(),
-            Self::Crowd(who, _) => vec![who],
             Self::StartOn(who, whose) => vec![who, whose],
             Self::Freeze(who)
             | Self::Thaw(who)

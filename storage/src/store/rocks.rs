@@ -163,6 +163,24 @@ impl Rocks {
             .compact_range_cf(self.family(space), Some(from), Some(to));
     }
 
+    /// Whether compactions wait until there is room for them.
+    #[cfg(test)]
+    pub(super) fn compacts_later(&self) -> bool {
+        self.compacts_later.load(Ordering::Relaxed)
+    }
+
+    /// Flushes and compactions that are under way.
+    #[cfg(test)]
+    pub(super) fn background_jobs(&self) -> u64 {
+        [
+            "rocksdb.num-running-compactions",
+            "rocksdb.num-running-flushes",
+        ]
+        .map(|name| self.property(Space::State, name))
+        .into_iter()
+        .sum()
+    }
+
     /// A number that RocksDB keeps of one space.
     fn property(&self, space: Space, name: &str) -> u64 {
         let value = self.db.property_int_value_cf(self.family(space), name);
@@ -347,8 +365,8 @@ impl Store for Rocks {
 
     fn give_up_stalled(&self) -> bool {
         // Without an error it waits for background work that goes on, and for no longer than that.
-        let stalled = self.property(Space::State, "rocksdb.is-write-stopped") > 0
-            && self.property(Space::State, "rocksdb.background-errors") > 0;
+        let of_all = |name| self.db.property_int_value(name).ok().flatten() > Some(0);
+        let stalled = of_all("rocksdb.is-write-stopped") && of_all("rocksdb.background-errors");
         if stalled && !self.given_up.swap(true, Ordering::Relaxed) {
             self.db.cancel_all_background_work(false);
         }

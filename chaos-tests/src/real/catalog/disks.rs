@@ -88,29 +88,6 @@ pub(super) fn disk_full_all(m: &mut Maker) {
     m.then(Action::Acks(10_000));
 }
 
-/// A disk without room for what the store does in the background: the node says so instead of waiting in silence, ends
-/// when it is told to, and goes on when there is room.
-pub(super) fn disk_crowded(m: &mut Maker) {
-    // Each of the many shards keeps the request keys of those before it: so the store has something to tidy up.
-    m.set("HUSHLOG_CLUSTER_BUCKET", "1s");
-    m.wait(60_000);
-    for index in m.order().into_iter().take(2) {
-        let who = Who::Node(index);
-        m.then(Action::Crowd(who, 40));
-        m.then(Action::Unready(
-            who,
-            60_000,
-            words(&["no room for what the store writes"]),
-        ));
-        m.then(Action::Acks(5_000));
-        m.then(Action::Stop(who));
-        m.then(Action::Free(vec![who]));
-        m.then(Action::Start(vec![who]));
-        m.then(Action::Ready(who, 15_000));
-        m.wait_some();
-    }
-}
-
 pub(super) fn slow_disk(m: &mut Maker) {
     for _ in 0..2 {
         m.then(Action::Disk(Who::Leader, DiskFault::SlowSync(200)));
