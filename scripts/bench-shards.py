@@ -4,6 +4,7 @@
     scripts/bench-shards.py groups --slots 256      open groups: how fast they come, what they cost when idle
     scripts/bench-shards.py sealed --shards 10000   sealed shards beside 64 open ones: idle cost, memory, questions
     scripts/bench-shards.py open --slots 1,4,16,64  ingest into so many open shards
+    scripts/bench-shards.py comeback                a killed node: start to ready by size, and how fast it catches up
 
 Needs nothing but Python 3 and target/release/hushlog (HUSHLOG_BIN names another). Every node has a folder
 that is removed at the end. Nothing is asserted: a figure is what it is.
@@ -47,20 +48,34 @@ class Cluster:
         self.processes = []
 
     def start(self, **settings):
+        self.processes = [self.process(n, settings) for n in range(NODES)]
+        for n in range(NODES):
+            self.wait(n)
+
+    def process(self, n, settings):
         peers = ",".join(f"{n + 1}=127.0.0.1:{GRPC + n}" for n in range(NODES))
-        for n in range(NODES):
-            words = [self.binary, "serve", "--data", f"{self.folder}/node-{n + 1}", "--node-id", str(n + 1)]
-            words += ["--http", f"127.0.0.1:{HTTP + n}", "--grpc", f"127.0.0.1:{GRPC + n}", "--cluster-peers", peers]
-            for name, value in settings.items():
-                words += ["--" + name.replace("_", "-"), str(value)]
-            with open(f"{self.folder}/node-{n + 1}.log", "ab") as log:
-                self.processes.append(subprocess.Popen(words, stdout=log, stderr=log))
+        words = [self.binary, "serve", "--data", f"{self.folder}/node-{n + 1}", "--node-id", str(n + 1)]
+        words += ["--http", f"127.0.0.1:{HTTP + n}", "--grpc", f"127.0.0.1:{GRPC + n}", "--cluster-peers", peers]
+        for name, value in settings.items():
+            words += ["--" + name.replace("_", "-"), str(value)]
+        with open(f"{self.folder}/node-{n + 1}.log", "ab") as log:
+            return subprocess.Popen(words, stdout=log, stderr=log)
+
+    def wait(self, n):
         until = time.monotonic() + READY_WITHIN
-        for n in range(NODES):
-            while not self.ready(n):
-                if time.monotonic() > until:
-                    raise SystemExit(f"node {n + 1} is not ready after {READY_WITHIN} s; see {self.folder}")
-                time.sleep(0.05)
+        while not self.ready(n):
+            if time.monotonic() > until:
+                raise SystemExit(f"node {n + 1} is not ready after {READY_WITHIN} s; see {self.folder}")
+            time.sleep(0.02)
+
+    def kill(self, n):
+        self.processes[n].kill()
+        self.processes[n].wait()
+
+    def size(self, n):
+        """MB of a node's folder."""
+        files = (os.path.join(at, name) for at, _, names in os.walk(f"{self.folder}/node-{n + 1}") for name in names)
+        return sum(os.path.getsize(file) for file in files if os.path.exists(file)) / 1e6
 
     def ready(self, node):
         if self.processes[node].poll() is not None:
@@ -235,6 +250,47 @@ def open_(cluster, args):
         os.mkdir(cluster.folder)
 
 
+def applied(node):
+    """How far a node has applied each open shard."""
+    return {s["shard"]: s["positions"]["applied_to"] for s in view(node)["shards"] if s["state"] == "open"}
+
+
+def comeback(cluster, args):
+    last, settings = NODES - 1, {"cluster_bucket": "24h"}
+
+    def ingest(records, nodes, seed):
+        servers = ",".join(f"http://127.0.0.1:{HTTP + n}" for n in range(nodes))
+        words = [cluster.binary, "bench", "ingest", "--server", servers, "--records", str(records), "--seed", str(seed)]
+        subprocess.run(words, check=True)
+
+    def back(title):
+        goal, began, before = applied(0), time.monotonic(), cluster.size(last)
+        cluster.processes[last] = cluster.process(last, settings)
+        cluster.wait(last)
+        ready = time.monotonic() - began
+        while any(applied(last).get(shard, 0) < to for shard, to in goal.items()):
+            if time.monotonic() - began > READY_WITHIN:
+                raise SystemExit("it does not catch up")
+            time.sleep(0.02)
+        caught_up = time.monotonic() - began
+        grown = cluster.size(last) - before
+        print(
+            f"{title}: {before:.0f} MB; ready after {ready:.2f} s, has applied what the others had after {caught_up:.2f} s; "
+            f"its folder grew by {grown:.0f} MB",
+            flush=True,
+        )
+
+    cluster.start(**settings)
+    for part in range(args.parts):
+        ingest(args.records // args.parts, NODES, part + 1)
+        for _ in range(3):
+            cluster.kill(last)
+            back("a killed node starts again")
+    cluster.kill(last)
+    ingest(args.missed, last, args.parts + 1)
+    back(f"the same, after it has missed {args.missed} records")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
@@ -255,6 +311,11 @@ def main():
     part.add_argument("--slots", default="1,4,16,64")
     part.add_argument("--records", type=int, default=1_000_000)
     part.set_defaults(run=open_)
+    part = parts.add_parser("comeback")
+    part.add_argument("--records", type=int, default=20_000_000)
+    part.add_argument("--parts", type=int, default=2, help="the node is killed three times after each part of the records")
+    part.add_argument("--missed", type=int, default=2_000_000, help="records that are sent while the node is down")
+    part.set_defaults(run=comeback)
     args = parser.parse_args()
     binary = os.environ.get("HUSHLOG_BIN", "target/release/hushlog")
     cluster = Cluster(os.path.abspath(binary))

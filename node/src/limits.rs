@@ -114,8 +114,10 @@ pub const PART_MASKED_BYTES_MAX: usize = 8 << 20;
 /// Requests that wait for one shard's batcher before the next caller waits.
 pub const BATCHER_INBOX_MAX: usize = 1_024;
 /// Blocks of one gateway that may be on their way to one shard; the first with keys and the first
-/// without leave in any case.
+/// without leave in any case, and those that are overdue do not count.
 pub const BLOCKS_IN_FLIGHT_MAX: usize = 4;
+/// How long a block may be on its way before the next ones no longer wait for it.
+pub const BLOCK_OVERDUE: Duration = Duration::from_secs(1);
 /// Time without a row after which a shard's batcher ends.
 pub const BATCHER_IDLE: Duration = Duration::from_secs(60);
 /// Longest `Idempotency-Key` and producer id in bytes.

@@ -29,7 +29,7 @@ pub use command::{Applied, Command, Data};
 pub use error::{Error, ProposeError, ReadError};
 pub use group::{
     Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Roll, RollMember,
-    Settings, ShardGroup, Status, abdicate, hand_over, keep_resting, propose_from_outside,
+    Settings, ShardGroup, Status, Way, abdicate, hand_over, keep_resting, propose_from_outside,
     read_barriers, status_at,
 };
 pub use incarnation::Incarnations;

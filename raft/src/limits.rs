@@ -73,8 +73,8 @@ pub const TRANSFER_DEADLINE: Duration = Duration::from_secs(2);
 pub const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// How long a proposal waits for a leader once another has waited in vain.
 pub const STALLED_PATIENCE: Duration = Duration::from_millis(250);
-/// A proposal whose caller gives it up after so long has waited in vain too, if no majority was heard of meanwhile.
-pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
+/// A proposal that has no end after so long waits in vain, if no majority was heard of meanwhile.
+pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// How long one leader is waited for when read positions are asked for, before the next is asked.
 pub const READ_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a leader that was deposed may still answer what was sent to it.

@@ -3,6 +3,7 @@
 //! Reads only; knows nothing of the faults. Sentences begin with the checker's name in the design.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -117,6 +118,15 @@ pub async fn sealed(url: &str, within: Duration) -> Result<()> {
     }
 }
 
+/// Records of the slice that were acknowledged, given how many each batch has by its first; a batch may begin
+/// before the slice, and end behind it.
+fn acked_in(batches: &BTreeMap<u64, u64>, slice: Range<u64>) -> impl Iterator<Item = u64> {
+    let longest = batches.values().max().copied().unwrap_or(0);
+    let near = batches.range(slice.start.saturating_sub(longest)..slice.end);
+    near.flat_map(|(first, count)| *first..first + count)
+        .filter(move |index| slice.contains(index))
+}
+
 /// Every answer of one node is right, or says that it is not whole, as far as it is about the `last` records
 /// that were sent. Asked while the load goes on.
 pub async fn honest(url: &str, load: &Load, last: u64) -> Result<()> {
@@ -137,10 +147,7 @@ pub async fn honest(url: &str, load: &Load, last: u64) -> Result<()> {
         if let Some((index, _)) = there.iter().find(|(_, times)| **times > 1) {
             bail!("record {index} is there more than once");
         }
-        let lost = acked
-            .range(from..to)
-            .flat_map(|(from, count)| *from..from + count)
-            .find(|index| !there.contains_key(index));
+        let lost = acked_in(&acked, from..to).find(|index| !there.contains_key(index));
         if let (true, Some(lost)) = (whole, lost) {
             bail!("a whole answer lacks record {lost}, acknowledged before");
         }
@@ -153,7 +160,7 @@ async fn slice(
     client: &Client,
     url: &str,
     plan: &Run,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
 ) -> Result<Option<(bool, Vec<Log>)>> {
     let body = json!({
         "filters": {"timestamp_range": {

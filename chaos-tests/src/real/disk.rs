@@ -47,6 +47,11 @@ pub struct Flip {
 }
 
 impl Flip {
+    /// Whether its file is still there.
+    pub fn has_its_file(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Flips it; a second call flips it back.
     pub fn apply(&self) -> Result<()> {
         let file = fs::OpenOptions::new()

@@ -22,6 +22,8 @@ const HEALED_WITHIN: Duration = Duration::from_secs(30);
 /// How long a fault may lie in wait until something meets it.
 const STRUCK_WITHIN: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(5);
+/// What no other node has: damage of it ends the node, and only flipping back repairs it.
+const OWN: [Place; 3] = [Place::Wal, Place::Identity, Place::Watermark];
 /// What the watermark needs to note the last sync.
 const MARKED_AFTER: Duration = Duration::from_millis(600);
 
@@ -92,12 +94,17 @@ impl<'a> Nemesis<'a> {
 
     /// Takes all steps. An error is a fault that could not be made; what is broken is listed.
     pub async fn run(&mut self, steps: &[Step]) -> Result<()> {
+        // What a long run is late by: its faults must last as long as they are meant to all the same.
+        let mut late_ms = 0;
         for step in steps {
-            while self.load.now_ms() < step.at_ms {
+            while self.load.now_ms() < step.at_ms + late_ms {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            if matches!(step.action, Action::Rest(until) if self.load.now_ms() >= until) {
-                return Ok(());
+            if let Action::Rest(until) = step.action {
+                if self.load.now_ms() >= until {
+                    return Ok(());
+                }
+                late_ms = self.load.now_ms().saturating_sub(step.at_ms);
             }
             let action = self.resolve(&step.action).await?;
             let at_ms = self.load.now_ms();
@@ -131,9 +138,8 @@ impl<'a> Nemesis<'a> {
 
     /// Notes which nodes may end by themselves after this step.
     fn excuse(&mut self, action: &Action) {
-        const KEPT: [Place; 3] = [Place::Wal, Place::Identity, Place::Watermark];
         match action {
-            Action::Flip(who, place) | Action::Delete(who, place) if KEPT.contains(place) => {
+            Action::Flip(who, place) | Action::Delete(who, place) if OWN.contains(place) => {
                 self.excused.insert(at(*who), Until::Repaired);
             }
             Action::Truncate(who, _) | Action::Restore(who) | Action::Wipe(who) => {
@@ -235,9 +241,10 @@ impl<'a> Nemesis<'a> {
             Action::Remount(who) => self.world.nodes[at(*who)].disk.reboot()?,
             Action::Flip(who, place) => self.flip(at(*who), *place)?,
             Action::FlipBack(who) => {
-                for flip in self.flips.remove(&at(*who)).unwrap_or_default() {
-                    flip.apply()?;
-                }
+                let flips = self.flips.remove(&at(*who)).unwrap_or_default();
+                // A node that found nothing wrong with its log may have let go of it.
+                let left = flips.iter().filter(|flip| flip.has_its_file());
+                left.into_iter().try_for_each(Flip::apply)?;
             }
             Action::Truncate(who, bytes) => self.truncate(at(*who), *bytes)?,
             Action::Delete(who, place) => {
@@ -347,7 +354,10 @@ impl<'a> Nemesis<'a> {
             .random_flip(place, &mut self.rng)?;
         flip.apply()?;
         (self.say)(format!("          flipped {flip}"));
-        self.flips.entry(index).or_default().push(flip);
+        // What others have too is replaced by itself.
+        if OWN.contains(&place) {
+            self.flips.entry(index).or_default().push(flip);
+        }
         Ok(())
     }
 

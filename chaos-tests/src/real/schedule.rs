@@ -168,7 +168,8 @@ pub enum Action {
     StartOn(Who, Who),
     /// The node is given up for the rest of the run.
     Out(Who),
-    /// Every fault is over. If so many milliseconds are over too, the steps that follow are left out.
+    /// Every fault is over. If so many milliseconds are over too, the steps that follow are left out; else they
+    /// are later by what the run is late.
     Rest(u64),
 }
 

@@ -122,6 +122,11 @@ impl Ledger {
         }
     }
 
+    /// A leader hands over to this node, which stands for election then without asking first, whomever it reaches.
+    pub fn on_heir(&mut self, node: Node) {
+        self.in_touch.insert(node, self.trace.millis());
+    }
+
     /// How many leaders were seen, over all groups and terms.
     pub fn elections(&self) -> usize {
         self.leaders.len()
@@ -544,8 +549,11 @@ mod tests {
         assert_eq!(told(&mut ledger), 0, "a fresh group");
         ledger.on_vote(1, 9, 4, 1, true);
         assert_eq!(told(&mut ledger), 1);
-        ledger.on_links(LATE_MAX + 1, &all);
+        ledger.on_heir(1);
         ledger.on_vote(1, 9, 5, 1, true);
+        assert_eq!(told(&mut ledger), 0, "it was told to");
+        ledger.on_links(LATE_MAX + 1, &all);
+        ledger.on_vote(1, 9, 6, 1, true);
         assert_eq!(told(&mut ledger), 0, "it is back");
     }
 }

@@ -23,10 +23,11 @@ impl Latencies {
     }
 
     /// The latency that `percent` of all do not exceed, in milliseconds.
-    pub(super) fn percentile_ms(&mut self, percent: usize) -> f64 {
-        self.0.sort_unstable();
-        let rank = (self.0.len() * percent).div_ceil(100).max(1) - 1;
-        self.0
+    pub(super) fn percentile_ms(&self, percent: usize) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+        sorted
             .get(rank)
             .map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
     }
@@ -79,4 +80,9 @@ impl Metrics {
             })
             .collect()
     }
+}
+
+/// To two digits behind the point.
+pub(super) fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }

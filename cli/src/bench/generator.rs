@@ -10,6 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 /// Services that records are spread over.
 pub(super) const SERVICES: u64 = 50;
+/// Where all of them come from.
+pub(super) const REGION: &str = "eu-west-1";
 /// Event time covered by one run, nanoseconds.
 pub(super) const SPAN_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 
@@ -69,10 +71,10 @@ impl Generator {
         self.end_nanos - SPAN_NANOS + i64::try_from(offset).unwrap_or(SPAN_NANOS)
     }
 
-    /// Appends record `index` as one NDJSON line.
-    pub(super) fn write(&self, index: u64, out: &mut String) {
+    /// Record `index`.
+    pub(super) fn record(&self, index: u64) -> Generated {
         let mut rng = self.rng(index);
-        let trace: u128 = rng.random();
+        let trace = rng.random();
         let service = rng.random_range(0..SERVICES);
         let level = [
             "DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARN", "ERROR", "INFO",
@@ -80,36 +82,138 @@ impl Generator {
         let noun = NOUNS[rng.random_range(0..NOUNS.len())];
         let verb = VERBS[rng.random_range(0..VERBS.len())];
         let path = PATHS[rng.random_range(0..PATHS.len())];
-        let latency = rng.random_range(1..3_000);
+        let latency_ms = rng.random_range(1..3_000);
         let status = [200, 200, 200, 201, 204, 404, 500][rng.random_range(0..7)];
         let user = rng.random_range(0..100_000);
-        let request: u64 = rng.random();
-        let nanos = self.timestamp_nanos(index);
+        let request = rng.random();
         let outcome = if level == "ERROR" {
             "payment failed: upstream timed out"
         } else {
             "ok"
         };
+        let fails = rng.random_range(0..100) == 0;
+        let exception = fails.then(|| {
+            let type_name = EXCEPTIONS[rng.random_range(0..EXCEPTIONS.len())];
+            let line = latency_ms % 400;
+            Exception {
+                type_name,
+                message: format!("{noun} could not be {verb}"),
+                stack_trace: format!(
+                    "{type_name}: {noun}\n\tat com.shop.{noun}.Handler.run(Handler.java:{line})\
+                     \n\tat com.shop.Main.main(Main.java:12)"
+                ),
+            }
+        });
+        Generated {
+            nanos: self.timestamp_nanos(index),
+            level,
+            service: format!("service-{service:02}"),
+            message: format!("{noun} {verb} {path} in {latency_ms} ms, status {status}, {outcome}"),
+            trace,
+            request,
+            user,
+            latency_ms,
+            status,
+            exception,
+        }
+    }
+}
+
+/// A record, in no protocol's form yet.
+#[derive(Clone, Debug)]
+pub(super) struct Generated {
+    /// Event time, nanoseconds since the epoch.
+    pub(super) nanos: i64,
+    pub(super) level: &'static str,
+    pub(super) service: String,
+    pub(super) message: String,
+    pub(super) trace: u128,
+    pub(super) request: u64,
+    pub(super) user: u32,
+    pub(super) latency_ms: u32,
+    pub(super) status: u32,
+    pub(super) exception: Option<Exception>,
+}
+
+/// The exception of one record in a hundred.
+#[derive(Clone, Debug)]
+pub(super) struct Exception {
+    pub(super) type_name: &'static str,
+    pub(super) message: String,
+    pub(super) stack_trace: String,
+}
+
+impl Generated {
+    /// The host that it comes from.
+    pub(super) fn host(&self) -> String {
+        format!("host-{:02}", self.user % 20)
+    }
+
+    /// Appends it as a JSON object, without a line's end.
+    pub(super) fn write_json(&self, out: &mut String) {
+        let Self {
+            nanos,
+            level,
+            service,
+            message,
+            trace,
+            request,
+            user,
+            latency_ms,
+            status,
+            exception,
+        } = self;
         // Writing to a String cannot fail.
         let _ok = write!(
             out,
-            "{{\"timestamp\":{nanos},\"level\":\"{level}\",\"service\":\"service-{service:02}\",\
-             \"message\":\"{noun} {verb} {path} in {latency} ms, status {status}, {outcome}\",\
+            "{{\"timestamp\":{nanos},\"level\":\"{level}\",\"service\":\"{service}\",\
+             \"message\":\"{message}\",\
              \"fields\":{{\"trace_id\":\"{trace:032x}\",\"request_id\":\"{request:016x}\",\
-             \"user_id\":\"user_{user}\",\"latency_ms\":{latency},\"status\":{status}}},\
-             \"metadata\":{{\"host\":\"host-{:02}\",\"region\":\"eu-west-1\"}}",
-            user % 20
+             \"user_id\":\"user_{user}\",\"latency_ms\":{latency_ms},\"status\":{status}}},\
+             \"metadata\":{{\"host\":\"{}\",\"region\":\"{REGION}\"}}",
+            self.host()
         );
-        if rng.random_range(0..100) == 0 {
-            let type_name = EXCEPTIONS[rng.random_range(0..EXCEPTIONS.len())];
+        if let Some(exception) = exception {
+            let Exception {
+                type_name,
+                message,
+                stack_trace,
+            } = exception;
+            let stack_trace = stack_trace.replace('\n', "\\n").replace('\t', "\\t");
             let _ok = write!(
                 out,
-                ",\"exception\":{{\"type\":\"{type_name}\",\"message\":\"{noun} could not be {verb}\",\
-                 \"stack_trace\":\"{type_name}: {noun}\\n\\tat com.shop.{noun}.Handler.run(Handler.java:{})\
-                 \\n\\tat com.shop.Main.main(Main.java:12)\"}}",
-                latency % 400
+                ",\"exception\":{{\"type\":\"{type_name}\",\"message\":\"{message}\",\
+                 \"stack_trace\":\"{stack_trace}\"}}"
             );
         }
-        out.push_str("}\n");
+        out.push('}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_the_same_whoever_makes_it_and_is_json() {
+        let generator = Generator {
+            seed: 7,
+            records: 1_000,
+            end_nanos: 1_700_000_000_000_000_000,
+        };
+        let mut failed = 0;
+        for index in 0..generator.records {
+            let (mut one, mut other) = (String::new(), String::new());
+            generator.record(index).write_json(&mut one);
+            generator.clone().record(index).write_json(&mut other);
+            assert_eq!(one, other);
+            let json: Value = serde_json::from_str(&one).expect("JSON");
+            assert_eq!(json["fields"]["trace_id"], generator.trace_id(index));
+            assert_eq!(json["timestamp"], json!(generator.timestamp_nanos(index)));
+            failed += u64::from(json["exception"].is_object());
+        }
+        assert!(failed > 0, "none has an exception");
     }
 }

@@ -6,18 +6,28 @@
 mod figures;
 mod generator;
 mod ingest;
+mod levels;
+mod protocol;
+mod protocols;
 mod query;
+mod target;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use generator::Generator;
+use protocol::Protocol;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Sends generated records and prints throughput, latency, CPU time by stage and bytes on disk.
     Ingest(IngestArgs),
+    /// Sends the same records in each protocol in turn and prints what each costs, against the first.
+    Protocols(ProtocolsArgs),
+    /// Finds out how many records a second are taken, then sends at parts of that rate and prints how long
+    /// acknowledgements take.
+    Levels(LevelsArgs),
     /// Asks the standard questions over what `bench ingest` has sent and prints their latencies.
     Query(QueryArgs),
 }
@@ -44,6 +54,50 @@ pub(crate) struct RunArgs {
 pub(crate) struct IngestArgs {
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// How the records are sent.
+    #[arg(long, value_enum, default_value_t = Protocol::Ndjson)]
+    protocol: Protocol,
+    /// Records a second, all clients together; without it, as fast as they are taken. Latencies count from when
+    /// a request was due.
+    #[arg(long)]
+    rate: Option<u64>,
+}
+
+/// Settings of `bench protocols`.
+#[derive(Debug, Args)]
+pub(crate) struct ProtocolsArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Which protocols, the one that the others are held against first; all without it.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    protocols: Vec<Protocol>,
+}
+
+/// Settings of `bench levels`.
+#[derive(Debug, Args)]
+pub(crate) struct LevelsArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// How the records are sent.
+    #[arg(long, value_enum, default_value_t = Protocol::Ndjson)]
+    protocol: Protocol,
+    /// Parts of the most that is taken, in percent.
+    #[arg(long, value_delimiter = ',', default_value = "25,50,90")]
+    percent: Vec<u32>,
+}
+
+/// Who sends.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// The servers' gRPC addresses, as many and in the same order; for the protocols over gRPC.
+    #[arg(long, default_value = "http://127.0.0.1:4317", value_delimiter = ',')]
+    grpc: Vec<String>,
     /// Concurrent clients.
     #[arg(long, default_value_t = 4)]
     clients: u64,
@@ -81,6 +135,8 @@ impl RunArgs {
 pub(crate) async fn run(bench: Bench, json: bool) -> Result<()> {
     match bench {
         Bench::Ingest(args) => ingest::run(args, json).await,
+        Bench::Protocols(args) => protocols::run(args, json).await,
+        Bench::Levels(args) => levels::run(args, json).await,
         Bench::Query(args) => query::run(args, json).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use hushlog_query::{Budget, Error, Memory, Part, Stop, View};
@@ -12,6 +13,15 @@ use super::Cluster;
 use super::doubts::{Doubts, lacks_descriptors};
 use super::held::Held;
 use super::question::{Question, Reply};
+
+/// How long a leader is waited for before what exists is served without it.
+const LEADER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Until when the leaders are waited for by a question of this deadline: a fifth of its time is kept for the answer.
+pub(crate) fn leader_deadline(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Instant::now() + LEADER_PATIENCE.min(left * 4 / 5)
+}
 
 /// Tells the work on the pool that nobody waits for it any more.
 struct Abandon(Arc<AtomicBool>);

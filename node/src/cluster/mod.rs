@@ -64,7 +64,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hushlog_raft::{
-    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, meta,
+    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, Way, meta,
 };
 use hushlog_record::id::META_GROUP;
 use hushlog_record::{GroupId, NodeId, ShardId};
@@ -165,8 +165,8 @@ struct Inner {
     differences: Differences,
     dropped: Dropped,
     initialised: Mutex<bool>,
-    /// Who led the shards that this node has no replica of, when last heard of.
-    leaders: Mutex<BTreeMap<ShardId, NodeId>>,
+    /// The way to the shards that this node has no replica of.
+    ways: Mutex<BTreeMap<ShardId, Way>>,
     restart: watch::Sender<bool>,
     masking: Arc<Masking>,
     rates: Rates,
@@ -308,7 +308,7 @@ impl Cluster {
                 differences,
                 dropped: Dropped::new(&parts.registry),
                 initialised: Mutex::new(false),
-                leaders: Mutex::default(),
+                ways: Mutex::default(),
                 restart: watch::Sender::new(false),
                 masking: parts.masking,
                 rates: parts.rates,

@@ -13,6 +13,7 @@ use hushlog_pii::Count;
 use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::node_server::{Node, NodeServer};
 use hushlog_proto::hushlog::internal::v1::shard_result::Outcome;
+use hushlog_raft::ReadError;
 use hushlog_record::{GroupId, ShardId};
 use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use super::compare::{Digester, digests_of};
 use super::doubts::lacks_descriptors;
-use super::execute::{Asked, Refusal};
+use super::execute::{Asked, Refusal, leader_deadline};
 use super::files::{CHUNK_BYTES, next_chunk, open_at, piece};
 use super::held::Held;
 use super::question::{Question, Reply};
@@ -165,8 +166,16 @@ impl Service {
                     let why = "this replica fell behind and is being restored";
                     return Err(Refusal::Unavailable(why.into()));
                 }
-                let barrier = replica.group.read_barrier(asked.deadline).await;
-                barrier.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+                // Who asks has other replicas to try when no leader comes.
+                let until = leader_deadline(asked.deadline);
+                match replica.group.read_barrier(until).await {
+                    Ok(()) => {}
+                    // The leader has said: this replica is waited for as long as there is time.
+                    Err(ReadError::Behind { read_to, .. }) => {
+                        return self.cluster.answer_here(shard, asked, read_to).await;
+                    }
+                    Err(error) => return Err(Refusal::Unavailable(error.to_string())),
+                }
             }
             // All that the shard will ever hold is here.
             Held::Open(_) | Held::Sealed(_) => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use hushlog_raft::meta::Limits;
-use hushlog_raft::{ProposeError, Receipt, ShardGroup, propose_from_outside};
+use hushlog_raft::{ProposeError, Receipt, ShardGroup, Way, propose_from_outside};
 use hushlog_record::{Block, ShardId};
 use tokio::time::Instant;
 
@@ -73,14 +73,17 @@ impl Cluster {
         let slot =
             slot.ok_or_else(|| ProposeError::Unavailable(format!("{shard} is not on the map")))?;
         let members = self.replicas().members(&slot);
-        let known = self.inner.leaders.lock().get(&shard).copied();
-        let first = known.unwrap_or(slot.preferred_leader);
+        let known = self.inner.ways.lock().get(&shard).copied();
+        let way = known.unwrap_or(Way {
+            first: slot.preferred_leader,
+            in_vain: false,
+        });
         let context = &self.inner.context;
         let (stored, next) =
-            propose_from_outside(context, shard, &members, first, block, deadline).await;
-        let mut leaders = self.inner.leaders.lock();
-        leaders.insert(shard, next);
-        leaders.retain(|other, _| other.bucket + 1 >= shard.bucket);
+            propose_from_outside(context, shard, &members, way, block, deadline).await;
+        let mut ways = self.inner.ways.lock();
+        ways.insert(shard, next);
+        ways.retain(|other, _| other.bucket + 1 >= shard.bucket);
         stored
     }
 }

@@ -32,7 +32,8 @@ pub(super) enum Need {
     Elsewhere(u64),
     /// Everything that the shard will ever hold; this node's replica has it.
     Complete,
-    /// Whoever is asked must find out from the leader; there is no replica here.
+    /// Whoever is asked must find out from the leader: there is no replica here, or one that lacks something. If no
+    /// leader says, what exists is served, and the shard counts as failed.
     Barrier,
     /// No leader said. Another replica may still reach it; else what exists is served, and the shard
     /// counts as failed.
@@ -194,18 +195,22 @@ impl Round<'_> {
         let deadline = match need {
             // The leader was waited for already; a node that answers at once may still know it.
             Need::Unknown => self.deadline.min(Instant::now() + OTHERS_PATIENCE),
+            // Some time is kept for what exists.
+            Need::Barrier => {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                self.deadline - left / 5
+            }
             _ => self.deadline,
         };
-        // The map may change meanwhile, and name a node that nobody has asked yet.
-        let mut tried = BTreeSet::new();
-        while let Some((node, addr)) = self.next_of_others(shard, &tried) {
-            tried.insert(node);
-            match self.ask_node(node, &addr, shard, need, deadline).await {
-                Ok(reply) => return Ok(Found::Whole(reply)),
-                Err(refusal) => reasons.note(&format!("node {node}"), refusal)?,
-            }
+        if let Some(reply) = self.ask_others(shard, need, deadline, &mut reasons).await? {
+            return Ok(Found::Whole(reply));
         }
         let found = match need {
+            // Where one that could answer has no room, the question can be repeated.
+            Need::Barrier if reasons.busy.is_none() => self
+                .ask_others(shard, Need::Any, self.deadline, &mut reasons)
+                .await?
+                .map(Found::Stale),
             Need::Elsewhere(read_to) => self
                 .here(shard, read_to, &mut reasons)
                 .await?
@@ -220,6 +225,27 @@ impl Round<'_> {
             _ => None,
         };
         found.ok_or_else(|| reasons.settle())
+    }
+
+    /// The first answer of the other replicas, asked one after the other; `None`, with the reasons noted, when none
+    /// of them can give one.
+    async fn ask_others(
+        &self,
+        shard: ShardId,
+        need: Need,
+        deadline: Instant,
+        reasons: &mut Reasons,
+    ) -> Result<Option<Paid>, Refusal> {
+        // The map may change meanwhile, and name a node that nobody has asked yet.
+        let mut tried = BTreeSet::new();
+        while let Some((node, addr)) = self.next_of_others(shard, &tried) {
+            tried.insert(node);
+            match self.ask_node(node, &addr, shard, need, deadline).await {
+                Ok(reply) => return Ok(Some(reply)),
+                Err(refusal) => reasons.note(&format!("node {node}"), refusal)?,
+            }
+        }
+        Ok(None)
     }
 
     /// The answer of this node's replica; `None`, with the reason noted, when it cannot give one.

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::cluster::execute::leader_deadline;
 use crate::cluster::question::{Question, Reply};
 use crate::entropy::Stream;
 use crate::error::Failure;
@@ -30,9 +31,7 @@ use crate::offload::Offload;
 
 use gather::{Need, Round};
 
-/// How long a leader is waited for before what exists is served without it.
-const BARRIER_PATIENCE: Duration = Duration::from_secs(3);
-/// The same for a bucket that was opened while leaders were asked.
+/// How long the leaders of a bucket are waited for that was opened while the others were asked.
 const NEW_SHARD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A cheap handle.
@@ -89,9 +88,7 @@ impl Coordinator {
         question.hide(self.floors());
         let question_id = self.ids.lock().next_u64();
         let account = self.cluster.account(question_id);
-        // A fifth of the time is kept for the answer from what exists.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let barrier = Instant::now() + BARRIER_PATIENCE.min(left * 4 / 5);
+        let barrier = leader_deadline(deadline);
         let (needs, pruned, map_is_current) = match consistency {
             Consistency::Committed => self.committed(&mut question, barrier).await?,
             Consistency::Any => {

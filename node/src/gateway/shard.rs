@@ -4,7 +4,8 @@
 //! fill blocks of their own.
 //!
 //! No linger: an idle shard's rows leave at once. While a block is on its way the next one fills; a
-//! full one leaves too, as long as few are on their way. So blocks grow with load by themselves.
+//! full one leaves too, as long as few are on their way. So blocks grow with load by themselves. A block that
+//! is overdue holds up nothing: its shard may have lost its majority, and who comes next is to hear so.
 //!
 //! What waits, waits by service, and each block takes from all of them alike: what one service has sent
 //! never stands in front of what another one sends. Byte permits bound how much waits.
@@ -21,14 +22,14 @@ use hushlog_record::{Block, Masked, Record, ShardId};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::fair::Fair;
 use super::numbers::{Numbers, cpu_time};
 use super::rows::{Identity, Part, Rows, Weight};
 use super::{Permit, Placed, Receipt, Refused, Sink};
 use crate::clock::Clock;
-use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCKS_IN_FLIGHT_MAX};
+use crate::limits::{BATCHER_IDLE, BATCHER_INBOX_MAX, BLOCK_OVERDUE, BLOCKS_IN_FLIGHT_MAX};
 use crate::offload::Offload;
 use crate::tasks::{Policy, Tasks};
 
@@ -110,6 +111,7 @@ impl Batchers {
             keyed: Lane::default(),
             unkeyed: Lane::default(),
             flights: FuturesUnordered::new(),
+            overdue: FuturesUnordered::new(),
         };
         self.shared.tasks.spawn(
             format!("batcher {shard}"),
@@ -129,6 +131,7 @@ struct Lane {
     waiting: Fair<Submission>,
     /// Of all that waits.
     weight: Weight,
+    /// Blocks that are on their way and not overdue.
     in_flight: usize,
 }
 
@@ -166,8 +169,24 @@ struct Batcher {
     batchers: Batchers,
     keyed: Lane,
     unkeyed: Lane,
-    /// Each says at its end whether it is of the keyed lane.
-    flights: FuturesUnordered<BoxFuture<'static, bool>>,
+    flights: FuturesUnordered<BoxFuture<'static, Flight>>,
+    /// What is on its way for so long that the next blocks do not wait for it.
+    overdue: FuturesUnordered<BoxFuture<'static, ()>>,
+}
+
+/// A block that has landed, or is overdue.
+struct Flight {
+    keyed: bool,
+    /// The rest of its way.
+    left: Option<BoxFuture<'static, ()>>,
+}
+
+impl Flight {
+    async fn begin(keyed: bool, mut way: BoxFuture<'static, ()>) -> Self {
+        let landed = timeout(BLOCK_OVERDUE, &mut way).await.is_ok();
+        let left = (!landed).then_some(way);
+        Self { keyed, left }
+    }
 }
 
 impl Batcher {
@@ -176,14 +195,14 @@ impl Batcher {
         let mut leaving = false;
         loop {
             self.launch();
-            let idle = self.flights.is_empty() && !leaving;
+            let idle = self.is_idle() && !leaving;
             tokio::select! {
                 biased; // new work comes last, so that load cannot starve acknowledgements
-                Some(keyed) = self.flights.next() => self.lane(keyed).in_flight -= 1,
+                () = self.land(), if !self.is_idle() => {}
                 () = stop.cancelled(), if !leaving => { leaving = true; self.leave(&mut inbox); }
                 received = inbox.recv() => match received {
                     Some(submission) => self.fill(submission, &mut inbox),
-                    None if self.flights.is_empty() => return Ok(()),
+                    None if self.is_idle() => return Ok(()),
                     None => self.land().await,
                 },
                 () = tokio::time::sleep(BATCHER_IDLE), if idle => { leaving = true; self.leave(&mut inbox); }
@@ -215,10 +234,18 @@ impl Batcher {
         }
     }
 
-    /// Waits for a block that is on its way.
+    fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.overdue.is_empty()
+    }
+
+    /// Waits until a block that is on its way has landed, or is overdue.
     async fn land(&mut self) {
-        if let Some(keyed) = self.flights.next().await {
-            self.lane(keyed).in_flight -= 1;
+        tokio::select! {
+            Some(flight) = self.flights.next() => {
+                self.lane(flight.keyed).in_flight -= 1;
+                self.overdue.extend(flight.left);
+            }
+            Some(()) = self.overdue.next() => {}
         }
     }
 
@@ -247,11 +274,9 @@ impl Batcher {
         // One was counted already.
         self.lane(keyed).in_flight += blocks.len().saturating_sub(1);
         for submissions in blocks {
-            let flight = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
-            self.flights.push(Box::pin(async move {
-                flight.await;
-                keyed
-            }));
+            let way = fly(Arc::clone(&self.batchers.shared), self.shard, submissions);
+            let flight = Flight::begin(keyed, Box::pin(way));
+            self.flights.push(Box::pin(flight));
         }
     }
 }

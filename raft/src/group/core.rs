@@ -14,12 +14,12 @@ use openraft::errors::{
 use openraft::metrics::RaftMetrics;
 use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::rest::Rest;
 use super::{Attempt, Context, Member, Role, Status, pause};
 use crate::command::{Applied, Command};
-use crate::limits::{GIVEN_UP_AFTER, STALLED_PATIENCE};
+use crate::limits::{STALLED_AFTER, STALLED_PATIENCE};
 use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::network::{Factory, Silence, cluster_bytes};
@@ -37,9 +37,12 @@ pub(crate) struct Core {
     pristine: bool,
     pub(super) silence: Silence,
     pub(super) rest: Rest,
-    /// When a leader was last heard here; openraft does not tell.
+    /// When a leader was last heard here, and answered; openraft does not tell.
     heard: Mutex<Option<Instant>>,
-    /// Whether the last proposal through this replica waited in vain for a leader.
+    /// When a message of a leader last came, whether or not this replica could answer it: it cannot while its disk
+    /// takes nothing.
+    reached: Mutex<Option<Instant>>,
+    /// Whether proposals through this replica wait in vain for a leader.
     stalled: AtomicBool,
 }
 
@@ -49,30 +52,6 @@ pub(super) struct Applying {
     pub(super) applied_to: u64,
     pub(super) closed: bool,
     pub(super) policy_epoch: u64,
-}
-
-/// A proposal that has no end yet. Dropped without one, it was given up by its caller: the next ones must not
-/// wait as long, else callers with less patience than the group never hear that it has no majority.
-pub(super) struct Waiting<'a> {
-    core: &'a Core,
-    since: Instant,
-    ended: bool,
-}
-
-impl Waiting<'_> {
-    /// The proposal has come to its end.
-    pub(super) fn end(mut self) {
-        self.ended = true;
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let given_up = !self.ended && self.since.elapsed() >= GIVEN_UP_AFTER;
-        if given_up && !self.core.has_quorum(GIVEN_UP_AFTER) {
-            self.core.set_stalled(true);
-        }
-    }
 }
 
 impl Core {
@@ -108,6 +87,7 @@ impl Core {
             silence,
             rest: Rest::new(context, group),
             heard: Mutex::default(),
+            reached: Mutex::default(),
             stalled: AtomicBool::new(false),
         })
     }
@@ -115,6 +95,20 @@ impl Core {
     /// A message of the group's leader was taken.
     pub(crate) fn heard(&self) {
         *self.heard.lock() = Some(Instant::now());
+    }
+
+    /// A message has come of a leader of this term.
+    pub(crate) fn reached(&self, term: u64) {
+        if term >= self.metrics(|metrics| metrics.current_term) {
+            *self.reached.lock() = Some(Instant::now());
+        }
+    }
+
+    /// Whether there is nobody to propose to, as far as this replica can know: no majority, and no message of a
+    /// leader either.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let reached = self.reached.lock().map(|reached| reached.elapsed());
+        reached.is_none_or(|since| since >= STALLED_AFTER) && !self.has_quorum(STALLED_AFTER)
     }
 
     /// Whether a majority was in touch with the leader within `silence`, as far as this replica can
@@ -154,12 +148,17 @@ impl Core {
         self.stalled.store(stalled, Ordering::Relaxed);
     }
 
-    /// To be held by a proposal until it has its end.
-    pub(super) fn waiting(&self) -> Waiting<'_> {
-        Waiting {
-            core: self,
-            since: Instant::now(),
-            ended: false,
+    /// Waits for the end of a proposal, and sees meanwhile whether it waits in vain. The next ones must not wait
+    /// as long then: nobody knows how soon their callers, or the one of this, lose patience.
+    pub(super) async fn watched<T>(&self, proposal: impl Future<Output = T>) -> T {
+        let mut proposal = std::pin::pin!(proposal);
+        loop {
+            if let Ok(end) = timeout(STALLED_AFTER, &mut proposal).await {
+                return end;
+            }
+            if self.is_cut_off() {
+                self.set_stalled(true);
+            }
         }
     }
 
@@ -315,6 +314,8 @@ impl Core {
 
     /// Looks at the machine after the log, since the machine moves first.
     pub(super) fn status(&self, applying: impl FnOnce() -> Applying) -> Status {
+        // Not under the lock of the metrics (see `Rest`).
+        let resting = self.is_resting();
         self.metrics(|metrics| {
             let applying = applying();
             let status = Status {
@@ -334,7 +335,7 @@ impl Core {
                 closed: applying.closed,
                 policy_epoch: applying.policy_epoch,
                 unfit: self.context.is_unfit(),
-                resting: self.is_resting(),
+                resting,
                 members: members(metrics),
             };
             assert!(

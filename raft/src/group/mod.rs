@@ -41,7 +41,7 @@ use crate::{Error, ProposeError};
 pub use handover::{abdicate, hand_over};
 pub use intake::{Hold, Intake};
 pub use meta::MetaGroup;
-pub use outside::propose_from_outside;
+pub use outside::{Way, propose_from_outside};
 pub(crate) use read::read_here;
 pub use read::{read_barriers, status_at};
 pub(crate) use rest::Mark;
@@ -202,6 +202,11 @@ impl Group {
     /// The group's leader, or somebody who is to lead, has done more than to say that all is as it was.
     pub(crate) fn stirred(&self) {
         self.core().end_rest();
+    }
+
+    /// A message has come of a leader of this term.
+    pub(crate) fn reached(&self, term: u64) {
+        self.core().reached(term);
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -14,12 +14,21 @@ use super::attempts::{Attempts, Verdict};
 use super::shard::is_keyed;
 use super::{Attempt, Context, Receipt, pause};
 use crate::ProposeError;
+use crate::limits::STALLED_PATIENCE;
 use crate::network::Remote;
 use crate::types::Peer;
 
-/// Stores a block of a shard through its members, of which `first` is asked first; gives the outcome
-/// and whom to ask first the next time: never one that has just been silent. Goes on here as soon as
-/// this node has opened a replica.
+/// What is known of a shard's members, from one block to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Whom to ask first: never one that has just been silent.
+    pub first: NodeId,
+    /// Whether the last block waited in vain for a leader: the next ones do not wait as long.
+    pub in_vain: bool,
+}
+
+/// Stores a block of a shard through its members; gives the outcome and the way of the next block. Goes on here as
+/// soon as this node has opened a replica.
 ///
 /// # Errors
 /// As [`ProposeError`] says.
@@ -27,11 +36,16 @@ pub async fn propose_from_outside(
     context: &Context,
     shard: ShardId,
     members: &BTreeMap<NodeId, Peer>,
-    first: NodeId,
+    way: Way,
     block: Block,
     deadline: Instant,
-) -> (Result<Vec<Receipt>, ProposeError>, NodeId) {
-    let give_up = Instant::now() + context.settings.patience;
+) -> (Result<Vec<Receipt>, ProposeError>, Way) {
+    let waits = if way.in_vain {
+        STALLED_PATIENCE
+    } else {
+        context.settings.patience
+    };
+    let give_up = Instant::now() + waits;
     let keyed = is_keyed(&block);
     let mut attempts = Attempts::new(keyed, give_up, deadline);
     // One that is silent is not waited for to the end, where asking another stores nothing twice.
@@ -40,11 +54,20 @@ pub async fn propose_from_outside(
     } else {
         Duration::MAX
     };
-    let mut asked = first;
+    let mut asked = way.first;
+    let next_way = |first, outcome: &Result<_, ProposeError>| Way {
+        first,
+        in_vain: matches!(
+            outcome,
+            Err(ProposeError::Unavailable(_) | ProposeError::OutcomeUnknown(_))
+        ),
+    };
     loop {
         if let Some(group) = context.groups.shard(shard) {
             let stored = group.propose(block, deadline).await;
-            return (stored.map_err(|error| attempts.ended_by(error)), asked);
+            let stored = stored.map_err(|error| attempts.ended_by(error));
+            let way = next_way(asked, &stored);
+            return (stored, way);
         }
         let mut last = None;
         for _ in 0..members.len() {
@@ -56,18 +79,25 @@ pub async fn propose_from_outside(
                 Err(_) => after(members, asked),
             };
             match attempts.judge(outcome) {
-                Verdict::Ended(end) => return (end, next),
+                Verdict::Ended(end) => {
+                    let way = next_way(next, &end);
+                    return (end, way);
+                }
                 Verdict::Again(until, otherwise) => last = Some((until, otherwise)),
             }
             asked = next;
         }
         let Some((until, otherwise)) = last else {
             let why = format!("{shard} has no members");
-            return (Err(ProposeError::Unavailable(why)), asked);
+            let end = Err(ProposeError::Unavailable(why));
+            let way = next_way(asked, &end);
+            return (end, way);
         };
         sleep_until(until.min(Instant::now() + pause())).await;
         if Instant::now() >= until {
-            return (Err(otherwise), asked);
+            let end = Err(otherwise);
+            let way = next_way(asked, &end);
+            return (end, way);
         }
     }
 }

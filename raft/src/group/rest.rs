@@ -71,6 +71,8 @@ pub(super) struct Counts {
 
 /// One replica's part.
 pub(super) struct Rest {
+    /// Never held while the metrics are borrowed, nor the other way round: their lock keeps readers waiting behind a
+    /// writer, so that two in different order and a writer would wait for each other.
     state: Mutex<State>,
     counts: Counts,
     /// How long a group is idle before it rests; zero: it never does.
@@ -165,6 +167,18 @@ impl Rest {
 
     pub(super) fn is_resting(&self) -> bool {
         !matches!(self.state.lock().phase, Phase::Awake)
+    }
+
+    /// The leader that this replica follows while it rests, where, and when it was last listed.
+    fn followed(&self) -> Option<(NodeId, Mark, Instant)> {
+        match self.state.lock().phase {
+            Phase::Follows {
+                leader,
+                mark,
+                heard,
+            } => Some((leader, mark, heard)),
+            Phase::Awake | Phase::Leads(_) => None,
+        }
     }
 }
 
@@ -352,19 +366,15 @@ impl Core {
 
     /// Ends the rest of a follower whose leader has fallen silent, or is not its leader any more.
     fn look(&self) {
-        let mut state = self.rest.state.lock();
-        let Phase::Follows {
-            leader,
-            mark,
-            heard,
-        } = state.phase
-        else {
+        let Some((leader, mark, heard)) = self.rest.followed() else {
             return;
         };
         let follows = self.metrics(|metrics| votes_for(metrics, leader, mark.term));
         if !follows || heard.elapsed() >= self.rest.silence {
-            state.stirred = Instant::now();
-            self.awaken(&mut state);
+            // Not if it was listed meanwhile.
+            self.start_timers(
+                |phase| matches!(phase, Phase::Follows { heard: at, .. } if at == heard),
+            );
         }
     }
 

@@ -118,29 +118,37 @@ impl ShardGroup {
         block: Block,
         deadline: Instant,
     ) -> Result<Vec<Receipt>, ProposeError> {
+        // Boxed, as it is large, and would lie twice in the future of every caller.
+        let attempts = Box::pin(self.attempts(&block, deadline));
+        self.core().watched(attempts).await
+    }
+
+    async fn attempts(
+        &self,
+        block: &Block,
+        deadline: Instant,
+    ) -> Result<Vec<Receipt>, ProposeError> {
         let give_up = Instant::now() + self.core().patience();
-        let mut attempts = Attempts::new(is_keyed(&block), give_up, deadline);
-        let waiting = self.core().waiting();
-        let end = loop {
-            match attempts.judge(self.attempt(&block, deadline).await) {
+        let mut attempts = Attempts::new(is_keyed(block), give_up, deadline);
+        loop {
+            match attempts.judge(self.attempt(block, deadline).await) {
                 Verdict::Ended(end) => {
-                    if end.is_ok() {
+                    // Whoever refuses for a reason of its own is there.
+                    if !matches!(end, Err(ProposeError::OutcomeUnknown(_))) {
                         self.core().set_stalled(false);
                     }
-                    break end;
+                    return end;
                 }
                 Verdict::Again(until, otherwise) => {
                     if !self.core().pause(until).await {
                         if matches!(otherwise, ProposeError::Unavailable(_)) {
                             self.core().set_stalled(true);
                         }
-                        break Err(otherwise);
+                        return Err(otherwise);
                     }
                 }
             }
-        };
-        waiting.end();
-        end
+        }
     }
 
     async fn attempt(&self, block: &Block, deadline: Instant) -> Result<Vec<Receipt>, Attempt> {
@@ -151,6 +159,11 @@ impl ShardGroup {
         let Some((leader, peer)) = core.remote_leader() else {
             return self.propose_here(block, deadline).await;
         };
+        // What is sent to a leader that is gone has no end for long, and then it is not known which.
+        if core.is_cut_off() {
+            let why = format!("node {leader} leads, and has not been heard for a while");
+            return Err(Attempt::Retry(why));
+        }
         let remote = Remote::new(&core.context, leader, &peer);
         let deposed = async {
             core.deposed(leader).await;

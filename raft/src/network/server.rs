@@ -95,6 +95,8 @@ async fn serve_append(
     let raft = open.raft();
     let wrong = Arc::new(Mutex::new(None));
     let requests = requests(context, group, first, inbound, Arc::clone(&wrong));
+    let sent_to = open.clone();
+    let requests = requests.inspect(move |request| sent_to.reached(request.vote.leader_id.term));
     let answers = raft
         .stream_append(requests)
         .map(move |answer| match answer {
@@ -175,6 +177,7 @@ impl RaftService for Server {
         let request = request.into_inner();
         let group = self.group(request.envelope.as_ref())?;
         let request = append_from(request)?;
+        group.reached(request.vote.leader_id.term);
         let previous = request.prev_log_id;
         let last = request
             .entries
@@ -411,7 +414,10 @@ impl RaftService for Server {
                 last,
             };
             let rests = match self.context.groups.get(one.group) {
-                Some(Group::Shard(group)) => group.core().follow(leader, mark),
+                Some(Group::Shard(group)) => {
+                    group.core().reached(mark.term);
+                    group.core().follow(leader, mark)
+                }
                 Some(Group::Meta(_)) | None => false,
             };
             if !rests {

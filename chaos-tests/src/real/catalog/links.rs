@@ -53,8 +53,10 @@ pub(super) fn split(m: &mut Maker) {
             .flat_map(|a| many.iter().map(|b| both_ways(*a, *b, Damage::Cut)));
         m.then(Action::Links(links.flatten().collect()));
         m.wait(2_500);
-        m.then(Action::Acks(10_000));
+        // No acknowledgement is asked for: a request has records of many shards, and some shards have their
+        // majority on the other side.
         m.then(Action::Honest(Who::Node(few[0])));
+        m.then(Action::Honest(Who::Node(many[0])));
         m.then(Action::Links(Vec::new()));
         m.then(Action::Acks(8_000));
         m.wait_some();

@@ -124,10 +124,15 @@ pub(super) fn starved_cpu(m: &mut Maker) {
     }
 }
 
-/// Much more than three nodes on this machine can take, with little memory to take it.
+/// Much more than three nodes on this machine can take, with little memory to take it: all that a node keeps by
+/// limits of its own has little.
 pub(super) fn overload(m: &mut Maker) {
     m.set("HUSHLOG_LIMITS_INGEST_MEMORY", "8MiB");
     m.set("HUSHLOG_LIMITS_BODY", "4MiB");
+    m.set("HUSHLOG_LIMITS_TAIL_MEMORY", "64MiB");
+    m.set("HUSHLOG_LIMITS_QUERY_MEMORY", "128MiB");
+    m.set("HUSHLOG_LIMITS_QUERY_MEMORY_EACH", "64MiB");
+    m.set("HUSHLOG_CUT_BACKLOG", "64MiB");
     m.schedule.disk_mib = 2_048;
     m.then(Action::Flood(24, 2_000, 60_000));
     m.then(Action::TooMuch);

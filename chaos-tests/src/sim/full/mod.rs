@@ -316,6 +316,7 @@ impl Scene for Cluster {
         let Some((job, jobs)) = job.zip(jobs.get(&leader)) else {
             return false;
         };
+        self.world.base.ledger.lock().on_heir(*heir);
         // A full inbox is a busy node: then there is no hand-over.
         jobs.try_send((format!("hands g{group} over to n{heir}"), job))
             .is_ok()

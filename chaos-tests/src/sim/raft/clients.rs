@@ -1,7 +1,8 @@
 //! Producers with request keys, and readers: what was asked, of whom, and what was answered.
 //!
 //! An answer is one of three: acknowledged, *unknown* (it may be stored, now or later), or refused
-//! with the promise that nothing was proposed. A lost answer is unknown, never absent.
+//! with the promise that nothing was proposed. A lost answer is unknown, never absent. Producers also send again
+//! what was acknowledged long ago, as those do that forget: it must be answered with the places it has.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::sim::stage::Now;
 
 /// Attempts before a producer gives a request up, while faults last.
 const ATTEMPTS_MAX: u32 = 8;
+/// Of how many requests one is an old one that is sent again.
+const REPEATED_ONE_IN: u64 = 16;
 /// Longer than any node's patience: an answer that has not come by then is lost.
 const LOST_AFTER: u64 = 12_000;
 
@@ -64,6 +67,8 @@ struct Waiting {
 struct Producer {
     number: u64,
     random: Stream,
+    /// Chooses what is sent again.
+    repeats: Stream,
     sequence: u64,
     /// When it does something next.
     next_at: u64,
@@ -99,6 +104,7 @@ impl Clients {
         let producer = |number| Producer {
             number,
             random: world.base.entropy.stream(&format!("producer {number}")),
+            repeats: world.base.entropy.stream(&format!("repeats {number}")),
             sequence: 0,
             next_at: 1_000,
             again: None,
@@ -152,11 +158,14 @@ impl Clients {
         let request = match producer.again.take() {
             Some(request) => request,
             None if now.millis >= now.last => return,
-            None => {
-                let request = make(world, producer, now.millis);
-                self.requests.push(request);
-                self.requests.len() - 1
-            }
+            None => match repeated(&self.requests, producer) {
+                Some(request) => request,
+                None => {
+                    let request = make(world, producer, now.millis);
+                    self.requests.push(request);
+                    self.requests.len() - 1
+                }
+            },
         };
         self.send(world, at, request, now.millis);
     }
@@ -217,6 +226,18 @@ impl Clients {
             "{} at n{}: {words}",
             request.name, waiting.node
         ));
+        if let Fate::Acked(first) = &request.fate {
+            if let Some(Ok(receipts)) = answer
+                && seqs(&receipts) != *first
+            {
+                let again = seqs(&receipts);
+                let name = &request.name;
+                let violation =
+                    format!("{name}: acknowledged at {first:?}, and again at {again:?}");
+                self.violations.push(violation);
+            }
+            return;
+        }
         let proposed = match answer {
             Some(Ok(receipts)) => {
                 request.fate = Fate::Acked(seqs(&receipts));
@@ -357,6 +378,24 @@ fn outcome(world: &World, waiting: &Waiting, now: u64) -> Option<Answer> {
         .get(&waiting.node)
         .is_some_and(|running| running.boot == waiting.boot);
     (!alive || now > waiting.since + LOST_AFTER).then_some(None)
+}
+
+/// One that was acknowledged and can be recognised, if the producer is to send one again now.
+fn repeated(requests: &[Request], producer: &mut Producer) -> Option<usize> {
+    if below(&mut producer.repeats, REPEATED_ONE_IN) > 0 {
+        return None;
+    }
+    let old = |request: &Request| {
+        let acked = matches!(request.fate, Fate::Acked(_));
+        request.producer == producer.number && request.keyed && acked
+    };
+    let old: Vec<usize> = (0..requests.len())
+        .filter(|at| requests.get(*at).is_some_and(old))
+        .collect();
+    let which = below(&mut producer.repeats, old.len().max(1) as u64);
+    usize::try_from(which)
+        .ok()
+        .and_then(|which| old.get(which).copied())
 }
 
 fn seqs(receipts: &[Receipt]) -> Vec<u64> {

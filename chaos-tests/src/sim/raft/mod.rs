@@ -106,6 +106,9 @@ impl Scene for Groups {
                 asked |= running.jobs.try_send(Job::Transfer { shard, to }).is_ok();
             }
         }
+        if asked {
+            self.world.base.ledger.lock().on_heir(to);
+        }
         asked
     }
 

@@ -1,6 +1,7 @@
 //! The gateway against a scripted sink.
 
 mod fairness;
+mod overdue;
 mod spread;
 
 use futures_util::future::join_all;
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::clock::Scripted;
-use crate::limits::{PART_ROWS_MAX, RECORD_MEMORY_BYTES};
+use crate::limits::{BLOCK_OVERDUE, PART_ROWS_MAX, RECORD_MEMORY_BYTES};
 
 /// The slots of services whose names begin with `hot`.
 const HOT_SLOTS: Range<u16> = 10..14;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hushlog_record::NodeId;
 use tokio::time::{Instant, timeout};
 
-use super::{Cluster, PATIENCE, must, settings, soon};
-use crate::limits::GIVEN_UP_AFTER;
+use super::{Cluster, Disk, PATIENCE, must, settings, soon};
+use crate::limits::STALLED_AFTER;
 use crate::testing::{SHARD, keyed_block, plain_block};
 use crate::{Hold, ProposeError, Settings, ShardGroup};
 
@@ -74,9 +74,9 @@ async fn tells_who_gives_up(survivor_leads: bool) {
     let (cluster, survivor) = without_two(survivor_leads).await;
     let group = cluster.shard(survivor);
     let propose = |number| group.propose(keyed_block(SHARD, &[number], 1, 0), soon());
-    let given_up = timeout(GIVEN_UP_AFTER + WAIT / 20, propose(1)).await;
+    let given_up = timeout(STALLED_AFTER + WAIT / 20, propose(1)).await;
     assert!(given_up.is_err(), "it was told before");
-    let told = timeout(GIVEN_UP_AFTER / 2, propose(2)).await;
+    let told = timeout(STALLED_AFTER / 2, propose(2)).await;
     let error = told.expect("it is told soon").unwrap_err();
     assert!(matches!(error, ProposeError::Unavailable(_)), "{error}");
     cluster.stop();
@@ -90,6 +90,28 @@ async fn a_leader_left_alone_tells_callers_that_give_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_left_alone_tells_callers_that_give_up() {
     tells_who_gives_up(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_whose_disk_has_failed_passes_blocks_on() {
+    let cluster = Cluster::on_mem().await;
+    cluster.leader().await;
+    let via = cluster.follower().await;
+    let group = cluster.shard(via);
+    let Disk::Mem(mem) = &cluster.disks[&via] else {
+        unreachable!()
+    };
+    mem.fail_next_sync("the disk is gone");
+    let propose = |number| group.propose(keyed_block(SHARD, &[number], 1, 0), soon());
+    propose(1).await.unwrap();
+    must("it answers its leader no more", async {
+        while group.has_quorum(STALLED_AFTER) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    propose(2).await.unwrap();
+    cluster.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
