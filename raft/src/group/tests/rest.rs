@@ -7,9 +7,10 @@ use tokio::time::sleep;
 
 use super::super::rest::Mark;
 use super::{Cluster, PATIENCE, must, settings, soon};
-use crate::Settings;
+use crate::limits::STALLED_AFTER;
 use crate::testing::{SHARD, keyed_block, plain_block};
 use crate::types::log_id;
+use crate::{ProposeError, Settings};
 
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -86,6 +87,9 @@ async fn a_resting_leader_takes_a_command_at_once_and_a_read_without_waking() {
         })
         .await;
     }
+    // The reads have renewed it.
+    all_rest(&cluster).await;
+    sleep(cluster.settings.election_max).await;
     // A command is tried once.
     let cut = cluster.shard(leader).cut(soon()).await.unwrap();
     assert!(cut.is_some());
@@ -228,4 +232,47 @@ async fn only_the_leader_of_its_vote_with_its_own_log_has_a_follower_rest_and_no
     let status = cluster.shard(follower).status();
     assert_eq!((status.term, status.leader), (term, Some(leader)));
     cluster.stop();
+}
+
+/// Whoever is left alone by the others while all rest is not led by their silence.
+async fn is_left_alone_at_rest(survivor_leads: bool) {
+    let mut cluster = Cluster::on_mem_with(Settings {
+        patience: 4 * settings().election_max,
+        ..settings()
+    })
+    .await;
+    let survivor = if survivor_leads {
+        cluster.leader().await
+    } else {
+        cluster.follower().await
+    };
+    all_rest(&cluster).await;
+    sleep(cluster.settings.election_max).await;
+    let others = cluster.ids().into_iter().filter(|id| *id != survivor);
+    for id in others.collect::<Vec<_>>() {
+        cluster.kill(id);
+    }
+    let group = cluster.shard(survivor);
+    // What was on its way when they ended would have an unknown end.
+    must("it knows that it is alone", async {
+        while group.has_quorum(STALLED_AFTER) {
+            sleep(LOOK).await;
+        }
+    })
+    .await;
+    let block = keyed_block(SHARD, &[1], 1, 0);
+    let error = group.propose(block, soon()).await.unwrap_err();
+    assert!(matches!(error, ProposeError::Unavailable(_)), "{error}");
+    assert!(!group.is_resting());
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resting_leader_that_is_left_alone_refuses() {
+    is_left_alone_at_rest(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resting_follower_that_is_left_alone_refuses() {
+    is_left_alone_at_rest(false).await;
 }
