@@ -66,6 +66,8 @@ pub const SNAPSHOT_PIECE_BYTES: usize = 1 << 20;
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 /// Most groups in one request for read positions.
 pub const READ_GROUPS_MAX: usize = 65_536;
+/// Most groups of which one message says that they rest.
+pub const REST_GROUPS_MAX: usize = 65_536;
 /// Appends on their way to one follower, per group.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 16;
 

@@ -56,6 +56,10 @@ pub struct Stats {
     pub installs: u64,
     /// Finished shards that rows were left out of.
     pub rewritten: u64,
+    /// Times that a replica's timers were stopped since nobody used its group.
+    pub rests: u64,
+    /// Times that they were started again.
+    pub wakings: u64,
 }
 
 impl Stats {
@@ -74,6 +78,8 @@ impl Stats {
         self.segments += other.segments;
         self.installs += other.installs;
         self.rewritten += other.rewritten;
+        self.rests += other.rests;
+        self.wakings += other.wakings;
     }
 }
 

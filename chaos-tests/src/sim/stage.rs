@@ -304,6 +304,8 @@ pub struct Stage<'a, S> {
     before: Vec<u64>,
     /// Whether each has struck something.
     struck: Vec<bool>,
+    /// Replicas that rest.
+    resting: BTreeSet<(u64, GroupId)>,
     violations: Vec<String>,
 }
 
@@ -325,6 +327,7 @@ impl<'a, S: Scene> Stage<'a, S> {
             ended: vec![false; schedule.faults.len()],
             before: vec![0; schedule.faults.len()],
             struck: vec![false; schedule.faults.len()],
+            resting: BTreeSet::new(),
             violations: Vec::new(),
         }
     }
@@ -387,6 +390,14 @@ impl<'a, S: Scene> Stage<'a, S> {
         let mut ledger = self.base.ledger.lock();
         ledger.on_links(self.base.trace.millis(), &self.base.open.lock());
         for (node, status) in self.scene.statuses() {
+            let replica = (node, status.group);
+            let mut stats = self.base.stats.lock();
+            if status.resting && self.resting.insert(replica) {
+                stats.rests += 1;
+            } else if !status.resting && self.resting.remove(&replica) {
+                stats.wakings += 1;
+            }
+            drop(stats);
             if status.role != Role::Stopped {
                 ledger.on_status(node, &status, &self.base.disks);
             } else if self.base.damaged.lock().contains(&(node, status.group)) {

@@ -231,6 +231,7 @@ fn shard(held: &Held, damaged: bool) -> Value {
         "role": status.role.name(),
         "leader": status.leader,
         "term": status.term,
+        "resting": status.resting,
         "positions": {
             "trimmed_to": status.trimmed_to, "segmented_to": status.segmented_to,
             "applied_to": status.applied_to, "committed_to": status.committed_to,

@@ -351,7 +351,8 @@ impl Cluster {
             }),
         };
         cluster.load_policy().await;
-        gauges::register(&parts.registry, cluster.replicas(), store);
+        let groups = &cluster.inner.context.groups;
+        gauges::register(&parts.registry, cluster.replicas(), groups, store);
         cluster.open_replicas().await?;
         Ok(cluster)
     }

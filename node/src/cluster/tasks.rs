@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::meta;
+use hushlog_raft::{keep_resting, meta};
 use hushlog_storage::ballast::Ballast;
 use tokio::time::{Instant, sleep};
 
@@ -70,6 +70,7 @@ impl Cluster {
         self.inner.tasks.spawn("meters", Policy::Fatal, meters);
         self.watch_intake();
         self.watch_leads();
+        self.watch_rests();
         self.watch_sealed();
         self.watch_keys();
         self.watch_segments();
@@ -121,6 +122,17 @@ impl Cluster {
             Ok::<(), Error>(())
         };
         self.inner.tasks.spawn("leads", Policy::Fatal, ticks);
+    }
+
+    /// Has the groups of shards rest while nobody uses them.
+    fn watch_rests(&self) {
+        let context = self.inner.context.clone();
+        let stop = self.inner.tasks.stop_token();
+        let resting = async move {
+            unless_stopped(&stop, keep_resting(&context)).await;
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("rests", Policy::Fatal, resting);
     }
 
     fn restorer(&self) -> Restorer {

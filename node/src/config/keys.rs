@@ -159,6 +159,11 @@ pub const KEYS: &[Key] = &[
         "Longest silence of a leader before an election.",
     ),
     key(
+        "cluster.rest_after",
+        "10s",
+        "How long nobody uses a shard before its heartbeats rest; 0s: never.",
+    ),
+    key(
         "limits.ingest_memory",
         "512MiB",
         "Bytes of requests being taken in, rows included; beyond: 429, or 413 for one that never fits.",

@@ -128,6 +128,8 @@ pub struct Cluster {
     pub election_min: Duration,
     /// Longest such silence.
     pub election_max: Duration,
+    /// How long nobody uses a shard before its heartbeats rest; zero: never.
+    pub rest_after: Duration,
 }
 
 /// What a node may use.
@@ -358,6 +360,7 @@ fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
         heartbeat: layers.duration("cluster.heartbeat")?,
         election_min: layers.duration("cluster.election_min")?,
         election_max: layers.duration("cluster.election_max")?,
+        rest_after: layers.duration("cluster.rest_after")?,
     };
     if cluster.bucket < keys::BUCKET_MIN {
         return Err(layers.invalid("cluster.bucket", "at least 1s"));

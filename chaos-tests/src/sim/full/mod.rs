@@ -71,6 +71,8 @@ const SLOT_RATE: usize = 16;
 /// Segments of a shard at which a bucket ends in the runs in which it does so by size, and how long it is open at
 /// least.
 const SIZE: (u32, Duration) = (2, Duration::from_secs(8));
+/// How long nobody uses a shard before it rests: they rest and wake again and again.
+const REST_AFTER: Duration = Duration::from_millis(600);
 /// How long records are kept in such a run.
 const RETENTION: Duration = Duration::from_secs(12);
 /// Longest wait for the last writes of a node that is stopped.
@@ -309,6 +311,7 @@ fn settings(world: &World, id: u64) -> Config {
         // Others can take over what a node held that is away for long; it comes back to something else.
         config.cluster.dead_after = DEAD_AFTER;
     }
+    config.cluster.rest_after = REST_AFTER;
     config.cut.bytes = 8 << 10;
     config.cut.log_keep = 4 << 10;
     config.cut.age = Duration::from_secs(6);
