@@ -152,7 +152,8 @@ def groups(cluster, args):
     took = opened(args.slots, time.monotonic())
     print(f"the next bucket: {args.slots} groups within {took:.2f} s: {args.slots / max(took, 1e-9):.0f} groups/s", flush=True)
     cluster.stop()
-    cluster.start(cluster_slots=args.slots, cluster_bucket="24h", cluster_heartbeat=args.heartbeat)
+    timers = {"cluster_heartbeat": args.heartbeat, "cluster_rest_after": args.rest_after}
+    cluster.start(cluster_slots=args.slots, cluster_bucket="24h", **timers)
     time.sleep(args.settle)
     for _ in range(3):
         cluster.idle(f"{args.slots} open groups, idle", 20)
@@ -296,6 +297,7 @@ def main():
     part = parts.add_parser("groups")
     part.add_argument("--slots", type=int, default=256)
     part.add_argument("--heartbeat", default="150ms")
+    part.add_argument("--rest-after", default="10s", help="how long nobody uses a group before it rests; 0s: never")
     part.add_argument("--settle", type=int, default=30, help="seconds before the idle cost is taken")
     part.set_defaults(run=groups)
     part = parts.add_parser("sealed")

@@ -15,3 +15,4 @@ pub mod nodes;
 pub mod oracle;
 pub mod real;
 pub mod sim;
+pub mod view;

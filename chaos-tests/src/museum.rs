@@ -71,7 +71,9 @@ pub fn proof(bug: Bug) -> Proof {
         | Bug::VoteNotSaved
         | Bug::ReadWithoutLeader
         | Bug::NoPreVote => Proof::Simulated(Layer::Raft),
-        Bug::UnmaskedPath | Bug::PartialCalledComplete => Proof::Simulated(Layer::Full),
+        Bug::UnmaskedPath | Bug::PartialCalledComplete | Bug::MoveUnverified => {
+            Proof::Simulated(Layer::Full)
+        }
         Bug::WalDefaultRecovery => Proof::Real("flip-log"),
         Bug::IncarnationIgnored => Proof::Real("wiped-voter"),
     }

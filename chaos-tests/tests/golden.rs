@@ -121,7 +121,7 @@ async fn folders_of_every_earlier_version_open() -> Result<()> {
         }
     }
     folders.sort();
-    assert!(folders.len() >= 5, "{folders:?}");
+    assert!(folders.len() >= 6, "{folders:?}");
     for folder in folders {
         let opened = Box::pin(opens(&folder)).await;
         opened.with_context(|| format!("{}", folder.display()))?;

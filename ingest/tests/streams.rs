@@ -123,6 +123,45 @@ fn traces_behind_a_syslog_relay_are_joined_by_program() {
 }
 
 #[test]
+fn messages_of_syslog_without_text_or_with_several_lines_stay_by_themselves() {
+    let header = "<165>1 2026-03-04T05:06:06Z web-1 pay 7 -";
+    let events = join([
+        &*format!("{header} - one"),
+        &format!("{header} [ex@1 k=\"v\"] "),
+        &format!("{header} - a.BException: x\n\tat a.B.c(B.java:1)"),
+        &format!("{header} - \tat not.Its.frame(A.java:1)"),
+        "",
+    ]);
+    assert_eq!(
+        events,
+        [
+            format!("{header} - one"),
+            format!("{header} [ex@1 k=\"v\"] "),
+            format!("{header} - a.BException: x\n\tat a.B.c(B.java:1)"),
+            format!("{header} - \tat not.Its.frame(A.java:1)"),
+        ]
+    );
+}
+
+#[test]
+fn streams_hold_no_more_than_they_are_told() {
+    let mut streams = Streams::holding_at_most(100);
+    let mut events = Vec::new();
+    for program in 0..4 {
+        let line = format!("<13>1 - host app{program} - - - {}", "x".repeat(40));
+        streams.push(line.into_bytes(), at(program), &mut |event| {
+            events.push(event)
+        });
+        assert!(streams.held_bytes() <= 100);
+    }
+    assert_eq!(events.len(), 3);
+    assert!(events[0].starts_with(b"<13>1 - host app0"));
+    assert!(!streams.is_empty());
+    streams.finish(at(9), &mut |event| events.push(event));
+    assert!(streams.is_empty() && events.len() == 4);
+}
+
+#[test]
 fn streams_are_bounded_in_number_and_bytes() {
     let line =
         |program: usize, text: &str| format!("<11>Mar  4 05:06:06 h1 p{program}x[7]: {text}");

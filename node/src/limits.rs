@@ -36,6 +36,9 @@ pub const SYSLOG_ASIDE_BYTES_MAX: usize = 512 << 10;
 pub const SYSLOG_SENDERS_MAX: usize = 64;
 /// Time in which a syslog message that has begun must be complete, or its connection ends.
 pub const SYSLOG_UNFINISHED_MAX: Duration = Duration::from_secs(60);
+/// Most bytes of the messages of one syslog connection that wait for further lines of a stack trace; beyond,
+/// those that have waited longest are taken as they are.
+pub const SYSLOG_JOIN_BYTES_MAX: usize = 512 << 10;
 /// Largest datagram; what is longer cannot be sent over IPv4.
 pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Longest `_id` of a bulk item in bytes, as in Elasticsearch.

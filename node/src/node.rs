@@ -453,7 +453,11 @@ impl Node {
             }
         }
         if let Some(listener) = extra.syslog_tcp {
-            let (api, connections) = (api.clone(), config.limits.connections);
+            let api = api.clone();
+            let connections = syslog::Connections {
+                max: config.limits.connections,
+                join: config.listen.syslog_join,
+            };
             let (stop, tasks) = (self.accepting.clone(), self.servers.clone());
             self.servers.spawn("syslog", Policy::Isolated, async move {
                 syslog::serve_tcp(listener, api, connections, tasks, stop).await;
@@ -462,9 +466,10 @@ impl Node {
         }
         if let Some(socket) = extra.syslog_udp {
             let (api, stop) = (api.clone(), self.accepting.clone());
+            let join = config.listen.syslog_join;
             self.servers
                 .spawn("syslog udp", Policy::Isolated, async move {
-                    syslog::serve_udp(socket, api, stop).await;
+                    syslog::serve_udp(socket, api, join, stop).await;
                     Ok::<(), String>(())
                 });
         }

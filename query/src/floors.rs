@@ -51,6 +51,18 @@ impl Floors {
         }
     }
 
+    /// Hides what either of them does.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let default = self.default.max(other.default);
+        let names = self.services.keys().chain(other.services.keys());
+        let services = names.map(|name| (name.clone(), self.of(name).max(other.of(name))));
+        Self {
+            default,
+            services: services.filter(|(_, floor)| *floor != default).collect(),
+        }
+    }
+
     /// The floor of a service.
     pub fn of(&self, service: &str) -> i64 {
         self.services.get(service).copied().unwrap_or(self.default)
@@ -206,6 +218,17 @@ mod tests {
         assert_eq!(cut.time, asked);
         assert!(cut.clear.is_empty());
         assert_eq!(Floors::NONE.cut(asked, None::<[&str; 0]>), Cut::none(asked));
+    }
+
+    #[test]
+    fn two_of_them_hide_what_either_does() {
+        let other = [("a", 90), ("b", 20), ("d", 50)].map(|(name, t)| (name.to_owned(), at(t)));
+        let other = Floors::new(at(40), other);
+        let both = floors().or(&other);
+        assert_eq!(both, other.or(&floors()));
+        let of = |floors: &Floors| ["a", "b", "c", "d", "e"].map(|name| floors.of(name));
+        assert_eq!(of(&both), [90, 70, 50, 50, 50]);
+        assert_eq!(floors().or(&Floors::NONE), floors());
     }
 
     #[test]

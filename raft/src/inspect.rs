@@ -2,13 +2,17 @@
 //!
 //! Reads rows as the log store writes them; never changes one, and knows nothing of a running group.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use hushlog_record::GroupId;
 use hushlog_record::block::Block;
 use hushlog_record::id::META_GROUP;
+use hushlog_record::{GroupId, NodeId};
 use hushlog_storage::store::Space;
 
-use crate::codec::{Encoder, decode_entry, decode_log_id, decode_vote, encode_entry};
+use crate::codec::{
+    Encoder, decode_entry, decode_log_id, decode_vote, encode_entry, is_membership,
+};
 use crate::command::{Command, Data};
 use crate::log_store::keys;
 use crate::meta;
@@ -103,6 +107,22 @@ pub fn row(space: Space, key: &[u8], value: &[u8]) -> Result<Option<(GroupId, Fa
         (Space::State | Space::Meta, _) => return Ok(None),
     };
     Ok(Some((group, fact)))
+}
+
+/// Who votes from a log entry on, one set for each of the joint configurations; nothing for an entry that
+/// changes no members.
+///
+/// # Errors
+/// When the entry is damaged.
+pub fn configs(value: &[u8]) -> Result<Option<Vec<BTreeSet<NodeId>>>, CodecError> {
+    if !is_membership(value) {
+        return Ok(None);
+    }
+    let entry = decode_entry(&Bytes::copy_from_slice(value))?;
+    Ok(match entry.payload {
+        Payload::Membership(membership) => Some(membership.get_joint_config().clone()),
+        Payload::Blank | Payload::Normal(_) => None,
+    })
 }
 
 /// The stored form of a log entry with another block in it; nothing for an entry without one. For those who check that

@@ -29,8 +29,8 @@ pub use command::{Applied, Command, Data};
 pub use error::{Error, ProposeError, ReadError};
 pub use group::{
     Context, Groups, Hold, Installer, Intake, Member, MetaGroup, Receipt, Role, Roll, RollMember,
-    Settings, ShardGroup, Status, Way, abdicate, hand_over, propose_from_outside, read_barriers,
-    status_at,
+    Settings, ShardGroup, Status, Way, abdicate, hand_over, keep_resting, propose_from_outside,
+    read_barriers, status_at,
 };
 pub use incarnation::Incarnations;
 pub use log_store::{LogEntries, LogPiece, damaged_log, mend_stored_log};

@@ -44,10 +44,20 @@ pub const RATE_SERVICE_BYTES_MAX: usize = 256;
 pub const EXPIRED_SERVICES_MAX: usize = 1_000;
 /// Longest name of a service whose dropped rows are counted by it, in bytes.
 pub const EXPIRED_SERVICE_BYTES_MAX: usize = 256;
+/// Most services that the cut-off times of one rewritten shard name: the facts have them until its bucket goes.
+pub const CUTOFF_SERVICES_MAX: usize = 64;
+/// Longest name of a service with a cut-off time of its own, in bytes.
+pub const CUTOFF_SERVICE_BYTES_MAX: usize = 256;
+/// How often rows are left out of one shard.
+pub const REWRITES_MAX: usize = 8;
 /// Most services that a bucket spreads over slots of their own choice: the map of every bucket has them.
 pub const SPREAD_SERVICES_MAX: usize = 32;
 /// Longest name of a service that is spread, in bytes.
 pub const SPREAD_SERVICE_BYTES_MAX: usize = 256;
+/// Most services that a bucket keeps apart from the others for their retention: the map of every bucket has them.
+pub const CLASSED_SERVICES_MAX: usize = 64;
+/// Longest name of a service that is kept apart, in bytes.
+pub const CLASSED_SERVICE_BYTES_MAX: usize = 256;
 /// Largest message between nodes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Size of one piece of a snapshot on the wire.
@@ -56,6 +66,8 @@ pub const SNAPSHOT_PIECE_BYTES: usize = 1 << 20;
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 /// Most groups in one request for read positions.
 pub const READ_GROUPS_MAX: usize = 65_536;
+/// Most groups of which one message says that they rest.
+pub const REST_GROUPS_MAX: usize = 65_536;
 /// Appends on their way to one follower, per group.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 16;
 

@@ -42,11 +42,13 @@ pub enum Bug {
     IncarnationIgnored,
     /// A replica stands for election without asking before whether it could win.
     NoPreVote,
+    /// The map takes a replica for moved before it has come.
+    MoveUnverified,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeSync,
         Self::AckWithoutQuorum,
         Self::SkippedChecksum,
@@ -61,6 +63,7 @@ impl Bug {
         Self::ReadWithoutLeader,
         Self::IncarnationIgnored,
         Self::NoPreVote,
+        Self::MoveUnverified,
     ];
 
     /// Its name, as the environment says it.
@@ -80,6 +83,7 @@ impl Bug {
             Self::ReadWithoutLeader => "read-without-leader",
             Self::IncarnationIgnored => "incarnation-ignored",
             Self::NoPreVote => "no-pre-vote",
+            Self::MoveUnverified => "move-unverified",
         }
     }
 

@@ -4,14 +4,15 @@
 //! Integers are little-endian:
 //!
 //! ```text
-//! manifest  magic "HLMF" · version u16 = 2 · generation u64 · count u32 · segments · CRC32 of all before
-//! segment   raw bytes u64 (not in version 1) · from u64 · to u64 · rows u64 · time_min i64 · time_max i64 · log_id_min 16 · log_id_max 16
+//! manifest  magic "HLMF" · version u16 = 2, or 3 · generation u64 · count u32 · segments · CRC32 of all before
+//! segment   raw bytes u64 (not in version 1) · edition u32 (since version 3) · from u64 · to u64 · rows u64 · time_min i64 · time_max i64 · log_id_min 16 · log_id_max 16
 //!           · row_digest 32 · count u16 · files
 //! file      name length u8 · name · bytes u64 · CRC32 u32 · BLAKE3 32
 //! ```
 //!
-//! The digest that replicas compare is of the segments as version 1 lists them: it is the same for those that
-//! earlier builds have written.
+//! The digest that replicas compare is of the segments as version 1 lists them, each with its edition behind it
+//! if that is not 0: it is the same for those that earlier builds have written. Version 3 is written only where
+//! a segment has an edition.
 
 use std::fs;
 use std::io::Read as _;
@@ -23,8 +24,10 @@ use crate::files;
 use crate::segment::folder_name;
 
 const MAGIC: [u8; 4] = *b"HLMF";
-/// The version of the format that this release writes.
+/// The version of the format that this release writes while no segment has an edition.
 pub const VERSION: u16 = 2;
+/// The version with editions.
+const VERSION_WITH_EDITIONS: u16 = 3;
 /// The version before, which does not say how much the rows are in memory.
 const VERSION_WITHOUT_RAW_BYTES: u16 = 1;
 /// Most segments of one shard.
@@ -83,6 +86,8 @@ pub struct SegmentMeta {
     pub from: u64,
     /// End of the range, not in it.
     pub to: u64,
+    /// How often it was written anew without some of its rows: each time into a folder of its own.
+    pub edition: u32,
     /// Number of rows.
     pub rows: u64,
     /// First event time.
@@ -192,7 +197,7 @@ impl SegmentMeta {
 
     /// The name of its folder.
     pub fn folder_name(&self) -> String {
-        folder_name(&(self.from..self.to))
+        folder_name(&(self.from..self.to), self.edition)
     }
 
     /// Bytes of all its files.
@@ -203,13 +208,14 @@ impl SegmentMeta {
     /// Digest of what it is and of what its files hold: the same on every replica that has it.
     pub fn digest(&self) -> [u8; 32] {
         let mut encoded = Vec::new();
-        encode_segment(&mut encoded, self);
+        encode_with_edition(&mut encoded, self);
         *blake3::hash(&encoded).as_bytes()
     }
 
     /// Whether both are of the same files.
     pub fn has_files_of(&self, other: &Self) -> bool {
-        (self.from, self.to, &self.files) == (other.from, other.to, &other.files)
+        let what = |one: &Self| (one.from, one.to, one.edition);
+        what(self) == what(other) && self.files == other.files
     }
 
     /// Whether all its files are in the shard's folder with the lengths that they should have. What is in
@@ -254,7 +260,7 @@ impl Manifest {
     pub fn digest(&self) -> [u8; 32] {
         let mut segments = Vec::new();
         for segment in &self.segments {
-            encode_segment(&mut segments, segment);
+            encode_with_edition(&mut segments, segment);
         }
         *blake3::hash(&segments).as_bytes()
     }
@@ -277,13 +283,20 @@ impl Manifest {
 
     /// The bytes that are stored.
     pub fn encode(&self) -> Vec<u8> {
+        let version = match self.segments.iter().all(|segment| segment.edition == 0) {
+            true => VERSION,
+            false => VERSION_WITH_EDITIONS,
+        };
         let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&self.generation.to_le_bytes());
         let count = u32::try_from(self.segments.len()).expect("at most SEGMENTS_MAX segments");
         out.extend_from_slice(&count.to_le_bytes());
         for segment in &self.segments {
             out.extend_from_slice(&segment.raw_bytes.to_le_bytes());
+            if version >= VERSION_WITH_EDITIONS {
+                out.extend_from_slice(&segment.edition.to_le_bytes());
+            }
             encode_segment(&mut out, segment);
         }
         let crc = crc32fast::hash(&out);
@@ -304,7 +317,7 @@ impl Manifest {
             .ok_or(Error::Damaged("wrong magic"))?;
         let mut body = Reader(body);
         let version = body.u16()?;
-        if ![VERSION_WITHOUT_RAW_BYTES, VERSION].contains(&version) {
+        if !(VERSION_WITHOUT_RAW_BYTES..=VERSION_WITH_EDITIONS).contains(&version) {
             return Err(Error::Version(version));
         }
         if crc32fast::hash(&bytes[..bytes.len() - 4]) != u32::from_le_bytes(*crc) {
@@ -443,7 +456,15 @@ fn remove(path: PathBuf, deleted: &mut Vec<PathBuf>) -> Result<(), Error> {
     Ok(())
 }
 
-/// As version 1 has it, and as the digest is made of.
+/// As the digest is made of.
+fn encode_with_edition(out: &mut Vec<u8>, segment: &SegmentMeta) {
+    encode_segment(out, segment);
+    if segment.edition != 0 {
+        out.extend_from_slice(&segment.edition.to_le_bytes());
+    }
+}
+
+/// As version 1 has it.
 fn encode_segment(out: &mut Vec<u8>, segment: &SegmentMeta) {
     for number in [segment.from, segment.to, segment.rows] {
         out.extend_from_slice(&number.to_le_bytes());
@@ -510,6 +531,10 @@ impl<'a> Reader<'a> {
             VERSION_WITHOUT_RAW_BYTES => 0,
             _ => self.u64()?,
         };
+        let edition = match version {
+            ..VERSION_WITH_EDITIONS => 0,
+            _ => self.u32()?,
+        };
         let (from, to, rows) = (self.u64()?, self.u64()?, self.u64()?);
         let (time_min, time_max) = (self.time()?, self.time()?);
         let (log_id_min, log_id_max) = (LogId(self.array()?), LogId(self.array()?));
@@ -522,6 +547,7 @@ impl<'a> Reader<'a> {
         Ok(SegmentMeta {
             from,
             to,
+            edition,
             rows,
             time_min,
             time_max,

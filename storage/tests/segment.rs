@@ -567,3 +567,63 @@ fn a_manifest_takes_one_segment_for_neighbours_of_the_same_rows() {
     assert_eq!(after.replaced(&fewer, fewer.clone()), None);
     assert_eq!(before.replaced(&both[0], fewer), None);
 }
+
+#[test]
+fn a_segment_without_some_of_its_rows_lies_beside_it_and_keeps_the_places_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut blocks = rows_of(9, 3_000);
+    let all = part(folder.path(), &blocks);
+    // As if they had never been there.
+    for block in &mut blocks {
+        let rows = u32::try_from(block.columns.log_id.len()).unwrap();
+        block.skip = std::iter::once(0..rows / 3).collect();
+    }
+    let gone: Vec<_> = blocks
+        .iter()
+        .map(|block| (block.seq, block.skip[0].end))
+        .collect();
+    let keep = |row: &Row<'_, '_>| {
+        let place = (row.seq().unwrap(), row.row().unwrap());
+        gone.iter()
+            .all(|(seq, end)| place.0 != *seq || place.1 >= *end)
+    };
+    let rewrite = |of: &Written| {
+        segment::rewrite(folder.path(), (&of.meta, &of.segment), keep, |_, _| {}).unwrap()
+    };
+    let left = rewrite(&all);
+    assert_holds(&left.segment, &blocks);
+    assert_eq!((left.meta.from, left.meta.to), (all.meta.from, all.meta.to));
+    assert_eq!((left.meta.edition, all.meta.edition), (1, 0));
+    let folders = [&left, &all].map(|one| one.meta.folder_name());
+    assert_eq!(folders[0], format!("{}.1", folders[1]));
+    all.segment.verify().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let fresh = build(elsewhere.path(), &blocks).meta;
+    assert_eq!(
+        left.meta.files, fresh.files,
+        "no byte tells of what is gone"
+    );
+    assert_eq!(
+        (rewrite(&all).meta, rewrite(&left).meta.edition),
+        (left.meta.clone(), 2)
+    );
+    let nothing = segment::rewrite(
+        folder.path(),
+        (&all.meta, &all.segment),
+        |_| false,
+        |_, _| {},
+    );
+    assert!(matches!(nothing, Err(segment::Error::Empty { .. })));
+
+    // Its manifest says so, and one without such segments is as earlier builds write it.
+    let before = Manifest::default().with(all.meta.clone());
+    let after = before.replaced(&all.meta, left.meta.clone()).unwrap();
+    assert_eq!((before.encode()[4], after.encode()[4]), (2, 3));
+    assert_eq!(Manifest::decode(&after.encode()).unwrap(), after);
+    let mut other = after.clone();
+    other.segments[0].edition = 2;
+    assert_ne!(other.digest(), after.digest());
+    let deleted = after.sweep(folder.path()).unwrap();
+    assert_eq!(deleted.len(), 2, "{deleted:?}");
+    left.segment.verify().unwrap();
+}

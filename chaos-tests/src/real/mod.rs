@@ -10,6 +10,7 @@ pub mod check;
 pub mod disk;
 pub mod ground;
 pub mod load;
+mod members;
 pub mod nemesis;
 pub mod process;
 mod questions;

@@ -14,7 +14,7 @@ use super::process::NodeProcess;
 use super::schedule::{Action, DiskFault, NETWORK, Step, Tally, Who, isolating};
 use super::shim::Word;
 use super::topo::LinkFault;
-use super::world::{READY_WITHIN, World};
+use super::world::{Part, READY_WITHIN, World};
 
 pub(super) const POLL: Duration = Duration::from_millis(100);
 /// How long a node may take to be ready after the last fault is gone.
@@ -145,6 +145,10 @@ impl<'a> Nemesis<'a> {
             Action::Truncate(who, _) | Action::Restore(who) | Action::Wipe(who) => {
                 self.excused.insert(at(*who), Until::Repaired);
             }
+            // Once it has left; that it ended as one that has is looked at then (`Action::Gone`).
+            Action::Drain(who) => {
+                self.excused.insert(at(*who), Until::Repaired);
+            }
             // Who had refused the damaged data has ended, and stays so until it is started.
             Action::FlipBack(who) => {
                 self.excused.insert(at(*who), Until::Started);
@@ -195,6 +199,10 @@ impl<'a> Nemesis<'a> {
                     self.same = self.leader().await?;
                     Who::Node(self.same)
                 }
+                end @ (Who::Receiver | Who::Sender) => {
+                    self.same = self.end_of_a_move(end == Who::Receiver).await?;
+                    Who::Node(self.same)
+                }
             };
         }
         Ok(action)
@@ -204,7 +212,7 @@ impl<'a> Nemesis<'a> {
     async fn leader(&self) -> Result<usize> {
         let started = Instant::now();
         loop {
-            for asked in 0..self.world.nodes.len() {
+            for asked in self.world.members() {
                 let leads = self.world.leads(asked).await.unwrap_or_default();
                 if let Some((leader, _)) = leads.into_iter().max_by_key(|(_, groups)| groups.len())
                 {
@@ -286,6 +294,18 @@ impl<'a> Nemesis<'a> {
                 ));
             }
             Action::Rest(_) => {}
+            Action::Join(who) => self.join(at(*who)).await?,
+            Action::Drain(who) => self.drain(at(*who)).await?,
+            Action::Die(who) => {
+                self.world.kill(at(*who))?;
+                self.world.nodes[at(*who)].part = Part::Left;
+            }
+            Action::Stop(who) => {
+                if let Some(said) = self.world.stop_node(at(*who))? {
+                    self.fail(said);
+                }
+            }
+            Action::Spread => self.spread().await?,
             asked => self.ask(asked).await?,
         }
         Ok(())
@@ -456,7 +476,7 @@ impl<'a> Nemesis<'a> {
             if let Some(process) = &mut node.process {
                 process.thaw()?;
             }
-            if node.out {
+            if !node.takes_part() {
                 self.world.kill(index)?;
                 continue;
             }
@@ -470,7 +490,7 @@ impl<'a> Nemesis<'a> {
             }
         }
         for index in 0..self.world.nodes.len() {
-            if self.world.nodes[index].out {
+            if !self.world.nodes[index].takes_part() {
                 continue;
             }
             let Err(error) = self.world.wait_ready(index, HEALED_WITHIN).await else {
@@ -493,7 +513,7 @@ impl<'a> Nemesis<'a> {
             }
         }
         for index in 0..self.world.nodes.len() {
-            if !self.world.nodes[index].out {
+            if self.world.nodes[index].takes_part() {
                 self.mended(index, HEALED_WITHIN).await?;
             }
         }
@@ -505,7 +525,9 @@ impl<'a> Nemesis<'a> {
 pub(super) fn at(who: Who) -> usize {
     match who {
         Who::Node(index) => index,
-        Who::Leader | Who::Same => unreachable!("steps are resolved before they are taken"),
+        Who::Leader | Who::Receiver | Who::Sender | Who::Same => {
+            unreachable!("steps are resolved before they are taken")
+        }
     }
 }
 

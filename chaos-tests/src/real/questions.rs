@@ -87,7 +87,7 @@ impl Nemesis<'_> {
                 }
             }
             Action::Sealed(within) => {
-                for index in 0..self.world.nodes.len() {
+                for index in self.world.members() {
                     let url = self.world.url(index);
                     if let Err(error) = check::sealed(&url, ms(*within)).await {
                         self.fail(format!("C11: node {}: {error:#}", index + 1));
@@ -106,6 +106,8 @@ impl Nemesis<'_> {
                 self.world.kill(at(*who))?;
                 self.world.nodes[at(*who)].out = true;
             }
+            Action::Gone(who, within) => self.has_left(at(*who), ms(*within)).await?,
+            Action::Whole(within) => self.is_whole(ms(*within)).await,
             done => bail!("{done:?} is no question"),
         }
         Ok(())
@@ -159,7 +161,8 @@ impl Nemesis<'_> {
         let started = Instant::now();
         let mut last = None;
         while started.elapsed() < within {
-            for asked in (0..self.world.nodes.len()).filter(|asked| *asked != index) {
+            let others = self.world.members().into_iter();
+            for asked in others.filter(|asked| *asked != index) {
                 let Some(leads) = self.world.leads(asked).await else {
                     continue;
                 };

@@ -33,6 +33,7 @@ pub async fn run(
     ));
     let size = Size {
         nodes: schedule.nodes,
+        spares: schedule.spares,
         disk_mib: schedule.disk_mib,
         settings: &schedule.settings,
     };
@@ -74,10 +75,8 @@ pub async fn run(
     report.count(&history);
     report.broken.extend(history.broken.iter().cloned());
     if stopped.is_ok() {
-        let sound: Vec<String> = (0..world.nodes.len())
-            .filter(|index| !world.nodes[*index].out)
-            .map(|index| world.url(index))
-            .collect();
+        let sound = world.members().into_iter();
+        let sound: Vec<String> = sound.map(|index| world.url(index)).collect();
         let checked = Instant::now();
         report
             .broken
@@ -138,6 +137,7 @@ pub fn quiet(scenario: &str, seed: u64) -> Schedule {
         scenario: scenario.to_owned(),
         seed,
         nodes: 3,
+        spares: 0,
         disk_mib: 512,
         pace: Pace::default(),
         settings: Vec::new(),

@@ -18,8 +18,11 @@ pub struct Schedule {
     pub scenario: String,
     /// What it was made from; also the seed of the load.
     pub seed: u64,
-    /// Nodes.
+    /// Nodes that begin the cluster.
     pub nodes: usize,
+    /// Machines beside them that nodes can be let in on.
+    #[serde(default)]
+    pub spares: usize,
     /// MiB of each node's disk.
     pub disk_mib: u32,
     /// The load.
@@ -48,7 +51,11 @@ pub enum Who {
     Node(usize),
     /// The one that leads most.
     Leader,
-    /// The one that `Leader` last meant.
+    /// The one that a replica of a sealed shard is on its way to, as soon as there is one.
+    Receiver,
+    /// The one that such a replica is fetched from.
+    Sender,
+    /// The one that the last of these meant.
     Same,
 }
 
@@ -168,6 +175,21 @@ pub enum Action {
     StartOn(Who, Who),
     /// The node is given up for the rest of the run.
     Out(Who),
+    /// A fresh node is let in, and started.
+    Join(Who),
+    /// A node is to leave.
+    Drain(Who),
+    /// A member dies with its disk: it never comes back.
+    Die(Who),
+    /// A node is stopped in good order.
+    Stop(Who),
+    /// Replicas are to be spread evenly.
+    Spread,
+    /// A node that was to leave has left within so many milliseconds: the cluster says so, and if it was there it
+    /// has ended by itself.
+    Gone(Who, u64),
+    /// Every member is there, takes part, and every shard has its replicas, within so many milliseconds.
+    Whole(u64),
     /// Every fault is over. If so many milliseconds are over too, the steps that follow are left out; else they
     /// are later by what the run is late.
     Rest(u64),
@@ -242,6 +264,9 @@ impl Action {
             Self::Cpu(_, 0) => return None,
             Self::Cpu(..) => ("starved cpu", 1),
             Self::Flood(..) => ("overload", 1),
+            Self::Join(_) | Self::Drain(_) => ("node change", 1),
+            Self::Die(_) => ("kill", 1),
+            Self::Stop(_) => ("restart", 1),
             _ => return None,
         })
     }
@@ -301,7 +326,12 @@ impl Action {
             | Self::Judged(who)
             | Self::Honest(who)
             | Self::HonestLately(who, _)
-            | Self::Out(who) => vec![who],
+            | Self::Out(who)
+            | Self::Join(who)
+            | Self::Drain(who)
+            | Self::Die(who)
+            | Self::Stop(who)
+            | Self::Gone(who, _) => vec![who],
             Self::Links(_)
             | Self::Flood(..)
             | Self::Acks(_)
@@ -309,7 +339,9 @@ impl Action {
             | Self::Memory(_)
             | Self::TooMuch
             | Self::Rest(_)
-            | Self::Sealed(_) => Vec::new(),
+            | Self::Sealed(_)
+            | Self::Spread
+            | Self::Whole(_) => Vec::new(),
         }
     }
 }

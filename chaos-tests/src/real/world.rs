@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use hyper::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -19,6 +20,8 @@ const HTTP: u16 = 7_700;
 const GRPC: u16 = 4_317;
 const POLL: Duration = Duration::from_millis(50);
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// The same for a change of the cluster, and for a view of all of it.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a node may take from its start until it takes traffic, on a busy machine.
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a node may take to end after SIGTERM.
@@ -43,6 +46,26 @@ pub struct Node {
     pub process: Option<NodeProcess>,
     /// It is not to come back: wiped, damaged or refused.
     pub out: bool,
+    /// How it takes part.
+    pub part: Part,
+}
+
+/// How a node takes part in the cluster, as those know who ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A machine that nobody has let in yet: it was never started.
+    Spare,
+    /// It is a member.
+    Member,
+    /// It has left for good.
+    Left,
+}
+
+impl Node {
+    /// Whether it is a member that is to be there.
+    pub fn takes_part(&self) -> bool {
+        self.part == Part::Member && !self.out
+    }
 }
 
 /// Nodes, network, ground. Dropping it ends and removes all of it.
@@ -54,14 +77,18 @@ pub struct World {
     /// Compiled helpers.
     pub shim: Shim,
     client: Client,
+    /// For what the cluster does together.
+    patient: Client,
     /// Last, so that everything above is closed before it is taken away.
     pub ground: Ground,
 }
 
 /// Size and settings of a world.
 pub struct Size<'a> {
-    /// Nodes.
+    /// Nodes that begin the cluster.
     pub nodes: usize,
+    /// Machines beside them that nodes can be started on later.
+    pub spares: usize,
     /// MiB of each file system.
     pub disk_mib: u32,
     /// Settings by variable.
@@ -72,13 +99,22 @@ impl World {
     /// Makes the ground and starts all nodes; returns when they take traffic.
     pub async fn start(binary: PathBuf, size: &Size<'_>) -> Result<Self> {
         let ground = Ground::new()?;
-        let topo = Topo::create(&ground, size.nodes)?;
+        let machines = size.nodes + size.spares;
+        let topo = Topo::create(&ground, machines)?;
         let shim = Shim::build(ground.folder())?;
         let peers: Vec<String> = (0..size.nodes)
             .map(|node| format!("{}={}:{GRPC}", node + 1, topo.address(node)))
             .collect();
         let mut nodes = Vec::new();
-        for index in 0..size.nodes {
+        let contacts: Vec<String> = (0..size.nodes)
+            .map(|node| format!("{}:{GRPC}", topo.address(node)))
+            .collect();
+        for index in 0..machines {
+            let part = if index < size.nodes {
+                Part::Member
+            } else {
+                Part::Spare
+            };
             let disk = Disk::create(&ground, index + 1, size.disk_mib)?;
             let page = Page::create(ground.folder().join(format!("page-{}", index + 1)))?;
             let address = topo.address(index);
@@ -86,7 +122,10 @@ impl World {
                 ("--http", format!("{address}:{HTTP}")),
                 ("--grpc", format!("{address}:{GRPC}")),
                 ("--node-id", (index + 1).to_string()),
-                ("--cluster-peers", peers.join(",")),
+                match part {
+                    Part::Member => ("--cluster-peers", peers.join(",")),
+                    Part::Spare | Part::Left => ("--cluster-join", contacts.join(",")),
+                },
             ];
             let own = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let plan = Plan {
@@ -114,6 +153,7 @@ impl World {
                 plan,
                 process: None,
                 out: false,
+                part,
             });
         }
         let mut world = Self {
@@ -121,12 +161,13 @@ impl World {
             topo,
             shim,
             client: Client::new(CALL_DEADLINE),
+            patient: Client::new(CHANGE_DEADLINE),
             ground,
         };
-        for index in 0..world.nodes.len() {
+        for index in 0..size.nodes {
             world.start_node(index)?;
         }
-        for index in 0..world.nodes.len() {
+        for index in 0..size.nodes {
             world.wait_ready(index, READY_WITHIN).await?;
         }
         Ok(world)
@@ -140,6 +181,31 @@ impl World {
     /// Base URLs of all nodes.
     pub fn urls(&self) -> Vec<String> {
         (0..self.nodes.len()).map(|index| self.url(index)).collect()
+    }
+
+    /// Where the other nodes reach a node.
+    pub fn grpc(&self, index: usize) -> String {
+        format!("{}:{GRPC}", self.topo.address(index))
+    }
+
+    /// Asks a node something of the cluster; nothing without an answer.
+    pub async fn call(
+        &self,
+        index: usize,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
+        let url = format!("{}{path}", self.url(index));
+        let answer = self.patient.call_json(method, &url, body).await.ok()?;
+        Some((answer.0.as_u16(), answer.1))
+    }
+
+    /// The members that are to be there.
+    pub fn members(&self) -> Vec<usize> {
+        let all = self.nodes.iter().enumerate();
+        all.filter_map(|(index, node)| node.takes_part().then_some(index))
+            .collect()
     }
 
     fn node(&mut self, index: usize) -> Result<&mut Node> {
@@ -299,7 +365,8 @@ impl World {
     /// Nodes whose own log tells of a panic, with its first line.
     pub fn panics(&self) -> Result<Vec<String>> {
         let mut said = Vec::new();
-        for (index, node) in self.nodes.iter().enumerate() {
+        let started = |(_, node): &(usize, &Node)| node.part != Part::Spare;
+        for (index, node) in self.nodes.iter().enumerate().filter(started) {
             let log = std::fs::read(&node.plan.log)?;
             let log = String::from_utf8_lossy(&log);
             if let Some(line) = log.lines().find(|line| line.contains("panicked at")) {
@@ -325,7 +392,7 @@ impl World {
         }
         let own = self.nodes[index].disk.segments()?;
         for (other, node) in self.nodes.iter().enumerate() {
-            let asked = other != index && !node.out;
+            let asked = other != index && node.takes_part();
             let Some(theirs) = self.view(other).await.filter(|_| asked) else {
                 continue;
             };
@@ -349,6 +416,14 @@ impl World {
         Ok(None)
     }
 
+    /// Ends one node in order; a sentence if it did not end well, or in time.
+    pub fn stop_node(&mut self, index: usize) -> Result<Option<String>> {
+        let process = self.node(index)?.process.take();
+        let mut process = process.context("it does not run")?;
+        process.terminate()?;
+        ended(index, process)
+    }
+
     /// Ends all nodes in order; sentences of those that did not end well, or in time.
     pub fn stop(&mut self) -> Result<Vec<String>> {
         let mut said = Vec::new();
@@ -358,26 +433,30 @@ impl World {
             }
         }
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            let Some(mut process) = node.process.take() else {
-                continue;
-            };
-            let node = index + 1;
-            match process.wait(END_WITHIN) {
-                None => {
-                    said.push(format!("node {node} did not end in time after SIGTERM"));
-                    process.kill()?;
-                }
-                Some(status) if !status.success() => {
-                    let log = process.log_tail();
-                    said.push(format!(
-                        "node {node} ended with {status} after SIGTERM: {log}"
-                    ));
-                }
-                Some(_) => {}
+            if let Some(process) = node.process.take() {
+                said.extend(ended(index, process)?);
             }
         }
         Ok(said)
     }
+}
+
+/// Waits for the end of a node that was told to end; a sentence if it did not end well, or in time.
+fn ended(index: usize, mut process: NodeProcess) -> Result<Option<String>> {
+    let node = index + 1;
+    Ok(match process.wait(END_WITHIN) {
+        None => {
+            process.kill()?;
+            Some(format!("node {node} did not end in time after SIGTERM"))
+        }
+        Some(status) if !status.success() => {
+            let log = process.log_tail();
+            Some(format!(
+                "node {node} ended with {status} after SIGTERM: {log}"
+            ))
+        }
+        Some(_) => None,
+    })
 }
 
 /// The sealed shards in a node's view of the cluster.

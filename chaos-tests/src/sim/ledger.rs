@@ -48,10 +48,15 @@ struct Replica {
     snapshot_to: u64,
 }
 
+/// Who votes: one set for each of the joint configurations.
+type Voters = Vec<BTreeSet<Node>>;
+
 /// What has been committed in one group, once and for all.
 #[derive(Default)]
 struct Committed {
     entries: BTreeMap<u64, Entry>,
+    /// Who votes from which index on.
+    voters: BTreeMap<u64, Voters>,
     /// Everything before this is known or was dropped before it could be seen.
     to: u64,
     term_max: u64,
@@ -110,16 +115,16 @@ impl Ledger {
         self.violate(format!("C9 node {node} writes an address into {space:?}"));
     }
 
-    /// The directions in which messages pass now.
+    /// The directions in which messages pass now, those of each node to itself among them.
     pub fn on_links(&mut self, now: u64, open: &BTreeSet<(Node, Node)>) {
-        for node in 1..=self.nodes {
-            let both =
-                |other: &u64| open.contains(&(node, *other)) && open.contains(&(*other, node));
-            let reached = (1..=self.nodes).filter(both).count() as u64;
-            if reached > self.replication / 2 {
-                self.in_touch.insert(node, now);
-            }
+        let mut reached: BTreeMap<Node, u64> = BTreeMap::new();
+        for (from, to) in open {
+            *reached.entry(*from).or_default() += u64::from(open.contains(&(*to, *from)));
         }
+        let in_touch = reached
+            .iter()
+            .filter(|(_, reached)| **reached > self.replication / 2);
+        self.in_touch.extend(in_touch.map(|(node, _)| (*node, now)));
     }
 
     /// A leader hands over to this node, which stands for election then without asking first, whomever it reaches.
@@ -460,20 +465,73 @@ impl Ledger {
             let purged = purged.and_then(|value| inspect::row(Space::State, &key, &value).ok()?);
             matches!(purged, Some((_, Fact::Purged(to))) if to > index)
         };
-        let copies = disks
+        let copies: BTreeSet<Node> = disks
             .iter()
             .filter(|(node, disk)| holds(node, disk))
-            .count();
-        let members = if group == META_GROUP {
-            self.nodes
-        } else {
-            self.replication
+            .map(|(node, _)| *node)
+            .collect();
+        let violate = |synced: usize, members: u64| {
+            format!(
+                "group {group} committed {entry:?} at {index}, synced on {synced} of {members} disks"
+            )
         };
-        if copies as u64 <= members / 2 {
-            self.violate(format!(
-                "group {group} committed {entry:?} at {index}, synced on {copies} of {members} disks"
-            ));
+        let found = match self.voters_at(group, index, entry, disks) {
+            Some(configs) => {
+                let synced = |voters: &BTreeSet<Node>| copies.intersection(voters).count();
+                let lacking = configs
+                    .iter()
+                    .find(|voters| synced(voters) <= voters.len() / 2);
+                lacking.map(|voters| violate(synced(voters), voters.len() as u64))
+            }
+            None => {
+                let members = if group == META_GROUP {
+                    self.nodes
+                } else {
+                    self.replication
+                };
+                let lacking = copies.len() as u64 <= members / 2;
+                lacking.then(|| violate(copies.len(), members))
+            }
+        };
+        if let Some(lacking) = found {
+            self.violate(lacking);
         }
+    }
+
+    /// Who has to have a committed entry: those who voted when it was appended, as the last change of the members
+    /// before it says, or it itself. Nothing where none was seen.
+    fn voters_at(
+        &mut self,
+        group: GroupId,
+        index: u64,
+        entry: Entry,
+        disks: &BTreeMap<Node, std::sync::Arc<Disk>>,
+    ) -> Option<Voters> {
+        let key = inspect::entry_key(group, index);
+        let values = disks
+            .values()
+            .filter_map(|disk| disk.mem().durable(Space::Log, &key));
+        // What was never committed may still lie on some disk.
+        let is_it = |value: &Bytes| {
+            let row = inspect::row(Space::Log, &key, value);
+            matches!(row, Ok(Some((_, Fact::Entry { digest, .. }))) if digest == entry.digest)
+        };
+        let mut values = values.filter(is_it);
+        let changed = values
+            .next()
+            .and_then(|value| inspect::configs(&value).ok()?);
+        let known = &mut self.committed.entry(group).or_default().voters;
+        if let Some(voters) = changed {
+            known.insert(index, voters);
+        }
+        let (since, last) = known.range(..=index).next_back()?;
+        // Once a joint change is committed its last part alone may commit what follows: the change that ends it
+        // counts from where it is appended, for the entries before it too.
+        let all = *since == index;
+        let last = last
+            .iter()
+            .skip(if all { 0 } else { last.len().saturating_sub(1) });
+        Some(last.cloned().collect())
     }
 
     fn on_leader(&mut self, node: Node, group: GroupId, term: u64) {

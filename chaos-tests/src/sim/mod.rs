@@ -20,6 +20,7 @@ mod marks;
 pub mod net;
 pub mod raft;
 pub mod report;
+mod roster;
 pub mod schedule;
 pub mod shrink;
 pub mod stage;

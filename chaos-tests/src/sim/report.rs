@@ -54,6 +54,12 @@ pub struct Stats {
     pub segments: u64,
     /// Replicas that came back by a snapshot.
     pub installs: u64,
+    /// Finished shards that rows were left out of.
+    pub rewritten: u64,
+    /// Times that a replica's timers were stopped since nobody used its group.
+    pub rests: u64,
+    /// Times that they were started again.
+    pub wakings: u64,
 }
 
 impl Stats {
@@ -71,6 +77,9 @@ impl Stats {
         self.commits += other.commits;
         self.segments += other.segments;
         self.installs += other.installs;
+        self.rewritten += other.rewritten;
+        self.rests += other.rests;
+        self.wakings += other.wakings;
     }
 }
 

@@ -4,6 +4,8 @@ use hushlog_node::entropy::{Entropy, Stream};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::roster;
+
 /// Which simulation a schedule is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,8 +33,11 @@ pub struct Schedule {
     pub layer: Layer,
     /// What workload, latencies and election timeouts are drawn from.
     pub seed: u64,
-    /// Nodes, numbered from 1.
+    /// Nodes that begin the cluster, numbered from 1.
     pub nodes: u64,
+    /// Nodes that may be let in later, numbered on.
+    #[serde(default)]
+    pub comers: u64,
     /// Groups that faults tell apart: in the raft layer those that every node has.
     pub groups: u16,
     /// Length in simulated milliseconds; the last quarter has no faults.
@@ -185,6 +190,28 @@ pub enum Kind {
         /// By so many milliseconds.
         millis: i64,
     },
+    /// A fresh node is let in.
+    Join {
+        /// The node.
+        node: u64,
+        /// Whether replicas are to be spread then.
+        spread: bool,
+    },
+    /// A node is to leave.
+    Drain {
+        /// The node.
+        node: u64,
+    },
+    /// A node loses its power and its disk, and never comes back.
+    Die {
+        /// The node.
+        node: u64,
+    },
+    /// A node is stopped in good order, and started again at the end.
+    Stop {
+        /// The node.
+        node: u64,
+    },
 }
 
 /// What a group has on a disk.
@@ -232,6 +259,7 @@ impl Schedule {
             layer,
             seed,
             nodes,
+            comers: 0,
             groups,
             millis,
             faults: Vec::new(),
@@ -247,7 +275,13 @@ impl Schedule {
             }
             at += between(&mut random, 200, 2_600);
         }
+        roster::draw(&mut schedule, &entropy);
         schedule
+    }
+
+    /// All nodes that there may be.
+    pub fn hosts(&self) -> u64 {
+        self.nodes + self.comers
     }
 
     /// How many of the nodes hold a shard.
@@ -387,5 +421,13 @@ mod tests {
             let calm = schedule.heal_at();
             assert!(schedule.faults.iter().all(|fault| fault.until <= calm));
         }
+    }
+
+    #[test]
+    fn a_schedule_from_before_nodes_came_and_went_is_read() {
+        let schedule = Schedule::generate(Layer::Raft, 1, 60_000);
+        let mut text = serde_json::to_value(&schedule).unwrap();
+        text.as_object_mut().unwrap().remove("comers");
+        assert_eq!(serde_json::from_value::<Schedule>(text).unwrap(), schedule);
     }
 }

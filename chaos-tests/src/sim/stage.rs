@@ -50,10 +50,12 @@ pub struct Base {
     pub ledger: Arc<Mutex<Ledger>>,
     /// The disks, by node.
     pub disks: BTreeMap<u64, Arc<Disk>>,
-    /// Number of nodes.
+    /// Number of nodes that begin the cluster.
     pub nodes: u64,
     /// How many of them hold a shard.
     pub replication: u64,
+    /// From here on nothing goes wrong any more, in milliseconds.
+    pub heal_at: u64,
     /// Milliseconds that every sync takes longer, by node.
     pub slow: Mutex<BTreeMap<u64, u64>>,
     /// Milliseconds that a node's wall clock is ahead.
@@ -84,7 +86,7 @@ impl Base {
         let ledger = Arc::new(Mutex::new(ledger));
         // Only whole nodes are sent what must be masked.
         let watched = schedule.layer == Layer::Full;
-        let disks = (1..=schedule.nodes)
+        let disks = (1..=schedule.hosts())
             .map(|node| {
                 (
                     node,
@@ -99,6 +101,7 @@ impl Base {
             disks,
             nodes: schedule.nodes,
             replication: schedule.replication(),
+            heal_at: schedule.heal_at(),
             slow: Mutex::default(),
             skew: Mutex::default(),
             open: Mutex::default(),
@@ -245,6 +248,29 @@ pub trait Scene {
         true
     }
 
+    /// So much longer a run goes on while something is on its way, in milliseconds.
+    fn grace(&self) -> u64 {
+        GRACE
+    }
+
+    /// A node is to stop in good order; whether it runs.
+    fn stop(&self, _node: u64) -> bool {
+        false
+    }
+
+    /// Whether what an operator had to ask for was asked, and taken.
+    fn is_taken(&self, _kind: &Kind) -> bool {
+        false
+    }
+
+    /// A node has lost its power and its disk, and never comes back.
+    fn gone(&self, _node: u64) {}
+
+    /// Nodes that have ended by themselves since the last call, since they are no members any more.
+    fn left(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
     /// What does not hold although the faults have been over for a while.
     fn at_the_end(&mut self) -> Vec<String>;
 }
@@ -278,16 +304,18 @@ pub struct Stage<'a, S> {
     before: Vec<u64>,
     /// Whether each has struck something.
     struck: Vec<bool>,
+    /// Replicas that rest.
+    resting: BTreeSet<(u64, GroupId)>,
     violations: Vec<String>,
 }
 
 impl<'a, S: Scene> Stage<'a, S> {
     /// A run of `schedule`; the hosts are on `sim` already.
     pub fn new(schedule: &'a Schedule, base: Arc<Base>, scene: S, sim: Sim<'static>) -> Self {
-        let links = Links::new(schedule.nodes);
+        let links = Links::new(schedule.hosts());
         *base.open.lock() = links.open();
         nothing_sent();
-        let nodes = usize::try_from(schedule.nodes).unwrap_or(0) + 1;
+        let nodes = usize::try_from(schedule.hosts()).unwrap_or(0) + 1;
         Self {
             schedule,
             base,
@@ -299,6 +327,7 @@ impl<'a, S: Scene> Stage<'a, S> {
             ended: vec![false; schedule.faults.len()],
             before: vec![0; schedule.faults.len()],
             struck: vec![false; schedule.faults.len()],
+            resting: BTreeSet::new(),
             violations: Vec::new(),
         }
     }
@@ -310,6 +339,11 @@ impl<'a, S: Scene> Stage<'a, S> {
         while self.goes_on(now, end) && self.violations.len() < VIOLATIONS_MAX {
             self.base.trace.set_time(now);
             self.faults(now);
+            for node in self.scene.left() {
+                // Its process has ended, and nobody starts it again.
+                self.base.trace.line(format_args!("n{node} has left"));
+                self.crash(node, 0);
+            }
             self.violations.extend(self.scene.tick(Now {
                 millis: now,
                 calm: now >= self.schedule.heal_at(),
@@ -327,6 +361,9 @@ impl<'a, S: Scene> Stage<'a, S> {
             ledger.check_the_end();
             self.violations.extend(ledger.take_violations());
         }
+        for (struck, fault) in self.struck.iter_mut().zip(&self.schedule.faults) {
+            *struck |= self.scene.is_taken(&fault.kind);
+        }
         let mut stats = *self.base.stats.lock();
         let ledger = self.base.ledger.lock();
         stats.millis = now;
@@ -342,9 +379,9 @@ impl<'a, S: Scene> Stage<'a, S> {
 
     fn goes_on(&self, now: u64, end: u64) -> bool {
         let grace = if self.base.is_any_out() {
-            GRACE_WITHOUT_ONE
+            GRACE_WITHOUT_ONE.max(self.scene.grace())
         } else {
-            GRACE
+            self.scene.grace()
         };
         now < end || (now < end + grace && !self.scene.is_at_rest())
     }
@@ -353,6 +390,14 @@ impl<'a, S: Scene> Stage<'a, S> {
         let mut ledger = self.base.ledger.lock();
         ledger.on_links(self.base.trace.millis(), &self.base.open.lock());
         for (node, status) in self.scene.statuses() {
+            let replica = (node, status.group);
+            let mut stats = self.base.stats.lock();
+            if status.resting && self.resting.insert(replica) {
+                stats.rests += 1;
+            } else if !status.resting && self.resting.remove(&replica) {
+                stats.wakings += 1;
+            }
+            drop(stats);
             if status.role != Role::Stopped {
                 ledger.on_status(node, &status, &self.base.disks);
             } else if self.base.damaged.lock().contains(&(node, status.group)) {
@@ -425,7 +470,7 @@ impl<'a, S: Scene> Stage<'a, S> {
         match kind {
             Kind::Crash { node, kept } => return self.crash(*node, *kept),
             Kind::Blackout { kept } => {
-                let hit = (1..=self.schedule.nodes).filter(|node| self.crash(*node, *kept));
+                let hit = (1..=self.schedule.hosts()).filter(|node| self.crash(*node, *kept));
                 return hit.count() > 0;
             }
             Kind::FailSync { node, .. } => self.base.disk(*node).mem().fail_next_sync("injected"),
@@ -443,6 +488,15 @@ impl<'a, S: Scene> Stage<'a, S> {
             Kind::Transfer { group, to } => return self.scene.transfer(*group, *to),
             Kind::Leave { group, node } => return self.scene.leave(*group, *node, true),
             Kind::Skew { node, millis } => self.skew(*node, *millis),
+            // Asked of the cluster by its operator.
+            Kind::Join { .. } | Kind::Drain { .. } => {}
+            Kind::Die { node } => {
+                self.crash(*node, 0);
+                self.scene.gone(*node);
+                // One that had no power does not come back either.
+                return true;
+            }
+            Kind::Stop { node } => return self.scene.stop(*node),
             network => self.network(network, true),
         }
         false
@@ -452,7 +506,7 @@ impl<'a, S: Scene> Stage<'a, S> {
         match kind {
             Kind::Crash { node, .. } | Kind::Flip { node, .. } => self.boot(*node),
             Kind::Blackout { .. } => {
-                for node in 1..=self.schedule.nodes {
+                for node in 1..=self.schedule.hosts() {
                     self.boot(node);
                 }
             }
@@ -465,7 +519,8 @@ impl<'a, S: Scene> Stage<'a, S> {
             Kind::SlowDisk { node, millis } => {
                 self.slow(*node, -i64::try_from(*millis).unwrap_or(0));
             }
-            Kind::Transfer { .. } => {}
+            Kind::Transfer { .. } | Kind::Join { .. } | Kind::Drain { .. } | Kind::Die { .. } => {}
+            Kind::Stop { node } => self.restart(*node, 0),
             Kind::Leave { group, node } => {
                 self.scene.leave(*group, *node, false);
             }

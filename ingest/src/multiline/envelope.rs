@@ -16,8 +16,10 @@ pub(super) enum Envelope {
     /// Nothing.
     #[default]
     None,
-    /// What stands before it: the header of syslog or of a CRI line.
-    Before(Vec<u8>),
+    /// What a container's runtime wrote before it, by the CRI.
+    Cri(Vec<u8>),
+    /// The header of a message of syslog, which may say something without any content.
+    Syslog(Vec<u8>),
     /// The rest of a Docker JSON line, after the member `log`.
     Docker(Vec<u8>),
 }
@@ -37,15 +39,20 @@ impl Envelope {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::None => 0,
-            Self::Before(bytes) | Self::Docker(bytes) => bytes.len(),
+            Self::Cri(bytes) | Self::Syslog(bytes) | Self::Docker(bytes) => bytes.len(),
         }
+    }
+
+    /// Whether a line without content is an event too.
+    pub(super) const fn is_event(&self) -> bool {
+        matches!(self, Self::Syslog(_))
     }
 
     /// The event with this content.
     pub(super) fn around(self, content: Vec<u8>) -> Vec<u8> {
         match self {
             Self::None => content,
-            Self::Before(mut head) => {
+            Self::Cri(mut head) | Self::Syslog(mut head) => {
                 head.extend_from_slice(&content);
                 head
             }
@@ -73,12 +80,21 @@ pub(super) fn split(mut line: Vec<u8>, now: Timestamp) -> Split {
             _ => None,
         });
     match parts {
-        Some(Parts::Inside(start, stream, partial)) => {
+        Some(Parts::Cri(start, stream, partial)) => {
             let content = line.split_off(start);
             Split {
-                envelope: Envelope::Before(line),
+                envelope: Envelope::Cri(line),
                 content,
                 partial,
+                stream,
+            }
+        }
+        Some(Parts::Syslog(start, stream)) => {
+            let content = line.split_off(start);
+            Split {
+                envelope: Envelope::Syslog(line),
+                content,
+                partial: false,
                 stream,
             }
         }
@@ -93,7 +109,8 @@ pub(super) fn split(mut line: Vec<u8>, now: Timestamp) -> Split {
 }
 
 enum Parts {
-    Inside(usize, Vec<u8>, bool),
+    Cri(usize, Vec<u8>, bool),
+    Syslog(usize, Vec<u8>),
     Docker(Split),
 }
 
@@ -103,7 +120,7 @@ fn of_cri(text: &str, now: Timestamp) -> Option<Parts> {
     text[space..].starts_with(" std").then_some(())?;
     let (_, end) = time::at_start(text, now)?;
     let parts = cri::parts(text, end)?;
-    Some(Parts::Inside(
+    Some(Parts::Cri(
         parts.content,
         parts.stream.as_bytes().to_vec(),
         parts.partial,
@@ -112,7 +129,7 @@ fn of_cri(text: &str, now: Timestamp) -> Option<Parts> {
 
 fn of_syslog(text: &str, now: Timestamp) -> Option<Parts> {
     let (stream, start) = syslog::split(text, now)?;
-    Some(Parts::Inside(start, stream.into_bytes(), false))
+    Some(Parts::Syslog(start, stream.into_bytes()))
 }
 
 /// `{"log":"line\n","stream":"stdout","time":"…"}`, as Docker's `json-file` driver writes it.

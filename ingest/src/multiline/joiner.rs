@@ -89,7 +89,7 @@ impl Joiner {
         self.last = now;
         let begun = begins(&line);
         if self.lines == 0 {
-            return self.start(envelope, line, begun, now);
+            return self.start(envelope, line, (begun, now), out);
         }
         if let Some(state) = self.continued(&line, begun) {
             self.adopt();
@@ -100,7 +100,7 @@ impl Joiner {
             }
             // Cut by a limit: the rest of the trace goes on as an event of its own.
             self.end(out);
-            self.start(envelope, line, begun, now);
+            self.start(envelope, line, (begun, now), out);
             self.state = state;
             return;
         }
@@ -110,7 +110,7 @@ impl Joiner {
             return;
         }
         self.end(out);
-        self.start(envelope, line, begun, now);
+        self.start(envelope, line, (begun, now), out);
     }
 
     /// Ends the held event, and the lines ahead as events of their own.
@@ -125,15 +125,24 @@ impl Joiner {
             out(std::mem::take(&mut self.envelope).around(event));
         }
         for (envelope, line) in ahead {
-            if !line.trim_ascii().is_empty() {
+            if envelope.is_event() || !line.trim_ascii().is_empty() {
                 out(envelope.around(line));
             }
         }
     }
 
-    /// A blank line starts nothing.
-    fn start(&mut self, envelope: Envelope, line: Vec<u8>, begun: State, now: Timestamp) {
+    /// A blank line starts nothing; with an envelope that says something it is an event by itself.
+    fn start(
+        &mut self,
+        envelope: Envelope,
+        line: Vec<u8>,
+        (begun, now): (State, Timestamp),
+        out: &mut dyn FnMut(Vec<u8>),
+    ) {
         if line.trim_ascii().is_empty() {
+            if envelope.is_event() {
+                out(envelope.around(line));
+            }
             return;
         }
         self.state = begun;

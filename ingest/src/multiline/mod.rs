@@ -6,6 +6,7 @@
 //! Nothing here reads a clock; whoever feeds it says what time it is.
 
 mod envelope;
+mod escaped;
 mod joiner;
 mod shape;
 mod streams;

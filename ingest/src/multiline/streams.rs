@@ -5,14 +5,22 @@ use std::collections::BTreeMap;
 use hushlog_record::Timestamp;
 
 use super::envelope::{Envelope, split};
+use super::escaped;
 use super::joiner::Joiner;
 use crate::limits::{JOIN_BYTES_MAX, JOIN_HELD_BYTES_MAX, JOIN_STREAMS_MAX};
 
 /// Joins the lines of one source: a file, a connection, a container's log.
-#[derive(Default)]
 pub struct Streams {
     streams: BTreeMap<Vec<u8>, Stream>,
     held_bytes: usize,
+    held_bytes_max: usize,
+}
+
+/// Holds [`JOIN_HELD_BYTES_MAX`] at most.
+impl Default for Streams {
+    fn default() -> Self {
+        Self::holding_at_most(JOIN_HELD_BYTES_MAX)
+    }
 }
 
 #[derive(Default)]
@@ -38,9 +46,21 @@ impl Stream {
 }
 
 impl Streams {
+    /// Streams that hold so many bytes of text at most; beyond, those that were silent longest are ended.
+    pub const fn holding_at_most(held_bytes_max: usize) -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            held_bytes: 0,
+            held_bytes_max,
+        }
+    }
+
     /// Takes a line without its end, at the time given; hands over the events that it ended.
     pub fn push(&mut self, line: Vec<u8>, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
-        let parts = split(line, now);
+        let mut parts = split(line, now);
+        if let Some(lines) = escaped::lines(&parts.content) {
+            parts.content = lines;
+        }
         if self.streams.len() >= JOIN_STREAMS_MAX && !self.streams.contains_key(&parts.stream) {
             self.end_oldest(now, out);
         }
@@ -56,11 +76,15 @@ impl Streams {
         if parts.partial && content.len() < JOIN_BYTES_MAX {
             stream.partial = Some((envelope, content));
             stream.joiner.wait_on(now);
+        } else if content.contains(&b'\n') {
+            // Its sender has joined it: nothing belongs to it that comes by itself.
+            stream.joiner.end(out);
+            out(envelope.around(content));
         } else {
             stream.joiner.take(envelope, content, now, out);
         }
         self.held_bytes = self.held_bytes - before + stream.held_bytes();
-        while self.held_bytes > JOIN_HELD_BYTES_MAX {
+        while self.held_bytes > self.held_bytes_max {
             self.end_oldest(now, out);
         }
     }
@@ -83,7 +107,13 @@ impl Streams {
         for stream in self.streams.values_mut() {
             stream.end(now, out);
         }
-        *self = Self::default();
+        self.streams.clear();
+        self.held_bytes = 0;
+    }
+
+    /// Whether no stream has lines that others may still follow.
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
     }
 
     /// Bytes of text that it holds.

@@ -1,4 +1,4 @@
-//! Builds the segment of a cut, or of smaller segments: rows, index, summary, id filter, all on the disk when
+//! Builds the segment of a cut, of smaller segments, or of one without some of its rows: rows, index, summary, id filter, all on the disk when
 //! it returns.
 //!
 //! CPU and disk work, called on the builder's thread. It puts nothing into a manifest: whoever called
@@ -13,7 +13,9 @@ use arrow_array::RecordBatch;
 use hushlog_index::{Builder, Index};
 use hushlog_query::{Alphabets, SegmentView};
 use hushlog_raft::TailBlock;
+use hushlog_raft::meta::Cutoffs;
 use hushlog_sketch::{IdFilter, Summary};
+use hushlog_storage::batch::Row;
 use hushlog_storage::manifest::{FileMeta, SegmentMeta};
 use hushlog_storage::segment::checked::CheckedFile;
 use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, SUMMARY_FILE, Segment, Written};
@@ -54,6 +56,14 @@ pub enum Error {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] hushlog_storage::Error),
+    /// What is left of a segment is not what its summary says.
+    #[error("the summary of the segment {from}..{to} does not count its rows")]
+    Counts {
+        /// First seq.
+        from: u64,
+        /// End of the range.
+        to: u64,
+    },
 }
 
 /// CPU nanoseconds by stage, for the benchmark.
@@ -101,9 +111,43 @@ pub(crate) fn merge(shard_folder: &Path, parts: &[SegmentMeta]) -> Result<Built,
     let open = |meta| Segment::open(shard_folder, meta);
     let segments: Vec<Segment> = parts.iter().map(open).collect::<Result<_, _>>()?;
     let parts: Vec<_> = parts.iter().zip(&segments).collect();
+    from_segments(shard_folder, &clock, |each| {
+        segment::merge(shard_folder, &parts, each)
+    })
+}
+
+/// Builds a segment anew without the rows that are left out, beside what is there; so many are left.
+pub(crate) fn rewrite(
+    shard_folder: &Path,
+    meta: &SegmentMeta,
+    cutoffs: &Cutoffs,
+    kept: u64,
+) -> Result<Built, Error> {
+    let clock = ThreadCpu::start();
+    let segment = Segment::open(shard_folder, meta)?;
+    let keep = |row: &Row<'_, '_>| {
+        let (time, service) = (row.timestamp(), row.service_name());
+        time.is_none_or(|time| time >= cutoffs.of(service.unwrap_or_default()))
+    };
+    let built = from_segments(shard_folder, &clock, |each| {
+        segment::rewrite(shard_folder, (meta, &segment), keep, each)
+    })?;
+    if built.meta.rows != kept {
+        let (from, to) = (meta.from, meta.to);
+        return Err(Error::Counts { from, to });
+    }
+    Ok(built)
+}
+
+/// Builds what `write` writes of other segments, whose granules it hands over as it reads them back.
+fn from_segments(
+    shard_folder: &Path,
+    clock: &ThreadCpu,
+    write: impl FnOnce(&mut dyn FnMut(u32, &RecordBatch)) -> Result<Written, segment::Error>,
+) -> Result<Built, Error> {
     let mut indexing = Indexing::new()?;
     let mut counting = Ok(Counting::new());
-    let written = segment::merge(shard_folder, &parts, |_, granule| {
+    let written = write(&mut |_, granule: &RecordBatch| {
         indexing.add(granule);
         if let Ok(count) = &mut counting
             && let Err(error) = count.add(granule)
@@ -112,7 +156,7 @@ pub(crate) fn merge(shard_folder: &Path, parts: &[SegmentMeta]) -> Result<Built,
         }
     })?;
     let derived = Derived::of(counting?)?;
-    complete(shard_folder, written, indexing, derived, &clock)
+    complete(shard_folder, written, indexing, derived, clock)
 }
 
 /// Writes what lies beside the rows.

@@ -95,6 +95,9 @@ fn open_bucket(bucket: &meta::Bucket) -> Value {
     let spread = bucket.plan.spread.iter().map(|(service, spread)| {
         json!({"service": service, "slots": spread.slots, "measured": rate(spread.rate)})
     });
+    let classes = bucket.plan.classes.iter().map(|class| {
+        json!({"retention": class.keeping.name(), "slots": class.slots, "services": class.services})
+    });
     json!({
         "bucket": bucket.bucket,
         "opened_at": bucket.opened_at.to_string(),
@@ -103,6 +106,7 @@ fn open_bucket(bucket: &meta::Bucket) -> Value {
         "placement": placement.collect::<Vec<_>>(),
         "measured": rate(bucket.plan.rate),
         "spread": spread.collect::<Vec<_>>(),
+        "classes": classes.collect::<Vec<_>>(),
     })
 }
 
@@ -227,6 +231,7 @@ fn shard(held: &Held, damaged: bool) -> Value {
         "role": status.role.name(),
         "leader": status.leader,
         "term": status.term,
+        "resting": status.resting,
         "positions": {
             "trimmed_to": status.trimmed_to, "segmented_to": status.segmented_to,
             "applied_to": status.applied_to, "committed_to": status.committed_to,

@@ -124,6 +124,14 @@ impl Doubts {
         }
     }
 
+    /// Nothing of the log of a shard is in doubt any more: the others have given what could not be read, or the shard
+    /// is sealed, as was agreed on. Until the next comparison, an hour later perhaps, it would count as damaged, and
+    /// keep nodes from leaving.
+    pub(crate) fn log_is_right(&self, shard: ShardId) {
+        self.readable(shard);
+        self.agrees(shard);
+    }
+
     /// Whether anything of the shard is in doubt here.
     pub(crate) fn is_damaged(&self, shard: ShardId) -> bool {
         self.is_suspect(shard) || self.inner.differing.lock().contains(&shard)
@@ -169,6 +177,25 @@ pub(crate) fn lacks_descriptors(error: &(dyn std::error::Error + 'static)) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SHARD: ShardId = ShardId { bucket: 1, slot: 0 };
+
+    #[test]
+    fn a_doubt_of_the_log_ends_where_the_log_is_right_and_one_of_the_files_does_not() {
+        let doubts = Doubts::new(&Registry::default());
+        doubts.differs(SHARD);
+        doubts.unreadable(SHARD);
+        assert!(doubts.is_damaged(SHARD));
+        doubts.log_is_right(SHARD);
+        assert!(!doubts.is_damaged(SHARD));
+        assert_eq!(doubts.all_unreadable(), []);
+        doubts.suspect(SHARD);
+        doubts.differs(SHARD);
+        doubts.log_is_right(SHARD);
+        assert!(doubts.is_damaged(SHARD), "its files are still in doubt");
+        doubts.verified(SHARD, 0);
+        assert!(!doubts.is_damaged(SHARD));
+    }
 
     #[test]
     fn a_want_of_descriptors_is_no_damage() {

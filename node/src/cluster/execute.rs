@@ -13,6 +13,7 @@ use super::Cluster;
 use super::doubts::{Doubts, lacks_descriptors};
 use super::held::Held;
 use super::question::{Question, Reply};
+use super::rewrite;
 
 /// How long a leader is waited for before what exists is served without it.
 const LEADER_PATIENCE: Duration = Duration::from_secs(3);
@@ -88,10 +89,29 @@ impl Cluster {
         }
         let abandon = Abandon(Arc::default());
         let budget = budget(asked.account, asked.deadline, Arc::clone(&abandon.0));
-        let work = self.work(held, asked.question, budget);
+        let question = self.beyond(&held, asked.question);
+        let work = self.work(held, &question, budget);
         let outcome = tokio::time::timeout_at(asked.deadline, work).await;
         drop(abandon);
         outcome.map_err(|_| unavailable("the shard did not answer in time"))?
+    }
+
+    /// The question without what the cluster has left out of the shard, where this replica may still have it: so
+    /// that every replica gives the same answer, whatever is asked for and however the rules are by now.
+    fn beyond(&self, held: &Held, question: &Arc<Question>) -> Arc<Question> {
+        let facts = self.meta().state();
+        let shard = held.shard();
+        let seal = facts.sealed.get(&shard);
+        let has_left_out = match held {
+            Held::Open(_) => false,
+            Held::Sealed(replica) => seal.is_none_or(|seal| seal.digest == replica.digest),
+        };
+        match facts.rewrites.get(&shard) {
+            Some(known) if !has_left_out => {
+                Arc::new(question.beyond(&rewrite::floors(&known.cutoffs)))
+            }
+            Some(_) | None => Arc::clone(question),
+        }
     }
 
     /// Answers `question` on the pool: as a whole, or in parts that several threads take.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Cluster;
 use super::held::Held;
 use super::retention::Periods;
+use super::rewrite::is_left_out;
 use crate::limits::EXPIRED_SERVICES_EACH_MAX;
 
 /// How often the leader looks for buckets that are over.
@@ -35,11 +36,7 @@ impl Cluster {
         if !self.meta().is_leader() || over_by(now).is_empty() {
             return Ok(());
         }
-        let others = self.other_clocks().await;
-        let facts = self.meta().state();
-        let yet_to_come = facts.standing_as(Standing::Joining).count();
-        let clocks = facts.nodes.len() - yet_to_come;
-        let Some(agreed) = agreed(now, &others, clocks) else {
+        let Some(agreed) = self.agreed_time().await else {
             tracing::info!("buckets are kept: a majority of the nodes did not tell their time");
             return Ok(());
         };
@@ -65,6 +62,18 @@ impl Cluster {
         }
         Ok(())
     }
+
+    /// The time of day that the clocks of a majority of the nodes have reached; `None` when fewer tell theirs.
+    pub(super) async fn agreed_time(&self) -> Option<Timestamp> {
+        let others = self.other_clocks().await;
+        let facts = self.meta().state();
+        let yet_to_come = facts.standing_as(Standing::Joining).count();
+        agreed(
+            self.inner.clock.now(),
+            &others,
+            facts.nodes.len() - yet_to_come,
+        )
+    }
 }
 
 impl Cluster {
@@ -73,10 +82,14 @@ impl Cluster {
     async fn services_of(&self, bucket: u64) -> BTreeMap<String, u64> {
         let held = self.replicas().all_held().into_iter();
         let held: Vec<Held> = held.filter(|held| held.shard().bucket == bucket).collect();
+        let facts = self.meta().state();
         let count = move || {
             let mut services = BTreeMap::new();
             for held in held {
-                if let Err(error) = add_services(&held, &mut services) {
+                // What was left out before was counted then, whether this replica has heard of it or not.
+                let known = facts.rewrites.get(&held.shard());
+                let cutoffs = known.map(|known| known.cutoffs.clone()).unwrap_or_default();
+                if let Err(error) = add_services(&held, &cutoffs, &mut services) {
                     tracing::warn!(shard = %held.shard(), %error, "dropped rows are not counted by service");
                 }
             }
@@ -92,6 +105,7 @@ impl Cluster {
 
 fn add_services(
     held: &Held,
+    cutoffs: &meta::Cutoffs,
     services: &mut BTreeMap<String, u64>,
 ) -> Result<(), super::replica::Error> {
     let view = held.view()?;
@@ -100,7 +114,8 @@ fn add_services(
         .iter()
         .filter_map(|segment| segment.summary.as_ref());
     for summary in summaries {
-        for cell in summary.levels(i64::MIN..i64::MAX, None) {
+        let cells = summary.levels(i64::MIN..i64::MAX, None);
+        for cell in cells.filter(|cell| !is_left_out(cutoffs, cell.service, cell.minute)) {
             match services.get_mut(cell.service) {
                 Some(rows) => *rows += cell.count,
                 None => {
@@ -113,7 +128,7 @@ fn add_services(
 }
 
 /// Those with most rows, as many as one change of the facts may name.
-fn largest(services: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+pub(super) fn largest(services: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut all: Vec<(String, u64)> = services.into_iter().collect();
     all.retain(|(name, _)| name.len() <= EXPIRED_SERVICE_BYTES_MAX);
     all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

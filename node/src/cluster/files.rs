@@ -454,6 +454,7 @@ mod tests {
         let mut segment = SegmentMeta {
             from,
             to: from + 1,
+            edition: 0,
             rows: 1,
             time_min: Timestamp::from_nanos(0),
             time_max: Timestamp::from_nanos(0),

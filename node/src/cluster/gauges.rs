@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use hushlog_raft::Groups;
+
 use super::replicas::Replicas;
 use super::sealed::FileBytes;
 use crate::metrics::{Kind, Registry};
 
 /// Adds the gauges; each is computed when someone asks.
-pub(super) fn register(registry: &Registry, replicas: &Replicas, store: PathBuf) {
+pub(super) fn register(registry: &Registry, replicas: &Replicas, groups: &Groups, store: PathBuf) {
     let bytes = |kind, read: Box<dyn Fn() -> u64 + Send + Sync>| {
         registry.probe(
             "hushlog_node_disk_bytes",
@@ -49,6 +51,7 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, store: PathBuf)
         &[("state", "sealed")],
         move || to_float(counted.sealed_count() as u64),
     );
+    register_rests(registry, groups);
     let replicas = replicas.clone();
     registry.probe(
         "hushlog_node_pending_cuts_count",
@@ -60,6 +63,37 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, store: PathBuf)
             let pending: usize = all.iter().map(|r| r.group.view().pending_cuts.len()).sum();
             to_float(pending as u64)
         },
+    );
+}
+
+/// How much the groups here rest.
+fn register_rests(registry: &Registry, groups: &Groups) {
+    let resting = groups.clone();
+    registry.probe(
+        "hushlog_node_resting_count",
+        Kind::Gauge,
+        "Open shards here that nobody uses and whose heartbeats rest.",
+        &[],
+        move || {
+            let shards = resting.shards();
+            to_float(shards.iter().filter(|group| group.is_resting()).count() as u64)
+        },
+    );
+    let rests = groups.clone();
+    registry.probe(
+        "hushlog_node_rests_total",
+        Kind::Counter,
+        "Times that the heartbeats of a shard here have come to rest.",
+        &[],
+        move || to_float(rests.rests().0),
+    );
+    let wakings = groups.clone();
+    registry.probe(
+        "hushlog_node_wakings_total",
+        Kind::Counter,
+        "Times that they have begun again.",
+        &[],
+        move || to_float(wakings.rests().1),
     );
 }
 

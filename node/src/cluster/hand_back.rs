@@ -108,6 +108,7 @@ mod tests {
             closed: false,
             policy_epoch: 0,
             unfit: false,
+            resting: false,
             members: vec![Member {
                 node: PREFERRED,
                 addr: String::new(),

@@ -18,6 +18,9 @@ use super::replicas::Replicas;
 
 /// How often disk and backlog are looked at. Short against the time that filling the reserve takes.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// How long a write may take while the store has had errors in the background until it is given up: it waits for
+/// room that may never come.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// What is set aside on the disk, at most: half of the reserve.
 pub(crate) const BALLAST_BYTES_MAX: u64 = 32 << 20;
 
@@ -45,6 +48,14 @@ impl Watch {
             u64::MAX
         });
         self.keep_ballast(free);
+        self.writer.has_room(free);
+        let busy = Duration::from_nanos(self.writer.stats().busy_nanos);
+        if busy > STALLED_AFTER && self.writer.give_up_stalled() {
+            tracing::error!(
+                free,
+                "a write waits for room that may never come: it is given up"
+            );
+        }
         let hold = decide(
             free,
             self.reserve_bytes,

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::BuildSeconds;
 use super::cut::TailSize;
 use super::files::{Fetcher, Theirs};
+use super::finish::is_together;
 use super::hand_back::HandBack;
 use super::inherit::Inheritance;
 use super::merge;
@@ -462,7 +463,7 @@ impl Keeper {
         }
         let since = *ending.complete.get_or_insert_with(Instant::now);
         let members = self.replica.group.status().members;
-        let together = members.iter().all(|member| member.lag == Some(0));
+        let together = is_together(&members, &self.meta.state());
         let manifest = self.replica.manifest()?;
         // What cannot be merged, or mended, must not keep the shard open for ever.
         let merged = merge::next_tier(&manifest.segments, self.settings.merge.bytes).is_none();

@@ -103,6 +103,7 @@ mod tests {
         let segment = |(place, (bytes, rows)): (u64, &(u64, u64))| SegmentMeta {
             from: place * 10,
             to: place * 10 + 10,
+            edition: 0,
             rows: *rows,
             time_min: Timestamp::from_nanos(0),
             time_max: Timestamp::from_nanos(0),

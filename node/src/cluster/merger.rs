@@ -147,7 +147,7 @@ impl Merger {
                 return Ok(None);
             }
             Ok(_) => {}
-            Err(error) if !self.is_agreed(shard, digest).await => {
+            Err(error) if !is_agreed(&self.meta, shard, digest).await => {
                 return Err(Error::Undecided(error.to_string()));
             }
             Err(_) => {}
@@ -160,20 +160,20 @@ impl Merger {
         let (folder, bytes) = (self.replicas.folder(shard), self.settings.bytes);
         merged(folder, manifest, bytes, &self.builder, &self.seconds).await
     }
+}
 
-    /// Whether the cluster turns out to have agreed after all. If it does so later still, the segments are
-    /// built once more (`restore`).
-    async fn is_agreed(&self, shard: ShardId, digest: [u8; 32]) -> bool {
-        let agreed = || {
-            let state = self.meta.state();
-            state.sealed.get(&shard).map(|seal| seal.digest) == Some(digest)
-        };
-        let until = Instant::now() + DECIDE_PATIENCE;
-        while !agreed() && Instant::now() < until {
-            tokio::time::sleep(TICK / 4).await;
-        }
-        agreed()
+/// Whether the cluster turns out to have agreed on these segments after all. If it does so later still, they are
+/// built once more (`restore`).
+pub(super) async fn is_agreed(meta: &MetaGroup, shard: ShardId, digest: [u8; 32]) -> bool {
+    let agreed = || {
+        let state = meta.state();
+        state.sealed.get(&shard).map(|seal| seal.digest) == Some(digest)
+    };
+    let until = Instant::now() + DECIDE_PATIENCE;
+    while !agreed() && Instant::now() < until {
+        tokio::time::sleep(TICK / 4).await;
     }
+    agreed()
 }
 
 /// Builds what the plan says of a shard whose segments lie in `folder`: what its manifest is then. The same
@@ -219,7 +219,7 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Looks at all shards here that should be merged, each with the node that has the first turn.
-    fn see(&mut self, now: Instant, shards: impl Iterator<Item = (ShardId, NodeId)>) {
+    pub(super) fn see(&mut self, now: Instant, shards: impl Iterator<Item = (ShardId, NodeId)>) {
         let mut before = std::mem::take(&mut self.seen);
         for (shard, first) in shards {
             let since = before.remove(&shard).map_or(now, |(_, since)| since);
@@ -231,12 +231,12 @@ impl Turns {
     }
 
     /// This node has merged it.
-    fn forget(&mut self, shard: ShardId) {
+    pub(super) fn forget(&mut self, shard: ShardId) {
         self.seen.remove(&shard);
     }
 
     /// How long nobody else has merged it, nor any other of the node that has the first turn.
-    fn waited(&self, shard: ShardId, now: Instant) -> Duration {
+    pub(super) fn waited(&self, shard: ShardId, now: Instant) -> Duration {
         let Some((first, since)) = self.seen.get(&shard) else {
             return Duration::ZERO;
         };
@@ -249,7 +249,7 @@ impl Turns {
 }
 
 /// Which turn a node of a shard has: the preferred leader the first. `None` for one that holds no replica.
-fn turn(slot: &meta::Slot, node: NodeId) -> Option<u32> {
+pub(super) fn turn(slot: &meta::Slot, node: NodeId) -> Option<u32> {
     let others = slot.voters.iter().filter(|v| **v != slot.preferred_leader);
     let mut order = std::iter::once(&slot.preferred_leader).chain(others);
     let place = order.position(|voter| *voter == node)?;

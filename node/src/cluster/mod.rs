@@ -6,6 +6,7 @@ mod accounts;
 pub(crate) mod buckets;
 pub(crate) mod build;
 mod claims;
+mod classes;
 mod compare;
 pub(crate) mod cpu;
 pub mod cut;
@@ -16,6 +17,8 @@ pub(crate) mod execute;
 mod expire;
 mod farewell;
 mod files;
+mod finish;
+mod forgetter;
 mod gauges;
 mod hand_back;
 pub(crate) mod held;
@@ -45,12 +48,15 @@ mod replicas;
 mod report;
 mod restore;
 pub mod retention;
+mod rewrite;
+mod rewriter;
 mod scrub;
 mod sealed;
 pub mod secret;
 mod service;
 pub mod settings;
 mod sink;
+pub(crate) mod sources;
 mod summary;
 mod tail;
 mod tasks;
@@ -96,7 +102,7 @@ use loads::Loads;
 use measure::Meters;
 use pace::Pace;
 use readiness::Readiness;
-use replicas::{Place, Replicas};
+use replicas::{Freed, Place, Replicas};
 use scrub::Scrub;
 use secret::Secret;
 pub use settings::ClusterSettings;
@@ -184,6 +190,10 @@ pub(crate) struct BuildSeconds {
     built: crate::metrics::Counter,
     fetched: crate::metrics::Counter,
     merged: crate::metrics::Counter,
+    rewritten: crate::metrics::Counter,
+    rewritten_rows: crate::metrics::Counter,
+    expired_rows: crate::metrics::Counter,
+    expired_bytes: crate::metrics::Counter,
     segment: crate::metrics::Seconds,
     index: crate::metrics::Seconds,
 }
@@ -198,13 +208,27 @@ impl BuildSeconds {
             )
         };
         let segments = |by| {
-            let help = "Segments that came to be here, by how: built from the log, fetched, or merged of smaller ones.";
+            let help = "Segments that came to be here, by how: built from the log, fetched, merged of smaller ones, or written anew without rows whose retention was over.";
             registry.counter("hushlog_node_segments_total", help, &[("by", by)])
         };
+        let counter = |name, help| registry.counter(name, help, &[]);
         Self {
             built: segments("built"),
             fetched: segments("fetched"),
             merged: segments("merged"),
+            rewritten: segments("rewritten"),
+            rewritten_rows: counter(
+                "hushlog_node_rewritten_rows_total",
+                "Rows that were written again on this node since others of their segments were over.",
+            ),
+            expired_rows: counter(
+                "hushlog_node_expired_rows_total",
+                "Rows whose retention was over and that were left out of shards on this node.",
+            ),
+            expired_bytes: counter(
+                "hushlog_node_expired_bytes_total",
+                "Bytes of files that came back on this node since rows were left out of shards.",
+            ),
             segment: stage("segment"),
             index: stage("index"),
         }
@@ -213,6 +237,14 @@ impl BuildSeconds {
     pub(crate) fn add(&self, times: build::BuildTimes) {
         self.segment.add_nanos(times.segment_nanos);
         self.index.add_nanos(times.index_nanos);
+    }
+
+    /// Counts what a shard has lost, if that were rows and not only borders between segments.
+    fn freed(&self, freed: Freed) {
+        if freed.rows > 0 {
+            self.expired_rows.add(freed.rows);
+            self.expired_bytes.add(freed.bytes);
+        }
     }
 }
 
@@ -319,7 +351,8 @@ impl Cluster {
             }),
         };
         cluster.load_policy().await;
-        gauges::register(&parts.registry, cluster.replicas(), store);
+        let groups = &cluster.inner.context.groups;
+        gauges::register(&parts.registry, cluster.replicas(), groups, store);
         cluster.open_replicas().await?;
         Ok(cluster)
     }
@@ -457,6 +490,14 @@ impl Cluster {
         &self.inner.context
     }
 
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    fn build_seconds(&self) -> &BuildSeconds {
+        &self.inner.build_seconds
+    }
+
     /// Threads for questions: short work that must not wait behind builds.
     pub(crate) fn pool(&self) -> &Offload {
         &self.inner.offload
@@ -488,11 +529,20 @@ impl Cluster {
 pub(crate) fn slots_of<'a>(bucket: &'a meta::Bucket, service: &str) -> Cow<'a, [u16]> {
     match bucket.plan.spread.get(service) {
         Some(spread) => Cow::Borrowed(&spread.slots),
-        None => slot_of(service, bucket.slots.len()).into_iter().collect(),
+        None => match bucket.plan.class_of(service) {
+            Some(class) => {
+                let place = slot_of(service, class.slots.len()).map(usize::from);
+                let slot = place.and_then(|place| class.slots.get(place));
+                slot.copied().into_iter().collect()
+            }
+            None => slot_of(service, bucket.common_slots())
+                .into_iter()
+                .collect(),
+        },
     }
 }
 
-/// The slot of a service among `slots` that is not spread: the same on every node and in every release.
+/// The place of a service among so many slots, if it is not spread: the same on every node and in every release.
 fn slot_of(service: &str, slots: usize) -> Option<u16> {
     let hash = hushlog_record::id::stable_hash(&[b"slot", service.as_bytes()]);
     u16::try_from(hash.checked_rem(slots as u64)?).ok()

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use hushlog_raft::meta::{self, Because, Standing, State, copies};
 use hushlog_record::NodeId;
 
+use super::classes::apart;
 use super::plan::{Measured, sizes};
 use super::settings::ClusterSettings;
 
@@ -119,7 +120,8 @@ pub(crate) fn next_bucket(state: &State, settings: &ClusterSettings, measured: &
         return Next::default();
     }
     let last = state.buckets.values().next_back();
-    let sizes = sizes(measured, last, settings.bounds_of(nodes.len()));
+    let apart = apart(&state.retention, settings.retention);
+    let sizes = sizes(measured, last, settings.bounds_of(nodes.len()), &apart);
     let mut sites: Vec<Site<'_>> = nodes.iter().map(|node| site(state, *node)).collect();
     let number = last.map_or(0, |bucket| bucket.bucket) + 1;
     Next {
@@ -128,6 +130,7 @@ pub(crate) fn next_bucket(state: &State, settings: &ClusterSettings, measured: &
             because: Because::default(),
             rate: measured.all,
             spread: sizes.spread,
+            classes: sizes.classes,
         },
     }
 }

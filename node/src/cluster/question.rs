@@ -143,6 +143,27 @@ impl Question {
         }
     }
 
+    /// The same question, with what these floors hide hidden too.
+    pub(crate) fn beyond(&self, floors: &Floors) -> Self {
+        match self {
+            Self::Plan(plan) => {
+                let mut plan = plan.clone();
+                plan.hide(plan.floors().or(floors));
+                Self::Plan(plan)
+            }
+            Self::Lookup { id, plan } => {
+                let (id, mut plan) = (*id, plan.clone());
+                plan.hide(plan.floors().or(floors));
+                Self::Lookup { id, plan }
+            }
+            Self::TopK(request) => {
+                let mut request = request.clone();
+                request.hide(request.floors().or(floors));
+                Self::TopK(request)
+            }
+        }
+    }
+
     /// Reads a reply to this question.
     pub(crate) fn decode_reply(&self, bytes: &[u8]) -> Result<Reply, String> {
         match self {
@@ -185,6 +206,12 @@ mod tests {
             assert_eq!(back, id);
             assert_eq!(*plan.floors() != Floors::NONE, hidden);
         }
+        // What a shard has lost is hidden whatever the question hides.
+        let more = Floors::new(Timestamp::from_nanos(60), []);
+        let Question::Lookup { plan, .. } = question.beyond(&more) else {
+            panic!("it is the same question");
+        };
+        assert_eq!((plan.floors().of("a"), plan.floors().of("b")), (70, 60));
         let cut_short = question.encode();
         assert!(Question::decode(&cut_short[..cut_short.len() - 1]).is_err());
         assert!(Question::decode(&cut_short[..16]).is_err());

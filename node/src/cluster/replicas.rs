@@ -49,7 +49,8 @@ enum Log {
 /// What the store has of a sealed shard.
 enum Stored {
     Sealed(Sealed),
-    /// The same rows in segments that the others have merged since: as good for questions.
+    /// The same rows in segments that the others have merged since, or more that are past and that they have left
+    /// out: as good for questions.
     Unmerged(Sealed),
     /// Something that cannot be read, or that is not what was agreed on.
     Damaged,
@@ -63,6 +64,14 @@ struct AllOpen {
     as_of: Option<u64>,
     /// How often it was asked for since that the map is looked at again.
     asked: u64,
+}
+
+/// What a sealed shard had more than it has now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Freed {
+    pub(crate) rows: u64,
+    /// Bytes of files.
+    pub(crate) bytes: u64,
 }
 
 /// The registry; cheap to clone.
@@ -218,7 +227,7 @@ impl Replicas {
         }
         let state = meta.state();
         let seal = state.sealed.get(&shard);
-        match self.stored(shard, seal)? {
+        match self.stored(shard, &state)? {
             Stored::Sealed(sealed) | Stored::Unmerged(sealed) => {
                 self.keep_sealed(shard, &sealed)?;
                 self.inner.doubts.not_seen(shard);
@@ -316,13 +325,13 @@ impl Replicas {
             mend_stored_log(writer, shard, &entries).await?;
             self.inner.differences.mended(1);
         }
-        self.inner.doubts.readable(shard);
+        self.inner.doubts.log_is_right(shard);
         tracing::info!(%shard, count, "entries of the log were replaced by the other replicas'");
         Ok(Log::Mended)
     }
 
     /// What the store has of a sealed shard. Blocks on the disk.
-    fn stored(&self, shard: ShardId, seal: Option<&meta::Seal>) -> Result<Stored, Error> {
+    fn stored(&self, shard: ShardId, facts: &meta::State) -> Result<Stored, Error> {
         let sealed = match Sealed::load(&self.inner.context.writer, shard) {
             Ok(None) => return Ok(Stored::Nothing),
             Ok(Some(sealed)) => sealed,
@@ -334,10 +343,16 @@ impl Replicas {
         };
         if let Ok(manifest) = decode_manifest(&sealed.manifest) {
             let has_segments = |seal: &meta::Seal| seal.digest == manifest.digest();
-            if seal.is_none_or(has_segments) {
+            if facts.sealed.get(&shard).is_none_or(has_segments) {
                 return Ok(Stored::Sealed(sealed));
             }
-            if seal.is_some_and(|seal| holds_rows(seal, &sealed, &manifest)) {
+            let form = meta::Form {
+                rows: manifest.rows(),
+                bounds: manifest.time_bounds(),
+            };
+            if facts.has_held(shard, sealed.segmented_to, form)
+                || facts.may_come_to(shard, sealed.segmented_to, form)
+            {
                 return Ok(Stored::Unmerged(sealed));
             }
         }
@@ -351,8 +366,7 @@ impl Replicas {
         replica: &SealedReplica,
         meta: &MetaGroup,
     ) -> Result<Option<Manifest>, Error> {
-        let state = meta.state();
-        match self.stored(replica.shard, state.sealed.get(&replica.shard))? {
+        match self.stored(replica.shard, &meta.state())? {
             Stored::Sealed(sealed) => Ok(Some(decode_manifest(&sealed.manifest)?)),
             Stored::Unmerged(_) | Stored::Damaged | Stored::Nothing => Ok(None),
         }
@@ -376,8 +390,8 @@ impl Replicas {
     }
 
     /// Whether the store has nothing of a finished shard that could be used. Blocks on the disk.
-    pub(crate) fn is_absent(&self, shard: ShardId, seal: &meta::Seal) -> Result<bool, Error> {
-        let stored = self.stored(shard, Some(seal))?;
+    pub(crate) fn is_absent(&self, shard: ShardId, facts: &meta::State) -> Result<bool, Error> {
+        let stored = self.stored(shard, facts)?;
         let usable = matches!(stored, Stored::Sealed(_) | Stored::Unmerged(_));
         Ok(!usable && !has_group(&self.inner.context.writer, shard)?)
     }
@@ -396,13 +410,18 @@ impl Replicas {
         mergeable.cloned().collect()
     }
 
+    /// All sealed shards here, by number.
+    pub(crate) fn all_sealed(&self) -> Vec<Arc<SealedReplica>> {
+        self.inner.sealed.read().values().cloned().collect()
+    }
+
     /// Puts these segments, which are here and which the cluster has agreed on, in the place of those that they
-    /// were merged of. The caller has claimed the shard.
+    /// were made of; what is not needed any more. The caller has claimed the shard.
     pub(crate) async fn take_merged(
         &self,
         replica: &SealedReplica,
         merged: &Manifest,
-    ) -> Result<(), Error> {
+    ) -> Result<Freed, Error> {
         let sealed = Sealed {
             segmented_to: replica.segmented_to,
             manifest: merged.encode().into(),
@@ -411,7 +430,10 @@ impl Replicas {
         sealed.update(writer, replica.shard).await?;
         self.keep_sealed(replica.shard, &sealed)?;
         self.sweep_late(replica.shard, sealed).await;
-        Ok(())
+        Ok(Freed {
+            rows: replica.rows.saturating_sub(merged.rows()),
+            bytes: replica.bytes.total().saturating_sub(merged.bytes()),
+        })
     }
 
     /// How many sealed shards are on this node.
@@ -474,6 +496,7 @@ impl Replicas {
         )?;
         self.inner.sealed.write().insert(shard, Arc::new(replica));
         self.inner.open.write().remove(&shard);
+        self.inner.doubts.log_is_right(shard);
         Ok(())
     }
 
@@ -568,13 +591,6 @@ impl Replicas {
         self.inner.sealed.write().remove(&shard);
         self.inner.segments.close(shard);
     }
-}
-
-/// Whether what is stored holds the rows of the seal, in whatever segments.
-fn holds_rows(seal: &meta::Seal, sealed: &Sealed, manifest: &Manifest) -> bool {
-    seal.rows == manifest.rows()
-        && seal.segmented_to == sealed.segmented_to
-        && seal.time_bounds() == manifest.time_bounds()
 }
 
 fn peers<'a>(nodes: impl Iterator<Item = &'a meta::Node>) -> BTreeMap<NodeId, Peer> {

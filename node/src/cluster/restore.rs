@@ -5,6 +5,7 @@
 //! the seal in the meta group, or the replica's own manifest, before it counts. What is damaged is found by
 //! starts, by questions and by the scrub; it is not looked for here.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,10 @@ use super::held::Held;
 use super::merger;
 use super::replica::{Error, Replica, decode_manifest};
 use super::replicas::Replicas;
+use super::rewrite::{Fates, rewritten};
 use super::sealed::{Received, SealedReplica};
 use super::settings::MergeSettings;
+use super::sources::in_turn;
 use super::{BuildSeconds, MESSAGE_BYTES_MAX};
 
 /// How often shards that are missing here are looked for.
@@ -67,7 +70,7 @@ pub(crate) struct Settled {
 
 impl Restorer {
     /// Looks once: restores the sealed shards that this node should hold and does not, and files under
-    /// suspicion, one after the other; forgets request keys that nobody will ask for.
+    /// suspicion, one after the other.
     pub(crate) async fn tick(&self) {
         self.look_at_folders().await;
         for shard in self.replicas.doubts().suspects() {
@@ -112,9 +115,6 @@ impl Restorer {
                         continue;
                     }
                     self.renew(*shard).await
-                }
-                Some(Held::Sealed(replica)) if is_inherited(state, *shard) => {
-                    replica.forget_keys().await
                 }
                 Some(_) => continue,
             };
@@ -182,7 +182,8 @@ impl Restorer {
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(());
         };
-        if self.replicas.held(shard).is_some() || !self.replicas.is_absent(shard, seal)? {
+        let facts = self.meta.state();
+        if self.replicas.held(shard).is_some() || !self.replicas.is_absent(shard, &facts)? {
             return Ok(());
         }
         let (received, fetched) = self.fetch(shard, seal, &[]).await?;
@@ -192,8 +193,8 @@ impl Restorer {
         Ok(())
     }
 
-    /// Takes the segments that another node has merged instead of those that are here. Should nobody have them
-    /// any more, they are merged here: the same parts give the same bytes.
+    /// Takes the segments that another node has merged, or written anew without some rows, instead of those that are
+    /// here. Should nobody have them any more, they are built here: the same parts give the same bytes.
     async fn renew(&self, shard: ShardId) -> Result<(), Error> {
         let Some(_claim) = self.replicas.claim(shard) else {
             return Ok(());
@@ -220,7 +221,8 @@ impl Restorer {
                 return Ok(());
             }
             Ok(Some((merged, fetched))) => {
-                self.replicas.take_merged(&replica, &merged).await?;
+                let freed = self.replicas.take_merged(&replica, &merged).await?;
+                self.seconds.freed(freed);
                 fetched
             }
             Err(error) => {
@@ -228,7 +230,8 @@ impl Restorer {
                 if !alone && since.elapsed() < self.merge.delay {
                     return Err(error);
                 }
-                self.merge_here(&replica, seal).await?;
+                let known = state.rewrites.get(&shard);
+                self.build_here(&replica, seal, known).await?;
                 0
             }
         };
@@ -248,7 +251,13 @@ impl Restorer {
         let received = self.ask_all(&sources, shard, seal).await?;
         let merged = decode_manifest(&received.sealed.manifest)?;
         let here = replica.manifest()?;
-        if merged.generation <= here.generation {
+        // What has rows that were left out is older, however often it has changed.
+        let is_older = match merged.rows().cmp(&here.rows()) {
+            Ordering::Less => false,
+            Ordering::Equal => merged.generation <= here.generation,
+            Ordering::Greater => true,
+        };
+        if is_older {
             return Ok(None);
         }
         let known = self.known(shard, here);
@@ -259,12 +268,30 @@ impl Restorer {
         Ok(Some((merged, fetched.map_err(Error::Fetch)?)))
     }
 
-    async fn merge_here(&self, replica: &SealedReplica, seal: &meta::Seal) -> Result<(), Error> {
+    /// Builds what was agreed on of what is here: the rows that it has, in segments as this node makes them.
+    async fn build_here(
+        &self,
+        replica: &SealedReplica,
+        seal: &meta::Seal,
+        left_out: Option<&meta::Rewrite>,
+    ) -> Result<(), Error> {
         let shard = replica.shard;
         let folder = self.replicas.folder(shard);
         let (disk, seconds) = (&self.fetcher.disk, &self.seconds);
-        let parts = replica.manifest()?;
+        let mut parts = replica.manifest()?;
+        if let Some(left_out) = left_out.filter(|_| parts.rows() != seal.rows) {
+            let (reading, of) = (folder.clone(), parts.clone());
+            let cutoffs = left_out.cutoffs.clone();
+            let fates = disk.run(move || Fates::read(&reading, &of, &cutoffs));
+            let (fates, cutoffs) = (fates.await??, &left_out.cutoffs);
+            let with = (disk, seconds);
+            parts = rewritten(folder.clone(), &parts, fates, cutoffs, with).await?;
+        }
         let mut merged = merger::merged(folder, &parts, self.merge.bytes, disk, seconds).await?;
+        if merged.rows() != seal.rows || merged.time_bounds() != seal.time_bounds() {
+            let reason = "what is here does not give the rows that were agreed on";
+            return Err(Error::Undecided(reason.into()));
+        }
         if merged.digest() != seal.digest {
             // Another build, or other settings: the cluster takes what there is.
             let command = meta::Command::Merge {
@@ -285,7 +312,9 @@ impl Restorer {
             // Newer than what was agreed on before, wherever that still is.
             merged.generation += 1;
         }
-        self.replicas.take_merged(replica, &merged).await
+        let freed = self.replicas.take_merged(replica, &merged).await?;
+        self.seconds.freed(freed);
+        Ok(())
     }
 
     /// Verifies every file of a shard on this node, and replaces what is lost or damaged.
@@ -428,10 +457,10 @@ impl Restorer {
         let state = self.meta.state();
         let members = state.slot(shard).map(|slot| self.replicas.members(slot));
         let others = members.unwrap_or_default().into_iter();
-        others
+        let others = others
             .filter(|(node, _)| *node != self.replicas.node())
-            .map(|(node, peer)| (node, peer.addr))
-            .collect()
+            .map(|(node, peer)| (node, peer.addr));
+        in_turn(&state, others.collect())
     }
 
     async fn ask(
@@ -468,10 +497,4 @@ impl Restorer {
         let (segmented_to, manifest) = first.ok_or("the answer is empty")?;
         Received::new(segmented_to, manifest, &keys, &seal.digest)
     }
-}
-
-/// Whether the shards of the next bucket remember the request keys of this one: they do when they are
-/// sealed themselves.
-fn is_inherited(state: &meta::State, shard: ShardId) -> bool {
-    state.is_inherited(shard.bucket)
 }

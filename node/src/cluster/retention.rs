@@ -16,7 +16,7 @@ use super::Cluster;
 use crate::error::{Failure, Kind};
 
 /// How much younger than the close of its bucket a record can be that is not from the future.
-const LATE_MAX: Duration = Duration::from_secs(3_600);
+pub(super) const LATE_MAX: Duration = Duration::from_secs(3_600);
 
 /// How long records are kept, by the rules that hold and by this node's configuration.
 #[derive(Clone, Debug)]
@@ -83,6 +83,17 @@ impl Periods {
         rules.fold(self.by_default().0, Duration::max)
     }
 
+    /// The shortest time that anybody's records are kept.
+    pub(super) fn shortest(&self) -> Duration {
+        let rules = self.rules().map(|(_, period)| period);
+        rules.fold(self.by_default().0, Duration::min)
+    }
+
+    /// The facts that these are of.
+    pub(super) fn facts(&self) -> &meta::State {
+        &self.facts
+    }
+
     /// How often a rule was changed.
     pub(crate) fn revision(&self) -> u64 {
         self.facts.retention.revision
@@ -97,17 +108,22 @@ impl Periods {
         )
     }
 
-    /// When the records of a bucket are over, however long they are kept; `None` while it is open. Its shards
-    /// hear late that it has closed, so the youngest record may be younger than that; one that is much
-    /// younger says that it is from the future, and does not count.
+    /// When the records of a bucket are over, however long they are kept; `None` while it is open.
     fn over_at(&self, bucket: &meta::Bucket) -> Option<Timestamp> {
+        let last = self.last_of(bucket)?;
+        Some(last.saturating_add(nanos(self.longest())))
+    }
+
+    /// The end of a bucket's records; `None` while it is open. Its shards hear late that it has closed, so the
+    /// youngest record may be younger than that; one that is much younger says that it is from the future, and does
+    /// not count.
+    pub(super) fn last_of(&self, bucket: &meta::Bucket) -> Option<Timestamp> {
         let closed_at = bucket.closed_at?;
         let shards = bucket.shards();
         let seals = shards.filter_map(|(shard, _)| self.facts.sealed.get(&shard));
         let youngest = seals.filter_map(|seal| Some(seal.time_bounds()?.1)).max();
         let youngest = youngest.map(|at| at.min(closed_at.saturating_add(nanos(LATE_MAX))));
-        let last = youngest.map_or(closed_at, |at| at.max(closed_at));
-        Some(last.saturating_add(nanos(self.longest())))
+        Some(youngest.map_or(closed_at, |at| at.max(closed_at)))
     }
 
     /// The buckets that are to be dropped, oldest first.
@@ -137,7 +153,7 @@ impl Periods {
     }
 }
 
-fn nanos(period: Duration) -> i64 {
+pub(super) fn nanos(period: Duration) -> i64 {
     i64::try_from(period.as_nanos()).unwrap_or(i64::MAX)
 }
 

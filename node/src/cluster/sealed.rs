@@ -30,8 +30,9 @@ pub(crate) struct OpenSegments {
     open: Arc<Mutex<Cache>>,
 }
 
-/// By shard and range: a merged segment begins where its first part did.
-type Cache = LruCache<(ShardId, u64, u64), Arc<SegmentView>>;
+/// By shard, range and edition: a merged segment begins where its first part did, and one that was written anew has
+/// the range that it had.
+type Cache = LruCache<(ShardId, u64, u64, u32), Arc<SegmentView>>;
 
 impl OpenSegments {
     pub(crate) fn new() -> Self {
@@ -46,7 +47,7 @@ impl OpenSegments {
         folder: &Path,
         meta: &SegmentMeta,
     ) -> Result<Arc<SegmentView>, build::Error> {
-        let key = (shard, meta.from, meta.to);
+        let key = (shard, meta.from, meta.to, meta.edition);
         if let Some(open) = self.open.lock().get(&key) {
             return Ok(Arc::clone(open));
         }
@@ -105,6 +106,8 @@ pub(crate) struct SealedReplica {
     /// Whether some of its segments should become one.
     pub(crate) is_mergeable: bool,
     pub(crate) bytes: FileBytes,
+    /// Rows of its segments.
+    pub(crate) rows: u64,
     pub(crate) segmented_to: u64,
     pub(crate) time_bounds: Option<(Timestamp, Timestamp)>,
     folder: PathBuf,
@@ -131,6 +134,7 @@ impl SealedReplica {
             digest: manifest.digest(),
             is_mergeable: !merge::plan(&manifest.segments, merge_bytes).is_empty(),
             bytes: FileBytes::of(&manifest),
+            rows: manifest.rows(),
             segmented_to: sealed.segmented_to,
             time_bounds: manifest.time_bounds(),
             folder,
@@ -197,8 +201,9 @@ impl SealedReplica {
 
     /// Forgets the request keys, once.
     pub(crate) async fn forget_keys(&self) -> Result<(), Error> {
-        if self.keys.swap(false, Ordering::Relaxed) {
+        if self.keys.load(Ordering::Relaxed) {
             forget_sealed_keys(&self.writer, self.shard).await?;
+            self.keys.store(false, Ordering::Relaxed);
         }
         Ok(())
     }

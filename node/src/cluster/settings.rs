@@ -132,6 +132,7 @@ impl ClusterSettings {
                 election_min: cluster.election_min,
                 election_max: cluster.election_max,
                 patience: LEADER_PATIENCE,
+                rest_after: cluster.rest_after,
                 log_keep: config.cut.log_keep as u64,
             },
             cut: CutPolicy {

@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushlog_raft::meta;
+use hushlog_raft::{keep_resting, meta};
 use hushlog_storage::ballast::Ballast;
 use tokio::time::{Instant, sleep};
 
 use super::buckets::{self, BucketKeeper};
 use super::compare::Comparer;
 use super::dropper::{self, Dropper};
+use super::forgetter::Forgetter;
 use super::keeper::{self, Keeper};
 use super::leads::{self, Leads};
 use super::merger::{self, Merger};
 use super::mover::{self, Mover};
 use super::restore::{self, Restorer};
+use super::rewriter::{self, Rewriter};
 use super::scrub::Scrub;
 use super::{Cluster, Error, expire, intake, replica};
 use crate::tasks::{Policy, unless_stopped};
@@ -68,8 +70,11 @@ impl Cluster {
         self.inner.tasks.spawn("meters", Policy::Fatal, meters);
         self.watch_intake();
         self.watch_leads();
+        self.watch_rests();
         self.watch_sealed();
+        self.watch_keys();
         self.watch_segments();
+        self.watch_rows();
         self.watch_files();
         self.watch_dropped();
         self.watch_retention();
@@ -119,6 +124,17 @@ impl Cluster {
         self.inner.tasks.spawn("leads", Policy::Fatal, ticks);
     }
 
+    /// Has the groups of shards rest while nobody uses them.
+    fn watch_rests(&self) {
+        let context = self.inner.context.clone();
+        let stop = self.inner.tasks.stop_token();
+        let resting = async move {
+            unless_stopped(&stop, keep_resting(&context)).await;
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("rests", Policy::Fatal, resting);
+    }
+
     fn restorer(&self) -> Restorer {
         Restorer {
             replicas: self.inner.replicas.clone(),
@@ -148,6 +164,19 @@ impl Cluster {
             .spawn("sealed shards", Policy::Fatal, ticks);
     }
 
+    /// Has finished shards let go of what the next ones remember.
+    fn watch_keys(&self) {
+        let mut forgetter = Forgetter::new(self.inner.replicas.clone(), self.inner.meta.clone());
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(restore::TICK)).await
+                && unless_stopped(&stop, forgetter.tick()).await
+            {}
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("request keys", Policy::Fatal, ticks);
+    }
+
     /// Has small segments of finished shards become larger ones.
     fn watch_segments(&self) {
         let settings = self.inner.settings.merge;
@@ -172,6 +201,19 @@ impl Cluster {
             Ok::<(), Error>(())
         };
         self.inner.tasks.spawn("merger", Policy::Fatal, ticks);
+    }
+
+    /// Has rows left out of finished shards that are over while others there are not.
+    fn watch_rows(&self) {
+        let mut rewriter = Rewriter::new(self.clone());
+        let stop = self.inner.tasks.stop_token();
+        let ticks = async move {
+            while unless_stopped(&stop, sleep(rewriter::TICK)).await
+                && unless_stopped(&stop, rewriter.tick()).await
+            {}
+            Ok::<(), Error>(())
+        };
+        self.inner.tasks.spawn("rewriter", Policy::Fatal, ticks);
     }
 
     /// Has files read again, slowly, to find damage.

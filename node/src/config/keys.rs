@@ -63,6 +63,11 @@ pub const KEYS: &[Key] = &[
         "Address for syslog over UDP, such as 127.0.0.1:5140; empty: off.",
     ),
     key(
+        "listen.syslog_join",
+        "200ms",
+        "How long a message of syslog waits for further lines of a stack trace; 0s: none are joined.",
+    ),
+    key(
         "threads",
         "0",
         "Threads for CPU work; 0 means one per core.",
@@ -131,7 +136,7 @@ pub const KEYS: &[Key] = &[
     key(
         "cluster.slots",
         "0",
-        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it.",
+        "Slots of a bucket; 0 means one per node, and up to four where the load asks for it. Services with a much shorter or longer retention have their own beyond these.",
     ),
     key(
         "cluster.slot_rate",
@@ -152,6 +157,11 @@ pub const KEYS: &[Key] = &[
         "cluster.election_max",
         "700ms",
         "Longest silence of a leader before an election.",
+    ),
+    key(
+        "cluster.rest_after",
+        "10s",
+        "How long nobody uses a shard before its heartbeats rest; 0s: never.",
     ),
     key(
         "limits.ingest_memory",

@@ -61,6 +61,8 @@ pub struct Listen {
     pub syslog_tcp: Option<SocketAddr>,
     /// Syslog over UDP.
     pub syslog_udp: Option<SocketAddr>,
+    /// How long a message of syslog waits for further lines of a stack trace; zero: none are joined.
+    pub syslog_join: Duration,
 }
 
 /// Who this node is.
@@ -126,6 +128,8 @@ pub struct Cluster {
     pub election_min: Duration,
     /// Longest such silence.
     pub election_max: Duration,
+    /// How long nobody uses a shard before its heartbeats rest; zero: never.
+    pub rest_after: Duration,
 }
 
 /// What a node may use.
@@ -218,6 +222,7 @@ impl Config {
                 elasticsearch: layers.optional_address("listen.elasticsearch")?,
                 syslog_tcp: layers.optional_address("listen.syslog_tcp")?,
                 syslog_udp: layers.optional_address("listen.syslog_udp")?,
+                syslog_join: layers.duration("listen.syslog_join")?,
             },
             node,
             cluster,
@@ -355,6 +360,7 @@ fn read_cluster(layers: &Layers, node: &Node) -> Result<Cluster, Error> {
         heartbeat: layers.duration("cluster.heartbeat")?,
         election_min: layers.duration("cluster.election_min")?,
         election_max: layers.duration("cluster.election_max")?,
+        rest_after: layers.duration("cluster.rest_after")?,
     };
     if cluster.bucket < keys::BUCKET_MIN {
         return Err(layers.invalid("cluster.bucket", "at least 1s"));

@@ -18,6 +18,7 @@ use super::Gathered;
 use super::paid::{self, Paid};
 use crate::cluster::execute::{Asked, Refusal};
 use crate::cluster::question::Question;
+use crate::cluster::sources::in_turn;
 use crate::cluster::{Cluster, MESSAGE_BYTES_MAX};
 use crate::error::{Failure, Kind};
 
@@ -279,9 +280,10 @@ impl Round<'_> {
             .map(|slot| slot.voters.clone())
             .unwrap_or_default();
         let others = voters.into_iter().filter(|node| *node != own);
-        others
-            .filter_map(|node| state.nodes.get(&node).map(|n| (node, n.grpc.clone())))
-            .collect()
+        let others =
+            others.filter_map(|node| state.nodes.get(&node).map(|n| (node, n.grpc.clone())));
+        // Whoever is asked first may take all the time that there is.
+        in_turn(&state, others.collect())
     }
 
     async fn ask_node(

@@ -7,16 +7,19 @@
 //! batch that can never be stored, and a datagram that cannot be stored at once, are lost and counted:
 //! `hushlog_node_syslog_lost_total`; where that is not known, `hushlog_node_syslog_unknown_total`.
 //!
+//! Lines of a stack trace that come as messages of their own are joined first.
+//!
 //! What was received is in the node's memory for requests until it is stored, of which all connections
 //! together take no more than a part. When the node ends, it is handed in first.
 
 mod aside;
 mod delivery;
+mod joining;
 mod messages;
 mod tcp;
 mod udp;
 
-pub(crate) use tcp::serve_tcp;
+pub(crate) use tcp::{Connections, serve_tcp};
 pub(crate) use udp::serve_udp;
 
 #[cfg(test)]

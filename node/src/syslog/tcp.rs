@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::aside::{Aside, Waiting};
 use super::delivery::{Delivery, LIMITED, Outcome, Patience, count};
+use super::joining::Joining;
 use super::messages::{Messages, memory};
 use crate::api::{Api, Failure, Kind};
 use crate::gateway::{Admission, Claim, Full, Key, Way};
@@ -23,15 +24,24 @@ use crate::metrics::Gauge;
 use crate::net::{Listener, Stream, accept};
 use crate::tasks::{Policy, Tasks};
 
+/// What its connections may be and do.
+#[derive(Clone, Copy)]
+pub(crate) struct Connections {
+    /// Most of them.
+    pub(crate) max: usize,
+    /// How long a message waits for further lines of it; zero: messages stay apart.
+    pub(crate) join: Duration,
+}
+
 /// Serves until `stop` is cancelled; what has been received is then still stored, if it can be soon.
 pub(crate) async fn serve_tcp(
     listener: Box<dyn Listener>,
     api: Api,
-    connections_max: usize,
+    connections: Connections,
     tasks: Tasks,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(connections_max));
+    let room = Arc::new(Semaphore::new(connections.max));
     let memory = api.gateway.admission();
     let part = Admission::new(memory.bytes() / SYSLOG_MEMORY_PART, Gauge::default());
     loop {
@@ -47,7 +57,10 @@ pub(crate) async fn serve_tcp(
         let connection = Connection {
             producer: format!("syslog {:016x}", api.ids.lock().next_u64()),
             sequence: 0,
-            held: Held::new(&part, api.gateway.admission()),
+            held: Held::new(
+                Joining::new(connections.join, &*api.clock),
+                [&part, api.gateway.admission()],
+            ),
             patience: Patience::new(stop.clone()),
             api: api.clone(),
         };
@@ -64,6 +77,8 @@ pub(crate) async fn serve_tcp(
 /// What a connection has received and not handed in yet, with its room in the node's memory.
 struct Held {
     decoder: Decoder,
+    /// Lines that others may still follow.
+    joining: Joining,
     messages: Messages,
     /// Refused for the moment.
     aside: Aside,
@@ -72,12 +87,13 @@ struct Held {
 }
 
 impl Held {
-    fn new(part: &Admission, all: &Admission) -> Self {
+    fn new(joining: Joining, room: [&Admission; 2]) -> Self {
         Self {
             decoder: Decoder::default(),
+            joining,
             messages: Messages::default(),
             aside: Aside::default(),
-            room: [Claim::new(part), Claim::new(all)],
+            room: room.map(Claim::new),
         }
     }
 
@@ -94,26 +110,44 @@ impl Held {
         Ok(())
     }
 
-    /// Takes bytes that were read, and gives the number of messages that are complete by them.
+    /// Takes bytes that were read, and gives the number of messages that have ended with them.
     fn push(&mut self, bytes: &[u8]) -> usize {
-        let had = self.messages.count();
-        let messages = &mut self.messages;
-        self.decoder
-            .push(bytes, &mut |frame| messages.add(frame.bytes));
+        let (joining, messages) = (&mut self.joining, &mut self.messages);
+        let mut ended = 0;
+        self.decoder.push(bytes, &mut |frame| {
+            ended += 1;
+            joining.push(frame.bytes, &mut |event| messages.add(event));
+        });
         self.fit();
-        self.messages.count() - had
+        ended
+    }
+
+    /// Takes those lines that have waited long enough for others.
+    fn expire(&mut self) {
+        let messages = &mut self.messages;
+        self.joining.expire(&mut |event| messages.add(event));
+        self.fit();
+    }
+
+    /// No more is waited for by any line.
+    fn end_joining(&mut self) {
+        let messages = &mut self.messages;
+        self.joining.finish(&mut |event| messages.add(event));
     }
 
     /// The connection has ended: a message that is not complete is taken as it is.
     fn finish(&mut self) {
-        let messages = &mut self.messages;
-        self.decoder.finish(&mut |frame| messages.add(frame.bytes));
+        let (joining, messages) = (&mut self.joining, &mut self.messages);
+        self.decoder.finish(&mut |frame| {
+            joining.push(frame.bytes, &mut |event| messages.add(event));
+        });
+        self.end_joining();
     }
 
     /// Gives back room that is not needed.
     fn fit(&mut self) {
-        let needed =
-            memory(self.decoder.held_bytes(), 0) + self.messages.memory() + self.aside.memory();
+        let text = self.decoder.held_bytes() + self.joining.held_bytes();
+        let needed = memory(text, 0) + self.messages.memory() + self.aside.memory();
         self.room.iter_mut().for_each(|room| room.shrink(needed));
     }
 }
@@ -154,13 +188,14 @@ impl Connection {
         }
     }
 
-    /// Reads until there is a batch, which is at the latest a moment after its first message.
+    /// Reads until there is a batch, which is at the latest a moment after its first message is whole.
     async fn fill(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Pause> {
         let mut batch_until = None;
         // A message that never ends would hold its room for ever.
         let mut unfinished_until = self.unfinished_until();
         loop {
             let due = self.held.aside.due();
+            let joined = self.held.joining.due();
             let read = tokio::select! {
                 biased;
                 () = self.patience.stopped() => return Ok(Pause::End),
@@ -169,6 +204,13 @@ impl Connection {
                 () = at(due) => {
                     if self.hand_in_due().await {
                         unfinished_until = self.unfinished_until();
+                    }
+                    continue;
+                }
+                () = at(joined) => {
+                    self.held.expire();
+                    if !self.held.messages.is_empty() {
+                        return Ok(Pause::Batch);
                     }
                     continue;
                 }
@@ -205,6 +247,7 @@ impl Connection {
     async fn make_room(&mut self, bytes: usize, mut unfinished_until: Option<Instant>) -> bool {
         let mut handed_in = false;
         while let Err(Full) = self.held.make_room(bytes) {
+            self.held.end_joining();
             if !self.held.messages.is_empty() {
                 self.hand_in().await;
                 handed_in = true;

@@ -28,14 +28,21 @@ struct Server {
 }
 
 const MEMORY: usize = 1 << 20;
+/// How long messages wait for further lines, where they are joined.
+const JOIN: Duration = Duration::from_millis(200);
 
 impl Server {
     fn new(fake: Fake) -> Self {
+        Self::joining(fake, Duration::ZERO)
+    }
+
+    fn joining(fake: Fake, join: Duration) -> Self {
         let (dial, listener) = Pipes::new();
         let (stored, tasks) = (fake.stored(), Tasks::new());
         let api = api(fake, MEMORY);
         let stop = tasks.stop_token();
-        let serving = serve_tcp(listener, api.clone(), 100, tasks.clone(), stop);
+        let connections = Connections { max: 100, join };
+        let serving = serve_tcp(listener, api.clone(), connections, tasks.clone(), stop);
         tasks.spawn("syslog", Policy::Isolated, async move {
             serving.await;
             Ok::<(), String>(())
@@ -219,7 +226,7 @@ async fn a_datagram_is_a_message() {
     let any = ([127, 0, 0, 1], 0).into();
     let socket = Tcp.bind_datagrams(any).await.expect("a port");
     let address = socket.address();
-    let serving = serve_udp(socket, api(fake, 1 << 20), tasks.stop_token());
+    let serving = serve_udp(socket, api(fake, 1 << 20), JOIN, tasks.stop_token());
     tasks.spawn("syslog", Policy::Isolated, async move {
         serving.await;
         Ok::<(), String>(())
@@ -237,6 +244,84 @@ async fn a_datagram_is_a_message() {
     let stored = stored.lock().clone();
     assert_eq!(stored.len(), 1);
     assert!(stored[0].1.contains("one\nof one"), "{stored:?}");
+}
+
+/// A trace of one program as messages of its lines, with those of another one between them.
+const TRACE: [&str; 6] = [
+    "<11>1 - host shop 7 - - ERROR payment failed\n",
+    "<14>1 - host mail 8 - - sent\n",
+    "<11>1 - host shop 7 - - java.lang.IllegalStateException: no\n",
+    "<14>1 - host mail 8 - - sent too\n",
+    "<11>1 - host shop 7 - - \tat shop.Pay.run(Pay.java:7)\n",
+    "<11>1 - host shop 7 - - ERROR again\n",
+];
+
+fn of_shop(stored: &[(String, String)]) -> Vec<&str> {
+    let shop = stored.iter().filter(|(service, _)| service == "shop");
+    shop.map(|(_, message)| message.as_str()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_a_trace_become_one_record_of_their_program() {
+    let server = Server::joining(Fake::default(), JOIN);
+    let mut near = server.connect().await;
+    for line in TRACE {
+        near.write_all(line.as_bytes()).await.expect("it reads");
+        tokio::time::sleep(JOIN / 4).await;
+    }
+    // What no line follows is waited for, and not for ever; the connection stays.
+    tokio::time::sleep(2 * JOIN).await;
+    let stored = server.stored.lock().clone();
+    assert_eq!(stored.len(), 4, "{stored:?}");
+    let shop = of_shop(&stored);
+    assert_eq!(shop.len(), 2);
+    assert!(shop[0].contains("payment failed\njava.lang") && shop[0].ends_with("(Pay.java:7)"));
+    assert_eq!(server.taken(), 0);
+    near.write_all(b"<13>1 - host shop 7 - - last\n")
+        .await
+        .expect("it reads");
+    drop(near);
+    assert_eq!(settled(&server.stored).await.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_further_lines_is_in_the_nodes_memory_and_gives_way_in_it() {
+    let server = Server::joining(Fake::default(), Duration::from_secs(600));
+    let mut near = server.connect().await;
+    let line = format!("<13>1 - host shop 7 - - {}\n", "x".repeat(50 << 10));
+    near.write_all(line.as_bytes()).await.expect("it reads");
+    moment().await;
+    assert!(server.messages().is_empty() && server.taken() > 50 << 10);
+    // Another program's: both cannot be held.
+    let others = (0..4).map(|other| line.replace("shop", &format!("shop{other}")));
+    near.write_all(others.collect::<String>().as_bytes())
+        .await
+        .expect("it reads");
+    moment().await;
+    assert!(!server.messages().is_empty());
+    assert!(server.taken() <= MEMORY / SYSLOG_MEMORY_PART);
+    let late = server.tasks.shutdown(SHUTDOWN_PATIENCE).await;
+    assert!(late.is_empty(), "{late:?}");
+    assert_eq!(server.messages().len(), 5);
+    assert_eq!(server.counted("lost", "tcp"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn datagrams_are_joined_where_their_sender_is_known() {
+    let api_of = Fake::default();
+    let stored = api_of.stored();
+    // The queue gives the last one first.
+    let datagrams: [&'static [u8]; 5] = [
+        b"<11>\tat shop.Pay.run(Pay.java:7)",
+        b"<11>java.lang.IllegalStateException: no",
+        b"<11>1 - host shop 7 - - \tat shop.Pay.run(Pay.java:7)",
+        b"<11>1 - host shop 7 - - java.lang.IllegalStateException: no",
+        b"<11>1 - host shop 7 - - ERROR payment failed",
+    ];
+    served(&datagrams, api(api_of, MEMORY), CancellationToken::new()).await;
+    let stored = stored.lock().clone();
+    assert_eq!(of_shop(&stored).len(), 1, "{stored:?}");
+    assert_eq!(stored.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -408,7 +493,7 @@ impl Datagrams for Queue {
 
 /// Serves these datagrams for a moment, and to the end.
 async fn served(datagrams: &[&'static [u8]], api: Api, stop: CancellationToken) {
-    let serving = serve_udp(Queue::new(datagrams), api, stop.clone());
+    let serving = serve_udp(Queue::new(datagrams), api, JOIN, stop.clone());
     let stopping = async {
         moment().await;
         stop.cancel();

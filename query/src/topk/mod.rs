@@ -109,6 +109,11 @@ impl TopK {
         })
     }
 
+    /// What is hidden.
+    pub const fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
     /// Hides what is older than these floors, instead of what was hidden before.
     pub fn hide(&mut self, floors: Floors) {
         self.floors = floors;

@@ -77,6 +77,11 @@ pub(crate) fn encode_entry(entry: &Entry) -> Bytes {
     stored.freeze()
 }
 
+/// Whether a stored entry says that it changes the members.
+pub(crate) fn is_membership(stored: &[u8]) -> bool {
+    stored.get(1) == Some(&KIND_MEMBERSHIP)
+}
+
 /// Reads the stored form; every byte of it is under a checksum.
 pub(crate) fn decode_entry(stored: &Bytes) -> Result<Entry, Error> {
     let (fixed, _) = stored

@@ -8,7 +8,7 @@ mod membership;
 mod vote;
 
 pub(crate) use entry::{
-    decode_entry, decode_entry_parts, encode_entry, encode_entry_head, entry_bytes,
+    decode_entry, decode_entry_parts, encode_entry, encode_entry_head, entry_bytes, is_membership,
 };
 pub(crate) use membership::{
     decode_stored_membership, encode_stored_membership, put_log_id, take_log_id,

@@ -16,6 +16,7 @@ use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::rest::Rest;
 use super::{Attempt, Context, Member, Role, Status, pause};
 use crate::command::{Applied, Command};
 use crate::limits::{STALLED_AFTER, STALLED_PATIENCE};
@@ -26,7 +27,7 @@ use crate::runtime;
 use crate::types::{Peer, Raft, TypeConfig, next_index};
 use crate::{Error, ProposeError};
 
-type Metrics = RaftMetrics<TypeConfig>;
+pub(super) type Metrics = RaftMetrics<TypeConfig>;
 
 pub(crate) struct Core {
     pub(crate) context: Context,
@@ -34,7 +35,8 @@ pub(crate) struct Core {
     pub(crate) raft: Raft,
     pub(super) log: LogStore,
     pristine: bool,
-    silence: Silence,
+    pub(super) silence: Silence,
+    pub(super) rest: Rest,
     /// When a leader was last heard here, and answered; openraft does not tell.
     heard: Mutex<Option<Instant>>,
     /// When a message of a leader last came, whether or not this replica could answer it: it cannot while its disk
@@ -83,6 +85,7 @@ impl Core {
             log,
             pristine,
             silence,
+            rest: Rest::new(context, group),
             heard: Mutex::default(),
             reached: Mutex::default(),
             stalled: AtomicBool::new(false),
@@ -111,16 +114,20 @@ impl Core {
     /// Whether a majority was in touch with the leader within `silence`, as far as this replica can
     /// know: a leader knows when a majority answered, a follower when the leader was heard.
     pub(super) fn has_quorum(&self, silence: Duration) -> bool {
-        let (leads, alone, acked) = self.metrics(|metrics| {
+        let (leads, alone, acked, term) = self.metrics(|metrics| {
             let mut voters = metrics.membership_config.voter_ids();
             (
                 metrics.state == ServerState::Leader,
                 voters.next() == Some(self.context.node) && voters.next().is_none(),
                 metrics.last_quorum_acked,
+                metrics.current_term,
             )
         });
         let since = if leads {
-            acked.map(|acked| openraft::Instant::elapsed(&*acked))
+            let acked = acked.map(|acked| openraft::Instant::elapsed(&*acked));
+            // While it rests, its members say in another way that they follow.
+            let rested = self.rest.confirmed(term).map(|since| since.elapsed());
+            acked.into_iter().chain(rested).min()
         } else {
             self.heard.lock().map(|heard| heard.elapsed())
         };
@@ -183,7 +190,7 @@ impl Core {
         }
     }
 
-    fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
+    pub(super) fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
         read(&self.raft.metrics().borrow_watched())
     }
 
@@ -239,6 +246,7 @@ impl Core {
         if let Err(error) = self.metrics(|metrics| metrics.running_state.clone()) {
             return Err(Attempt::Retry(format!("the group has stopped: {error}")));
         }
+        let _user = self.use_awake(deadline).await;
         match timeout_at(deadline, self.raft.client_write(command)).await {
             Ok(Ok(response)) => Ok((response.log_id.index, response.data)),
             Ok(Err(error)) => Err(not_written(error)),
@@ -255,6 +263,7 @@ impl Core {
         voters: &BTreeMap<NodeId, Peer>,
         deadline: Instant,
     ) -> Result<(), Attempt> {
+        let _user = self.use_awake(deadline).await;
         let now: BTreeSet<NodeId> =
             self.metrics(|metrics| metrics.membership_config.voter_ids().collect());
         let new = voters.iter().filter(|(node, _)| !now.contains(node));
@@ -305,6 +314,8 @@ impl Core {
 
     /// Looks at the machine after the log, since the machine moves first.
     pub(super) fn status(&self, applying: impl FnOnce() -> Applying) -> Status {
+        // Not under the lock of the metrics (see `Rest`).
+        let resting = self.is_resting();
         self.metrics(|metrics| {
             let applying = applying();
             let status = Status {
@@ -324,6 +335,7 @@ impl Core {
                 closed: applying.closed,
                 policy_epoch: applying.policy_epoch,
                 unfit: self.context.is_unfit(),
+                resting,
                 members: members(metrics),
             };
             assert!(
@@ -341,6 +353,8 @@ impl Core {
                 leader: self.leader(),
             });
         }
+        let soon = Instant::now() + self.context.settings.heartbeat;
+        let _user = self.use_awake(soon).await;
         let transfer = self.raft.trigger().transfer_leader(to).await;
         transfer.map_err(|error| stopped(self.group, &error))
     }
@@ -349,6 +363,7 @@ impl Core {
     pub(super) fn abdicate(&self, silence: Duration) {
         let term = self.metrics(|metrics| metrics.current_term);
         self.silence.keep(term, silence);
+        self.end_lead_silently();
     }
 
     /// Asks for a snapshot.

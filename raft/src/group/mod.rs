@@ -10,6 +10,7 @@ mod intake;
 mod meta;
 mod outside;
 mod read;
+mod rest;
 mod roll;
 mod settings;
 mod shard;
@@ -43,6 +44,8 @@ pub use meta::MetaGroup;
 pub use outside::{Way, propose_from_outside};
 pub(crate) use read::read_here;
 pub use read::{read_barriers, status_at};
+pub(crate) use rest::Mark;
+pub use rest::keep_resting;
 pub use roll::{Roll, RollMember};
 pub use settings::Settings;
 pub use shard::ShardGroup;
@@ -88,6 +91,7 @@ pub struct Groups {
     open: Arc<RwLock<BTreeMap<GroupId, Group>>>,
     /// Groups that have stopped for good here.
     finished: Arc<RwLock<BTreeSet<GroupId>>>,
+    rests: rest::Counts,
 }
 
 impl Groups {
@@ -149,6 +153,10 @@ impl Groups {
         self.finished.read().contains(&group)
     }
 
+    fn rest_counts(&self) -> &rest::Counts {
+        &self.rests
+    }
+
     pub(crate) fn get(&self, group: GroupId) -> Option<Group> {
         self.open.read().get(&group).cloned()
     }
@@ -175,7 +183,7 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    fn core(&self) -> &Core {
+    pub(crate) fn core(&self) -> &Core {
         match self {
             Self::Shard(group) => group.core(),
             Self::Meta(group) => group.core(),
@@ -186,9 +194,14 @@ impl Group {
         self.core().raft.clone()
     }
 
-    /// A message of the group's leader was taken.
+    /// A heartbeat of the group's leader was taken.
     pub(crate) fn heard(&self) {
         self.core().heard();
+    }
+
+    /// The group's leader, or somebody who is to lead, has done more than to say that all is as it was.
+    pub(crate) fn stirred(&self) {
+        self.core().end_rest();
     }
 
     /// A message has come of a leader of this term.

@@ -27,6 +27,9 @@ pub struct Settings {
     /// How long a proposal waits for a leader that takes it. Longer than an election, which begins
     /// after `election_max` and at most `election_max` more.
     pub patience: Duration,
+    /// How long nobody uses a shard's group before it rests: its timers stop, and all groups that rest cost one
+    /// small message per pair of nodes and heartbeat. Zero: it never does.
+    pub rest_after: Duration,
     /// Bytes of a shard's log that stay behind its segments; four times as many while a member lacks them.
     pub log_keep: u64,
 }
@@ -38,6 +41,7 @@ impl Default for Settings {
             election_min: Duration::from_millis(400),
             election_max: Duration::from_millis(700),
             patience: Duration::from_secs(5),
+            rest_after: Duration::from_secs(10),
             log_keep: 32 << 20,
         }
     }

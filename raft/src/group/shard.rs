@@ -524,6 +524,11 @@ impl ShardGroup {
         self.core().has_quorum(silence)
     }
 
+    /// Whether nobody uses the group, and its timers are stopped here.
+    pub fn is_resting(&self) -> bool {
+        self.core().is_resting()
+    }
+
     /// What this replica knows of the group.
     pub fn status(&self) -> Status {
         self.core().status(|| {

@@ -90,6 +90,8 @@ pub struct Status {
     pub policy_epoch: u64,
     /// Whether others should lead rather than this node, whatever the group.
     pub unfit: bool,
+    /// Whether this replica's timers are stopped, since nobody uses the group.
+    pub resting: bool,
     /// The members, by node.
     pub members: Vec<Member>,
 }

@@ -7,9 +7,10 @@ use hushlog_record::{ShardId, Timestamp};
 use super::expired::{put_services, take_services};
 use super::limits::{LimitRule, put_rule as put_limit_rule, take_rule as take_limit_rule};
 use super::nodes::{Change, put_change, take_change};
-use super::plan::{Plan, put_plan, take_plan};
+use super::plan::{Plan, put_classes, put_plan, take_classes, take_plan};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{RetentionRule, put_rule, take_rule};
+use super::rewrite::{Leave, put_cutoffs, take_cutoffs};
 use super::seal::{Seal, put_seal, take_digest, take_seal};
 use super::state::{Node, Slot, put_node, put_slots, take_node, take_shard, take_slots};
 use crate::codec::{Decoder, Encoder, Error};
@@ -25,6 +26,8 @@ const KIND_DROP_BUCKET: u8 = 9;
 const KIND_NODES: u8 = 14;
 const KIND_MERGE: u8 = 15;
 const KIND_OPEN_PLANNED: u8 = 16;
+const KIND_REWRITE: u8 = 17;
+const KIND_OPEN_CLASSED: u8 = 18;
 const KIND_SET_LIMIT: u8 = 12;
 const KIND_DROP_COUNTED: u8 = 13;
 
@@ -74,6 +77,9 @@ pub enum Command {
         /// What it holds from then on.
         seal: Seal,
     },
+    /// Replaces the segments of a finished shard by such without the rows that no rule shows any more, if it has
+    /// those still, and the rules are the same.
+    Rewrite(Leave),
     /// Replaces the policy, if it is the one before this.
     SetPolicy(Policy),
     /// Sets or removes a rule of retention.
@@ -114,6 +120,7 @@ impl Command {
             Self::SetReplication(_) => "set replication",
             Self::Finish { .. } => "finish",
             Self::Merge { .. } => "merge",
+            Self::Rewrite(_) => "rewrite",
             Self::SetPolicy(_) => "set policy",
             Self::SetRetention(_) => "set retention",
             Self::SetLimit(_) => "set limit",
@@ -130,13 +137,14 @@ impl Command {
             Self::SetReplication(_) => 5,
             Self::Finish { .. } => 9 + Seal::BYTES,
             Self::Merge { .. } => 41 + Seal::BYTES,
+            Self::Rewrite(leave) => {
+                49 + Seal::BYTES + leave.cutoffs.bytes() + services_bytes(&leave.services)
+            }
             Self::SetPolicy(policy) => 13 + policy.bytes.len(),
             Self::SetRetention(rule) => rule.bytes(),
             Self::Nodes(change) => change.bytes(),
             Self::SetLimit(rule) => rule.bytes(),
-            Self::DropBucket { services, .. } => {
-                21 + services.keys().map(|name| 12 + name.len()).sum::<usize>()
-            }
+            Self::DropBucket { services, .. } => 21 + services_bytes(services),
         }
     }
 
@@ -158,11 +166,12 @@ impl Command {
                 slots,
                 plan,
             } => {
-                out.u8(KIND_OPEN_PLANNED)
+                out.u8(KIND_OPEN_CLASSED)
                     .u64(*expected)
                     .i64(opened_at.nanos());
                 put_slots(out, slots);
                 put_plan(out, plan);
+                put_classes(out, &plan.classes);
             }
             Self::SetReplication(replication) => {
                 out.u8(KIND_SET_REPLICATION).u32(*replication);
@@ -178,6 +187,15 @@ impl Command {
             } => {
                 out.u8(KIND_MERGE).u64(shard.group()).raw(before);
                 put_seal(out, seal);
+            }
+            Self::Rewrite(leave) => {
+                out.u8(KIND_REWRITE)
+                    .u64(leave.shard.group())
+                    .raw(&leave.before)
+                    .u64(leave.rules);
+                put_seal(out, &leave.seal);
+                put_cutoffs(out, &leave.cutoffs);
+                put_services(out, &leave.services);
             }
             Self::SetPolicy(policy) => {
                 out.u8(KIND_SET_POLICY);
@@ -225,6 +243,18 @@ impl Command {
                 slots: take_slots(input)?,
                 plan: take_plan(input)?,
             }),
+            KIND_OPEN_CLASSED => Ok(Self::OpenBucket {
+                expected: input.u64()?,
+                opened_at: Timestamp::from_nanos(input.i64()?),
+                slots: take_slots(input)?,
+                plan: {
+                    let plan = take_plan(input)?;
+                    Plan {
+                        classes: take_classes(input)?,
+                        ..plan
+                    }
+                },
+            }),
             KIND_SET_REPLICATION => Ok(Self::SetReplication(input.u32()?)),
             KIND_FINISH => Ok(Self::Finish {
                 shard: take_shard(input)?,
@@ -235,6 +265,14 @@ impl Command {
                 before: take_digest(input)?,
                 seal: take_seal(input)?,
             }),
+            KIND_REWRITE => Ok(Self::Rewrite(Leave {
+                shard: take_shard(input)?,
+                before: take_digest(input)?,
+                rules: input.u64()?,
+                seal: take_seal(input)?,
+                cutoffs: take_cutoffs(input)?,
+                services: take_services(input)?,
+            })),
             KIND_SET_POLICY => Ok(Self::SetPolicy(take_policy(input)?)),
             KIND_SET_RETENTION => Ok(Self::SetRetention(take_rule(input)?)),
             KIND_SET_LIMIT => Ok(Self::SetLimit(take_limit_rule(input)?)),
@@ -252,6 +290,10 @@ impl Command {
             other => Err(input.invalid(format!("meta command {other}"))),
         }
     }
+}
+
+fn services_bytes(services: &BTreeMap<String, u64>) -> usize {
+    services.keys().map(|name| 12 + name.len()).sum()
 }
 
 impl Answer {

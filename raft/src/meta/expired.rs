@@ -1,4 +1,5 @@
-//! How many rows the cluster has dropped with buckets that were over, by service: for the books.
+//! How many rows the cluster has dropped, with buckets that were over or out of shards that were rewritten, by
+//! service: for the books.
 //!
 //! Nothing is decided by it.
 
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::codec::{Decoder, Encoder, Error};
 use crate::limits::{EXPIRED_SERVICE_BYTES_MAX, EXPIRED_SERVICES_MAX};
 
-/// Rows of dropped buckets.
+/// Rows that were dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     /// Of the services that are counted by name.
@@ -24,7 +25,7 @@ impl Expired {
             .fold(self.others, |all, rows| all.saturating_add(*rows))
     }
 
-    /// Adds a bucket of so many rows. What is said of its services is not believed beyond that.
+    /// Adds so many rows of a bucket or a shard. What is said of its services is not believed beyond that.
     pub(super) fn add(&mut self, services: &BTreeMap<String, u64>, rows: u64) {
         let mut left = rows;
         for (service, rows) in services {

@@ -8,9 +8,10 @@ use hushlog_record::{NodeId, ShardId, Timestamp};
 use super::expired::{Expired, put_expired, take_expired};
 use super::limits::{Limits, put_limits, take_limits};
 use super::nodes::{Roster, put_roster, take_roster};
-use super::plan::{Plan, put_plan, take_plan};
+use super::plan::{Plan, put_classes, put_plan, take_classes, take_plan};
 use super::policy::{Policy, put_policy, take_policy};
 use super::retention::{Retention, put_retention, take_retention};
+use super::rewrite::{Form, Leave, Rewrite, put_rewrite, take_rewrite};
 use super::seal::{Seal, put_seal, take_seal};
 use super::{Answer, Command};
 use crate::codec::{Decoder, Encoder, Error};
@@ -72,6 +73,11 @@ impl Bucket {
         })
     }
 
+    /// How many slots are for services that are in no class: the first ones.
+    pub fn common_slots(&self) -> usize {
+        self.slots.len().saturating_sub(self.plan.classed_slots())
+    }
+
     /// Whether all its shards are among the finished ones.
     fn is_sealed(&self, sealed: &BTreeMap<ShardId, Seal>) -> bool {
         self.shards().all(|(shard, _)| sealed.contains_key(&shard))
@@ -91,6 +97,8 @@ pub struct State {
     pub buckets: BTreeMap<u64, Bucket>,
     /// Shards that are finished, each with what it holds for ever.
     pub sealed: BTreeMap<ShardId, Seal>,
+    /// What was left out of some of them since.
+    pub rewrites: BTreeMap<ShardId, Rewrite>,
     /// What records are masked by.
     pub policy: Policy,
     /// How long records are kept.
@@ -99,7 +107,7 @@ pub struct State {
     pub roster: Roster,
     /// How much services may send. Shared, since every request looks at it.
     pub limits: Arc<Limits>,
-    /// Rows of buckets that were dropped since the facts have had version 4.
+    /// Rows that were dropped, with their buckets or by rewriting, since the facts have had version 4.
     pub expired: Expired,
     /// Log index of the last entry applied; 0 before any.
     pub applied: u64,
@@ -107,8 +115,9 @@ pub struct State {
 
 /// 2 has the sealed shards behind the buckets of 1; 3 the policy and the retention rules behind those, and the policy's epoch in
 /// buckets; 4 the rate limits and the rows of dropped buckets behind those; 5 how the nodes take part behind all of it; 6 the plan
-/// of each bucket behind its slots.
-const VERSION: u8 = 6;
+/// of each bucket behind its slots; 7 what was left out of finished shards behind all of it; 8 the classes of each
+/// bucket behind its plan.
+const VERSION: u8 = 8;
 const WHAT: &str = "cluster facts";
 
 impl State {
@@ -124,6 +133,27 @@ impl State {
     pub fn slot(&self, shard: ShardId) -> Option<&Slot> {
         let bucket = self.buckets.get(&shard.bucket)?;
         bucket.slots.iter().find(|slot| slot.slot == shard.slot)
+    }
+
+    /// Whether a finished shard held these rows at some time, in whatever segments: a replica that does need not have
+    /// heard of what was left out since, and lacks nothing.
+    pub fn has_held(&self, shard: ShardId, segmented_to: u64, form: Form) -> bool {
+        let Some(seal) = self.sealed.get(&shard) else {
+            return false;
+        };
+        let rewrite = self.rewrites.get(&shard).into_iter();
+        let mut forms = rewrite.flat_map(|rewrite| rewrite.before.iter());
+        let known = form == Form::of(seal) || forms.any(|before| *before == form);
+        known && seal.segmented_to == segmented_to
+    }
+
+    /// Whether a finished shard may hold these rows by facts that are later than these: a node that starts has what it
+    /// took last, and hears of it again.
+    pub fn may_come_to(&self, shard: ShardId, segmented_to: u64, form: Form) -> bool {
+        let seal = self.sealed.get(&shard);
+        seal.is_some_and(|seal| {
+            seal.segmented_to == segmented_to && form.is_part_of(&Form::of(seal))
+        })
     }
 
     /// Whether the shard was here once and its time is over: nothing of it is needed any more. False for
@@ -180,6 +210,7 @@ impl State {
                 before,
                 seal,
             } => self.merge(*shard, before, seal),
+            Command::Rewrite(leave) => self.rewrite(leave),
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::SetRetention(rule) => match self.retention.apply(rule) {
                 Ok(()) => Answer::Done,
@@ -253,6 +284,35 @@ impl State {
         Answer::Done
     }
 
+    /// Once it is agreed on, the rows are gone: no rule that is set later brings them back.
+    fn rewrite(&mut self, leave: &Leave) -> Answer {
+        let Some(held) = self.sealed.get(&leave.shard) else {
+            return Answer::Conflict("the shard is not finished, or is no more".into());
+        };
+        let known = self.rewrites.get(&leave.shard);
+        let is_done = known.is_some_and(|known| known.cutoffs == leave.cutoffs);
+        if *held == leave.seal && is_done {
+            return Answer::Done;
+        }
+        if held.digest != leave.before {
+            return Answer::Conflict("the shard has other segments by now".into());
+        }
+        if self.retention.revision != leave.rules {
+            return Answer::Conflict("the rules have changed since".into());
+        }
+        let mut rewrite = known.cloned().unwrap_or_default();
+        if let Err(reason) = rewrite.check(held, leave) {
+            return Answer::Conflict(reason);
+        }
+        rewrite.before.push(Form::of(held));
+        rewrite.cutoffs = leave.cutoffs.clone();
+        self.expired
+            .add(&leave.services, held.rows - leave.seal.rows);
+        self.rewrites.insert(leave.shard, rewrite);
+        self.sealed.insert(leave.shard, leave.seal.clone());
+        Answer::Done
+    }
+
     /// The whole bucket at once: which slot a service has depends on how many there are.
     fn drop_bucket(&mut self, number: u64, rules: u64, services: &BTreeMap<String, u64>) -> Answer {
         let Some(bucket) = self.buckets.get(&number) else {
@@ -272,6 +332,7 @@ impl State {
         let mut rows = 0u64;
         for shard in shards {
             let seal = self.sealed.remove(&shard);
+            self.rewrites.remove(&shard);
             rows = rows.saturating_add(seal.map_or(0, |seal| seal.rows));
             self.roster.moves.remove(&shard);
         }
@@ -342,6 +403,7 @@ impl State {
             out.u64(bucket.policy_epoch);
             put_slots(out, &bucket.slots);
             put_plan(out, &bucket.plan);
+            put_classes(out, &bucket.plan.classes);
         }
         out.len(self.sealed.len());
         for (shard, seal) in &self.sealed {
@@ -353,6 +415,11 @@ impl State {
         put_limits(out, &self.limits);
         put_expired(out, &self.expired);
         put_roster(out, &self.roster);
+        out.len(self.rewrites.len());
+        for (shard, rewrite) in &self.rewrites {
+            out.u64(shard.group());
+            put_rewrite(out, rewrite);
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
@@ -377,11 +444,14 @@ impl State {
                 .transpose()?;
             let policy_epoch = if version >= 3 { input.u64()? } else { 0 };
             let slots = take_slots(&mut input)?;
-            let plan = if version >= 6 {
+            let mut plan = if version >= 6 {
                 take_plan(&mut input)?
             } else {
                 Plan::default()
             };
+            if version >= 8 {
+                plan.classes = take_classes(&mut input)?;
+            }
             state.buckets.insert(
                 bucket,
                 Bucket {
@@ -410,6 +480,12 @@ impl State {
         }
         if version >= 5 {
             state.roster = take_roster(&mut input)?;
+        }
+        if version >= 7 {
+            for _ in 0..input.count(8 + 12 + 4)? {
+                let shard = take_shard(&mut input)?;
+                state.rewrites.insert(shard, take_rewrite(&mut input)?);
+            }
         }
         input.end()?;
         Ok(state)

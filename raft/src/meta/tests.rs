@@ -1,6 +1,6 @@
 //! The cluster's facts: compare-and-set on buckets, encodings that come back equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +11,18 @@ use hushlog_storage::writer::Writer;
 use super::expired::put_expired;
 use super::limits::put_limits;
 use super::nodes::put_roster;
-use super::plan::{put_plan, take_plan};
+use super::plan::{put_classes, put_plan, take_classes, take_plan};
 use super::policy::put_policy;
 use super::retention::put_retention;
+use super::rewrite::put_rewrite;
 use super::seal::put_seal;
 use super::state::{put_node, put_slots};
 use super::{
-    Answer, Because, Change, Command, Limit, LimitRule, Node, Plan, Policy, Rate, RetentionRule,
-    Roster, Seal, Shared, Slot, Spread, Standing, State,
+    Answer, Because, Change, Class, Command, Cutoffs, Form, Keeping, Leave, Limit, LimitRule, Node,
+    Plan, Policy, Rate, RetentionRule, Roster, Seal, Shared, Slot, Spread, Standing, State,
 };
 use crate::codec::{Decoder, Encoder};
+use crate::limits::{CUTOFF_SERVICES_MAX, REWRITES_MAX};
 use crate::types::{Entry, Payload, log_id};
 
 fn node(id: u64) -> Node {
@@ -43,7 +45,10 @@ fn open(expected: u64, at: i64) -> Command {
         expected,
         opened_at: Timestamp::from_nanos(at),
         slots: vec![slot(0), slot(1)],
-        plan: spread(&["a", "b"], &[0, 1]),
+        plan: Plan {
+            classes: vec![class(Keeping::Longer, &[1], &["c"])],
+            ..spread(&["a", "b"], &[0, 1])
+        },
     }
 }
 
@@ -62,6 +67,16 @@ fn spread(services: &[&str], slots: &[u16]) -> Plan {
             .iter()
             .map(|s| ((*s).to_owned(), spread.clone()))
             .collect(),
+        classes: Vec::new(),
+    }
+}
+
+/// These services in these slots of their own.
+fn class(keeping: Keeping, slots: &[u16], services: &[&str]) -> Class {
+    Class {
+        keeping,
+        slots: slots.to_vec(),
+        services: services.iter().map(|s| (*s).to_owned()).collect(),
     }
 }
 
@@ -80,7 +95,27 @@ fn commands() -> Vec<Command> {
     commands.extend(changes().into_iter().map(Command::Nodes));
     commands.extend([limit(None, Some(9)), limit(Some("a"), Some(1))]);
     commands.extend([limit(Some("b"), Some(5)), limit(Some("a"), None)]);
+    commands.push(rewrite(7, 8, 1));
     commands
+}
+
+/// Leaves rows out of the first shard: so many are left.
+fn rewrite(before: u8, digest: u8, rows: u64) -> Command {
+    let Command::Finish { shard, seal } = finish(1, 0, digest) else {
+        unreachable!("it finishes");
+    };
+    let at = Timestamp::from_nanos;
+    Command::Rewrite(Leave {
+        shard,
+        before: [before; 32],
+        rules: 4,
+        seal: Seal { rows, ..seal },
+        cutoffs: Cutoffs {
+            default: at(i64::MIN),
+            services: BTreeMap::from([("a".to_owned(), at(digest.into()))]),
+        },
+        services: BTreeMap::from([("a".to_owned(), 1)]),
+    })
 }
 
 /// One of each kind; some are refused.
@@ -226,6 +261,97 @@ fn a_merge_replaces_the_segments_that_it_was_made_of_and_no_others() {
     );
 }
 
+/// Two buckets, the first of which is over and has a finished shard of 3 rows, and four changes of rules.
+fn with_rules() -> State {
+    let mut state = State::default();
+    for command in &commands()[..13] {
+        state.apply(command);
+    }
+    state
+}
+
+#[test]
+fn a_rewrite_leaves_rows_out_for_ever_and_counts_them_once() {
+    let mut state = with_rules();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let first = Form::of(&state.sealed[&shard]);
+    for _ in 0..2 {
+        assert_eq!(state.apply(&rewrite(7, 8, 1)), Answer::Done);
+    }
+    assert_eq!((state.expired.rows(), state.expired.services["a"]), (2, 1));
+    let second = Form::of(&state.sealed[&shard]);
+    assert_eq!((first.rows, second.rows), (3, 1));
+    let other = Form { rows: 2, ..first };
+    let known = [first, second, other].map(|form| state.has_held(shard, 40, form));
+    assert_eq!(known, [true, true, false]);
+    assert!(!state.has_held(shard, 41, second), "of other blocks");
+    let third = Form {
+        rows: 0,
+        bounds: None,
+    };
+    let later = [first, second, third].map(|form| state.may_come_to(shard, 40, form));
+    assert_eq!(later, [false, false, true]);
+    // Whoever was first is right, and what is merged then has the rows that are left.
+    assert!(matches!(
+        state.apply(&rewrite(7, 9, 0)),
+        Answer::Conflict(_)
+    ));
+    assert_eq!(state.apply(&rewrite(8, 9, 0)), Answer::Done);
+    assert_eq!((state.expired.rows(), state.expired.others), (3, 1));
+    assert!(state.has_held(shard, 40, first), "it may be long ago");
+    let mut out = Encoder::default();
+    state.encode(&mut out);
+    assert_eq!(State::decode(&out.finish()).unwrap(), state);
+}
+
+#[test]
+fn a_rewrite_that_was_judged_by_others_rules_or_loses_rows_changes_nothing() {
+    let mut state = with_rules();
+    let changed = |change: &dyn Fn(&mut Leave)| {
+        let Command::Rewrite(mut leave) = rewrite(7, 8, 1) else {
+            unreachable!("it rewrites");
+        };
+        change(&mut leave);
+        Command::Rewrite(leave)
+    };
+    let many = |leave: &mut Leave| {
+        let names = (0..=CUTOFF_SERVICES_MAX).map(|n| (n.to_string(), Timestamp::from_nanos(1)));
+        leave.cutoffs.services = names.collect();
+    };
+    let before = state.clone();
+    for change in [
+        &|leave: &mut Leave| leave.rules = 3,
+        &|leave: &mut Leave| leave.before = [6; 32],
+        &|leave: &mut Leave| leave.shard.slot = 1,
+        &|leave: &mut Leave| leave.seal.rows = 3,
+        &|leave: &mut Leave| leave.seal.segmented_to = 41,
+        &|leave: &mut Leave| leave.seal.time_max = Timestamp::from_nanos(6),
+        &many,
+    ] as [&dyn Fn(&mut Leave); 7]
+    {
+        let refused = state.apply(&changed(change));
+        assert!(matches!(refused, Answer::Conflict(_)));
+        assert_eq!(state, before);
+    }
+    state.apply(&rewrite(7, 8, 1));
+    // What is gone does not come back by saying that it should not have gone.
+    let mut back = rewrite(8, 9, 0);
+    if let Command::Rewrite(leave) = &mut back {
+        leave.cutoffs = Cutoffs::default();
+    }
+    assert!(matches!(state.apply(&back), Answer::Conflict(_)));
+    for digest in 9..40 {
+        let before = digest - 1;
+        let Some(seal) = state.sealed.get_mut(&ShardId { bucket: 1, slot: 0 }) else {
+            panic!("it is finished");
+        };
+        seal.rows = 3;
+        state.apply(&rewrite(before, digest, 1));
+    }
+    let rewrite = state.rewrites.values().next().unwrap();
+    assert_eq!(rewrite.before.len(), REWRITES_MAX);
+}
+
 fn encoded(state: &State) -> Vec<u8> {
     let mut out = Encoder::default();
     state.encode(&mut out);
@@ -276,7 +402,7 @@ fn a_drop_as_earlier_builds_proposed_it_is_read() {
     assert_eq!(read, expected);
 }
 
-/// The facts as an earlier build wrote them: without plans, without how nodes take part before version 5, without
+/// The facts as an earlier build wrote them: without classes, without rewrites before version 7, plans before 6, without how nodes take part before version 5, without
 /// rate limits before 4, without policies and retention before 3, and without sealed shards in version 1.
 fn encode_old(state: &State, version: u8) -> Vec<u8> {
     let mut out = Encoder::versioned(version);
@@ -298,6 +424,9 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
             out.u64(bucket.policy_epoch);
         }
         put_slots(&mut out, &bucket.slots);
+        if version > 5 {
+            put_plan(&mut out, &bucket.plan);
+        }
     }
     if version > 1 {
         out.len(state.sealed.len());
@@ -317,13 +446,28 @@ fn encode_old(state: &State, version: u8) -> Vec<u8> {
     if version > 4 {
         put_roster(&mut out, &state.roster);
     }
+    if version > 6 {
+        out.len(state.rewrites.len());
+        for (shard, rewrite) in &state.rewrites {
+            out.u64(shard.group());
+            put_rewrite(&mut out, rewrite);
+        }
+    }
     out.finish()
 }
 
 #[test]
 fn facts_of_earlier_versions_are_read() {
     let all = commands().len();
-    for (version, known) in [(1, 6), (2, 8), (3, 14), (4, all), (5, all)] {
+    for (version, known) in [
+        (1, 6),
+        (2, 8),
+        (3, 14),
+        (4, all),
+        (5, all),
+        (6, all),
+        (7, all),
+    ] {
         let mut state = State::default();
         for command in &commands()[..known] {
             state.apply(command);
@@ -334,15 +478,23 @@ fn facts_of_earlier_versions_are_read() {
                 bucket.policy_epoch = 0;
             }
         }
+        if version < 6 {
+            for bucket in expected.buckets.values_mut() {
+                bucket.plan = Plan::default();
+            }
+        }
         for bucket in expected.buckets.values_mut() {
-            bucket.plan = Plan::default();
+            bucket.plan.classes.clear();
+        }
+        if version < 7 {
+            expected.rewrites.clear();
         }
         if version < 5 {
             expected.roster = Roster::default();
         }
         let mut bytes = encode_old(&state, version);
         assert_eq!(State::decode(&bytes).unwrap(), expected);
-        bytes[0] = 7;
+        bytes[0] = 9;
         assert!(State::decode(&bytes).is_err());
     }
 }
@@ -384,6 +536,93 @@ fn a_bucket_as_earlier_builds_opened_it_is_read() {
 }
 
 #[test]
+fn classes_have_these_bytes_and_those_that_are_not_known_are_refused() {
+    let mut out = Encoder::default();
+    put_classes(&mut out, &[class(Keeping::Shorter, &[1, 2], &["ab"])]);
+    let mut expected = vec![0, 0, 0, 1, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    expected.extend([0, 0, 0, 1, 0, 0, 0, 2, b'a', b'b']);
+    assert_eq!(out.finish(), expected);
+    expected[4] = 3;
+    assert!(take_classes(&mut Decoder::new("classes", &expected)).is_err());
+    // As builds opened buckets that knew of none.
+    let Command::OpenBucket { slots, plan, .. } = open(4, 9) else {
+        panic!("it opens a bucket");
+    };
+    let mut out = Encoder::default();
+    out.u8(16).u64(4).i64(9);
+    put_slots(&mut out, &slots);
+    put_plan(&mut out, &plan);
+    let bytes = out.finish();
+    let read = Command::decode(&mut Decoder::new("command", &bytes)).unwrap();
+    let expected = Command::OpenBucket {
+        expected: 4,
+        opened_at: Timestamp::from_nanos(9),
+        slots,
+        plan: Plan {
+            classes: Vec::new(),
+            ..plan
+        },
+    };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn classes_have_the_last_slots_and_leave_some_to_the_others() {
+    let mut state = State::default();
+    for command in &commands()[..4] {
+        state.apply(command);
+    }
+    let opened = |state: &mut State, classes: Vec<Class>| {
+        let Command::OpenBucket { slots, .. } = open(0, 10) else {
+            panic!("it opens a bucket");
+        };
+        state.apply(&Command::OpenBucket {
+            expected: 0,
+            opened_at: Timestamp::from_nanos(10),
+            slots: slots
+                .iter()
+                .chain(&slots)
+                .cloned()
+                .zip(0..)
+                .map(|(slot, number)| Slot {
+                    slot: number,
+                    ..slot
+                })
+                .collect(),
+            plan: Plan {
+                classes,
+                ..Plan::default()
+            },
+        })
+    };
+    let names: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let many: Vec<&str> = names.into_iter().collect();
+    let (shorter, longer) = (Keeping::Shorter, Keeping::Longer);
+    for classes in [
+        vec![class(longer, &[2], &["a"])],
+        vec![class(longer, &[4], &["a"])],
+        vec![class(longer, &[], &["a"])],
+        vec![class(longer, &[3], &[])],
+        vec![class(longer, &[3], &many)],
+        vec![class(longer, &[0, 1, 2, 3], &["a"])],
+        vec![class(longer, &[2], &["a"]), class(shorter, &[3], &["b"])],
+        vec![class(longer, &[2], &["a"]), class(longer, &[3], &["b"])],
+    ] {
+        let refused = opened(&mut state, classes);
+        assert!(matches!(refused, Answer::Conflict(_)));
+    }
+    let both = vec![class(shorter, &[1], &["a"]), class(longer, &[2, 3], &["b"])];
+    assert_eq!(opened(&mut state, both), Answer::Bucket(1));
+    assert_eq!(state.buckets[&1].common_slots(), 1);
+    let class = |service| state.buckets[&1].plan.class_of(service).map(|c| c.keeping);
+    assert_eq!(
+        ["a", "b", "c"].map(class),
+        [Some(shorter), Some(longer), None]
+    );
+}
+
+#[test]
 fn a_plan_that_does_not_fit_its_slots_opens_nothing() {
     let mut state = State::default();
     for command in &commands()[..4] {
@@ -415,10 +654,10 @@ fn a_plan_that_does_not_fit_its_slots_opens_nothing() {
         assert_eq!(state, before);
     }
     assert_eq!(state.apply(&open(0, 1)), Answer::Bucket(1));
-    assert_eq!(
-        state.open_bucket().unwrap().plan,
-        spread(&["a", "b"], &[0, 1])
-    );
+    let Command::OpenBucket { plan, .. } = open(0, 1) else {
+        panic!("it opens a bucket");
+    };
+    assert_eq!(state.open_bucket().unwrap().plan, plan);
 }
 
 /// Buckets 1 to 4 of two shards, the first three over and finished.

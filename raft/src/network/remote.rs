@@ -1,5 +1,6 @@
 //! The one hop: what a node asks of the leader of a group that it does not lead itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +11,9 @@ use tonic::Status;
 
 use super::Lane;
 use super::client::stub;
-use super::convert::cluster_to;
+use super::convert::{cluster_to, log_id_to};
 use crate::codec::{Decoder, Encoder};
-use crate::group::{Attempt, Context, Receipt};
+use crate::group::{Attempt, Context, Mark, Receipt};
 use crate::meta;
 use crate::shard::Origin;
 use crate::types::Peer;
@@ -132,6 +133,28 @@ impl<'a> Remote<'a> {
         Ok(answer.into_inner().groups.into_iter().map(known).collect())
     }
 
+    /// Tells that node where groups rest that this one leads; which of them do not rest there.
+    pub(crate) async fn rest(
+        &self,
+        groups: &[(GroupId, Mark)],
+        deadline: Instant,
+    ) -> Result<BTreeSet<GroupId>, Status> {
+        let one = |(group, mark): &(GroupId, Mark)| pb::rest_request::One {
+            group: *group,
+            term: mark.term,
+            last: Some(log_id_to(mark.last)),
+        };
+        let request = pb::RestRequest {
+            envelope: self.envelope(0),
+            groups: groups.iter().map(one).collect(),
+        };
+        let mut stub = self.stub(Lane::Control)?;
+        let answer = timeout_at(deadline, stub.rest(request))
+            .await
+            .map_err(|_| Status::deadline_exceeded("no answer in time"))??;
+        Ok(answer.into_inner().awake.into_iter().collect())
+    }
+
     /// What that node knows of one group.
     pub(crate) async fn status(
         &self,
@@ -169,6 +192,7 @@ fn status_from(group: GroupId, answer: pb::ShardStatusResponse) -> GroupStatus {
         closed: answer.closed,
         policy_epoch: answer.policy_epoch,
         unfit: answer.unfit,
+        resting: answer.resting,
         members: answer.members.into_iter().map(member).collect(),
     }
 }

@@ -8,7 +8,7 @@ use hushlog_proto::hushlog::internal::v1 as pb;
 use hushlog_proto::hushlog::internal::v1::raft_server::{Raft as RaftService, RaftServer};
 use hushlog_record::block::Block;
 use openraft::base::BoxStream;
-use openraft::raft::TransferLeaderError;
+use openraft::raft::{TransferLeaderError, VoteResponse};
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -18,8 +18,10 @@ use super::convert::{
 };
 use super::remote::deadline_of;
 use crate::codec::{Decoder, Encoder, decode_stored_membership};
-use crate::group::{Attempt, Context, Group, read_here};
-use crate::limits::{CALL_DEADLINE, MESSAGE_BYTES_MAX, READ_GROUPS_MAX, SNAPSHOT_BYTES_MAX};
+use crate::group::{Attempt, Context, Group, Mark, read_here};
+use crate::limits::{
+    CALL_DEADLINE, MESSAGE_BYTES_MAX, READ_GROUPS_MAX, REST_GROUPS_MAX, SNAPSHOT_BYTES_MAX,
+};
 use crate::meta;
 use crate::types::{Snapshot, SnapshotMeta};
 use crate::{ProposeError, Status as GroupStatus};
@@ -100,6 +102,7 @@ async fn serve_append(
         .map(move |answer| match answer {
             Ok(result) => {
                 if result.is_ok() {
+                    open.stirred();
                     open.heard();
                 }
                 Ok(append_result_to(result))
@@ -194,13 +197,23 @@ impl RaftService for Server {
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
         let request = request.into_inner();
-        let raft = self.group(request.envelope.as_ref())?.raft();
+        let group = self.group(request.envelope.as_ref())?;
+        let raft = group.raft();
         let pre_vote = request.pre_vote;
         let request = vote_request_from(request)?;
+        if !request.leadership_transfer
+            && let Some((vote, last)) = group.core().vote_at_rest()
+        {
+            // The library cannot know that the leader's lease holds.
+            let refused = VoteResponse::new(vote, Some(last), false);
+            return Ok(Response::new(vote_response_to(&refused)));
+        }
         let answer = if pre_vote {
             raft.pre_vote(request).await
         } else {
-            raft.vote(request).await
+            let answer = raft.vote(request).await;
+            group.stirred();
+            answer
         };
         Ok(Response::new(vote_response_to(&answer.map_err(fatal)?)))
     }
@@ -228,11 +241,9 @@ impl RaftService for Server {
             snapshot: data.into(),
         };
         let vote = vote_from(first.vote)?;
-        let answer = group
-            .raft()
-            .install_full_snapshot(vote, snapshot)
-            .await
-            .map_err(fatal)?;
+        let answer = group.raft().install_full_snapshot(vote, snapshot).await;
+        group.stirred();
+        let answer = answer.map_err(fatal)?;
         Ok(Response::new(pb::SnapshotResponse {
             vote: Some(vote_to(&answer.vote)),
         }))
@@ -244,11 +255,11 @@ impl RaftService for Server {
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
         use pb::transfer_leader_response::{NotFlushed, Refusal, VoteChanged};
         let request = request.into_inner();
-        let raft = self.group(request.envelope.as_ref())?.raft();
-        let answer = raft
-            .handle_transfer_leader(transfer_from(request)?)
-            .await
-            .map_err(fatal)?;
+        let group = self.group(request.envelope.as_ref())?;
+        let request = transfer_from(request)?;
+        let answer = group.raft().handle_transfer_leader(request).await;
+        group.stirred();
+        let answer = answer.map_err(fatal)?;
         let refusal = answer.err().map(|refusal| match refusal {
             TransferLeaderError::VoteChanged { expected, actual } => {
                 Refusal::VoteChanged(VoteChanged {
@@ -384,6 +395,38 @@ impl RaftService for Server {
         Ok(Response::new(pb::ReadIndexResponse { groups }))
     }
 
+    async fn rest(
+        &self,
+        request: Request<pb::RestRequest>,
+    ) -> Result<Response<pb::RestResponse>, Status> {
+        let request = request.into_inner();
+        check(&self.context, request.envelope.as_ref())?;
+        if request.groups.len() > REST_GROUPS_MAX {
+            return Err(Status::invalid_argument("too many groups in one request"));
+        }
+        let leader = request.envelope.map_or(0, |envelope| envelope.from);
+        let mut awake = Vec::new();
+        for one in request.groups {
+            let last = one.last.map(log_id_from);
+            let last = last.ok_or_else(|| Status::invalid_argument("a log id is missing"))?;
+            let mark = Mark {
+                term: one.term,
+                last,
+            };
+            let rests = match self.context.groups.get(one.group) {
+                Some(Group::Shard(group)) => {
+                    group.core().reached(mark.term);
+                    group.core().follow(leader, mark)
+                }
+                Some(Group::Meta(_)) | None => false,
+            };
+            if !rests {
+                awake.push(one.group);
+            }
+        }
+        Ok(Response::new(pb::RestResponse { awake }))
+    }
+
     async fn shard_status(
         &self,
         request: Request<pb::ShardStatusRequest>,
@@ -472,6 +515,7 @@ fn status_to(status: GroupStatus) -> pb::ShardStatusResponse {
         closed: status.closed,
         policy_epoch: status.policy_epoch,
         unfit: status.unfit,
+        resting: status.resting,
         members: status.members.into_iter().map(member).collect(),
     }
 }

@@ -84,13 +84,19 @@ impl Dict {
 }
 
 impl Restore {
-    /// Adds the rows of a batch that has all columns.
+    /// Adds those rows that `keep` says of a batch that has all columns.
     ///
     /// # Errors
     /// [`Error::Schema`] for a column that is missing or of another type, [`Error::Block`] for more text than
     /// a column can hold.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        Rows::new(batch)?.iter().try_for_each(|row| self.push(&row))
+    pub(crate) fn add(
+        &mut self,
+        batch: &RecordBatch,
+        keep: &impl Fn(&Row<'_, '_>) -> bool,
+    ) -> Result<(), Error> {
+        let rows = Rows::new(batch)?;
+        let mut kept = rows.iter().filter(|row| keep(row));
+        kept.try_for_each(|row| self.push(&row))
     }
 
     fn push(&mut self, row: &Row<'_, '_>) -> Result<(), Error> {

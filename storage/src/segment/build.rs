@@ -1,4 +1,4 @@
-//! Builds a segment of blocks: sorts rows, writes the Parquet file, reads it back.
+//! Builds a segment of blocks, or of one without some of its rows: sorts rows, writes the Parquet file, reads it back.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -17,7 +17,8 @@ use super::digest::RowDigest;
 use super::reader::Segment;
 use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout, raw};
 use crate::batch::gather::{At, Gather, Input, Origin};
-use crate::batch::{self, Typed, typed};
+use crate::batch::restore::{Restore, Restored};
+use crate::batch::{self, Row, Typed, typed};
 use crate::files;
 use crate::manifest::{FileMeta, SegmentMeta};
 
@@ -54,28 +55,75 @@ pub fn write(
     let inputs: Vec<Input<'_>> = blocks.iter().map(BlockRows::input).collect();
     let skips = blocks.iter().map(|block| block.skip.as_slice());
     let rows = in_time_order(&inputs, skips);
-    let meta = write_files(shard_folder, range, &inputs, &rows)?;
+    let meta = write_files(shard_folder, (range, 0), &inputs, &rows)?;
     drop((inputs, rows));
     drop(blocks);
     finish(shard_folder, meta, &mut each)
 }
 
+/// Builds a segment anew of those of its rows that `keep` says, in the positions that they have, as its next
+/// edition: beside what is there, which is not touched. What is read is compared with the digest in the manifest.
+///
+/// # Errors
+/// As [`merge`](super::merge); [`Error::Empty`] when no row is kept.
+pub fn rewrite(
+    shard_folder: &Path,
+    (meta, segment): (&SegmentMeta, &Segment),
+    keep: impl Fn(&Row<'_, '_>) -> bool,
+    mut each: impl FnMut(u32, &RecordBatch),
+) -> Result<Written, Error> {
+    let restored = restore(meta, segment, &keep)?;
+    let edition = meta.edition.saturating_add(1);
+    let inputs = [Input {
+        origin: Origin::Rows(&restored.positions),
+        columns: &restored.columns,
+    }];
+    let rows = in_time_order(&inputs, std::iter::repeat(&[][..]));
+    let place = (meta.from..meta.to, edition);
+    let rewritten = write_files(shard_folder, place, &inputs, &rows)?;
+    drop(rows);
+    drop(restored);
+    finish(shard_folder, rewritten, &mut each)
+}
+
+/// Those rows of a segment that `keep` says.
+fn restore(
+    meta: &SegmentMeta,
+    segment: &Segment,
+    keep: &impl Fn(&Row<'_, '_>) -> bool,
+) -> Result<Restored, Error> {
+    let mut digest = RowDigest::new();
+    let mut restore = Restore::default();
+    for granule in segment.scan(&segment.all_granules(), None)? {
+        let (_, batch) = granule?;
+        digest.add(&batch)?;
+        restore.add(&batch, keep)?;
+    }
+    if digest.finish() != meta.row_digest {
+        return Err(Error::damaged(
+            segment.path(),
+            "its rows are not the manifest's",
+        ));
+    }
+    Ok(restore.finish())
+}
+
 /// Writes the rows and their checksums, durably; what the manifest is to say of them.
 fn write_files(
     shard_folder: &Path,
-    range: Range<u64>,
+    place: Place,
     inputs: &[Input<'_>],
     rows: &[Timed],
 ) -> Result<SegmentMeta, Error> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return Err(Error::Empty {
-            from: range.start,
-            to: range.end,
+            from: place.0.start,
+            to: place.0.end,
         });
     };
     let columns: Vec<&Columns> = inputs.iter().map(|input| input.columns).collect();
     let gather = Gather::new(inputs, &typed::choose(&columns))?;
-    let mut file = RowsFile::create(shard_folder, &range, gather.typed(), gather.is_signed())?;
+    let mut file = RowsFile::create(shard_folder, place, gather.typed(), gather.is_signed())?;
     let mut granule: Vec<At> = Vec::with_capacity(GRANULE_ROWS);
     for chunk in rows.chunks(GRANULE_ROWS) {
         granule.clear();
@@ -90,8 +138,11 @@ fn write_files(
         columns.log_id.get(row.2 as usize).copied()
     });
     ids.for_each(|id| facts.see(id));
-    file.finish(range, &facts)
+    file.finish(&facts)
 }
+
+/// Where a segment lies: the positions that it covers, and its edition.
+pub(super) type Place = (Range<u64>, u32);
 
 /// What a manifest says of the rows of a segment.
 pub(super) struct Facts {
@@ -125,6 +176,7 @@ impl Facts {
 
 /// The file of the rows of a segment under construction.
 pub(super) struct RowsFile {
+    place: Place,
     folder: PathBuf,
     writer: ArrowWriter<Hashing<BufWriter<File>>>,
     /// Of what was meant to be written.
@@ -132,14 +184,14 @@ pub(super) struct RowsFile {
 }
 
 impl RowsFile {
-    /// In the folder of its range, which is made anew.
+    /// In the folder of its place, which is made anew.
     pub(super) fn create(
         shard_folder: &Path,
-        range: &Range<u64>,
+        place: Place,
         typed: &[Typed],
         is_signed: bool,
     ) -> Result<Self, Error> {
-        let folder = shard_folder.join(folder_name(range));
+        let folder = shard_folder.join(folder_name(&place.0, place.1));
         files::remove_folder(&folder)?;
         files::create_folder(&folder)?;
         let path = folder.join(ROWS_FILE);
@@ -150,6 +202,7 @@ impl RowsFile {
             .with_parquet_schema(layout::parquet_schema(typed, is_signed)?);
         let schema = Arc::new(batch::schema(typed, is_signed));
         Ok(Self {
+            place,
             folder,
             writer: ArrowWriter::try_new_with_options(sink, schema, options)?,
             digest: RowDigest::new(),
@@ -163,7 +216,7 @@ impl RowsFile {
     }
 
     /// Ends and syncs it, and writes its checksums beside it; what the manifest is to say of the segment.
-    pub(super) fn finish(self, range: Range<u64>, facts: &Facts) -> Result<SegmentMeta, Error> {
+    pub(super) fn finish(self, facts: &Facts) -> Result<SegmentMeta, Error> {
         let path = self.folder.join(ROWS_FILE);
         let (buffered, hashes) = self.writer.into_inner()?.finish();
         let file = buffered
@@ -179,9 +232,11 @@ impl RowsFile {
             crc32: hashes.crc32,
             blake3: hashes.blake3,
         };
+        let (range, edition) = self.place;
         Ok(SegmentMeta {
             from: range.start,
             to: range.end,
+            edition,
             rows: facts.rows,
             time_min: Timestamp::from_nanos(facts.time_min),
             time_max: Timestamp::from_nanos(facts.time_max),

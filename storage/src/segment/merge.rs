@@ -43,7 +43,7 @@ pub fn merge(
         Ok(meta) => build::finish(shard_folder, meta, &mut each),
         Err(error) => {
             // What is half written is no use to anybody.
-            files::remove_folder(&shard_folder.join(folder_name(&range)))?;
+            files::remove_folder(&shard_folder.join(folder_name(&range, 0)))?;
             Err(error)
         }
     }
@@ -64,7 +64,8 @@ fn write(
         });
     };
     let mut facts = Facts::new(min.nanos(), max.nanos());
-    let mut file = RowsFile::create(shard_folder, range, &layout.typed, layout.is_signed)?;
+    let place = (range.clone(), 0);
+    let mut file = RowsFile::create(shard_folder, place, &layout.typed, layout.is_signed)?;
     let mut merging = Merging::of(parts)?;
     loop {
         let stride = merging.next_stride(&mut facts)?;
@@ -79,7 +80,7 @@ fn write(
         merging.forget_written();
     }
     merging.check()?;
-    file.finish(range.clone(), &facts)
+    file.finish(&facts)
 }
 
 /// Which columns the merged segment has.
@@ -248,7 +249,7 @@ impl<'a> Part<'a> {
         let (_, batch) = granule?;
         self.digest.add(&batch)?;
         let mut restore = Restore::default();
-        restore.add(&batch)?;
+        restore.add(&batch, &|_| true)?;
         let granule = restore.finish();
         let columns = &granule.columns;
         if columns.timestamp.first().copied() != expected {

@@ -4,7 +4,7 @@
 //! column, so that the index can point to it and the scanner can read it alone. A file whose pages
 //! do not all begin at multiples of 1,024 rows is refused, by the builder and by the reader.
 //!
-//! A segment is a folder `<from>-<to>` with `rows.parquet`, its checksums `rows.crc`, and what other
+//! A segment is a folder `<from>-<to>`, or `<from>-<to>.<edition>` where rows were left out of it, with `rows.parquet`, its checksums `rows.crc`, and what other
 //! crates add (`index.bin`, `summary.bin`). Two builds of one range by one version of the builder
 //! are byte-identical. No file is ever changed, none is mapped into memory.
 
@@ -26,7 +26,7 @@ use parquet::errors::ParquetError;
 
 use crate::{batch, manifest};
 
-pub use build::{Written, write};
+pub use build::{Written, rewrite, write};
 pub use merge::merge;
 pub use reader::{Bounds, Segment};
 
@@ -139,6 +139,10 @@ impl Error {
 }
 
 /// The name of a segment's folder.
-pub fn folder_name(range: &Range<u64>) -> String {
-    format!("{}-{}", range.start, range.end)
+pub fn folder_name(range: &Range<u64>, edition: u32) -> String {
+    let Range { start, end } = range;
+    match edition {
+        0 => format!("{start}-{end}"),
+        edition => format!("{start}-{end}.{edition}"),
+    }
 }

@@ -18,9 +18,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
 
 use super::checked::{self, CheckedFile};
-use super::{
-    CHECKSUM_FILE, Error, GRANULE_ROWS, ROW_GROUP_GRANULES, ROWS_FILE, folder_name, layout,
-};
+use super::{CHECKSUM_FILE, Error, GRANULE_ROWS, ROW_GROUP_GRANULES, ROWS_FILE, layout};
 use crate::batch::name;
 use crate::manifest::SegmentMeta;
 
@@ -54,7 +52,7 @@ impl Segment {
     /// # Errors
     /// [`Error::File`] and [`Error::Damaged`].
     pub fn open(shard_folder: &Path, meta: &SegmentMeta) -> Result<Self, Error> {
-        let folder = shard_folder.join(folder_name(&(meta.from..meta.to)));
+        let folder = shard_folder.join(meta.folder_name());
         let checksums = meta.file(CHECKSUM_FILE)?.read(&folder)?;
         let checksum_path = folder.join(CHECKSUM_FILE);
         let pieces = checked::decode(&checksums).map_err(|e| Error::damaged(&checksum_path, e))?;

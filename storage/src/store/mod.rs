@@ -8,6 +8,7 @@
 
 pub mod mem;
 pub mod rocks;
+mod room;
 pub mod suite;
 #[cfg(test)]
 mod tests;
@@ -261,6 +262,15 @@ pub trait Store: Send + Sync + 'static {
     fn mark(&self) -> Result<(), Error> {
         Ok(())
     }
+
+    /// Ends a write that waits for room on the disk and may wait for ever: it fails with [`Error::Full`], as all
+    /// that follow. Whether one waited so; nothing to do for a store whose writes fail at once.
+    fn give_up_stalled(&self) -> bool {
+        false
+    }
+
+    /// Told now and then how many bytes are free on the disk: what was left undone for want of room is taken up.
+    fn has_room(&self, _free: u64) {}
 }
 
 /// What is left of a [`ScanLimit`] while rows are collected.

@@ -8,7 +8,7 @@
 //! but the one record that a power loss has torn.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use rocksdb::{
     DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::room;
 use super::torn;
 use super::watermark::{self, Watermark};
 use super::{Batch, Budget, Change, Durability, ScanLimit, Space, Store};
@@ -48,6 +49,10 @@ pub struct Rocks {
     /// Everything up to this sequence number is synced.
     synced_to: AtomicU64,
     watermark: Mutex<Watermark>,
+    /// Compactions wait until there is room for them.
+    compacts_later: AtomicBool,
+    /// A write was ended that would have waited for room, perhaps for ever.
+    given_up: AtomicBool,
     /// Last, so that it is dropped when the database is closed.
     _open: Open,
 }
@@ -103,8 +108,14 @@ impl Rocks {
     /// otherwise.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let open = Open::new(path);
-        let db = match open_database(path) {
-            Err(error) if error.kind() == rocksdb::ErrorKind::Corruption => open_torn(path, error)?,
+        let compacts = room::is_enough_in(path);
+        if !compacts {
+            tracing::warn!("the disk has no room for compactions: they are left for later");
+        }
+        let db = match open_database(path, compacts) {
+            Err(error) if error.kind() == rocksdb::ErrorKind::Corruption => {
+                open_torn(path, compacts, error)?
+            }
             opened => opened.map_err(|error| open_error(path, &error))?,
         };
         let watermark = Watermark::open(path)?;
@@ -123,6 +134,8 @@ impl Rocks {
             path: path.to_path_buf(),
             synced_to: AtomicU64::new(marked),
             watermark: Mutex::new(watermark),
+            compacts_later: AtomicBool::new(!compacts),
+            given_up: AtomicBool::new(false),
             _open: open,
         })
     }
@@ -139,7 +152,7 @@ impl Rocks {
     pub fn flush(&self, space: Space) -> Result<(), Error> {
         self.db
             .flush_cf(self.family(space))
-            .map_err(|e| write_error(&e))
+            .map_err(|e| self.write_error(&e))
     }
 
     /// Compacts `[from, to)`, so that what was deleted there is given back to the file system. Takes
@@ -150,6 +163,43 @@ impl Rocks {
             .compact_range_cf(self.family(space), Some(from), Some(to));
     }
 
+    /// Whether compactions wait until there is room for them.
+    #[cfg(test)]
+    pub(super) fn compacts_later(&self) -> bool {
+        self.compacts_later.load(Ordering::Relaxed)
+    }
+
+    /// Flushes and compactions that are under way.
+    #[cfg(test)]
+    pub(super) fn background_jobs(&self) -> u64 {
+        [
+            "rocksdb.num-running-compactions",
+            "rocksdb.num-running-flushes",
+        ]
+        .map(|name| self.property(Space::State, name))
+        .into_iter()
+        .sum()
+    }
+
+    /// A number that RocksDB keeps of one space.
+    fn property(&self, space: Space, name: &str) -> u64 {
+        let value = self.db.property_int_value_cf(self.family(space), name);
+        value.ok().flatten().unwrap_or(0)
+    }
+
+    fn write_error(&self, error: &rocksdb::Error) -> Error {
+        let reason = error.to_string();
+        if self.given_up.load(Ordering::Relaxed) {
+            Error::Full(format!(
+                "no room for what the store writes in the background: {reason}"
+            ))
+        } else if reason.contains("No space left on device") {
+            Error::Full(reason)
+        } else {
+            Error::Write(reason)
+        }
+    }
+
     fn family(&self, space: Space) -> &ColumnFamily {
         self.db
             .cf_handle(space.name())
@@ -157,16 +207,19 @@ impl Rocks {
     }
 }
 
-fn open_database(path: &Path) -> Result<DB, rocksdb::Error> {
+fn open_database(path: &Path, compacts: bool) -> Result<DB, rocksdb::Error> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    let families = Space::ALL
-        .map(|space| ColumnFamilyDescriptor::new(space.name(), family_options(space, &cache)));
+    let families = Space::ALL.map(|space| {
+        let mut options = family_options(space, &cache);
+        options.set_disable_auto_compactions(!compacts);
+        ColumnFamilyDescriptor::new(space.name(), options)
+    });
     DB::open_cf_descriptors(&database_options(), path, families)
 }
 
 /// Opens a store that was refused, without the record that was being written when the power failed, if that is
 /// all that is wrong. Whether more is missing than that, the watermark knows.
-fn open_torn(path: &Path, refused: rocksdb::Error) -> Result<DB, Error> {
+fn open_torn(path: &Path, compacts: bool, refused: rocksdb::Error) -> Result<DB, Error> {
     let dropped = torn::drop_last_record(path).map_err(|error| Error::Open {
         path: path.to_path_buf(),
         reason: error.to_string(),
@@ -178,7 +231,7 @@ fn open_torn(path: &Path, refused: rocksdb::Error) -> Result<DB, Error> {
         bytes,
         "the record that was being written when the power failed is dropped"
     );
-    open_database(path).map_err(|error| open_error(path, &error))
+    open_database(path, compacts).map_err(|error| open_error(path, &error))
 }
 
 fn database_options() -> Options {
@@ -297,7 +350,7 @@ impl Store for Rocks {
         let reached = self.db.latest_sequence_number() + batch.len() as u64;
         self.db
             .write_opt(out, &options)
-            .map_err(|e| write_error(&e))?;
+            .map_err(|e| self.write_error(&e))?;
         if durability == Durability::Synced {
             self.synced_to.fetch_max(reached, Ordering::Relaxed);
         }
@@ -308,6 +361,38 @@ impl Store for Rocks {
         self.watermark
             .lock()
             .mark(self.synced_to.load(Ordering::Relaxed))
+    }
+
+    fn give_up_stalled(&self) -> bool {
+        // Without an error it waits for background work that goes on, and for no longer than that.
+        let of_all = |name| self.db.property_int_value(name).ok().flatten() > Some(0);
+        let stalled = of_all("rocksdb.is-write-stopped") && of_all("rocksdb.background-errors");
+        if stalled && !self.given_up.swap(true, Ordering::Relaxed) {
+            self.db.cancel_all_background_work(false);
+        }
+        stalled
+    }
+
+    fn has_room(&self, free: u64) {
+        if !self.compacts_later.load(Ordering::Relaxed) {
+            return;
+        }
+        let bytes = Space::ALL
+            .map(|space| self.property(space, "rocksdb.live-sst-files-size"))
+            .into_iter()
+            .sum();
+        if !room::is_enough(free, bytes) {
+            return;
+        }
+        for space in Space::ALL {
+            let on = [("disable_auto_compactions", "false")];
+            if let Err(error) = self.db.set_options_cf(self.family(space), &on) {
+                tracing::warn!(%error, "compactions are not taken up again");
+                return;
+            }
+        }
+        self.compacts_later.store(false, Ordering::Relaxed);
+        tracing::info!(free, "there is room for compactions again");
     }
 }
 
@@ -336,14 +421,5 @@ fn read_error(error: &rocksdb::Error) -> Error {
     match error.kind() {
         rocksdb::ErrorKind::Corruption => Error::Corrupt(error.to_string()),
         _ => Error::Read(error.to_string()),
-    }
-}
-
-fn write_error(error: &rocksdb::Error) -> Error {
-    let reason = error.to_string();
-    if reason.contains("No space left on device") {
-        Error::Full(reason)
-    } else {
-        Error::Write(reason)
     }
 }

@@ -302,6 +302,17 @@ impl WriterHandle {
         blocking(move || read(&*store)).await
     }
 
+    /// Ends the write that is under way if it waits for room on the disk and may wait for ever: it fails with
+    /// [`Error::Full`]. Whether it waited so.
+    pub fn give_up_stalled(&self) -> bool {
+        self.shared.store.give_up_stalled()
+    }
+
+    /// Tells the store how many bytes are free on its disk.
+    pub fn has_room(&self, free: u64) {
+        self.shared.store.has_room(free);
+    }
+
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
         let busy = *self.shared.busy_since.lock();

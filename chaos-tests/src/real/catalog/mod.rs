@@ -6,6 +6,7 @@ mod disks;
 mod folders;
 mod links;
 mod maker;
+mod members;
 mod processes;
 mod soak;
 
@@ -93,6 +94,7 @@ pub const ALL: &[Scenario] = &[
     long("starved-cpu", &[35], processes::starved_cpu),
     long("overload", &[42], processes::overload),
     long("failover", &[2, 3], processes::failover),
+    long("churn", &[7, 37, 39, 40], members::churn),
 ];
 
 /// A cluster whose disks all lie: it must lose data, and the checks must see it.
@@ -125,7 +127,7 @@ mod tests {
     fn every_row_of_the_matrix_that_is_ours_has_a_scenario() {
         let rows = [
             1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 16, 19, 20, 21, 22, 23, 26, 27, 32, 34, 35,
-            38, 42,
+            37, 38, 39, 40, 42,
         ];
         for row in rows {
             assert!(ALL.iter().any(|s| s.rows.contains(&row)), "row {row}");

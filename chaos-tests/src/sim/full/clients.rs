@@ -19,7 +19,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{dial, policy, top};
+use super::shed::{self, Rule};
+use super::{World, dial, operator, policy, top};
 use crate::sim::marks::CANARY;
 use crate::sim::schedule::{below, between};
 use crate::sim::stage::{Base, EPOCH, Now};
@@ -66,7 +67,13 @@ struct State {
     open: BTreeSet<String>,
     /// Patterns that are in force.
     in_force: u64,
-    /// Whether the last queries are answered.
+    /// The rule by which one service is past.
+    rule: Rule,
+    /// Nodes that take requests as far as clients have heard: members, up or not.
+    doors: BTreeSet<u64>,
+    /// Nodes whose view of the cluster is not whole yet, with what they said last.
+    views: BTreeMap<u64, String>,
+    /// Whether the last queries are answered, and the cluster's view is whole.
     read_everything: bool,
     violations: Vec<String>,
 }
@@ -77,6 +84,8 @@ pub(super) struct Clients {
     base: Arc<Base>,
     /// How long records are seen, in milliseconds, if that matters in this run.
     seen_for: Option<u64>,
+    /// Whether one service is past by a rule that is set in this run.
+    sheds: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -88,6 +97,8 @@ pub(super) struct Receipted {
     pub(super) producer: u64,
     /// The first words of its records.
     pub(super) tokens: Vec<String>,
+    /// Whether its records may be left out of where they lie.
+    pub(super) may_go: bool,
     /// Shards and positions, if it was acknowledged.
     pub(super) receipts: Option<BTreeSet<(ShardId, u64)>>,
 }
@@ -103,13 +114,54 @@ pub(super) struct Exceptions {
 pub(super) type Answer = Result<(StatusCode, Value), String>;
 
 impl Clients {
-    pub(super) fn new(base: &Arc<Base>, retention: Option<Duration>) -> Self {
+    pub(super) fn new(base: &Arc<Base>, retention: Option<Duration>, sheds: bool) -> Self {
         let millis = |retention: Duration| u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         Self {
             base: Arc::clone(base),
             seen_for: retention.map(millis),
-            state: Arc::default(),
+            sheds,
+            state: Arc::new(Mutex::new(State {
+                doors: (1..=base.nodes).collect(),
+                ..State::default()
+            })),
         }
+    }
+
+    /// A node to be asked: any of those that take requests.
+    pub(super) fn door(&self, random: &mut Stream) -> u64 {
+        let state = self.state.lock();
+        let turn = below(random, state.doors.len() as u64);
+        let turn = usize::try_from(turn).unwrap_or(0);
+        state.doors.iter().nth(turn).copied().unwrap_or(1)
+    }
+
+    /// A node takes requests from now on.
+    pub(super) fn open(&self, node: u64) {
+        self.state.lock().doors.insert(node);
+    }
+
+    /// A node takes no requests any more.
+    pub(super) fn close(&self, node: u64) {
+        self.state.lock().doors.remove(&node);
+    }
+
+    /// Whether a node takes requests.
+    pub(super) fn is_open(&self, node: u64) -> bool {
+        self.state.lock().doors.contains(&node)
+    }
+
+    /// What a node's view of the cluster was last, if it is not whole.
+    pub(super) fn view(&self, node: u64, said: Option<String>) {
+        let views = &mut self.state.lock().views;
+        match said {
+            Some(said) => views.insert(node, said),
+            None => views.remove(&node),
+        };
+    }
+
+    /// Whether everything that is asked at the end has been answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.state.lock().read_everything
     }
 
     pub(super) fn set_now(&self, now: Now) {
@@ -129,6 +181,16 @@ impl Clients {
         self.state.lock().in_force = patterns;
     }
 
+    /// The rule has come so far.
+    pub(super) fn rule(&self, rule: Rule) {
+        self.state.lock().rule = rule;
+    }
+
+    /// Whether the records of this service are past once there is the rule.
+    fn is_shed(&self, service: u64) -> bool {
+        self.sheds && service == shed::SERVICE
+    }
+
     pub(super) fn violate(&self, what: String) {
         self.base.trace.line(format_args!("VIOLATION {what}"));
         self.state.lock().violations.push(what);
@@ -145,6 +207,7 @@ impl Clients {
                 name: name.to_owned(),
                 producer: sent.producer,
                 tokens: Vec::new(),
+                may_go: self.is_shed(sent.service) && !state.rule.shows(),
                 receipts: state
                     .receipts
                     .get(name)
@@ -165,10 +228,14 @@ impl Clients {
             .filter(|sent| sent.service == service && sent.level == "ERROR")
             .filter(|sent| sent.fate != Fate::Refused);
         let (mut acked, mut most) = (0, 0);
+        let (shown, hidden) = match self.is_shed(service) {
+            true => (state.rule.shows(), state.rule.hides(asked_at)),
+            false => (true, false),
+        };
         for sent in errors {
             let ends = self.seen_for.map(|seen_for| sent.at + seen_for);
-            most += u64::from(ends.is_none_or(|ends| asked_at <= ends));
-            let is_seen = ends.is_none_or(|ends| now <= ends);
+            most += u64::from(!hidden && ends.is_none_or(|ends| asked_at <= ends));
+            let is_seen = shown && ends.is_none_or(|ends| now <= ends);
             acked += u64::from(is_seen && sent.fate == Fate::Acked);
         }
         Exceptions { acked, most }
@@ -184,12 +251,18 @@ impl Clients {
     }
 
     /// The software of the clients' host.
-    pub(super) async fn run(self) -> turmoil::Result {
+    pub(super) async fn run(self, world: Arc<World>) -> turmoil::Result {
         sleep(Duration::from_secs(3)).await;
         let producers = join_all((1..=PRODUCERS).map(|number| self.clone().produce(number)));
         let readers = join_all((1..=READERS).map(|number| self.clone().read(number)));
         let patterns = policy::change(self.clone());
-        futures_util::future::join3(producers, readers, patterns).await;
+        let retention = async {
+            if self.sheds {
+                shed::set(self.clone()).await;
+            }
+        };
+        let nodes = operator::run(self.clone(), world);
+        futures_util::future::join5(producers, readers, patterns, retention, nodes).await;
         Ok(())
     }
 
@@ -257,8 +330,11 @@ impl Clients {
                     log["log_id"] = json!(id_of(&token).to_string());
                 }
                 // Where it matters when a record is hidden, it says its time itself.
+                let now = EPOCH + i64::try_from(at).unwrap_or(0);
                 if self.seen_for.is_some() {
-                    log["timestamp"] = json!(EPOCH + i64::try_from(at).unwrap_or(0));
+                    log["timestamp"] = json!(now);
+                } else if self.is_shed(service) {
+                    log["timestamp"] = json!(now - shed::AGO_MILLIS);
                 }
                 if level == "ERROR" {
                     log["exception.type"] = json!("MailError");
@@ -275,7 +351,7 @@ impl Clients {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let node = 1 + below(random, self.base.nodes);
+            let node = self.door(random);
             let patience = Duration::from_millis(between(random, 1_000, 8_000));
             let headers = [
                 ("content-type", "application/json"),
@@ -371,7 +447,7 @@ impl Clients {
     async fn read(self, number: u64) {
         let mut random = self.base.entropy.stream(&format!("reader {number}"));
         while !self.is_over() {
-            let node = 1 + below(&mut random, self.base.nodes);
+            let node = self.door(&mut random);
             let service = below(&mut random, SERVICES);
             let before = self.acked(service);
             let asked_at = self.base.trace.millis();
@@ -389,9 +465,20 @@ impl Clients {
     /// At the end, when nothing is sent any more: every node must know everything.
     async fn read_everything(&self) {
         sleep(Duration::from_millis(2_500)).await;
-        let asked = (1..=self.base.nodes).filter(|node| !self.base.is_out(*node));
+        let asked = self.asked_at_the_end();
         join_all(asked.map(|node| self.read_everything_at(node))).await;
+        // One that is out is neither ready nor whole, and the others wait for it.
+        if !self.base.is_any_out() {
+            let asked = self.asked_at_the_end();
+            join_all(asked.map(|node| operator::look(self, node))).await;
+        }
         self.state.lock().read_everything = true;
+    }
+
+    /// Members that are to know everything: all but those that are out of service for their damage.
+    fn asked_at_the_end(&self) -> impl Iterator<Item = u64> {
+        let doors = self.state.lock().doors.clone();
+        doors.into_iter().filter(|node| !self.base.is_out(*node))
     }
 
     async fn read_everything_at(&self, node: u64) {
@@ -406,6 +493,8 @@ impl Clients {
                     self.check_hidden(&what, asked_at, &answer);
                     self.check(&what, service, &before, answer);
                 }
+                // It may have left while it was asked.
+                _ if !self.is_open(node) => return,
                 other => self.violate(format!("C11 the last query at node {node}: {other:?}")),
             }
             top::check(self, node, service).await;
@@ -428,14 +517,24 @@ impl Clients {
 
     /// What was too old when the question was asked must not be there.
     fn check_hidden(&self, what: &str, asked_at: u64, answer: &Answer) {
-        let (Some(seen_for), Ok((_, body))) = (self.seen_for, answer) else {
+        let Ok((_, body)) = answer else {
             return;
         };
+        let partial = body["partial"] != json!(false);
         let empty = Vec::new();
         for log in body["logs"].as_array().unwrap_or(&empty) {
             let token = log["fields"]["ticket"].as_str().unwrap_or_default();
-            let sent = self.state.lock().records.get(token).cloned();
-            if sent.is_some_and(|sent| sent.at + seen_for < asked_at) {
+            let (sent, rule) = {
+                let state = self.state.lock();
+                (state.records.get(token).cloned(), state.rule)
+            };
+            let is_hidden = sent.is_some_and(|sent| {
+                let ends = self.seen_for.map(|seen_for| sent.at + seen_for);
+                // Who hears of no leader does not know of the rule, and says that it does not know all.
+                let is_past = !partial && self.is_shed(sent.service) && rule.hides(asked_at);
+                is_past || ends.is_some_and(|ends| ends < asked_at)
+            });
+            if is_hidden {
                 self.violate(format!("retention: {what} shows {token}, which is hidden"));
             }
         }
@@ -443,13 +542,14 @@ impl Clients {
 
     /// Whether a record is still seen by whoever asked a while ago.
     fn is_seen(&self, token: &str) -> bool {
-        let Some(seen_for) = self.seen_for else {
-            return true;
-        };
         let now = self.base.trace.millis();
         let state = self.state.lock();
-        let sent = state.records.get(token);
-        sent.is_some_and(|sent| now <= sent.at + seen_for)
+        let Some(sent) = state.records.get(token) else {
+            return true;
+        };
+        let ends = self.seen_for.map(|seen_for| sent.at + seen_for);
+        let is_shown = !self.is_shed(sent.service) || state.rule.shows();
+        is_shown && ends.is_none_or(|ends| now <= ends)
     }
 
     /// Tokens of the records of a service that are acknowledged by now.
@@ -578,6 +678,11 @@ impl Clients {
         if !state.read_everything {
             late.push("C11 the last queries are not answered".into());
         }
+        let views = state.views.iter();
+        late.extend(
+            views
+                .map(|(node, said)| format!("C11 the cluster is not whole at node {node}: {said}")),
+        );
         late
     }
 }

@@ -1,5 +1,5 @@
 //! Retention: a bucket whose time is over is dropped, and then nothing of it is left on any node, no row and
-//! no file; what is not over stays.
+//! no file; what is not over stays. So it is with replicas that were moved to other nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -60,6 +60,13 @@ fn judge(
     let gone =
         gone.map(|shard| format!("node {node} still has something of {shard}, which was dropped"));
     let mut violations: Vec<String> = gone.collect();
+    let moved = left
+        .iter()
+        .filter(|shard| facts.is_elsewhere(**shard, node));
+    violations
+        .extend(moved.map(|shard| {
+            format!("node {node} still has something of {shard}, which is on others")
+        }));
     let period = retention.map(|retention| i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX));
     for bucket in facts.buckets.values() {
         // A record may come in after the bucket has closed, as long as its shard has not.

@@ -4,11 +4,15 @@
 //! The key-value store is the simulated disk. Segments are real files in a folder of the run, which a
 //! crash leaves as they are: power loss in the middle of a file is the real processes' to show.
 
+mod arrivals;
 mod clients;
 mod drops;
 mod leaks;
+mod operator;
 mod policy;
+mod roster;
 mod seals;
+mod shed;
 mod stored;
 mod top;
 
@@ -32,13 +36,17 @@ use parking_lot::Mutex;
 use rand::Rng;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::net::{Simulated, host};
 use super::report::Stats;
 use super::schedule::{Kind, Schedule};
 use super::stage::{self, Base, Now, Scene, Stage, Wall};
 use super::trace::Trace;
+use arrivals::Arrivals;
 use clients::Clients;
+use roster::{Changes, Roster, Watched};
 
 const GRPC: u16 = 7_000;
 const HTTP: u16 = 8_000;
@@ -47,6 +55,8 @@ const CLIENTS: &str = "clients";
 
 /// Work that may wait for a node's runtime.
 const JOBS_MAX: usize = 16;
+/// How often a node is asked whether it is ready.
+const PROBE: Duration = Duration::from_millis(100);
 /// How long a bucket is open: several in one run.
 const BUCKET: Duration = Duration::from_secs(20);
 /// How long after the end of a bucket its segments are merged.
@@ -61,14 +71,29 @@ const SLOT_RATE: usize = 16;
 /// Segments of a shard at which a bucket ends in the runs in which it does so by size, and how long it is open at
 /// least.
 const SIZE: (u32, Duration) = (2, Duration::from_secs(8));
+/// How long nobody uses a shard before it rests: they rest and wake again and again.
+const REST_AFTER: Duration = Duration::from_millis(600);
 /// How long records are kept in such a run.
 const RETENTION: Duration = Duration::from_secs(12);
+/// Longest wait for the last writes of a node that is stopped.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+/// How much longer a run goes on while replicas that nodes have left behind are still on their way: a fetch
+/// that failed is tried again after 10 s, and what was moved is kept for 5 s more; in milliseconds.
+const MOVES_GRACE: u64 = 20_000;
+/// The same for everything else.
+const GRACE: u64 = 2_000;
 
 /// Whether records are kept for a short time only: in some of the runs in which all clocks are right, since
 /// it is by clocks that records go.
 fn forgets(schedule: &Schedule) -> bool {
     let mut kinds = schedule.faults.iter().map(|fault| &fault.kind);
     schedule.seed.is_multiple_of(2) && !kinds.any(|kind| matches!(kind, Kind::Skew { .. }))
+}
+
+/// Whether a service is kept for a short time from some moment on, while the others are not: in half of the runs in
+/// which no bucket is dropped.
+const fn sheds(schedule: &Schedule) -> bool {
+    schedule.seed % 4 == 1
 }
 
 /// What all hosts share.
@@ -79,6 +104,9 @@ struct World {
     retention: Option<Duration>,
     folder: TempDir,
     running: Mutex<BTreeMap<u64, Node>>,
+    roster: Arc<Roster>,
+    /// What running nodes say of themselves since nothing goes wrong any more, if it is not that they are ready.
+    unready: Mutex<BTreeMap<u64, Option<String>>>,
     /// Where running nodes take work for their own runtime.
     jobs: Mutex<BTreeMap<u64, mpsc::Sender<Job>>>,
 }
@@ -87,6 +115,25 @@ impl World {
     /// Whether buckets end by the size of a shard too.
     const fn outgrows(&self) -> bool {
         self.seed.is_multiple_of(5)
+    }
+
+    /// Whether nodes come and go.
+    fn changes(&self) -> bool {
+        self.roster.changes().any
+    }
+
+    /// Ends a node as a supervisor does who gives it time.
+    async fn stop(&self, id: u64, store: &Store) {
+        drop(self.jobs.lock().remove(&id));
+        // Not held while it ends.
+        let Some(node) = self.running.lock().remove(&id) else {
+            return;
+        };
+        let late = node.shutdown().await;
+        let written = store.written().await;
+        self.base.trace.line(format_args!(
+            "n{id} has stopped; late: {late:?}; written: {written}"
+        ));
     }
 }
 
@@ -110,39 +157,60 @@ pub fn run(schedule: &Schedule, trace: &Trace) -> (Stats, Vec<String>) {
         retention,
         folder: folder.expect("a temporary folder can be made"),
         running: Mutex::default(),
+        roster: Arc::new(Roster::new(Changes::of(schedule))),
+        unready: Mutex::default(),
         jobs: Mutex::default(),
     });
-    let mut sim = stage::network(schedule);
     for id in 1..=schedule.nodes {
+        world.roster.comes(id);
+    }
+    let mut sim = stage::network(schedule);
+    for id in 1..=schedule.hosts() {
         let world = Arc::clone(&world);
         sim.host(host(id), move || node(Arc::clone(&world), id));
     }
-    let clients = Clients::new(&base, retention);
-    sim.client(CLIENTS, clients.clone().run());
-    Stage::new(schedule, base, Cluster { world, clients }, sim).run()
+    let clients = Clients::new(&base, retention, sheds(schedule));
+    sim.client(CLIENTS, clients.clone().run(Arc::clone(&world)));
+    let cluster = Cluster {
+        world,
+        clients,
+        arrivals: Arrivals::default(),
+    };
+    Stage::new(schedule, base, cluster, sim).run()
 }
 
 /// The software of one host.
 async fn node(world: Arc<World>, id: u64) -> turmoil::Result {
+    world.roster.has_come(id).await;
     let boot = world.base.boot(id);
+    world.roster.starts(id);
     let clock = Wall {
         base: Arc::clone(&world.base),
         node: id,
     };
     let root = world.base.entropy.stream(&format!("node {id} {boot}"));
+    let store = Arc::new(Store {
+        base: Arc::clone(&world.base),
+        node: id,
+        boot,
+        writing: Mutex::default(),
+    });
     let seams = Seams {
         clock: Arc::new(clock),
         entropy: Entropy::seeded({ root }.next_u64()),
         work: Work::Inline,
-        net: Arc::new(Simulated),
-        disk: Arc::new(Store {
-            base: Arc::clone(&world.base),
+        net: Arc::new(Watched {
             node: id,
-            boot,
+            base: Arc::clone(&world.base),
+            roster: Arc::clone(&world.roster),
         }),
+        disk: Arc::clone(&store) as _,
     };
     let node = match Node::start_on(settings(&world, id), seams).await {
         Ok(node) => node,
+        Err(error) if world.roster.leaves(id, &error.to_string()) => {
+            return std::future::pending().await;
+        }
         // A flipped bit is met when what it damaged is opened, and then the node is not started.
         Err(error) if world.base.is_damaged(id) => {
             world
@@ -159,12 +227,21 @@ async fn node(world: Arc<World>, id: u64) -> turmoil::Result {
     let (sender, jobs) = mpsc::channel(JOBS_MAX);
     world.jobs.lock().insert(id, sender);
     tokio::spawn(work(Arc::clone(&world), id, jobs));
-    // A node that cannot go on ends its process; a person or a supervisor starts it again.
-    let reason = fatal.wait_for(Option::is_some).await?.clone();
-    world
-        .base
-        .trace
-        .line(format_args!("n{id} cannot go on: {reason:?}"));
+    tokio::spawn(probe(Arc::clone(&world), id));
+    let trace = &world.base.trace;
+    tokio::select! {
+        biased;
+        reason = fatal.wait_for(Option::is_some) => {
+            // A node that cannot go on ends its process; a person or a supervisor starts it again.
+            let reason = reason?.clone();
+            trace.line(format_args!("n{id} cannot go on: {reason:?}"));
+            world.roster.leaves(id, &reason.unwrap_or_default());
+        }
+        () = world.roster.is_to_stop(id) => {}
+    }
+    if world.roster.stopping(id) {
+        world.stop(id, &store).await;
+    }
     std::future::pending().await
 }
 
@@ -179,20 +256,39 @@ async fn work(world: Arc<World>, id: u64, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
+/// Asks a node whether it is ready, where its own clock is: on the stage the machine's would be looked at.
+async fn probe(world: Arc<World>, id: u64) {
+    loop {
+        if world.base.trace.millis() >= world.base.heal_at {
+            let ready = world.running.lock().get(&id).map(Node::ready);
+            if let Some(ready) = ready {
+                world.unready.lock().insert(id, ready.err());
+            }
+        }
+        sleep(PROBE).await;
+    }
+}
+
 fn settings(world: &World, id: u64) -> Config {
     let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let grpc = |id| format!("{}:{GRPC}", host(id));
-    let peers = (1..=world.base.nodes).map(|id| config::Peer {
+    let founders = 1..=world.base.nodes;
+    let peer = |id| config::Peer {
         id,
         address: grpc(id),
-    });
+    };
     let mut config = Config::defaults();
     config.data = world.folder.path().join(host(id));
     config.http = any(HTTP);
     config.grpc = any(GRPC);
     config.node.id = id;
     config.node.advertise = grpc(id);
-    config.cluster.peers = peers.collect();
+    if founders.contains(&id) {
+        config.cluster.peers = founders.map(peer).collect();
+    } else {
+        config.cluster.peers = vec![peer(id)];
+        config.cluster.join = founders.map(grpc).collect();
+    }
     config.cluster.replication = usize::try_from(world.base.replication).unwrap_or(0);
     config.cluster.slots = 2;
     if world.seed.is_multiple_of(3) {
@@ -207,10 +303,15 @@ fn settings(world: &World, id: u64) -> Config {
         config.cluster.bucket = SHORT_BUCKET;
         config.retention.default = retention;
     }
-    if world.base.nodes > world.base.replication {
+    if world.changes() {
+        // Several shards are sealed, and on their way, while things go wrong.
+        config.cluster.bucket = SHORT_BUCKET;
+    }
+    if world.changes() || world.base.nodes > world.base.replication {
         // Others can take over what a node held that is away for long; it comes back to something else.
         config.cluster.dead_after = DEAD_AFTER;
     }
+    config.cluster.rest_after = REST_AFTER;
     config.cut.bytes = 8 << 10;
     config.cut.log_keep = 4 << 10;
     config.cut.age = Duration::from_secs(6);
@@ -224,6 +325,18 @@ struct Store {
     base: Arc<Base>,
     node: u64,
     boot: u64,
+    writing: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Waits until everything is written that was submitted before the writer was ended; whether it was.
+    async fn written(&self) -> bool {
+        let writing = self.writing.lock().take();
+        match writing {
+            Some(writing) => timeout(WRITTEN_WITHIN, writing).await.is_ok(),
+            None => true,
+        }
+    }
 }
 
 impl seams::Disk for Store {
@@ -236,7 +349,7 @@ impl seams::Disk for Store {
             let own = 1 + random.next_u64() % 8 + bytes as u64 / 1_000_000;
             Duration::from_millis(own + slow)
         });
-        tokio::spawn(writing);
+        *self.writing.lock() = Some(tokio::spawn(writing));
         Ok(writer)
     }
 }
@@ -245,12 +358,17 @@ impl seams::Disk for Store {
 struct Cluster {
     world: Arc<World>,
     clients: Clients,
+    arrivals: Arrivals,
 }
 
 impl Scene for Cluster {
     fn tick(&mut self, now: Now) -> Vec<String> {
         self.clients.set_now(now);
-        self.clients.take_violations()
+        let mut violations = self.clients.take_violations();
+        if self.moves() {
+            violations.extend(self.arrivals.check(&self.world.running.lock()));
+        }
+        violations
     }
 
     fn statuses(&self) -> Vec<(u64, Status)> {
@@ -273,6 +391,7 @@ impl Scene for Cluster {
 
     fn lost(&mut self, node: u64) {
         drop(self.world.jobs.lock().remove(&node));
+        self.world.unready.lock().remove(&node);
         drop(self.world.running.lock().remove(&node));
     }
 
@@ -324,7 +443,36 @@ impl Scene for Cluster {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.unrest().is_empty() && self.unready().is_empty() && self.finished().is_empty()
+        self.unrest().is_empty()
+            && self.unready().is_empty()
+            && self.finished().is_empty()
+            && self.clients.is_answered()
+    }
+
+    fn grace(&self) -> u64 {
+        if self.moves() { MOVES_GRACE } else { GRACE }
+    }
+
+    fn stop(&self, node: u64) -> bool {
+        self.world.roster.stop(node);
+        self.world.running.lock().contains_key(&node)
+    }
+
+    fn gone(&self, node: u64) {
+        self.world.roster.is_lost(node);
+        self.clients.close(node);
+    }
+
+    fn is_taken(&self, kind: &Kind) -> bool {
+        self.world.roster.is_taken(kind)
+    }
+
+    fn left(&self) -> Vec<u64> {
+        let left = self.world.roster.take_left();
+        for node in &left {
+            self.clients.close(*node);
+        }
+        left
     }
 
     fn at_the_end(&mut self) -> Vec<String> {
@@ -338,6 +486,10 @@ impl Scene for Cluster {
             violations.extend(stored::check(&self.world, &running, &self.clients));
         }
         violations.extend(leaks::scan(&self.world));
+        let running = self.world.running.lock();
+        let facts = running.values().map(|node| node.facts());
+        let rewritten = facts.map(|facts| facts.rewrites.len() as u64).max();
+        self.world.base.stats.lock().rewritten = rewritten.unwrap_or(0);
         violations
     }
 }
@@ -352,24 +504,41 @@ impl Cluster {
 
     /// Nodes that do not say of themselves that they are ready, but for those where a flipped bit was met.
     fn unready(&self) -> Vec<String> {
-        let running = self.world.running.lock();
-        let running = running.iter();
-        running
-            .filter(|(node, _)| !self.world.base.is_out(**node))
-            .filter_map(|(node, running)| {
-                let reason = running.ready().err()?;
-                Some(format!("C11 node {node} is not ready: {reason}"))
-            })
-            .collect()
+        let running: Vec<u64> = self.world.running.lock().keys().copied().collect();
+        let unready = self.world.unready.lock();
+        let sound = running
+            .iter()
+            .filter(|node| !self.world.base.is_out(**node));
+        let reasons = sound.filter_map(|node| {
+            let reason = match unready.get(node) {
+                Some(reason) => reason.as_deref()?,
+                None => "it has not been asked",
+            };
+            Some(format!("C11 node {node} is not ready: {reason}"))
+        });
+        reasons.collect()
     }
 
     /// What does not hold of buckets that are over.
     fn finished(&self) -> Vec<String> {
         let running = self.world.running.lock();
-        let short = self.world.retention.is_some();
+        let short = self.world.retention.is_some() || self.world.changes();
         let mut violations = seals::check(&self.world, &running, if short { 3 } else { 2 });
         violations.extend(drops::check(&self.world, &running));
+        let newest = running
+            .values()
+            .map(Node::facts)
+            .max_by_key(|facts| facts.applied);
+        let nodes: BTreeSet<u64> = running.keys().copied().collect();
+        if let Some(facts) = newest {
+            violations.extend(self.world.roster.check(&nodes, &facts, &self.world.base));
+        }
         violations
+    }
+
+    /// Whether replicas of sealed shards move.
+    fn moves(&self) -> bool {
+        self.world.changes() || self.world.base.nodes > self.world.base.replication
     }
 }
 

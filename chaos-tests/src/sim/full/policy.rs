@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::clients::Clients;
-use crate::sim::schedule::{below, between};
+use crate::sim::schedule::between;
 
 /// Patterns that a run adds, one after the other.
 const PATTERNS_MAX: u64 = 6;
@@ -49,7 +49,7 @@ pub(super) async fn change(clients: Clients) {
             if clients.is_over() {
                 return;
             }
-            let node = 1 + below(&mut random, clients.base().nodes);
+            let node = clients.door(&mut random);
             let headers = [("content-type", "application/json")];
             let path = "/api/v1/pii/patterns";
             let request = (Method::POST, node, path);

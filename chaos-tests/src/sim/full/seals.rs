@@ -13,7 +13,7 @@ use super::World;
 /// What is not sealed and should be, or is not what was agreed on. So many of the last buckets, the open one
 /// among them, may still be on their way to their seals.
 pub(super) fn check(world: &World, running: &BTreeMap<u64, Node>, under_way: u64) -> Vec<String> {
-    let nodes = 1..=world.base.nodes;
+    let nodes = world.base.disks.keys().copied();
     let out: BTreeSet<u64> = nodes.filter(|node| world.base.is_out(*node)).collect();
     let judged = running
         .iter()

@@ -10,7 +10,8 @@ use hushlog_node::callers::{Callers, Pass};
 use hushlog_node::net::{Net, serve_grpc};
 use hushlog_node::peers::Peers;
 use hushlog_raft::{
-    Context, Groups, Incarnations, Peer, ProposeError, Receipt, Settings, ShardGroup, service,
+    Context, Groups, Incarnations, Peer, ProposeError, Receipt, Settings, ShardGroup, keep_resting,
+    service,
 };
 use hushlog_record::ShardId;
 use hushlog_record::block::Block;
@@ -34,6 +35,9 @@ const JOBS_MAX: usize = 1_024;
 const CONNECTIONS_MAX: usize = 1_024;
 /// Little, so that nodes that were away often need a snapshot.
 const LOG_KEEP: u64 = 256;
+
+/// Short, so that groups rest between the requests of their clients, and wake again.
+const REST_AFTER: Duration = Duration::from_millis(250);
 
 /// Where the answer to a job appears.
 pub(super) type Slot<T> = Arc<Mutex<Option<T>>>;
@@ -115,6 +119,7 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
         connect,
         settings: Settings {
             log_keep: LOG_KEEP,
+            rest_after: REST_AFTER,
             ..Settings::default()
         },
         seed: { seed }.next_u64(),
@@ -138,6 +143,8 @@ pub(super) async fn run(world: Arc<World>, node: u64) -> turmoil::Result {
         Duration::ZERO,
         clock,
     ));
+    let resting = context.clone();
+    tokio::spawn(async move { keep_resting(&resting).await });
     let groups = open(&world, node, boot, &context).await;
     let (jobs, mut inbox) = mpsc::channel(JOBS_MAX);
     let running = Running {

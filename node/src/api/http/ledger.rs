@@ -15,6 +15,9 @@ use crate::cluster::ledger::Books;
 use crate::ledger::{Row, Who};
 use crate::limits::LEDGER_SERVICES_MAX;
 
+/// How often what is there is counted while some of it is being dropped.
+const COUNTS_MAX: u32 = 3;
+
 /// What the address may say.
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -32,9 +35,18 @@ pub(super) async fn ledger(
     // First what came in, then what is there, then what was dropped: what happens meanwhile makes what is found
     // more than what was acknowledged, and never less.
     let books = api.control.books().await;
-    let kept = api.reader.count_all(question(service), deadline).await?;
-    let mut kept = Kept::read(&kept.json, kept.partial)?;
-    kept.expired = api.control.expired();
+    let mut counts = 0;
+    let kept = loop {
+        let before = api.control.expired();
+        let kept = api.reader.count_all(question(service), deadline).await?;
+        let mut kept = Kept::read(&kept.json, kept.partial)?;
+        kept.expired = api.control.expired();
+        counts += 1;
+        // What was dropped while it was counted may be on both sides.
+        if kept.expired == before || counts >= COUNTS_MAX {
+            break kept;
+        }
+    };
     let is_whole = books.missing.is_empty() && !kept.partial;
     let status = if is_whole {
         StatusCode::OK

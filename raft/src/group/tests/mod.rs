@@ -8,6 +8,7 @@ mod log;
 mod meta;
 mod outside;
 mod refusals;
+mod rest;
 mod roll;
 mod segments;
 
@@ -31,7 +32,9 @@ use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
-use super::{Context, Groups, Incarnations, Installer, Intake, MetaGroup, Settings, ShardGroup};
+use super::{
+    Context, Groups, Incarnations, Installer, Intake, MetaGroup, Settings, ShardGroup, keep_resting,
+};
 use crate::network::{Connect, Lane, service};
 use crate::testing::SHARD;
 use crate::types::Peer;
@@ -47,6 +50,8 @@ fn settings() -> Settings {
         election_min: Duration::from_millis(800),
         election_max: Duration::from_millis(1_600),
         patience: PATIENCE,
+        // Short, so that every test has groups that rest and wake.
+        rest_after: Duration::from_millis(400),
         log_keep: 0,
     }
 }
@@ -247,6 +252,8 @@ impl Cluster {
             let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
             let server = Server::builder().add_service(service(&context));
             runtime_of_the_node.spawn(server.serve_with_incoming(incoming));
+            let resting = context.clone();
+            runtime_of_the_node.spawn(async move { keep_resting(&resting).await });
             let mut open = BTreeMap::new();
             for shard in shards {
                 let group = ShardGroup::open(&context, shard, 0, installer.clone())

@@ -1,6 +1,7 @@
 //! The two stores against the suite, against each other, and against the end of the machine.
 
 mod crash;
+mod crowded;
 mod equal;
 mod power;
 
