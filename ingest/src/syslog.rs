@@ -12,16 +12,16 @@ use hushlog_record::Timestamp;
 use memchr::{memchr, memchr2};
 
 use crate::limits::{SYSLOG_COUNT_DIGITS_MAX, SYSLOG_FRAME_BYTES_MAX};
-use crate::parse::line::syslog::split;
+use crate::parse::line::syslog;
 
-/// Who has sent a message: the host and the program in its header; empty where it has none. Messages of one
+/// Who has sent a message: the host and the program in its header; empty where it has neither. Messages of one
 /// sender are of one service, unless they name another in their text.
 pub fn sender(message: &[u8]) -> String {
     // The time that it came only says which year one without a year is of.
     let header = std::str::from_utf8(message)
         .ok()
-        .and_then(|text| split(text, Timestamp::default()));
-    header.map(|(sender, _)| sender).unwrap_or_default()
+        .and_then(|text| syslog::sender(text, Timestamp::default()));
+    header.map(|sender| sender.name).unwrap_or_default()
 }
 
 /// A message, without its framing.

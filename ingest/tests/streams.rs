@@ -135,12 +135,75 @@ fn messages_of_syslog_without_text_or_with_several_lines_stay_by_themselves() {
     assert_eq!(
         events,
         [
-            format!("{header} - one"),
             format!("{header} [ex@1 k=\"v\"] "),
+            format!("{header} - one"),
             format!("{header} - a.BException: x\n\tat a.B.c(B.java:1)"),
             format!("{header} - \tat not.Its.frame(A.java:1)"),
         ]
     );
+}
+
+/// Each of these stays by itself.
+fn stay_apart(messages: &[&str]) {
+    let mut events = join(messages.iter().copied());
+    let mut sent = messages.to_vec();
+    events.sort_unstable();
+    sent.sort_unstable();
+    assert_eq!(events, sent);
+}
+
+#[test]
+fn spaces_before_a_message_of_syslog_are_no_indentation() {
+    let time = "Mar  4 05:06:06 h";
+    stay_apart(&[
+        &format!("<86>{time} sudo: pam_unix(sudo:session): session closed for user root"),
+        &format!("<86>{time} sudo:    alice : TTY=pts/0 ; COMMAND=/bin/id"),
+        &format!("<86>{time} sudo:      bob : TTY=pts/1 ; COMMAND=/bin/id"),
+        &format!("<6>{time} kernel: sda: detected"),
+        &format!("<6>{time} kernel:  sda: sda1"),
+    ]);
+}
+
+#[test]
+fn messages_of_syslog_whose_headers_differ_are_different_ones() {
+    let time = "2026-03-04T05:06:06Z";
+    stay_apart(&[
+        &format!("<14>1 {time} h shop 7 - - order 12 done"),
+        &format!("<11>1 {time} h shop 7 - - java.lang.IllegalStateException: no"),
+        &format!("<11>1 {time} h shop 7 E1 - java.lang.IllegalStateException: no"),
+        &format!("<11>1 {time} h shop 7 - [order@1 id=\"12\"] java.lang.IllegalStateException: no"),
+    ]);
+    // What says something in its header alone is no blank line of a trace.
+    stay_apart(&[
+        &format!("<11>1 {time} h app 7 - - panic: x"),
+        &format!("<11>1 {time} h app 7 - [ex@1 k=\"v\"] "),
+        &format!("<11>1 {time} h app 7 ID7 - "),
+    ]);
+}
+
+#[test]
+fn frames_are_known_as_rsyslog_passes_them_on() {
+    let header = "<11>Mar  4 05:06:06 h shop[7]:";
+    let events = join([
+        &*format!("{header} java.lang.IllegalStateException: no"),
+        &format!("{header} #011at a.B.c(B.java:1)"),
+        &format!("{header} #011... 3 more"),
+        &format!("{header} #011e2f is a color"),
+        &format!("{header} a.BException: x#012#011at a.B.c(B.java:1)"),
+    ]);
+    assert_eq!(
+        events,
+        [
+            format!(
+                "{header} java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\t... 3 more"
+            ),
+            format!("{header} #011e2f is a color"),
+            format!("{header} a.BException: x\n\tat a.B.c(B.java:1)"),
+        ]
+    );
+    // Elsewhere it is text.
+    let json = r##"{"a":"x#012Caused by: y"}"##;
+    assert_eq!(join([json]), [json]);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub const SYSLOG_UNFINISHED_MAX: Duration = Duration::from_secs(60);
 /// Most bytes of the messages of one syslog connection that wait for further lines of a stack trace; beyond,
 /// those that have waited longest are taken as they are.
 pub const SYSLOG_JOIN_BYTES_MAX: usize = 512 << 10;
+/// Memory that a program takes beyond its text while messages of it wait for further lines.
+pub const SYSLOG_STREAM_MEMORY_BYTES: usize = 512;
 /// Largest datagram; what is longer cannot be sent over IPv4.
 pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Longest `_id` of a bulk item in bytes, as in Elasticsearch.

@@ -3,6 +3,8 @@
 //! The trace is joined from what is inside; the event gets the envelope of its first line, so that it
 //! is read as one line of that form.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use hushlog_record::Timestamp;
 
 use crate::json::scan::{Cursor, Scalar};
@@ -30,6 +32,8 @@ pub(super) struct Split {
     pub(super) content: Vec<u8>,
     /// Whether the next line of the stream goes on where this one ends.
     pub(super) partial: bool,
+    /// Whether it is an event by itself, whatever stands before and behind it.
+    pub(super) alone: bool,
     /// Names the stream among those of its source.
     pub(super) stream: Vec<u8>,
 }
@@ -43,7 +47,7 @@ impl Envelope {
         }
     }
 
-    /// Whether a line without content is an event too.
+    /// Whether it is of syslog, where a line without content is an event too.
     pub(super) const fn is_event(&self) -> bool {
         matches!(self, Self::Syslog(_))
     }
@@ -86,15 +90,17 @@ pub(super) fn split(mut line: Vec<u8>, now: Timestamp) -> Split {
                 envelope: Envelope::Cri(line),
                 content,
                 partial,
+                alone: false,
                 stream,
             }
         }
-        Some(Parts::Syslog(start, stream)) => {
+        Some(Parts::Syslog(start, alone, stream)) => {
             let content = line.split_off(start);
             Split {
                 envelope: Envelope::Syslog(line),
                 content,
                 partial: false,
+                alone,
                 stream,
             }
         }
@@ -103,6 +109,7 @@ pub(super) fn split(mut line: Vec<u8>, now: Timestamp) -> Split {
             envelope: Envelope::None,
             content: line,
             partial: false,
+            alone: false,
             stream: Vec::new(),
         },
     }
@@ -110,7 +117,7 @@ pub(super) fn split(mut line: Vec<u8>, now: Timestamp) -> Split {
 
 enum Parts {
     Cri(usize, Vec<u8>, bool),
-    Syslog(usize, Vec<u8>),
+    Syslog(usize, bool, Vec<u8>),
     Docker(Split),
 }
 
@@ -128,8 +135,13 @@ fn of_cri(text: &str, now: Timestamp) -> Option<Parts> {
 }
 
 fn of_syslog(text: &str, now: Timestamp) -> Option<Parts> {
-    let (stream, start) = syslog::split(text, now)?;
-    Some(Parts::Syslog(start, stream.into_bytes()))
+    let sender = syslog::sender(text, now)?;
+    let alone = sender.speaks && text[sender.start..].trim().is_empty();
+    // What a header says may be long.
+    let mut kind = DefaultHasher::new();
+    sender.kind.hash(&mut kind);
+    let stream = format!("{} {:016x}", sender.name, kind.finish());
+    Some(Parts::Syslog(sender.start, alone, stream.into_bytes()))
 }
 
 /// `{"log":"line\n","stream":"stdout","time":"…"}`, as Docker's `json-file` driver writes it.
@@ -153,6 +165,7 @@ fn of_docker(text: &str) -> Option<Parts> {
         envelope: Envelope::Docker(rest.as_bytes().to_vec()),
         content,
         partial,
+        alone: false,
         stream: stream.as_bytes().to_vec(),
     }))
 }

@@ -1,17 +1,37 @@
-//! Traces that rsyslog has put into one line: on its way a control character became `#` and its number in octal,
-//! `#012` for a newline, unless its `parser.escapeControlCharactersOnReceive` is off.
+//! Traces as rsyslog passes them on: a control character has become `#` and its number in octal, `#012` for a newline
+//! and `#011` for a tab, unless its `parser.escapeControlCharactersOnReceive` is off.
 //!
-//! Only text that is a trace once its lines are apart is changed: `#012` may be anything else.
+//! Only what is of a trace once its lines are apart is changed: `#012` may be anything else.
 
 use memchr::memmem;
 
-use super::shape::{State, continues};
+use super::shape::is_of_trace;
 
-/// How a newline is written.
 const NEWLINE: &[u8] = b"#012";
+const TAB: &[u8] = b"#011";
 
-/// The lines of a trace that came in one; `None` where the text is none.
-pub(super) fn lines(text: &[u8]) -> Option<Vec<u8>> {
+/// The text as it was written; `None` where it is of no trace.
+pub(super) fn restored(text: &[u8]) -> Option<Vec<u8>> {
+    frame(text).or_else(|| lines(text))
+}
+
+/// A frame that came by itself.
+fn frame(text: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = text;
+    let mut line = Vec::new();
+    while let Some(behind) = rest.strip_prefix(TAB) {
+        line.push(b'\t');
+        rest = behind;
+    }
+    if line.is_empty() || memmem::find(rest, NEWLINE).is_some() {
+        return None;
+    }
+    line.extend_from_slice(rest);
+    is_of_trace(&line).then_some(line)
+}
+
+/// The lines of a trace that came in one.
+fn lines(text: &[u8]) -> Option<Vec<u8>> {
     memmem::find(text, NEWLINE)?;
     let mut lines = Vec::with_capacity(text.len());
     let mut from = 0;
@@ -31,12 +51,14 @@ pub(super) fn lines(text: &[u8]) -> Option<Vec<u8>> {
     others.any(belongs).then_some(lines)
 }
 
-/// Whether the line belongs to a trace. One space is no indentation: in a sentence it stands behind every word.
+/// Whether a line behind the first one is of a trace. One space is no indentation: in a sentence it stands behind every
+/// word.
 fn belongs(line: &[u8]) -> bool {
     match line {
-        [b' ', b' ', ..] => true,
-        [b' ', ..] => false,
-        _ => continues(line, State::Plain),
+        [b'\t', ..] | [b' ', b' ', ..] => is_of_trace(line),
+        _ => [&b"Caused by: "[..], b"goroutine ", b"stack backtrace:"]
+            .iter()
+            .any(|start| line.starts_with(start)),
     }
 }
 
@@ -49,20 +71,25 @@ mod tests {
         let trace =
             b"java.lang.IllegalStateException: no#012#011at a.B.c(B.java:1)#012Caused by: x#012";
         assert_eq!(
-            lines(trace).as_deref(),
+            restored(trace).as_deref(),
             Some(&b"java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\nCaused by: x\n"[..])
         );
         let python =
             b"Traceback (most recent call last):#012  File \"a.py\", line 1, in f#012E: #01";
-        assert!(lines(python).is_some_and(|lines| lines.ends_with(b"in f\nE: #01")));
+        assert!(restored(python).is_some_and(|lines| lines.ends_with(b"in f\nE: #01")));
+        let frame = restored(b"#011at a.B.c(B.java:1)");
+        assert_eq!(frame.as_deref(), Some(&b"\tat a.B.c(B.java:1)"[..]));
         for text in [
             "ticket #012 is closed",
+            "ticket #012  closed, color #011e2f",
+            "ticket #012 at noon, #012at night",
+            "#011e2f is a color",
             "#012",
             "a#012b",
-            "#011at a.B.c(B.java:1)",
+            "#011",
             "",
         ] {
-            assert_eq!(lines(text.as_bytes()), None, "{text}");
+            assert_eq!(restored(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -65,6 +65,11 @@ impl Joiner {
         self.last = now;
     }
 
+    /// Whether nothing has begun that is known by more than its indentation.
+    pub(super) fn is_plain(&self) -> bool {
+        self.state == State::Plain
+    }
+
     pub(super) fn end_if_expired(
         &mut self,
         now: Timestamp,

@@ -183,6 +183,21 @@ pub(super) fn proves(line: &[u8]) -> bool {
         || line.starts_with(b"note: run with")
 }
 
+/// Whether an indented line is one of a trace by itself, without regard to what stands above it: where any message may
+/// begin with spaces, they say nothing.
+pub(super) fn is_of_trace(line: &[u8]) -> bool {
+    const STARTS: [&[u8]; 6] = [
+        b"at ",
+        b"... ",
+        b"Caused by:",
+        b"Suppressed:",
+        b"File \"",
+        b"goroutine ",
+    ];
+    let text = line.trim_ascii_start();
+    proves(line) || STARTS.iter().any(|start| text.starts_with(start))
+}
+
 /// Whether the line belongs to what stands above it even after a blank line.
 pub(super) fn continues_after_blank(line: &[u8]) -> bool {
     is_header(line) || is_script_frame(line) || is_rails(line) || line.starts_with(b"Node.js v")

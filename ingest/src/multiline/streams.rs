@@ -7,6 +7,7 @@ use hushlog_record::Timestamp;
 use super::envelope::{Envelope, split};
 use super::escaped;
 use super::joiner::Joiner;
+use super::shape;
 use crate::limits::{JOIN_BYTES_MAX, JOIN_HELD_BYTES_MAX, JOIN_STREAMS_MAX};
 
 /// Joins the lines of one source: a file, a connection, a container's log.
@@ -58,8 +59,10 @@ impl Streams {
     /// Takes a line without its end, at the time given; hands over the events that it ended.
     pub fn push(&mut self, line: Vec<u8>, now: Timestamp, out: &mut dyn FnMut(Vec<u8>)) {
         let mut parts = split(line, now);
-        if let Some(lines) = escaped::lines(&parts.content) {
-            parts.content = lines;
+        if parts.envelope.is_event()
+            && let Some(content) = escaped::restored(&parts.content)
+        {
+            parts.content = content;
         }
         if self.streams.len() >= JOIN_STREAMS_MAX && !self.streams.contains_key(&parts.stream) {
             self.end_oldest(now, out);
@@ -76,11 +79,16 @@ impl Streams {
         if parts.partial && content.len() < JOIN_BYTES_MAX {
             stream.partial = Some((envelope, content));
             stream.joiner.wait_on(now);
-        } else if content.contains(&b'\n') {
-            // Its sender has joined it: nothing belongs to it that comes by itself.
+        } else if parts.alone || content.contains(&b'\n') {
+            // Its sender has joined it, or it has no text: nothing belongs to it that comes by itself.
             stream.joiner.end(out);
             out(envelope.around(content));
         } else {
+            // A message of syslog may begin with spaces, for whatever reason.
+            let is_indented = envelope.is_event() && shape::is_indented(&content);
+            if is_indented && stream.joiner.is_plain() && !shape::is_of_trace(&content) {
+                stream.joiner.end(out);
+            }
             stream.joiner.take(envelope, content, now, out);
         }
         self.held_bytes = self.held_bytes - before + stream.held_bytes();
@@ -114,6 +122,11 @@ impl Streams {
     /// Whether no stream has lines that others may still follow.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
+    }
+
+    /// Streams that have lines.
+    pub fn count(&self) -> usize {
+        self.streams.len()
     }
 
     /// Bytes of text that it holds.

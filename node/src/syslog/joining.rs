@@ -11,7 +11,10 @@ use hushlog_record::Timestamp;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::limits::SYSLOG_JOIN_BYTES_MAX;
+use crate::limits::{SYSLOG_JOIN_BYTES_MAX, SYSLOG_STREAM_MEMORY_BYTES};
+
+/// Longest time between two looks: an event may only become so old.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// Joins the messages of one connection, or of one socket.
 pub(super) struct Joining {
@@ -65,9 +68,15 @@ impl Joining {
         self.due = None;
     }
 
-    /// Bytes of text that are held.
-    pub(super) const fn held_bytes(&self) -> usize {
-        self.streams.held_bytes()
+    /// Nothing was read for so long: no line could have come.
+    pub(super) fn pause(&mut self, pause: Duration) {
+        self.began.1 += pause;
+        self.due = self.due.map(|due| due + pause);
+    }
+
+    /// Memory that is held beside the messages themselves, and their text.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.streams.held_bytes() + self.streams.count() * SYSLOG_STREAM_MEMORY_BYTES
     }
 
     /// A stream waits for this long at least, and for half as long again at most.
@@ -75,7 +84,7 @@ impl Joining {
         if self.streams.is_empty() {
             self.due = None;
         } else if self.due.is_none() {
-            self.due = Some(Instant::now() + self.wait / 2);
+            self.due = Some(Instant::now() + (self.wait / 2).min(LOOK_MAX));
         }
     }
 

@@ -175,7 +175,9 @@ impl Connection {
         loop {
             let pause = self.fill(&mut stream, &mut buffer).await;
             if let Ok(Pause::Batch) = pause {
+                let began = Instant::now();
                 self.hand_in().await;
+                self.held.joining.pause(began.elapsed());
                 continue;
             }
             if self.patience.is_stopped() {
@@ -202,9 +204,11 @@ impl Connection {
                 () = at(batch_until) => return Ok(Pause::Batch),
                 () = at(unfinished_until) => return Ok(Pause::End),
                 () = at(due) => {
+                    let began = Instant::now();
                     if self.hand_in_due().await {
                         unfinished_until = self.unfinished_until();
                     }
+                    self.held.joining.pause(began.elapsed());
                     continue;
                 }
                 () = at(joined) => {

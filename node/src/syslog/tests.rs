@@ -307,11 +307,30 @@ async fn what_waits_for_further_lines_is_in_the_nodes_memory_and_gives_way_in_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trace_waits_as_long_as_nothing_is_read() {
+    // The first batch is refused again and again, while the rest of the trace lies in the pipe.
+    let refusals = vec![Refused::Unavailable; 5];
+    let server = Server::joining(Fake::refusing_at_first(refusals), JOIN);
+    let mut near = server.connect().await;
+    let lines = TRACE[..4].concat();
+    near.write_all(lines.as_bytes()).await.expect("it reads");
+    moment().await;
+    near.write_all(TRACE[4].as_bytes()).await.expect("it reads");
+    drop(near);
+    let stored = settled(&server.stored).await;
+    let shop = of_shop(&stored);
+    assert_eq!(shop.len(), 1, "{stored:?}");
+    assert!(shop[0].ends_with("(Pay.java:7)"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn datagrams_are_joined_where_their_sender_is_known() {
     let api_of = Fake::default();
     let stored = api_of.stored();
     // The queue gives the last one first.
-    let datagrams: [&'static [u8]; 5] = [
+    let datagrams: [&'static [u8]; 7] = [
+        b"<11>1 - - - - - - \tat shop.Pay.run(Pay.java:7)",
+        b"<11>1 - - - - - - java.lang.IllegalStateException: no",
         b"<11>\tat shop.Pay.run(Pay.java:7)",
         b"<11>java.lang.IllegalStateException: no",
         b"<11>1 - host shop 7 - - \tat shop.Pay.run(Pay.java:7)",
@@ -321,7 +340,7 @@ async fn datagrams_are_joined_where_their_sender_is_known() {
     served(&datagrams, api(api_of, MEMORY), CancellationToken::new()).await;
     let stored = stored.lock().clone();
     assert_eq!(of_shop(&stored).len(), 1, "{stored:?}");
-    assert_eq!(stored.len(), 3);
+    assert_eq!(stored.len(), 5);
 }
 
 #[tokio::test(start_paused = true)]

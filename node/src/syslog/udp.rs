@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hushlog_ingest::syslog::{datagram, sender};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, Patience, dropped};
@@ -139,7 +139,9 @@ impl<'a> Batch<'a> {
             key: None,
             way: Way::SyslogUdp,
         };
+        let began = Instant::now();
         delivery.run(patience).await;
+        self.joining.pause(began.elapsed());
         self.room.shrink(memory(self.joining.held_bytes(), 0));
     }
 }

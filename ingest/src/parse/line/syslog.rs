@@ -58,19 +58,42 @@ pub(super) fn envelope(
     Some(start + header.length)
 }
 
-/// Splits a line from the wire: the name of its stream (host, program and process), and where its
-/// message starts.
-pub(crate) fn split(text: &str, received: Timestamp) -> Option<(String, usize)> {
-    let (_, start) = priority(text)?;
-    let header = header(&text[start..], received);
+/// What the header of a line from the wire says of who has sent it, and whether others belong to it.
+pub(crate) struct Sender<'a> {
+    /// Host, program and process; empty where neither host nor program is said.
+    pub(crate) name: String,
+    /// All else but the time: lines that differ in it are no lines of one message.
+    pub(crate) kind: (usize, &'a str, &'a str),
+    /// Whether it says something without any text.
+    pub(crate) speaks: bool,
+    /// Where the text starts.
+    pub(crate) start: usize,
+}
+
+/// Reads the header of a line from the wire for who has sent it.
+pub(crate) fn sender(text: &str, received: Timestamp) -> Option<Sender<'_>> {
+    let (priority, start) = priority(text)?;
     let Header {
         host,
         program,
         process,
+        message_id,
+        data,
         length,
         ..
-    } = header;
-    Some((format!("{host} {program} {process}"), start + length))
+    } = header(&text[start..], received);
+    let is_said = |word: &str| !word.is_empty() && word != "-";
+    let name = if is_said(host) || is_said(program) {
+        format!("{host} {program} {process}")
+    } else {
+        String::new()
+    };
+    Some(Sender {
+        name,
+        kind: (priority, message_id, data),
+        speaks: is_said(message_id) || is_said(data),
+        start: start + length,
+    })
 }
 
 fn header(rest: &str, received: Timestamp) -> Header<'_> {
