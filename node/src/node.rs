@@ -33,7 +33,7 @@ use crate::cluster::ledger::Books;
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
-use crate::cluster::{self, Cluster, ClusterSettings, join, secret};
+use crate::cluster::{self, Cluster, ClusterSettings, give_up_stalled_writes, join, secret};
 use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
@@ -518,10 +518,18 @@ impl Node {
             tracing::warn!("not every lead was handed over in time");
         }
         late.extend(self.tasks.shutdown(SHUTDOWN_PATIENCE).await);
-        self.cluster.shutdown().await;
-        // Joins the writer's thread, which finishes what it has.
-        let flushed = self.flush.run(move || self.writer.shutdown()).await;
-        if flushed.is_err() {
+        let (writing, store) = (self.writer.handle(), self.store);
+        let flushed = async {
+            self.cluster.shutdown().await;
+            // Joins the writer's thread, which finishes what it has.
+            self.flush.run(move || self.writer.shutdown()).await
+        };
+        let flushed = tokio::select! {
+            biased;
+            flushed = flushed => flushed.is_ok(),
+            never = give_up_stalled_writes(&writing, &store) => match never {},
+        };
+        if !flushed {
             late.push("writer".into());
         }
         late

@@ -5,7 +5,8 @@
 //! A store that has failed for want of space is opened anew, by a restart of the node, when there is
 //! space again.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hushlog_raft::{Hold, Intake};
@@ -49,13 +50,7 @@ impl Watch {
         });
         self.keep_ballast(free);
         self.writer.has_room(free);
-        let busy = Duration::from_nanos(self.writer.stats().busy_nanos);
-        if busy > STALLED_AFTER && self.writer.give_up_stalled() {
-            tracing::error!(
-                free,
-                "a write waits for room that may never come: it is given up"
-            );
-        }
+        give_up_stalled(&self.writer, free);
         let hold = decide(
             free,
             self.reserve_bytes,
@@ -106,6 +101,27 @@ impl Watch {
             None => tracing::info!("data is taken again"),
         }
         self.intake.set(hold);
+    }
+}
+
+/// Ends the write that is under way if it waits for room that may never come.
+fn give_up_stalled(writer: &WriterHandle, free: u64) {
+    let busy = Duration::from_nanos(writer.stats().busy_nanos);
+    if busy > STALLED_AFTER && writer.give_up_stalled(free) {
+        tracing::error!(
+            free,
+            "a write waits for room that may never come: it is given up"
+        );
+    }
+}
+
+/// Looks for such writes, and does nothing else, for as long as it is let: while a node ends.
+pub(crate) async fn give_up_stalled_writes(writer: &WriterHandle, folder: &Path) -> Infallible {
+    loop {
+        if let Ok(free) = free_bytes(folder) {
+            give_up_stalled(writer, free);
+        }
+        tokio::time::sleep(TICK).await;
     }
 }
 

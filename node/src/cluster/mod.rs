@@ -97,6 +97,7 @@ use dropper::Dropped;
 use files::Fetcher;
 use held::Held;
 pub use held::Stored;
+pub(crate) use intake::give_up_stalled_writes;
 use leads::Leads;
 use loads::Loads;
 use measure::Meters;

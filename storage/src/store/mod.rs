@@ -263,9 +263,9 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Ends a write that waits for room on the disk and may wait for ever: it fails with [`Error::Full`], as all
-    /// that follow. Whether one waited so; nothing to do for a store whose writes fail at once.
-    fn give_up_stalled(&self) -> bool {
+    /// Ends a write that waits for room on the disk, which has so many bytes free, and may wait for ever: it fails with
+    /// [`Error::Full`], as all that follow. Whether one waited so; nothing to do for a store whose writes fail at once.
+    fn give_up_stalled(&self, _free: u64) -> bool {
         false
     }
 

@@ -42,6 +42,13 @@ pub const BACKGROUND_JOBS_MAX: i32 = 2;
 /// File descriptors that RocksDB may hold open.
 pub const OPEN_FILES_MAX: i32 = 256;
 
+/// A compaction moves the oldest of so many parts of the blobs.
+const BLOB_MOVED_PART: u64 = 4;
+/// The space whose compactions may be left for later. Those of the log give back what was trimmed, at once.
+const LATER: Space = Space::State;
+/// Bytes of the tables of a space.
+const TABLE_BYTES: &str = "rocksdb.live-sst-files-size";
+
 /// A store on a local disk.
 pub struct Rocks {
     db: DB,
@@ -109,9 +116,6 @@ impl Rocks {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let open = Open::new(path);
         let compacts = room::is_enough_in(path);
-        if !compacts {
-            tracing::warn!("the disk has no room for compactions: they are left for later");
-        }
         let db = match open_database(path, compacts) {
             Err(error) if error.kind() == rocksdb::ErrorKind::Corruption => {
                 open_torn(path, compacts, error)?
@@ -129,7 +133,7 @@ impl Rocks {
                 watermark,
             });
         }
-        Ok(Self {
+        let store = Self {
             db,
             path: path.to_path_buf(),
             synced_to: AtomicU64::new(marked),
@@ -137,7 +141,15 @@ impl Rocks {
             compacts_later: AtomicBool::new(!compacts),
             given_up: AtomicBool::new(false),
             _open: open,
-        })
+        };
+        if !compacts {
+            // What was looked at first are all files.
+            store.has_room(crate::files::free_bytes(path)?);
+        }
+        if store.compacts_later.load(Ordering::Relaxed) {
+            tracing::warn!("the disk has no room for compactions: they are left for later");
+        }
+        Ok(store)
     }
 
     /// The folder of the store.
@@ -181,6 +193,16 @@ impl Rocks {
         .sum()
     }
 
+    /// Bytes that a compaction may write: of all tables, and of the blobs that it moves.
+    fn table_bytes(&self) -> u64 {
+        let tables: u64 = Space::ALL
+            .map(|space| self.property(space, TABLE_BYTES))
+            .into_iter()
+            .sum();
+        let blobs = self.property(Space::Log, "rocksdb.live-blob-file-size");
+        tables + blobs / BLOB_MOVED_PART
+    }
+
     /// A number that RocksDB keeps of one space.
     fn property(&self, space: Space, name: &str) -> u64 {
         let value = self.db.property_int_value_cf(self.family(space), name);
@@ -211,7 +233,7 @@ fn open_database(path: &Path, compacts: bool) -> Result<DB, rocksdb::Error> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
     let families = Space::ALL.map(|space| {
         let mut options = family_options(space, &cache);
-        options.set_disable_auto_compactions(!compacts);
+        options.set_disable_auto_compactions(space == LATER && !compacts);
         ColumnFamilyDescriptor::new(space.name(), options)
     });
     DB::open_cf_descriptors(&database_options(), path, families)
@@ -363,33 +385,28 @@ impl Store for Rocks {
             .mark(self.synced_to.load(Ordering::Relaxed))
     }
 
-    fn give_up_stalled(&self) -> bool {
-        // Without an error it waits for background work that goes on, and for no longer than that.
+    fn give_up_stalled(&self, free: u64) -> bool {
         let of_all = |name| self.db.property_int_value(name).ok().flatten() > Some(0);
         let stalled = of_all("rocksdb.is-write-stopped") && of_all("rocksdb.background-errors");
-        if stalled && !self.given_up.swap(true, Ordering::Relaxed) {
+        // The errors may be long over: with room it waits for work that goes on, and for no longer than that.
+        if !stalled || room::is_enough(free, self.table_bytes()) {
+            return false;
+        }
+        if !self.given_up.swap(true, Ordering::Relaxed) {
             self.db.cancel_all_background_work(false);
         }
-        stalled
+        true
     }
 
     fn has_room(&self, free: u64) {
-        if !self.compacts_later.load(Ordering::Relaxed) {
+        let waits = self.compacts_later.load(Ordering::Relaxed);
+        if !waits || !room::is_enough(free, self.property(LATER, TABLE_BYTES)) {
             return;
         }
-        let bytes = Space::ALL
-            .map(|space| self.property(space, "rocksdb.live-sst-files-size"))
-            .into_iter()
-            .sum();
-        if !room::is_enough(free, bytes) {
+        let on = [("disable_auto_compactions", "false")];
+        if let Err(error) = self.db.set_options_cf(self.family(LATER), &on) {
+            tracing::warn!(%error, "compactions are not taken up again");
             return;
-        }
-        for space in Space::ALL {
-            let on = [("disable_auto_compactions", "false")];
-            if let Err(error) = self.db.set_options_cf(self.family(space), &on) {
-                tracing::warn!(%error, "compactions are not taken up again");
-                return;
-            }
         }
         self.compacts_later.store(false, Ordering::Relaxed);
         tracing::info!(free, "there is room for compactions again");

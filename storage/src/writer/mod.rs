@@ -304,8 +304,8 @@ impl WriterHandle {
 
     /// Ends the write that is under way if it waits for room on the disk and may wait for ever: it fails with
     /// [`Error::Full`]. Whether it waited so.
-    pub fn give_up_stalled(&self) -> bool {
-        self.shared.store.give_up_stalled()
+    pub fn give_up_stalled(&self, free: u64) -> bool {
+        self.shared.store.give_up_stalled(free)
     }
 
     /// Tells the store how many bytes are free on its disk.
