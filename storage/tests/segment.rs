@@ -452,38 +452,41 @@ fn merged(folder: &Path, parts: &[Written]) -> Result<Written, segment::Error> {
 
 #[test]
 fn a_merge_holds_the_rows_of_its_parts_as_if_it_were_built_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let blocks = rows_of(4, 6_000);
-    let (first, rest) = blocks.split_at(1);
-    let (second, third) = rest.split_at(rest.len() / 2);
-    let parts = [first, second, third].map(|blocks| part(folder.path(), blocks));
-    let merged = merged(folder.path(), &parts).unwrap();
-    assert_eq!(
-        (merged.meta.rows, merged.segment.granule_count()),
-        (6_000, 6)
-    );
-    assert_holds(&merged.segment, &blocks);
-    assert_holds(
-        &Segment::open(folder.path(), &merged.meta).unwrap(),
-        &blocks,
-    );
+    // The second in several strides: a merge goes through memory a few granules at a time.
+    for (count, granules) in [(6_000, 6), (40_000, 40)] {
+        let folder = tempfile::tempdir().unwrap();
+        let blocks = rows_of(4, count);
+        let (first, rest) = blocks.split_at(blocks.len() / 4);
+        let (second, third) = rest.split_at(rest.len() / 2);
+        let parts = [first, second, third].map(|blocks| part(folder.path(), blocks));
+        let merged = merged(folder.path(), &parts).unwrap();
+        assert_eq!(
+            (merged.meta.rows, merged.segment.granule_count()),
+            (count, granules)
+        );
+        assert_holds(&merged.segment, &blocks);
+        assert_holds(
+            &Segment::open(folder.path(), &merged.meta).unwrap(),
+            &blocks,
+        );
 
-    let elsewhere = tempfile::tempdir().unwrap();
-    let whole = build(elsewhere.path(), &blocks).meta;
-    let what = |meta: &hushlog_storage::manifest::SegmentMeta| {
-        let times = (meta.time_min, meta.time_max);
-        let ids = (meta.log_id_min, meta.log_id_max);
-        (
-            meta.from,
-            meta.to,
-            times,
-            ids,
-            meta.row_digest,
-            meta.raw_bytes,
-        )
-    };
-    assert_eq!(what(&merged.meta), what(&whole));
-    assert_eq!(merged.meta.files, whole.files, "the same bytes");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let whole = build(elsewhere.path(), &blocks).meta;
+        let what = |meta: &hushlog_storage::manifest::SegmentMeta| {
+            let times = (meta.time_min, meta.time_max);
+            let ids = (meta.log_id_min, meta.log_id_max);
+            (
+                meta.from,
+                meta.to,
+                times,
+                ids,
+                meta.row_digest,
+                meta.raw_bytes,
+            )
+        };
+        assert_eq!(what(&merged.meta), what(&whole));
+        assert_eq!(merged.meta.files, whole.files, "the same bytes");
+    }
 }
 
 #[test]
