@@ -28,6 +28,7 @@ fn mixed(config: &mut Config) {
     config.cluster.auto.slots = None;
     config.cut.age = Duration::from_secs(1);
     config.merge.delay = Duration::from_secs(2);
+    config.retention.delay = Duration::from_secs(2);
 }
 
 /// Text that hardly compresses, and that nothing masks.

@@ -271,6 +271,8 @@ impl Fetcher {
                 let bytes = chunk.data.len() as u64;
                 received += bytes;
                 if received > file.bytes {
+                    // It is another one: nothing can go on behind it.
+                    self.on_disk(move || std::fs::remove_file(&path)).await?;
                     return Err(format!("{} is longer than its manifest says", file.name));
                 }
                 let write = move || out.write_all(&chunk.data).map(|()| out);
@@ -310,6 +312,7 @@ impl Fetcher {
             to: wanted.segment.to,
             name: wanted.file.name.clone(),
             offset,
+            edition: wanted.segment.edition,
         };
         let mut client = NodeClient::new(channel);
         let answer = tokio::time::timeout(CHUNK_DEADLINE, client.fetch_file(request));

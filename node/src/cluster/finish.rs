@@ -6,8 +6,8 @@
 use hushlog_raft::Member;
 use hushlog_raft::meta::{Standing, State};
 
-/// Whether all members that are to stay, and a majority of all, have everything of a shard, as its leader knows
-/// them. One that is dead or leaves is not waited for: its replica comes to another node, which fetches it.
+/// Whether all members that are to stay, and a majority of all that is not dead, have everything of a shard, as its
+/// leader knows them. One that is dead or leaves is not waited for: its replica comes to another node, which fetches it.
 pub(crate) fn is_together(members: &[Member], state: &State) -> bool {
     let goes = |member: &Member| {
         let standing = state.standing(member.node);
@@ -15,7 +15,11 @@ pub(crate) fn is_together(members: &[Member], state: &State) -> bool {
             || matches!(standing, Some(Standing::Dead | Standing::Draining))
     };
     let has_all = |member: &&Member| member.lag == Some(0);
-    let have = members.iter().filter(has_all).count();
+    let is_there = |member: &&Member| {
+        let is_dead = state.standing(member.node) == Some(Standing::Dead);
+        !is_dead && !state.is_removed(member.node)
+    };
+    let have = members.iter().filter(has_all).filter(is_there).count();
     have > members.len() / 2
         && members
             .iter()
@@ -77,6 +81,9 @@ mod tests {
                 assert!(!is_together(lacking, &state(&[(2, standing)])));
             }
         }
+        let dead_had_it = members([Some(0), Some(50), Some(0)]);
+        let only_one_lives = state(&[(2, Standing::Draining), (3, Standing::Dead)]);
+        assert!(!is_together(&dead_had_it, &only_one_lives));
         let alone = members([Some(0), None, None]);
         let two_dead = state(&[(2, Standing::Dead), (3, Standing::Dead)]);
         assert!(!is_together(&alone, &two_dead), "no majority has it");

@@ -11,36 +11,24 @@ use super::replicas::Replicas;
 pub(crate) struct Forgetter {
     replicas: Replicas,
     meta: MetaGroup,
-    /// The facts by their log index, and the number of sealed shards here, as of which nothing was left to do.
-    settled: Option<(u64, usize)>,
 }
 
 impl Forgetter {
     pub(crate) fn new(replicas: Replicas, meta: MetaGroup) -> Self {
-        Self {
-            replicas,
-            meta,
-            settled: None,
-        }
+        Self { replicas, meta }
     }
 
     /// Looks once.
-    pub(crate) async fn tick(&mut self) {
+    pub(crate) async fn tick(&self) {
         let state = self.meta.state();
-        let now = (state.applied, self.replicas.sealed_count());
-        if self.settled == Some(now) {
-            return;
-        }
-        let mut all = true;
         for replica in self.replicas.all_sealed() {
-            if !state.is_inherited(replica.shard.bucket) {
+            if !replica.may_have_keys() || !state.is_inherited(replica.shard.bucket) {
                 continue;
             }
             if let Err(error) = replica.forget_keys().await {
                 tracing::info!(shard = %replica.shard, %error, "request keys are not forgotten yet");
-                all = false;
+                return;
             }
         }
-        self.settled = all.then_some(now);
     }
 }

@@ -77,7 +77,13 @@ impl Restorer {
             if !self.is_due(shard) {
                 continue;
             }
-            if let Err(error) = self.mend(shard).await {
+            let mended = if self.is_behind(shard) {
+                // Nobody may have the files any more that it should have had.
+                self.renew(shard).await
+            } else {
+                self.mend(shard).await
+            };
+            if let Err(error) = mended {
                 tracing::info!(%shard, %error, "not mended yet");
             }
             // Whatever came of it: all files of the shard were read.
@@ -93,6 +99,17 @@ impl Restorer {
             let settled = self.tend_sealed(&state).await;
             *self.settled.lock() = settled.then_some(now);
         }
+    }
+
+    /// Whether a sealed shard here is not yet what the cluster has agreed on since.
+    fn is_behind(&self, shard: ShardId) -> bool {
+        let state = self.meta.state();
+        let (Some(seal), Some(Held::Sealed(replica))) =
+            (state.sealed.get(&shard), self.replicas.held(shard))
+        else {
+            return false;
+        };
+        seal.digest != replica.digest && state.belongs(shard, self.replicas.node())
     }
 
     /// Goes through the finished shards; whether there is nothing left to do until something changes.
@@ -385,8 +402,6 @@ impl Restorer {
         let (received, fetched) = self.fetch(shard, seal, &[]).await?;
         self.replicas.install(shard, received).await?;
         self.replicas.doubts().verified(shard, fetched);
-        // Its request keys are here again.
-        *self.settled.lock() = None;
         Ok(())
     }
 

@@ -93,7 +93,9 @@ impl Contents {
             let end = Timestamp::from_minute(tally.last.saturating_add(1));
             (end.saturating_add(nanos(kept)), tally.rows)
         };
-        let usual = self.services.iter().filter(|(_, tally)| tally.rows > 0);
+        let is_ruled = |service: &str| periods.of(service).1 != Source::Configuration;
+        let usual = self.services.iter();
+        let usual = usual.filter(|(name, tally)| tally.rows > 0 && is_ruled(name));
         let mut ends: Vec<(Timestamp, u64)> = usual.map(past_at).collect();
         ends.sort_unstable();
         let mut past = 0;
@@ -104,8 +106,8 @@ impl Contents {
         due.map(|(at, _)| at)
     }
 
-    /// What is past now, and has been for `margin`. Where too many services have rules of their own, those with the
-    /// most rows.
+    /// What is past now by a rule, and has been for `margin`. Where too many services have rules of their own, those
+    /// with the most rows. The configuration is no rule: each node has its own, and may be the only one to have it so.
     pub(crate) fn cutoffs(&self, periods: &Periods, now: Timestamp, margin: Duration) -> Cutoffs {
         let before = |kept: Duration| {
             let at = now.saturating_add(-nanos(kept.saturating_add(margin)));
@@ -115,7 +117,8 @@ impl Contents {
         let has_rule = |service: &str| periods.of(service).1 == Source::Rule;
         let is_past = |service: &str, tally: &Tally| at(service).minute() > tally.first;
         let mut rest = self.services.iter().filter(|(name, _)| !has_rule(name));
-        let rest_is_past = rest.any(|(name, tally)| is_past(name, tally));
+        let rest_is_ruled = periods.by_default().1 != Source::Configuration;
+        let rest_is_past = rest_is_ruled && rest.any(|(name, tally)| is_past(name, tally));
         let none = Cutoffs::default();
         let default = if rest_is_past {
             before(periods.by_default().0)
@@ -135,6 +138,7 @@ impl Contents {
         let past = self
             .services
             .iter()
+            .filter(|(name, _)| rest_is_ruled || has_rule(name))
             .filter(|(name, tally)| is_past(name, tally) && name.len() <= CUTOFF_SERVICE_BYTES_MAX);
         let mut largest: Vec<(&String, &Tally)> = past.collect();
         largest.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.rows));
@@ -283,6 +287,7 @@ mod tests {
     fn periods(default: Duration, services: &[(&str, Duration)]) -> Periods {
         let services = services.iter().map(|(name, p)| ((*name).to_owned(), *p));
         let retention = Retention {
+            default: Some(default),
             services: services.collect(),
             ..Retention::default()
         };
@@ -290,7 +295,19 @@ mod tests {
             retention,
             ..State::default()
         };
-        Periods::new(Arc::new(facts), default)
+        Periods::new(Arc::new(facts), MINUTE)
+    }
+
+    #[test]
+    fn the_configuration_alone_leaves_nothing_out() {
+        let contents = contents(&[("a", 1, 5), ("b", 2, 5)]);
+        let now = Timestamp::from_minute(100_000);
+        let none = Periods::new(Arc::new(State::default()), MINUTE);
+        assert_eq!(contents.due_at(&none, MINUTE), None);
+        assert_eq!(contents.cutoffs(&none, now, MINUTE), Cutoffs::default());
+        let ruled = periods(MINUTE, &[]);
+        assert!(contents.due_at(&ruled, MINUTE).is_some());
+        assert_ne!(contents.cutoffs(&ruled, now, MINUTE), Cutoffs::default());
     }
 
     /// So many rows of these services in these minutes; those after minute 100 are from the future.

@@ -66,7 +66,7 @@ impl Rewriter {
 
     /// How long what is left out was past at least, and how long the rules were the same.
     fn margin(&self) -> Duration {
-        self.cluster.settings().merge.delay
+        self.cluster.settings().rewrite_delay
     }
 
     /// Looks once: writes one shard anew, if it is this node's turn with any.
@@ -189,7 +189,7 @@ impl Rewriter {
 
     /// Writes a shard anew; how many rows were left out. `None` if somebody else works on it, it has become another
     /// one, or it does not pay.
-    async fn rewrite(&self, replica: &Arc<SealedReplica>) -> Result<Option<u64>, Error> {
+    async fn rewrite(&mut self, replica: &Arc<SealedReplica>) -> Result<Option<u64>, Error> {
         let shard = replica.shard;
         let (replicas, meta) = (self.cluster.replicas(), self.cluster.meta());
         let Some(_claim) = replicas.claim(shard) else {
@@ -229,6 +229,10 @@ impl Rewriter {
             .run(move || Fates::read(&reading, &of, &by))
             .await??;
         if !cutoffs.fits() || !rewrite::pays(fates.rows(), seal.rows) {
+            // It will not, as long as neither the shard nor the rules change.
+            if let Some(looked) = self.looked.get_mut(&shard) {
+                looked.due_at = None;
+            }
             return Ok(None);
         }
         let (rows, services) = (fates.rows(), fates.left_out.clone());

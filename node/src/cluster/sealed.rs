@@ -199,12 +199,15 @@ impl SealedReplica {
         Ok(sealed_keys(&self.writer, self.shard)?)
     }
 
-    /// Forgets the request keys, once.
+    /// Whether its request keys may still be in the store.
+    pub(crate) fn may_have_keys(&self) -> bool {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the request keys.
     pub(crate) async fn forget_keys(&self) -> Result<(), Error> {
-        if self.keys.load(Ordering::Relaxed) {
-            forget_sealed_keys(&self.writer, self.shard).await?;
-            self.keys.store(false, Ordering::Relaxed);
-        }
+        forget_sealed_keys(&self.writer, self.shard).await?;
+        self.keys.store(false, Ordering::Relaxed);
         Ok(())
     }
 }

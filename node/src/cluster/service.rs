@@ -324,6 +324,7 @@ impl Node for Service {
         let range = request.from..request.to;
         let (folder, disk) = (held.folder().to_path_buf(), self.cluster.builder().clone());
         let segment = on_disk(&disk, move || segment_of(&held, range)).await?;
+        let segment = segment.filter(|segment| segment.edition == request.edition);
         let segment =
             segment.ok_or_else(|| Status::not_found("the segment is not on this node"))?;
         // The name comes from the manifest, never from the request: no path can be smuggled in.

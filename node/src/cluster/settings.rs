@@ -75,6 +75,9 @@ pub struct ClusterSettings {
     pub cut: CutPolicy,
     /// How segments of finished shards are merged.
     pub merge: MergeSettings,
+    /// How long a rule of retention must have stood, and rows have been past by it, before they are left out of
+    /// segments that stay.
+    pub rewrite_delay: Duration,
     /// Bytes a second of segments that are fetched from other nodes; 0 for no limit.
     pub fetch_rate: u64,
     /// How fast files are read again to find damage.
@@ -144,6 +147,7 @@ impl ClusterSettings {
                 bytes: config.merge.bytes as u64,
                 delay: config.merge.delay,
             },
+            rewrite_delay: config.retention.delay,
             fetch_rate: config.fetch.rate as u64,
             scrub: ScrubSettings {
                 rate: config.scrub.rate as u64,

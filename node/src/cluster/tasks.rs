@@ -166,7 +166,7 @@ impl Cluster {
 
     /// Has finished shards let go of what the next ones remember.
     fn watch_keys(&self) {
-        let mut forgetter = Forgetter::new(self.inner.replicas.clone(), self.inner.meta.clone());
+        let forgetter = Forgetter::new(self.inner.replicas.clone(), self.inner.meta.clone());
         let stop = self.inner.tasks.stop_token();
         let ticks = async move {
             while unless_stopped(&stop, sleep(restore::TICK)).await

@@ -215,6 +215,11 @@ pub const KEYS: &[Key] = &[
         "How long records are kept while the cluster has no `default` rule of its own; alike on all nodes.",
     ),
     key(
+        "retention.delay",
+        "1h",
+        "How long a rule must have stood, and records have been hidden by it, before they are left out of segments that stay for others: until then the rule can be taken back.",
+    ),
+    key(
         "cut.bytes",
         "8MiB",
         "Bytes of a shard's tail that make a segment.",

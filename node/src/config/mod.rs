@@ -162,6 +162,8 @@ pub struct Limits {
 pub struct Retention {
     /// For all services.
     pub default: Duration,
+    /// How long a rule must have stood before rows are written away by it.
+    pub delay: Duration,
 }
 
 /// When the tail becomes a segment.
@@ -229,6 +231,7 @@ impl Config {
             limits: read_limits(layers)?,
             retention: Retention {
                 default: layers.duration("retention.default")?,
+                delay: layers.duration("retention.delay")?,
             },
             cut: Cut {
                 bytes: layers.bytes("cut.bytes")?,

@@ -316,6 +316,7 @@ fn settings(world: &World, id: u64) -> Config {
     config.cut.log_keep = 4 << 10;
     config.cut.age = Duration::from_secs(6);
     config.merge.delay = MERGE_DELAY;
+    config.retention.delay = MERGE_DELAY;
     config.limits.ingest_timeout = Duration::from_secs(6);
     config
 }
