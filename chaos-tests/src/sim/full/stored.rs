@@ -94,8 +94,11 @@ pub(super) fn check(
     clients: &Clients,
 ) -> Vec<String> {
     let mut violations = Vec::new();
-    let mut whole: BTreeMap<ShardId, (u64, Placed)> = BTreeMap::new();
+    // A finished shard may just have been written anew, which a node hears a moment later than another: those of one
+    // form are held against each other. That each has the form that it knows was agreed on, `seals` looks at.
+    let mut whole: BTreeMap<(ShardId, Option<[u8; 32]>), (u64, Placed)> = BTreeMap::new();
     for (node, running) in running {
+        let forms = running.sealed().unwrap_or_default();
         let folder = world.folder.path().join(host(*node)).join("segments");
         let shards = match rows_of(&folder, running) {
             Ok(shards) => shards,
@@ -105,11 +108,12 @@ pub(super) fn check(
             }
         };
         for (shard, rows) in shards {
-            match whole.get(&shard) {
+            let form = (shard, forms.get(&shard).copied());
+            match whole.get(&form) {
                 // One whose group has stopped for damage was noticed.
                 _ if world.base.has_stopped(*node, shard.group()) => {}
                 None => {
-                    whole.insert(shard, (*node, rows));
+                    whole.insert(form, (*node, rows));
                 }
                 Some((other, known)) => {
                     violations.extend(unlike(shard, (*other, known), (*node, &rows)))
@@ -117,7 +121,7 @@ pub(super) fn check(
             }
         }
     }
-    let shards = whole.iter().map(|(shard, (_, rows))| (*shard, rows));
+    let shards = whole.iter().map(|((shard, _), (_, rows))| (*shard, rows));
     violations.extend(judge(&shards.collect(), &clients.receipted()));
     violations
 }
