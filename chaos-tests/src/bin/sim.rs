@@ -188,16 +188,23 @@ fn in_a_process(schedule: &Schedule) -> Result<Outcome> {
 }
 
 fn run_all(schedules: impl Iterator<Item = Schedule>) -> Result<bool> {
-    let mut good = true;
+    let mut failed = Vec::new();
     for schedule in schedules {
         let outcome = in_a_process(&schedule)?;
         say(format_args!("seed {}: {:?}", schedule.seed, outcome.stats));
         for violation in &outcome.violations {
             say(format_args!("  {violation}"));
         }
-        good &= outcome.violations.is_empty();
+        if !outcome.violations.is_empty() {
+            failed.push(schedule.seed);
+        }
     }
-    Ok(good)
+    if failed.is_empty() {
+        say("every promise was kept");
+    } else {
+        say(format_args!("FAILED: seeds {failed:?}"));
+    }
+    Ok(failed.is_empty())
 }
 
 fn run(schedule: &Schedule, trace: Option<&Path>) -> Result<bool> {
