@@ -87,6 +87,9 @@ fn rows_of(folder: &Path, node: &Node) -> Result<BTreeMap<ShardId, Placed>> {
     Ok(all)
 }
 
+/// A shard, and the digest of what is sealed of it.
+type Form = (ShardId, Option<[u8; 32]>);
+
 /// What does not hold of what the nodes have stored, all of which have come to rest.
 pub(super) fn check(
     world: &World,
@@ -96,7 +99,7 @@ pub(super) fn check(
     let mut violations = Vec::new();
     // A finished shard may just have been written anew, which a node hears a moment later than another: those of one
     // form are held against each other. That each has the form that it knows was agreed on, `seals` looks at.
-    let mut whole: BTreeMap<(ShardId, Option<[u8; 32]>), (u64, Placed)> = BTreeMap::new();
+    let mut whole: BTreeMap<Form, (u64, Placed)> = BTreeMap::new();
     for (node, running) in running {
         let forms = running.sealed().unwrap_or_default();
         let folder = world.folder.path().join(host(*node)).join("segments");
