@@ -4,7 +4,7 @@
 //! what nodes say; each step is a command or a change of the group that may be repeated. So it may be ended
 //! at any point, and two leaders at once do no harm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hushlog_proto::hushlog::internal::v1::NodeReport;
@@ -34,8 +34,8 @@ pub(crate) struct Mover {
     pub(crate) cluster: Cluster,
     /// Since when this node has led, in which term.
     leading: Option<(u64, Instant)>,
-    /// Since when a removed node is to follow no more.
-    forgetting: Option<(NodeId, Instant)>,
+    /// Since when each removed node is to follow no more.
+    forgetting: BTreeMap<NodeId, Instant>,
     /// The facts and the answering nodes as of which no replica had anywhere to go.
     settled: Option<(u64, BTreeSet<NodeId>)>,
 }
@@ -45,7 +45,7 @@ impl Mover {
         Self {
             cluster,
             leading: None,
-            forgetting: None,
+            forgetting: BTreeMap::new(),
             settled: None,
         }
     }
@@ -70,9 +70,10 @@ impl Mover {
         // One that is not possible at the moment keeps none of the others.
         let stood = self.change_standings(&state, &roll, leads).await;
         let changed = self.change_group(&state, &roll).await;
+        let forgot = self.forget_removed(&state, &roll).await;
         let moved = self.move_replicas(&voters::live(&roll)).await;
         let removed = self.remove_done().await;
-        stood.and(changed).and(moved).and(removed)
+        stood.and(changed).and(forgot).and(moved).and(removed)
     }
 
     async fn change_standings(
@@ -111,7 +112,7 @@ impl Mover {
         Some(since.elapsed())
     }
 
-    async fn change_group(&mut self, state: &meta::State, roll: &Roll) -> Result<(), ProposeError> {
+    async fn change_group(&self, state: &meta::State, roll: &Roll) -> Result<(), ProposeError> {
         let step = voters::next_step(state, roll, self.cluster.settings().node);
         let Some(step) = step else {
             return Ok(());
@@ -138,18 +139,26 @@ impl Mover {
                 );
                 Ok(())
             }
-            Step::Forget(node) => {
-                let since = match self.forgetting {
-                    Some((known, since)) if known == node => since,
-                    Some(_) | None => Instant::now(),
-                };
-                self.forgetting = Some((node, since));
-                if since.elapsed() < INFORM_PATIENCE {
-                    return Ok(());
-                }
-                self.meta().remove_learner(node, deadline).await
+        }
+    }
+
+    /// Lets those follow no more that were removed long enough ago; each by its own time, whatever else of the
+    /// group is still to be changed.
+    async fn forget_removed(
+        &mut self,
+        state: &meta::State,
+        roll: &Roll,
+    ) -> Result<(), ProposeError> {
+        let leftover = voters::leftover(state, roll);
+        self.forgetting.retain(|node, _| leftover.contains(node));
+        for node in leftover {
+            let since = *self.forgetting.entry(node).or_insert_with(Instant::now);
+            if since.elapsed() >= INFORM_PATIENCE {
+                let deadline = Instant::now() + DEADLINE;
+                self.meta().remove_learner(node, deadline).await?;
             }
         }
+        Ok(())
     }
 
     async fn move_replicas(&mut self, live: &BTreeSet<NodeId>) -> Result<(), ProposeError> {

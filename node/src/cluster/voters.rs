@@ -25,8 +25,6 @@ pub(crate) enum Step {
     Vote(BTreeSet<NodeId>),
     /// The leader is not to vote any more: another must lead first.
     HandOver,
-    /// This node was removed and is to follow no more.
-    Forget(NodeId),
 }
 
 fn is_alive(member: &RollMember) -> bool {
@@ -113,16 +111,20 @@ pub(crate) fn next_step(state: &State, roll: &Roll, own: NodeId) -> Option<Step>
     match wanted(state, roll, &voters, own) {
         // Where another voter stays it leads the change; a voter that is alone hands its vote over itself.
         Some(wanted) if !wanted.contains(&own) && !wanted.is_disjoint(&voters) => {
-            return Some(Step::HandOver);
+            Some(Step::HandOver)
         }
-        Some(wanted) if wanted != voters || roll.joint => return Some(Step::Vote(wanted)),
+        Some(wanted) if wanted != voters || roll.joint => Some(Step::Vote(wanted)),
         // Interrupted in the middle.
-        None if roll.joint => return Some(Step::Vote(voters)),
-        Some(_) | None => {}
+        None if roll.joint => Some(Step::Vote(voters)),
+        Some(_) | None => None,
     }
-    let mut members = roll.members.iter();
-    let removed = members.find(|(node, member)| !member.voter && state.is_removed(**node));
-    removed.map(|(node, _)| Step::Forget(*node))
+}
+
+/// The nodes that were removed and still follow.
+pub(crate) fn leftover(state: &State, roll: &Roll) -> BTreeSet<NodeId> {
+    let members = roll.members.iter();
+    let removed = members.filter(|(node, member)| !member.voter && state.is_removed(**node));
+    removed.map(|(node, _)| *node).collect()
 }
 
 /// Who should vote; `None` while that cannot be told, since a node that should has not caught up.
@@ -304,8 +306,11 @@ mod tests {
         assert_eq!(done(&state, &then), [1]);
         let removed = Command::Nodes(Change::Remove(1));
         assert_eq!(state.apply(&removed), Answer::Done);
-        assert_eq!(next_step(&state, &then, 2), Some(Step::Forget(1)));
-        assert_eq!(next_step(&state, &roll(&[2, 3, 4], &[]), 2), None);
+        assert_eq!(next_step(&state, &then, 2), None);
+        assert_eq!(leftover(&state, &then), BTreeSet::from([1]));
+        let gone = roll(&[2, 3, 4], &[]);
+        assert_eq!(next_step(&state, &gone, 2), None);
+        assert!(leftover(&state, &gone).is_empty());
     }
 
     #[test]

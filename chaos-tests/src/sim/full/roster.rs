@@ -24,7 +24,7 @@ use crate::sim::stage::Base;
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest time, in milliseconds, that others may go on calling a node that has left, once nothing is wrong
 /// with the network any more.
-const CALLED_MAX: u64 = 15_000;
+const CALLED_MAX: u64 = 12_000;
 /// What a node says that may not take part any more.
 const REMOVED: &str = "was removed";
 
