@@ -15,6 +15,7 @@ use hushlog_pii::Key;
 use hushlog_raft::Connect;
 use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
 use hushlog_record::{GroupId, NodeId, ShardId};
+use hushlog_storage::files::free_bytes;
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
 use hushlog_storage::writer::Writer;
@@ -33,7 +34,9 @@ use crate::cluster::ledger::Books;
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
-use crate::cluster::{self, Cluster, ClusterSettings, give_up_stalled_writes, join, secret};
+use crate::cluster::{
+    self, Cluster, ClusterSettings, give_up_stalled_writes, intake, join, secret,
+};
 use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::entropy::{self, Entropy};
@@ -573,6 +576,9 @@ async fn own_folder(
     identity::claim(folder, own)?;
     if known.is_none() {
         tracing::info!(node = own.node, folder = %folder.display(), "data folder initialised");
+    }
+    if let Ok(free) = free_bytes(folder) {
+        intake::make_room(&intake::ballast(folder, settings.disk_reserve), free);
     }
     Ok(secret)
 }

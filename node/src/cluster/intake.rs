@@ -23,7 +23,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// room that may never come.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// What is set aside on the disk, at most: half of the reserve.
-pub(crate) const BALLAST_BYTES_MAX: u64 = 32 << 20;
+const BALLAST_BYTES_MAX: u64 = 32 << 20;
 
 /// What is watched, and the switch.
 pub(crate) struct Watch {
@@ -72,7 +72,7 @@ impl Watch {
     }
 
     fn keep_ballast(&self, free: u64) {
-        let kept = if free < self.ballast.bytes() / 2 {
+        let kept = if is_needed(&self.ballast, free) {
             self.ballast.release()
         } else if free > self.reserve_bytes + 2 * self.ballast.bytes() {
             self.ballast.hold()
@@ -102,6 +102,28 @@ impl Watch {
         }
         self.intake.set(hold);
     }
+}
+
+/// The ballast of a data folder, of a node that keeps so much free.
+pub(crate) fn ballast(data: &Path, reserve_bytes: u64) -> Ballast {
+    Ballast::new(data, BALLAST_BYTES_MAX.min(reserve_bytes / 2))
+}
+
+/// Gives a ballast back before the store is opened, where the disk is full: opening writes too, and nobody watches
+/// the disk yet.
+pub(crate) fn make_room(ballast: &Ballast, free: u64) {
+    if !ballast.is_held() || !is_needed(ballast, free) {
+        return;
+    }
+    match ballast.release() {
+        Ok(()) => tracing::warn!(free, "the disk is full: the ballast is given back"),
+        Err(error) => tracing::warn!(%error, free, "the disk is full, and the ballast stays"),
+    }
+}
+
+/// Whether the disk is so full that the ballast is given back.
+fn is_needed(ballast: &Ballast, free: u64) -> bool {
+    free < ballast.bytes() / 2
 }
 
 /// Ends the write that is under way if it waits for room that may never come.
@@ -146,5 +168,17 @@ mod tests {
         assert_eq!(decide(10, 10, 6, 5), Some(Hold::Backlog));
         assert_eq!(decide(9, 10, 5, 5), Some(Hold::DiskFull));
         assert_eq!(decide(9, 10, 6, 5), Some(Hold::DiskFull));
+    }
+
+    #[test]
+    fn a_full_disk_gets_the_ballast_back_before_the_store_is_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ballast = ballast(folder.path(), 1 << 20);
+        make_room(&ballast, 0);
+        ballast.hold().expect("there is room");
+        make_room(&ballast, ballast.bytes());
+        assert!(ballast.is_held(), "there is room");
+        make_room(&ballast, 0);
+        assert!(!ballast.is_held(), "a full disk");
     }
 }

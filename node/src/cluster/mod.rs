@@ -23,7 +23,7 @@ mod gauges;
 mod hand_back;
 pub(crate) mod held;
 mod inherit;
-mod intake;
+pub(crate) mod intake;
 pub mod join;
 mod keeper;
 mod leads;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushlog_raft::{keep_resting, meta};
-use hushlog_storage::ballast::Ballast;
 use tokio::time::{Instant, sleep};
 
 use super::buckets::{self, BucketKeeper};
@@ -91,9 +90,9 @@ impl Cluster {
             replicas: inner.replicas.clone(),
             writer: inner.context.writer.clone(),
             folder: inner.store.clone(),
-            ballast: Ballast::new(
+            ballast: intake::ballast(
                 inner.store.parent().unwrap_or(&inner.store),
-                intake::BALLAST_BYTES_MAX.min(inner.settings.disk_reserve / 2),
+                inner.settings.disk_reserve,
             ),
             backlog_bytes: inner.settings.cut.node_tail_bytes_max,
             reserve_bytes: inner.settings.disk_reserve,

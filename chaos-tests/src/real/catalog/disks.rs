@@ -74,6 +74,23 @@ pub(super) fn disk_full_resume(m: &mut Maker) {
     m.then(Action::Ready(who, 15_000));
 }
 
+/// Who is started on a full disk gives its ballast back, and goes on by itself once there is space.
+pub(super) fn disk_full_start(m: &mut Maker) {
+    // With room for a ballast beside the reserve.
+    m.schedule.disk_mib = 512;
+    for index in m.order() {
+        let who = Who::Node(index);
+        m.then(Action::Kill(vec![who]));
+        m.then(Action::Fill(vec![who]));
+        m.then(Action::StartOn(who, who));
+        m.wait(5_000);
+        m.then(Action::Free(vec![who]));
+        m.then(Action::Ready(who, 15_000));
+        m.then(Action::Acks(5_000));
+        m.wait_some();
+    }
+}
+
 /// The log has space set aside, and the ballast is given back: nobody takes data, everybody goes on.
 pub(super) fn disk_full_all(m: &mut Maker) {
     m.schedule.disk_mib = 256;

@@ -68,6 +68,7 @@ pub const ALL: &[Scenario] = &[
     ci("disk-full-one", &[12], disks::disk_full_one),
     ci("disk-full-resume", &[12], disks::disk_full_resume),
     ci("disk-full-all", &[13], disks::disk_full_all),
+    long("disk-full-start", &[12], disks::disk_full_start),
     long("slow-disk", &[14], disks::slow_disk),
     ci("slow-disk-handover", &[14], disks::slow_disk_handover),
     long("stuck-disk", &[14], disks::stuck_disk),
