@@ -31,6 +31,8 @@ use crate::offload::Offload;
 
 /// How often a replica is looked at when nothing wakes its keeper.
 const TICK: Duration = Duration::from_millis(200);
+/// The same while the group rests: what there is to do then, the cluster's facts and the group's positions tell.
+const RESTING_TICK: Duration = Duration::from_secs(1);
 /// How long the preferred leader has for itself before others may initialise the group.
 const INITIALISE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the preferred leader has to say whether it is fit to lead.
@@ -145,6 +147,7 @@ impl Keeper {
             merge: None,
         };
         let mut positions = self.replica.group.watch();
+        let mut facts = self.meta.watch();
         let mut initialised = !self.replica.group.is_pristine();
         loop {
             if self.replica.is_wrong() {
@@ -170,7 +173,14 @@ impl Keeper {
                 self.lead(&mut watch, &mut inheritance, &mut ending).await;
             }
             // Waking up early or late is harmless: the loop looks at the state itself.
-            let _timed_out = tokio::time::timeout(TICK, positions.changed()).await;
+            let rests = self.replica.group.is_resting();
+            let tick = if rests { RESTING_TICK } else { TICK };
+            tokio::select! {
+                biased;
+                _ = positions.changed() => {}
+                _ = facts.changed(), if rests => {}
+                () = tokio::time::sleep(tick) => {}
+            }
             tokio::time::sleep(TICK / 4).await;
         }
     }
