@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use crate::bytes::{at, before};
 use crate::detector::{self, Anchors, Detector, Found, Keywords, Numbers, Read};
@@ -12,19 +13,30 @@ use crate::finder::Finder;
 use crate::scan::{self, Event, Seen};
 use crate::{Key, Masker, Policy};
 
-/// What detectors find, and what looks like it.
+/// Words that announce numbers.
 #[rustfmt::skip]
-const PIECES: &[&str] = &[
+const WORDS: &[&str] = &[
     "phone ", "Phone:", "tel", "Tf. ", "mobile=", "Handy ", "call ", "Cell", "Cep ", "fax ", "téléphone ", "móvil ",
     "ssn ", "SSN:", "Social Security ", "passport ", "PASSPORT ", "driver's license ", "driving licence ",
     "bank account ", "account number ", "acct ", "routing ", "ABA ", "EIN ", "employer id ", "NPI ", "provider id ",
     "MBI ", "Medicare ", "DEA ", "dea ", "dob ", "date of birth ", "birthday: ", "imei ", "IMEI:", "VIN ",
-    "vehicle identification ", "+1 415 555 2671", "+49 151 12345678", "(415) 555-2671", "415-555-2671", "1.415.555.2671",
-    "030 1234567", "0301 234 567", "01 23 45 67 89", "033316005", "+(49) 30 123456", "219-09-9999", "219 09 9999",
-    "219099999", "900-70-1234", "A12345678", "123456789", "D123-4567-8901", "A 123 4567 8901", "A1234-12345-12345",
-    "AB123456", "AB12345", "1234567", "1234 5678 9012 3456", "123456", "021000021", "0210-0002-1", "12-3456789",
-    "1003000126", "1003-000-126", "1EG4-TE5-MK73", "1EG4TE5MK73", "AB1234563", "1972-11-22", "22.11.1972",
-    "11/22/1972", "19721122", "490154203237518", "49-015420-323751-8", "1HGCM82633A004352", "1M8GDM9AXKP042788",
+    "vehicle identification ",
+];
+
+/// Numbers that words announce.
+#[rustfmt::skip]
+const NUMBERS: &[&str] = &[
+    "+1 415 555 2671", "+49 151 12345678", "(415) 555-2671", "415-555-2671", "1.415.555.2671", "030 1234567",
+    "0301 234 567", "01 23 45 67 89", "033316005", "+(49) 30 123456", "219-09-9999", "219 09 9999", "219099999",
+    "900-70-1234", "A12345678", "123456789", "D123-4567-8901", "A 123 4567 8901", "A1234-12345-12345", "AB123456",
+    "AB12345", "1234567", "1234 5678 9012 3456", "123456", "021000021", "0210-0002-1", "12-3456789", "1003000126",
+    "1003-000-126", "1EG4-TE5-MK73", "1EG4TE5MK73", "AB1234563", "1972-11-22", "22.11.1972", "11/22/1972", "19721122",
+    "490154203237518", "49-015420-323751-8", "1HGCM82633A004352", "1M8GDM9AXKP042788",
+];
+
+/// What else detectors find, and what looks like it.
+#[rustfmt::skip]
+const OTHERS: &[&str] = &[
     "4242 4242 4242 4242", "4242424242424242", "3782 822463 10005", "DE75512108001245126199",
     "DE75 5121 0800 1245 1261 99", "93.184.216.34", "10.0.0.1/8", "1.2.3.4.5", "2001:db8::1", "::1", "::ffff:1.2.3.4",
     "1:2:3:4:5:6:7:8:443", "00:1b:44:11:3a:b7", "12:34:56", "ana@example.org", "a%40b.co", "http://u:p@host/",
@@ -38,8 +50,13 @@ const PIECES: &[&str] = &[
 
 /// Pieces with little between them, and bytes of the kinds that numbers are made of.
 fn texts() -> impl Strategy<Value = String> {
+    let announcement = (select(WORDS), "[ :#=]{0,2}[a-z ]{0,4}", select(NUMBERS));
+    let announcement = announcement.prop_map(|(word, gap, number)| format!("{word}{gap}{number}"));
     let piece = prop_oneof![
-        6 => prop::sample::select(PIECES).prop_map(str::to_owned),
+        3 => select(OTHERS).prop_map(str::to_owned),
+        2 => select(NUMBERS).prop_map(str::to_owned),
+        1 => select(WORDS).prop_map(str::to_owned),
+        3 => announcement,
         2 => "[ .:,;=/@_+()*x-]{1,3}",
         1 => "[0-9]{1,20}",
         1 => "[0-9 .()/-]{1,24}",
@@ -145,7 +162,8 @@ proptest! {
 #[test]
 fn the_texts_hold_what_is_looked_for() {
     let masker = Masker::new(Policy::default(), Key::new([1; 32]));
-    let findings = PIECES.iter().map(|piece| masker.mask_text(piece));
+    let pieces = NUMBERS.iter().chain(OTHERS);
+    let findings = pieces.map(|piece| masker.mask_text(piece));
     let spans: Vec<_> = findings.flat_map(|findings| findings.spans).collect();
     for detector in [
         Detector::Email,
