@@ -10,6 +10,9 @@ const LEAD: u8 = 0xef;
 /// Bytes that a full-width character is longer than what it stands for.
 const LONGER: usize = 2;
 
+/// Length of the texts in which nothing is searched for by vectors, in bytes.
+const SHORT: usize = 32;
+
 /// A text with its full-width characters replaced.
 pub(crate) struct Folded {
     pub(crate) text: String,
@@ -21,17 +24,15 @@ impl Folded {
     /// `None` when the text has none of them, as nearly always.
     #[inline]
     pub(crate) fn of(text: &str) -> Option<Self> {
-        if text.is_ascii() {
+        if text.len() < SHORT && text.is_ascii() {
             return None;
         }
+        memchr::memchr(LEAD, text.as_bytes())?;
         Self::of_unicode(text)
     }
 
     #[cold]
     fn of_unicode(text: &str) -> Option<Self> {
-        if !text.as_bytes().contains(&LEAD) {
-            return None;
-        }
         let mut folded = Self {
             text: String::with_capacity(text.len()),
             at: Vec::new(),

@@ -24,6 +24,8 @@ mod pattern;
 mod policy;
 mod question;
 mod record;
+#[cfg(test)]
+mod reference;
 mod render;
 mod scan;
 mod settle;

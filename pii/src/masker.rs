@@ -71,15 +71,19 @@ pub struct Masker {
     names: Names,
 }
 
-/// What is noted of a text besides the findings.
+/// What is known of a text once it has been looked at.
 #[derive(Default)]
-pub(crate) struct Notes {
+pub(crate) struct Look {
+    /// What is to be masked, ascending, without overlaps.
+    pub(crate) found: FoundList,
     /// Who found what others swallowed.
-    pub(crate) swallowed: Fired,
+    swallowed: Fired,
     /// Findings of rules that only observe.
-    pub(crate) observed: FoundList,
+    observed: Vec<Found>,
     /// Whether a word announces a number: what masks leave between may let it reach farther.
     pub(crate) announced: bool,
+    /// The text with these findings masked, where that was needed to find them.
+    masked: Option<String>,
 }
 
 impl Masker {
@@ -134,18 +138,29 @@ impl Masker {
             path,
             ..Place::default()
         };
-        let mut notes = Notes::default();
-        let found = self.find(text, place, &mut notes);
-        let masked = if found.is_empty() {
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(self.replaced(text, &found))
-        };
-        Findings {
-            masked,
-            spans: self.spans(&found),
-            observed: self.spans(&notes.observed),
+        let mut look = Look::default();
+        self.find(text, place, &mut look);
+        if look.found.is_empty() && look.observed.is_empty() {
+            return Findings {
+                masked: Cow::Borrowed(text),
+                spans: Vec::new(),
+                observed: Vec::new(),
+            };
         }
+        Findings {
+            spans: self.spans(&look.found),
+            observed: self.spans(&look.observed),
+            masked: match look.found.is_empty() {
+                true => Cow::Borrowed(text),
+                false => Cow::Owned(self.masked_by(text, look)),
+            },
+        }
+    }
+
+    /// The text with what was found in it masked.
+    fn masked_by(&self, text: &str, look: Look) -> String {
+        let Look { found, masked, .. } = look;
+        masked.unwrap_or_else(|| self.replaced(text, &found))
     }
 
     fn spans(&self, found: &[Found]) -> Vec<Span> {
@@ -176,20 +191,20 @@ impl Masker {
 
     /// The name of who finds something in a text, if anybody does.
     pub(crate) fn finder_in(&self, text: &str) -> Option<String> {
-        let mut notes = Notes::default();
-        let found = self.find_once(text, Place::default(), &mut notes);
-        let first = found.first().or_else(|| notes.observed.first())?;
+        let mut look = Look::default();
+        self.find_once(text, Place::default(), &mut look);
+        let first = look.found.first().or_else(|| look.observed.first())?;
         Some(self.name(first.by).into_owned())
     }
 
     /// The rules that only observe and to which the whole of a text is one finding, each by itself.
     pub(crate) fn finders_of(&self, text: &str, place: Place<'_>) -> Vec<Finder> {
-        let mut notes = Notes::default();
+        let mut look = Look::default();
         if !text.is_empty() {
-            self.find(text, place, &mut notes);
+            self.find(text, place, &mut look);
         }
         let mut finders = Vec::new();
-        for f in &notes.observed {
+        for f in &look.observed {
             if (f.start, f.end) == (0, text.len()) && !finders.contains(&f.by) {
                 finders.push(f.by);
             }
@@ -234,10 +249,10 @@ impl Masker {
     }
 
     fn look_at(&self, name: &str) -> Says {
-        let mut notes = Notes::default();
+        let mut look = Look::default();
         // Where rules go by the place too, every name is masked for itself.
-        let found = self.find(name, Place::default(), &mut notes);
-        let any = !found.is_empty() || !notes.observed.is_empty();
+        self.find(name, Place::default(), &mut look);
+        let any = !look.found.is_empty() || !look.observed.is_empty();
         Says::NOTHING
             .with(Says::FOUND, any || self.goes_by_place())
             .with(Says::SECRET, detector::is_secret_name(name))
@@ -247,25 +262,25 @@ impl Masker {
 
     /// The masked text, counted; `None`, and no allocation, when nothing was found.
     pub(crate) fn masked(&self, text: &str, place: Place<'_>, fired: &mut Fired) -> Option<String> {
-        let mut notes = Notes::default();
-        let found = self.find(text, place, &mut notes);
-        self.note(&found, &notes, fired);
-        (!found.is_empty()).then(|| self.replaced(text, &found))
+        let mut look = Look::default();
+        self.find(text, place, &mut look);
+        self.note(&look, fired);
+        (!look.found.is_empty()).then(|| self.masked_by(text, look))
     }
 
     /// Counts findings, and adds who made them.
-    fn note(&self, found: &[Found], notes: &Notes, fired: &mut Fired) {
-        for f in &notes.observed {
+    fn note(&self, look: &Look, fired: &mut Fired) {
+        for f in &look.observed {
             self.counters.observed(f.by);
         }
-        if found.is_empty() {
+        if look.found.is_empty() {
             return;
         }
-        for f in found {
+        for f in &look.found {
             fired.add(f.by);
             self.counters.masked(f.by);
         }
-        for by in notes.swallowed.iter() {
+        for by in look.swallowed.iter() {
             fired.add(by);
         }
     }
@@ -278,97 +293,102 @@ impl Masker {
         fired: &mut Fired,
     ) -> Option<String> {
         let bytes = literal.as_bytes();
-        let mut found = FoundList::new();
-        let mut notes = Notes::default();
+        let mut look = Look::default();
         if let Some(secret) = detector::secret_field(place.says(), bytes) {
-            self.accept((literal, place), secret, &mut found, &mut notes);
+            self.accept((literal, place), secret, &mut look);
         }
         if detector::number_is_card(bytes) {
             let card = Found::new(Detector::CreditCard, 0..literal.len());
-            self.accept((literal, place), card, &mut found, &mut notes);
+            self.accept((literal, place), card, &mut look);
         }
         if place.says().any(Says::NUMBER)
             && let Some(name) = place.name
         {
-            let accept = |f| self.accept((literal, place), f, &mut found, &mut notes);
+            let accept = |f| self.accept((literal, place), f, &mut look);
             self.keywords.number(name, bytes, accept);
         }
         if self.policy.engine().names(place.path) {
             self.policy.engine().find(literal, place, |f| {
                 if self.policy.engine().is_named(&f, place.path) {
-                    self.accept((literal, place), f, &mut found, &mut notes);
+                    self.accept((literal, place), f, &mut look);
                 }
             });
         }
-        settle::apart(bytes, &mut found);
-        self.note(&found, &notes, fired);
-        (!found.is_empty()).then(|| self.replaced(literal, &found))
+        settle::apart(bytes, &mut look.found);
+        self.note(&look, fired);
+        (!look.found.is_empty()).then(|| self.masked_by(literal, look))
     }
 
-    /// What is to be masked, ascending, without overlaps.
-    pub(crate) fn find(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
-        let Some(folded) = Folded::of(text) else {
-            return self.find_folded(text, place, notes);
-        };
-        let mut found = self.find_folded(&folded.text, place, notes);
-        for f in found.iter_mut().chain(&mut notes.observed) {
+    /// Finds what is to be masked.
+    pub(crate) fn find(&self, text: &str, place: Place<'_>, look: &mut Look) {
+        match Folded::of(text) {
+            None => self.find_folded(text, place, look),
+            Some(folded) => self.find_unfolded(&folded, place, look),
+        }
+    }
+
+    #[cold]
+    fn find_unfolded(&self, folded: &Folded, place: Place<'_>, look: &mut Look) {
+        self.find_folded(&folded.text, place, look);
+        // That was the folded text; the text as it was is masked.
+        look.masked = None;
+        for f in look.found.iter_mut().chain(&mut look.observed) {
             (f.start, f.end) = (folded.original(f.start), folded.original(f.end));
         }
-        found
     }
 
-    fn find_folded(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
-        let mut found = self.find_once(text, place, notes);
-        if found.is_empty() {
-            return found;
+    #[inline]
+    fn find_folded(&self, text: &str, place: Place<'_>, look: &mut Look) {
+        self.find_once(text, place, look);
+        if !look.found.is_empty() {
+            self.settle(text, place, look);
         }
+    }
+
+    /// Adds what shows only beside masks.
+    fn settle(&self, text: &str, place: Place<'_>, look: &mut Look) {
         for _ in 0..ROUNDS_MAX {
-            let is_open = self.is_custom || notes.announced || settle::is_open(text, &found);
-            if !is_open || !self.find_again(text, place, &mut found, notes) {
-                return found;
+            let is_open = self.is_custom || look.announced || settle::is_open(text, &look.found);
+            if !is_open || !self.find_again(text, place, look) {
+                return;
             }
         }
-        self.whole_if_unsettled(text, place, found, notes)
+        self.whole_if_unsettled(text, place, look);
     }
 
-    fn find_once(&self, text: &str, place: Place<'_>, notes: &mut Notes) -> FoundList {
+    pub(crate) fn find_once(&self, text: &str, place: Place<'_>, look: &mut Look) {
         let bytes = text.as_bytes();
-        let mut found = FoundList::new();
         if let Some(f) = detector::named_field(place.says(), bytes) {
-            self.accept((text, place), f, &mut found, notes);
+            self.accept((text, place), f, look);
         }
         if self.has_detectors && bytes.len() >= TEXT_BYTES_MIN {
-            self.find_built_in(text, place, &mut found, notes);
+            self.find_built_in(text, place, look);
         }
         if !self.policy.engine().is_idle() {
             self.policy.engine().find(text, place, |f| {
-                self.accept((text, place), f, &mut found, notes);
+                self.accept((text, place), f, look);
             });
         }
-        settle::apart(bytes, &mut found);
-        found
+        settle::apart(bytes, &mut look.found);
     }
 
-    fn find_built_in(
-        &self,
-        text: &str,
-        place: Place<'_>,
-        found: &mut FoundList,
-        notes: &mut Notes,
-    ) {
+    fn find_built_in(&self, text: &str, place: Place<'_>, look: &mut Look) {
         let bytes = text.as_bytes();
         let mut read = detector::Read::default();
+        let mut numbers = detector::Numbers::default();
         let seen = scan::scan(bytes, |event| {
-            let accept = |f| self.accept((text, place), f, found, notes);
+            numbers.see(bytes, event);
+            let accept = |f| self.accept((text, place), f, look);
             detector::confirm(bytes, event, &mut read, accept);
         });
-        let accept = |f| self.accept((text, place), f, found, notes);
-        let announced = self.keywords.find(bytes, seen.dense, accept);
-        notes.announced |= announced;
-        self.anchors.find(bytes, seen.runs, |f| {
-            self.accept((text, place), f, found, notes);
+        let numbers = numbers.near(&seen.shaped, !look.found.is_empty());
+        let accept = |f| self.accept((text, place), f, look);
+        let announced = self.keywords.find(bytes, numbers, accept);
+        look.announced |= announced;
+        self.anchors.find(bytes, &seen, |f| {
+            self.accept((text, place), f, look);
         });
-        let accept = |f| self.accept((text, place), f, found, notes);
+        let accept = |f| self.accept((text, place), f, look);
         match place.name {
             Some(name) if place.says().any(Says::NUMBER) => {
                 self.keywords.named(name, bytes, accept)
@@ -377,54 +397,44 @@ impl Masker {
             None => {
                 self.keywords.bare(bytes, accept);
                 if let Some(f) = detector::whole(bytes) {
-                    self.accept((text, place), f, found, notes);
+                    self.accept((text, place), f, look);
                 }
             }
         }
     }
 
     /// Looks into the masked text and adds what appears only there; whether that changes anything.
-    fn find_again(
-        &self,
-        text: &str,
-        place: Place<'_>,
-        found: &mut FoundList,
-        notes: &mut Notes,
-    ) -> bool {
-        let masked = self.replaced(text, found);
-        let again = self.find_once(&masked, place, &mut Notes::default());
-        if again.is_empty() || self.replaced(&masked, &again) == masked {
+    fn find_again(&self, text: &str, place: Place<'_>, look: &mut Look) -> bool {
+        let masked = self.replaced(text, &look.found);
+        let mut again = Look::default();
+        self.find_once(&masked, place, &mut again);
+        if again.found.is_empty() || self.replaced(&masked, &again.found) == masked {
+            look.masked = Some(masked);
             return false;
         }
+        let found = &mut look.found;
         let lengths: Vec<usize> = found.iter().map(|f| self.rendered_len(text, f)).collect();
-        let added = settle::original(&again, found, &lengths);
-        settle::merge(found, &added, &mut notes.swallowed);
+        let added = settle::original(&again.found, found, &lengths);
+        settle::merge(found, &added, &mut look.swallowed);
         true
     }
 
     /// What masks and patterns turn into findings again and again is hidden whole.
     #[cold]
-    fn whole_if_unsettled(
-        &self,
-        text: &str,
-        place: Place<'_>,
-        mut found: FoundList,
-        notes: &mut Notes,
-    ) -> FoundList {
-        if !self.find_again(text, place, &mut found, notes) {
-            return found;
+    fn whole_if_unsettled(&self, text: &str, place: Place<'_>, look: &mut Look) {
+        if !self.find_again(text, place, look) {
+            return;
         }
-        let mut whole = FoundList::new();
+        let found = std::mem::take(&mut look.found);
         for f in &found {
-            notes.swallowed.add(f.by);
+            look.swallowed.add(f.by);
         }
-        whole.extend(found.last().map(|last| Found {
+        look.found.extend(found.last().map(|last| Found {
             start: 0,
             end: text.len(),
             merged: true,
             ..*last
         }));
-        whole
     }
 
     fn rendered_len(&self, text: &str, found: &Found) -> usize {
@@ -437,13 +447,7 @@ impl Masker {
     }
 
     /// Adds a finding unless the policy is against it; whether it is to be masked.
-    fn accept(
-        &self,
-        (text, place): (&str, Place<'_>),
-        new: Found,
-        found: &mut FoundList,
-        notes: &mut Notes,
-    ) -> bool {
+    fn accept(&self, (text, place): (&str, Place<'_>), new: Found, look: &mut Look) -> bool {
         let Some(Named { rule, .. }) = self.named(&new) else {
             return false;
         };
@@ -453,8 +457,8 @@ impl Masker {
             return false;
         }
         match rule.mode {
-            Mode::Mask => found.push(new),
-            Mode::Observe => notes.observed.push(new),
+            Mode::Mask => look.found.push(new),
+            Mode::Observe => look.observed.push(new),
         }
         rule.mode == Mode::Mask
     }
@@ -465,26 +469,29 @@ impl Masker {
         if !rule.allow.is_empty() && rule.allow.has(span) {
             return true;
         }
-        let (loopback, private) = match found.by {
+        let Policy {
+            keep_loopback,
+            keep_private,
+            ..
+        } = self.policy;
+        match found.by {
             Finder::BuiltIn(Detector::Ipv4) => {
-                detector::ipv4_address(span).map_or((false, false), |a| {
-                    (
-                        a.is_loopback() || a.is_unspecified() || a.is_broadcast(),
-                        a.is_private() || a.is_link_local(),
-                    )
-                })
+                let private = || {
+                    detector::ipv4_address(span)
+                        .is_some_and(|address| address.is_private() || address.is_link_local())
+                };
+                keep_loopback && detector::is_ipv4_of_no_one(span) || keep_private && private()
             }
             Finder::BuiltIn(Detector::Ipv6) => {
-                detector::ipv6_address(span).map_or((false, false), |a| {
-                    (
-                        a.is_loopback() || a.is_unspecified(),
-                        a.is_unique_local() || a.is_unicast_link_local(),
-                    )
-                })
+                let private = || {
+                    detector::ipv6_address(span).is_some_and(|address| {
+                        address.is_unique_local() || address.is_unicast_link_local()
+                    })
+                };
+                keep_loopback && detector::is_ipv6_of_no_one(span) || keep_private && private()
             }
-            _ => (false, false),
-        };
-        loopback && self.policy.keep_loopback || private && self.policy.keep_private
+            _ => false,
+        }
     }
 
     fn replaced(&self, text: &str, found: &[Found]) -> String {

@@ -102,12 +102,18 @@ pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
                     && (is_word(word) || matches!(word, b'-' | b'.') || word >= 0x80)
         };
         f.contested
+            || is_number_before(text, f.start)
             || is_word_before_number(text, f.end)
             || joined(at(text, f.end), at(text, f.end + 1))
             || joined(before(text, f.start, 1), before(text, f.start, 2))
             || is_telling(after)
             || is_telling(ahead)
     })
+}
+
+/// Whether a number ends before a finding that a digit behind its mark was taken for a part of.
+fn is_number_before(text: &[u8], start: usize) -> bool {
+    matches!(before(text, start, 1), b',' | b':' | b'/') && before(text, start, 2).is_ascii_digit()
 }
 
 /// Whether a finding's last word may be what makes the number behind it a version.

@@ -248,3 +248,22 @@ proptest! {
         }
     }
 }
+
+/// A digit behind a mark makes the number before it a part of something, the star that takes its place does not.
+#[test]
+fn a_number_before_a_finding_is_masked_at_once() {
+    let masker = &maskers()[0];
+    for (text, expected) in [
+        (
+            "(415) 555-2671,4242.4242.4242.4242",
+            "(***) ***-2671,****.****.****.4242",
+        ),
+        (
+            "378282246310005,3782 822463 10005",
+            "***********0005,**** ****** *0005",
+        ),
+    ] {
+        assert_eq!(masker.mask_text(text).masked, expected);
+        assert_eq!(masker.mask_text(expected).masked, expected);
+    }
+}

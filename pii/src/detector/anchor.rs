@@ -10,9 +10,7 @@ use memchr::memmem::Finder;
 
 use super::{Detector, Found, VECTORS, jwt, private_key, token};
 use crate::bytes::slice;
-
-/// Most bytes from the start of a token to its first run (`hooks.slack.com/services/` and two ids).
-const HEAD: usize = 64;
+use crate::scan::Seen;
 
 /// What a hit means.
 #[derive(Clone, Copy)]
@@ -45,11 +43,10 @@ impl Anchors {
         }
     }
 
-    /// Calls `visit` for everything that the text holds. `runs` goes from its first to its last run of
-    /// bytes that could be of a token: every token has one, at most [`HEAD`] bytes behind its start.
+    /// Calls `visit` for everything that the text holds.
     #[inline]
-    pub(crate) fn find(&self, text: &[u8], runs: Range<usize>, mut visit: impl FnMut(Found)) {
-        if text.len() >= private_key::BYTES_MIN {
+    pub(crate) fn find(&self, text: &[u8], seen: &Seen, mut visit: impl FnMut(Found)) {
+        if seen.dashes && text.len() >= private_key::BYTES_MIN {
             let mut behind = 0;
             for start in self.private_key.find_iter(text) {
                 // What begins inside a key is part of it; looked at again, it would be read again.
@@ -60,12 +57,12 @@ impl Anchors {
                 }
             }
         }
-        if !runs.is_empty() {
-            self.search(text, runs.start.saturating_sub(HEAD)..runs.end, visit);
+        if !seen.tokens.is_empty() {
+            self.search(text, &seen.tokens, visit);
         }
     }
 
-    fn search(&self, text: &[u8], within: Range<usize>, mut visit: impl FnMut(Found)) {
+    fn search(&self, text: &[u8], within: &Range<usize>, mut visit: impl FnMut(Found)) {
         let near = slice(text, within.start, within.end);
         super::search(&self.searcher, near, |hit| {
             let anchor = self.anchors.get(hit.pattern().as_usize());

@@ -11,8 +11,10 @@ use aho_corasick::packed::{Config, MatchKind, Searcher};
 use super::announced::{self, Row, announced as numbers_of, rows};
 use super::{Detector, Found, VECTORS, phone, ssn};
 use crate::bytes::{
-    at, before, char_at, char_before, digits, ends_with, is_unspaced, joins, slice, starts_with,
+    at, before, char_at, char_before, digits, ends_with, is_unspaced, is_word, joins, slice,
+    starts_with,
 };
+use crate::scan::{AHEAD, Event, together};
 
 /// How far behind its word a number may begin, in bytes.
 const REACH: usize = 30;
@@ -153,18 +155,18 @@ impl Keywords {
         }
     }
 
-    /// Calls `visit` for what words announce, which says whether that is masked; all numbers are in `dense`.
-    /// Whether there was a word of a row.
+    /// Calls `visit` for what words announce, which says whether that is masked; all numbers begin in
+    /// `numbers`, or up to [`AHEAD`] bytes before. Whether there was a word of a row.
     #[inline]
     pub(crate) fn find(
         &self,
         text: &[u8],
-        dense: Range<usize>,
+        numbers: Range<usize>,
         mut visit: impl FnMut(Found) -> bool,
     ) -> bool {
         let mut any = false;
-        if !dense.is_empty() && text.len() >= TEXT_BYTES_MIN {
-            any = self.search(text, dense, &mut visit);
+        if !numbers.is_empty() && text.len() >= TEXT_BYTES_MIN {
+            any = self.search(text, numbers, &mut visit);
         }
         if self.national.is_some() {
             any |= self.search_national(text, &mut visit);
@@ -175,11 +177,11 @@ impl Keywords {
     fn search(
         &self,
         text: &[u8],
-        dense: Range<usize>,
+        numbers: Range<usize>,
         visit: &mut impl FnMut(Found) -> bool,
     ) -> bool {
-        let from = dense.start.saturating_sub(REACH + WORD_BYTES_MAX);
-        let near = slice(text, from, dense.end.min(text.len()));
+        let from = numbers.start.saturating_sub(AHEAD + REACH + WORD_BYTES_MAX);
+        let near = slice(text, from, numbers.end.min(text.len()));
         let mut done = 0;
         let mut any = false;
         super::search(&self.searcher, near, |hit| {
@@ -356,6 +358,54 @@ fn announced(
         }
     }
     masked
+}
+
+/// Where numbers may stand in a text that words announce.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    /// Phone and social security numbers.
+    called: Range<usize>,
+    /// Numbers of rows that no shape in the bitmaps gives away.
+    vehicles: Range<usize>,
+}
+
+impl Numbers {
+    /// Looks at what begins at an event.
+    #[inline]
+    pub(crate) fn see(&mut self, text: &[u8], event: Event<'_>) {
+        let here = event.pos..event.pos + 1;
+        if event.is_headed() && is_announced(text, event.pos) {
+            self.called = together(&self.called, &here);
+        }
+        if event.is_seventeen() && announced::is_vehicle(text, event.pos) {
+            self.vehicles = together(&self.vehicles, &here);
+        }
+    }
+
+    /// The part of the text in which they stand; from its start if something is masked: what masks leave between
+    /// a word and a number may bring them together.
+    pub(crate) fn near(&self, shaped: &Range<usize>, is_masked: bool) -> Range<usize> {
+        let mut of_rows = together(&self.vehicles, shaped);
+        if is_masked && !of_rows.is_empty() {
+            of_rows.start = 0;
+        }
+        together(&self.called, &of_rows)
+    }
+}
+
+/// Whether a number that begins with this digit, the first one behind a word, is what a word that means a
+/// phone or a social security number announces.
+fn is_announced(text: &[u8], digit: usize) -> bool {
+    let prev = before(text, digit, 1);
+    let is_joined = || matches!(before(text, digit, 2), b'0'..=b'9' | b'_' | b'-');
+    if is_word(prev) || prev == b'-' && is_joined() {
+        return false;
+    }
+    let bracket = usize::from(prev == b'(');
+    let plus = (1..=3).find(|back| before(text, digit, *back) == b'+');
+    phone::announced(text, digit - bracket, true).is_some()
+        || ssn::find_in_context(text, digit).is_some()
+        || plus.is_some_and(|back| phone::announced(text, digit - back, true).is_some())
 }
 
 /// Start of the first number behind `from`, if only plain text stands between. Stops at what a mask

@@ -25,6 +25,15 @@ pub(crate) fn address(span: &str) -> Option<Ipv4Addr> {
     span.split('/').next()?.parse().ok()
 }
 
+/// Whether the address in a found span is a loopback, the unspecified or the broadcast one.
+pub(crate) fn is_of_no_one(span: &str) -> bool {
+    let is = |address| {
+        span.strip_prefix(address)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    span.starts_with("127.") || is("0.0.0.0") || is("255.255.255.255")
+}
+
 /// End of four numbers up to 255 at `start`, joined by dots, without leading zeros.
 pub(crate) fn quad_end(text: &[u8], start: usize) -> Option<usize> {
     let mut pos = start;
@@ -35,15 +44,18 @@ pub(crate) fn quad_end(text: &[u8], start: usize) -> Option<usize> {
             }
             pos += 1;
         }
-        let len = digits(text, pos);
-        let value = slice(text, pos, pos + len)
-            .iter()
-            .take(4)
-            .fold(0u32, |n, b| n * 10 + u32::from(b - b'0'));
-        if len == 0 || len > 3 || value > 255 || len > 1 && at(text, pos) == b'0' {
+        let first = pos;
+        let mut value = 0;
+        while at(text, pos).is_ascii_digit() {
+            if pos == first + 3 {
+                return None;
+            }
+            value = value * 10 + u32::from(at(text, pos) - b'0');
+            pos += 1;
+        }
+        if pos == first || value > 255 || pos > first + 1 && at(text, first) == b'0' {
             return None;
         }
-        pos += len;
     }
     Some(pos)
 }
@@ -96,10 +108,11 @@ const VERSION_TAILS: [&[u8]; 7] = [
 ];
 
 fn is_version(text: &[u8], start: usize, end: usize) -> bool {
-    if VERSION_TAILS
-        .iter()
-        .any(|tail| starts_with(text, end, tail))
-    {
+    let has_tail = matches!(at(text, end), b'-' | b'.')
+        && VERSION_TAILS
+            .iter()
+            .any(|tail| starts_with(text, end, tail));
+    if has_tail {
         return true;
     }
     let prev = before(text, start, 1);
@@ -122,6 +135,10 @@ fn is_version(text: &[u8], start: usize, end: usize) -> bool {
         word_end -= 1;
     }
     word_end < start
+        && matches!(
+            before(text, word_end, 1) | 0x20,
+            b'n' | b'r' | b'v' | b'e' | b'd'
+        )
         && VERSION_WORDS.iter().any(|word| {
             ends_with(text, word_end, word)
                 && !is_version_part(before(text, word_end, word.len() + 1))
@@ -165,4 +182,28 @@ pub(crate) fn partial(span: &str, out: &mut String) {
     out.push_str(network);
     out.push_str(".x");
     out.push_str(prefix);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_no_one_are_known_without_reading_them() {
+        for (text, expected) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3/8", true),
+            ("0.0.0.0", true),
+            ("0.0.0.0/0", true),
+            ("0.0.0.1", false),
+            ("255.255.255.255", true),
+            ("255.255.255.25", false),
+            ("12.7.0.1", false),
+        ] {
+            let address = address(text).expect("an address");
+            assert_eq!(is_of_no_one(text), expected, "{text}");
+            let is = address.is_loopback() || address.is_unspecified() || address.is_broadcast();
+            assert_eq!(is, expected, "{text}");
+        }
+    }
 }

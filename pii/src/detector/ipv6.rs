@@ -12,9 +12,28 @@ const LEN_MAX: usize = 45;
 /// Longest zone in bytes.
 const ZONE_MAX: usize = 16;
 
-/// The address that has a colon at `colon`.
-pub(crate) fn find(text: &[u8], colon: usize) -> Option<Range<usize>> {
+/// What was found last: every colon of an address says that one may be there.
+#[derive(Default)]
+pub(super) struct Last {
+    known: bool,
+    start: usize,
+    found: Option<Range<usize>>,
+}
+
+/// The address that has a colon at `colon`; the one that was found `last` is not read again.
+pub(super) fn find(text: &[u8], colon: usize, last: &mut Last) -> Option<Range<usize>> {
     let start = run_start(text, colon)?;
+    if !last.known || last.start != start {
+        *last = Last {
+            known: true,
+            start,
+            found: find_from(text, start),
+        };
+    }
+    last.found.clone()
+}
+
+fn find_from(text: &[u8], start: usize) -> Option<Range<usize>> {
     let run_end = run_end(text, start)?;
     let mut end = run_end;
     // A sentence's full stop or a following colon belongs to no address.
@@ -36,6 +55,15 @@ pub(crate) fn find(text: &[u8], colon: usize) -> Option<Range<usize>> {
 /// The address in a found span.
 pub(crate) fn address(span: &str) -> Option<Ipv6Addr> {
     span.split(['%', '/']).next()?.parse().ok()
+}
+
+/// Whether the address in a found span is the loopback or the unspecified one: nothing but zeros, and perhaps a
+/// one at its end.
+pub(crate) fn is_of_no_one(span: &str) -> bool {
+    let end = span.find(['%', '/']).unwrap_or(span.len());
+    let address = part(span, 0, end);
+    let zeros = address.strip_suffix('1').unwrap_or(address);
+    zeros.bytes().all(|b| matches!(b, b'0' | b':' | b'.'))
 }
 
 fn run_start(text: &[u8], colon: usize) -> Option<usize> {
@@ -140,4 +168,37 @@ pub(crate) fn partial(span: &str, out: &mut String) {
     }
     let [a, b, c, ..] = address.segments();
     let _ = write!(out, "{a:x}:{b:x}:{c:x}::x{suffix}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_no_one_are_known_without_reading_them() {
+        for text in [
+            "::1",
+            "::",
+            "0:0:0:0:0:0:0:1",
+            "0:0:0:0:0:0:0:0",
+            "::0.0.0.1",
+            "::0.0.0.0/96",
+            "0::0%lo",
+            "::0001",
+            "::10",
+            "::11",
+            "1::",
+            "1::1",
+            "::1:1",
+            "::1.0.0.1",
+            "::1.0.0.0",
+            "::ffff:0.0.0.1",
+            "fe80::1%1",
+            "::0.0.0.11",
+        ] {
+            let address = address(text).expect("an address");
+            let is = address.is_loopback() || address.is_unspecified();
+            assert_eq!(is_of_no_one(text), is, "{text}");
+        }
+    }
 }

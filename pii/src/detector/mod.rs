@@ -28,11 +28,16 @@ use std::ops::Range;
 pub(crate) use anchor::Anchors;
 pub(crate) use announced::{Row, rows};
 pub use catalog::{Detector, Pack};
-pub(crate) use context::Keywords;
-pub(crate) use ipv4::{address as ipv4_address, partial as ipv4_partial};
-pub(crate) use ipv6::{address as ipv6_address, partial as ipv6_partial};
+pub(crate) use context::{Keywords, Numbers};
+pub(crate) use ipv4::{
+    address as ipv4_address, is_of_no_one as is_ipv4_of_no_one, partial as ipv4_partial,
+};
+pub(crate) use ipv6::{
+    address as ipv6_address, is_of_no_one as is_ipv6_of_no_one, partial as ipv6_partial,
+};
 pub(crate) use keyed::{Read, is_secret_name, is_user_name};
 pub(crate) use phone::partial as phone_partial;
+pub(crate) use token::may_begin as may_begin_token;
 
 use aho_corasick::Match;
 use aho_corasick::packed::Searcher;
@@ -41,6 +46,7 @@ use crate::bytes::at;
 use crate::finder::Finder;
 use crate::names::Says;
 use crate::scan::Event;
+use crate::validators::card;
 use url_credentials::At;
 
 /// Without them words and beginnings cannot be searched for, and nothing may pass unmasked for that.
@@ -105,13 +111,13 @@ impl Found {
 /// left hides no other.
 pub(crate) fn confirm(
     text: &[u8],
-    event: Event,
+    event: Event<'_>,
     read: &mut Read,
     mut visit: impl FnMut(Found) -> bool,
 ) {
     use Detector::{CreditCard, Email, Iban, Ipv4, Ipv6, Itin, Mac, Phone, Ssn, UrlCredentials};
     let pos = event.pos;
-    if (event.sign || event.mark && at(text, pos) == b'=')
+    if (event.is_sign() || event.is_mark() && at(text, pos) == b'=')
         && let Some(found) = keyed::find(text, pos, read)
     {
         let is_masked = visit(found);
@@ -123,7 +129,7 @@ pub(crate) fn confirm(
     let mut is_masked = |detector, range: Option<Range<usize>>| {
         range.is_some_and(|range| visit(Found::new(detector, range)))
     };
-    if event.mark {
+    if event.is_mark() {
         let _ = match at(text, pos) {
             b'@' => match url_credentials::find(text, pos) {
                 At::Credentials(range) => {
@@ -135,33 +141,34 @@ pub(crate) fn confirm(
             },
             b'%' => is_masked(Email, email::find(text, pos)),
             b'+' => is_masked(Phone, phone::international(text, pos)),
-            b'=' => false,
-            _ => is_masked(Phone, phone::bracketed(text, pos)),
+            b'(' => is_masked(Phone, phone::bracketed(text, pos)),
+            _ => false,
         };
         return;
     }
-    if event.pair && is_masked(Iban, iban::find(text, pos)) {
+    if event.is_pair() && is_masked(Iban, iban::find(text, pos)) {
         return;
     }
-    if event.number {
+    if event.is_number() {
         let _ = is_masked(CreditCard, credit_card::find(text, pos))
             || is_masked(Ssn, ssn::find(text, pos))
             || is_masked(Itin, itin::find(text, pos))
             || is_masked(Phone, phone::grouped(text, pos));
         return;
     }
-    if event.dotted {
+    if event.is_dotted() {
         is_masked(Ipv4, ipv4::find(text, pos));
         return;
     }
-    if event.colons {
-        let _ = is_masked(Ipv6, ipv6::find(text, pos)) || is_masked(Mac, mac::find(text, pos));
+    if event.is_colons() {
+        let _ = is_masked(Ipv6, ipv6::find(text, pos, &mut read.address))
+            || is_masked(Mac, mac::find(text, pos));
     }
 }
 
 /// Whether the whole of it, such as the literal of a JSON number, is the number of a card.
 pub(crate) fn number_is_card(literal: &[u8]) -> bool {
-    credit_card::find(literal, 0) == Some(0..literal.len())
+    literal.len() >= card::DIGITS_MIN && credit_card::find(literal, 0) == Some(0..literal.len())
 }
 
 /// The whole value of a field whose name says that it is a secret.
@@ -173,7 +180,9 @@ pub(crate) fn secret_field(says: Says, text: &[u8]) -> Option<Found> {
 /// What a text without a name is as a whole, but for white space around it: nine digits that are a message by themselves are a social
 /// security number.
 pub(crate) fn whole(text: &[u8]) -> Option<Found> {
-    let is_bare = text.trim_ascii().len() == ssn::BARE_DIGITS;
+    let ends = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_digit() || b.is_ascii_whitespace());
+    let is_bare =
+        ends(text.first()) && ends(text.last()) && text.trim_ascii().len() == ssn::BARE_DIGITS;
     let start = text.len() - text.trim_ascii_start().len();
     let range = is_bare.then(|| ssn::find_in_context(text, start)).flatten();
     range.map(|range| Found::new(Detector::Ssn, range))

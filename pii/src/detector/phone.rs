@@ -15,7 +15,10 @@ use crate::validators::{country, nanp};
 /// Most digits of an extension.
 const EXTENSION_DIGITS_MAX: usize = 7;
 
-/// Digits of a number as they are read, and where each group of them ends.
+/// Fewest digits that any kind of number has.
+const DIGITS_MIN: usize = country::DIGITS_MIN;
+
+/// Digits of a number as they are read.
 #[derive(Default)]
 struct Dialled {
     digits: [u8; country::DIGITS_MAX],
@@ -23,13 +26,15 @@ struct Dialled {
 }
 
 impl Dialled {
-    fn push(&mut self, byte: u8) -> bool {
-        let Some(slot) = self.digits.get_mut(self.len) else {
-            return false;
-        };
-        *slot = byte - b'0';
-        self.len += 1;
-        true
+    /// Adds the digits that stand at `pos`; where they end, if there are any and not too many.
+    fn read(&mut self, text: &[u8], pos: usize) -> Option<usize> {
+        let rest = text.get(pos..).unwrap_or_default();
+        let before = self.len;
+        for byte in rest.iter().take_while(|b| b.is_ascii_digit()) {
+            *self.digits.get_mut(self.len)? = byte - b'0';
+            self.len += 1;
+        }
+        (self.len > before).then_some(pos + self.len - before)
     }
 
     fn get(&self) -> &[u8] {
@@ -48,33 +53,32 @@ fn longest(
     let mut dialled = Dialled::default();
     let mut pos = start;
     let mut best = None;
-    loop {
-        let run = digits(text, pos);
-        if run == 0 || !slice(text, pos, pos + run).iter().all(|b| dialled.push(*b)) {
-            return best;
+    while let Some(end) = dialled.read(text, pos) {
+        if dialled.len >= DIGITS_MIN && valid(dialled.get()) && free_after(text, end) {
+            best = Some(end);
         }
-        pos += run;
-        if valid(dialled.get()) && free_after(text, pos) {
-            best = Some(pos);
-        }
-        let gap = gap(text, pos, gap_max);
+        let gap = gap(text, end, gap_max);
         if gap == 0 {
-            return best;
+            break;
         }
-        pos += gap;
+        pos = end + gap;
     }
+    best
 }
 
 /// Length of the separators at `pos`, or 0 when no digit follows them.
 fn gap(text: &[u8], pos: usize, max: usize) -> usize {
     let is_separator = |b: u8| matches!(b, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
-    let len = (0..=max)
-        .take_while(|i| is_separator(at(text, pos + i)))
-        .count();
-    if len <= max && at(text, pos + len).is_ascii_digit() {
-        len
-    } else {
-        0
+    let mut len = 0;
+    loop {
+        let byte = at(text, pos + len);
+        if byte.is_ascii_digit() {
+            return len;
+        }
+        len += 1;
+        if len > max || !is_separator(byte) {
+            return 0;
+        }
     }
 }
 

@@ -30,14 +30,14 @@ pub(crate) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
 
 /// Nine bare digits, or any separators: only for callers that know from context what it is.
 pub(crate) fn find_in_context(text: &[u8], start: usize) -> Option<Range<usize>> {
-    let end = start + BARE_DIGITS;
-    let bare = digits(text, start) == BARE_DIGITS && possible(text, start, start + 3, start + 5);
-    if bare && free(text, start, end) {
-        return Some(start..end);
+    let run = digits(text, start);
+    if run == BARE_DIGITS {
+        let end = start + BARE_DIGITS;
+        return (possible(text, start, start + 3, start + 5) && free(text, start, end))
+            .then_some(start..end);
     }
     let end = start + 11;
-    let grouped =
-        digits(text, start) == 3 && digits(text, start + 4) == 2 && digits(text, start + 7) == 4;
+    let grouped = run == 3 && digits(text, start + 4) == 2 && digits(text, start + 7) == 4;
     let separators = [at(text, start + 3), at(text, start + 6)];
     let known = separators.iter().all(|b| matches!(b, b'-' | b'.' | b' '));
     (grouped && known && possible(text, start, start + 4, start + 7) && free(text, start, end))

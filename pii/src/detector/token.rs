@@ -100,6 +100,32 @@ pub(crate) const SHAPES: [Shape; 29] = [
     shape("xoxe", 20, 255, Alphabet::Dotted),
 ];
 
+/// For the low bits of a first byte, those of the second bytes that a token or a web token may go on with.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "worked out when it is compiled, where no panic passes"
+)]
+const SECONDS: [u64; 64] = {
+    let mut seconds = [0; 64];
+    let mut i = 0;
+    while i < SHAPES.len() {
+        let [first, second, ..] = SHAPES[i].prefix.as_bytes() else {
+            panic!("too short");
+        };
+        seconds[(*first % 64) as usize] |= 1 << (*second % 64);
+        i += 1;
+    }
+    seconds[(b'e' % 64) as usize] |= 1 << (b'y' % 64);
+    seconds
+};
+
+/// Whether what begins with these two bytes may be a token or a web token.
+#[inline]
+pub(crate) fn may_begin(first: u8, second: u8) -> bool {
+    let seconds = SECONDS.get(usize::from(first % 64)).copied().unwrap_or(0);
+    seconds >> (second % 64) & 1 != 0
+}
+
 impl Shape {
     /// The token that begins at `start`, with its prefix.
     pub(crate) fn find(&self, text: &[u8], start: usize) -> Option<Range<usize>> {

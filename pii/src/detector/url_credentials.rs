@@ -19,6 +19,12 @@ pub(crate) enum At {
 
 /// What the `@` at `mark` is.
 pub(crate) fn find(text: &[u8], mark: usize) -> At {
+    // Most have no schema in front of them, and need not be read byte by byte.
+    let head = slice(text, mark.saturating_sub(USERINFO_MAX + 1), mark);
+    let slash = memchr::memrchr(b'/', head).map(|at| mark - head.len() + at);
+    if !slash.is_some_and(|slash| ends_with(text, slash + 1, b"://")) {
+        return At::Other;
+    }
     let mut start = mark;
     let mut colon = false;
     loop {

@@ -7,15 +7,18 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 /// Bits of a byte that count: letters have the same ones in both cases.
 const BYTE_BITS: u32 = 5;
-/// Words of a table with a bit for every three bytes.
-const WORDS: usize = 1 << (3 * BYTE_BITS - u64::BITS.trailing_zeros());
+/// Those bits.
+const LOW: u8 = (1 << BYTE_BITS) - 1;
+/// What a byte can be, of the bits that count.
+const BYTES: usize = 1 << BYTE_BITS;
 /// Letters from the most frequent one in English to the rarest.
 const FREQUENT: &[u8; 26] = b"etaoinsrhldcumfpgwybvkxjqz";
 
 /// The literals of all patterns, ready to be searched for.
 pub(super) struct Gate {
-    /// Three bytes of every literal.
-    triples: Box<[u64; WORDS]>,
+    /// Three bytes of every literal: for each of the three, and each byte, which of 64 sets of literals have it
+    /// there.
+    triples: Box<[[u64; 3]; BYTES]>,
     search: AhoCorasick,
     /// The pattern that each literal is of.
     owners: Vec<u8>,
@@ -24,12 +27,23 @@ pub(super) struct Gate {
 impl Gate {
     /// Literals of three bytes or more in lower case, each with its pattern.
     pub(super) fn new(literals: Vec<(Vec<u8>, u8)>) -> Result<Self, BuildError> {
-        let mut triples = Box::new([0; WORDS]);
+        let mut triples = Box::new([[0; 3]; BYTES]);
+        let mut known: Vec<[u8; 3]> = Vec::new();
         for (literal, _) in &literals {
             let rarest = triples_of(literal).max_by_key(|triple| rarity(*triple));
-            let place = rarest.map_or(0, place);
-            if let Some(word) = triples.get_mut(place / 64) {
-                *word |= 1 << (place % 64);
+            // Those that have nothing of the kind would be in every text.
+            let triple = rarest.unwrap_or_default().map(|byte| byte & LOW);
+            let set = known.iter().position(|other| *other == triple);
+            let set = set.unwrap_or_else(|| {
+                known.push(triple);
+                known.len() - 1
+            });
+            for (place, byte) in triple.into_iter().enumerate() {
+                if let Some(sets) = triples.get_mut(usize::from(byte))
+                    && let Some(sets) = sets.get_mut(place)
+                {
+                    *sets |= 1 << (set % 64);
+                }
             }
         }
         let (words, owners): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
@@ -58,24 +72,21 @@ impl Gate {
 
     /// Never false where a literal stands.
     fn may_hold(&self, text: &[u8]) -> bool {
-        let bit = |triple: [u8; 3]| {
-            let place = place(triple);
-            let word = self.triples.get(place / 64).copied().unwrap_or(0);
-            word >> (place % 64) & 1
-        };
-        triples_of(text).fold(0, |any, triple| any | bit(triple)) != 0
+        let (mut any, mut one, mut two) = (0, 0, 0);
+        for byte in text {
+            let low = usize::from(byte & LOW);
+            let [first, second, third] = self.triples.get(low).copied().unwrap_or_default();
+            any |= two & third;
+            two = one & second;
+            one = first;
+        }
+        any != 0
     }
 }
 
 /// All three bytes side by side.
 fn triples_of(text: &[u8]) -> impl Iterator<Item = [u8; 3]> {
     text.array_windows::<3>().copied()
-}
-
-/// The bit of three bytes.
-fn place([a, b, c]: [u8; 3]) -> usize {
-    let low = |byte: u8| usize::from(byte & ((1 << BYTE_BITS) - 1));
-    low(a) << (2 * BYTE_BITS) | low(b) << BYTE_BITS | low(c)
 }
 
 /// How rare three bytes are in logs, roughly.

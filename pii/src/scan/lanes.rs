@@ -2,7 +2,7 @@
 
 use wide::u8x16;
 
-use super::{Maps, PIECE};
+use super::maps::{Maps, PIECE};
 
 /// The bitmaps of these bytes, the first byte lowest.
 #[inline(always)]
@@ -15,10 +15,12 @@ pub(super) fn classify(bytes: [u8; PIECE]) -> Maps {
     let letter = at_most((bytes | u8x16::splat(0x20)) - u8x16::splat(b'a'), 25);
     Maps {
         digit: map(digit),
+        letter: map(letter),
         word: map(letter | digit | is(b'_') | is(b'-')),
         dot: map(is(b'.')),
         colon: map(is(b':')),
-        mark: map(is(b'@') | is(b'%') | is(b'+') | is(b'(') | is(b'=')),
+        mark: map(is(b'@') | is(b'=')),
+        aside: map(at_most(bytes - u8x16::splat(b'%'), b'+' - b'%')),
     }
 }
 
@@ -31,10 +33,12 @@ mod tests {
         for byte in 0..=u8::MAX {
             let one = Maps {
                 digit: byte.is_ascii_digit().into(),
+                letter: byte.is_ascii_alphabetic().into(),
+                word: (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).into(),
                 dot: (byte == b'.').into(),
                 colon: (byte == b':').into(),
-                mark: b"@%+(=".contains(&byte).into(),
-                word: (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).into(),
+                mark: b"@=".contains(&byte).into(),
+                aside: b"%&'()*+".contains(&byte).into(),
             };
             for place in 0..PIECE {
                 let mut bytes = [0; PIECE];

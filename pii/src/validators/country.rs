@@ -80,6 +80,39 @@ const OTHERS: [[u8; 2]; 11] = [
     [9, 7],
 ];
 
+/// For the first two digits, the place in [`CODES`] of what begins with them; its length where nothing does.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "worked out when it is compiled, where no panic passes"
+)]
+const PLACES: [u8; 100] = {
+    let mut places = [0; 100];
+    let mut first_two = 0u8;
+    while first_two < 100 {
+        let mut place = 0u8;
+        while (place as usize) < CODES.len() {
+            let is_this = match CODES[place as usize].0 {
+                [a] => first_two / 10 == *a,
+                [a, b] => first_two == *a * 10 + *b,
+                _ => panic!("a code has one digit or two"),
+            };
+            if is_this {
+                break;
+            }
+            place += 1;
+        }
+        places[first_two as usize] = place;
+        first_two += 1;
+    }
+    places
+};
+
+fn listed(digits: &[u8]) -> Option<&'static (&'static [u8], usize, usize)> {
+    let [a, b, ..] = digits else { return None };
+    let place = PLACES.get(usize::from(a * 10 + b))?;
+    CODES.get(usize::from(*place))
+}
+
 /// Whether digits (values 0 to 9) are a country code with a number of a length that exists there.
 pub(crate) fn valid(digits: &[u8]) -> bool {
     if !(DIGITS_MIN..=DIGITS_MAX).contains(&digits.len()) {
@@ -88,11 +121,26 @@ pub(crate) fn valid(digits: &[u8]) -> bool {
     if let [1, national @ ..] = digits {
         return super::nanp::valid(national);
     }
-    if let Some((code, min, max)) = CODES.iter().find(|(code, ..)| digits.starts_with(code)) {
+    if let Some((code, min, max)) = listed(digits) {
         let three = matches!(code, [2, 1..=6] | [3, 5 | 7 | 8] | [4, 2]);
         let rest = digits.len() - code.len() - usize::from(three);
         return (*min..=*max).contains(&rest);
     }
     let known = OTHERS.iter().any(|code| digits.starts_with(code)) || digits.starts_with(&[9, 9]);
     known && (10..=12).contains(&digits.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_places_says_what_a_search_would() {
+        for a in 0..10 {
+            for b in 0..10 {
+                let searched = CODES.iter().find(|(code, ..)| [a, b].starts_with(code));
+                assert_eq!(listed(&[a, b, 0]), searched, "{a}{b}");
+            }
+        }
+    }
 }

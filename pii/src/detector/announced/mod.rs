@@ -102,6 +102,11 @@ impl Row {
     }
 }
 
+/// Whether the number of a vehicle starts here.
+pub(crate) fn is_vehicle(text: &[u8], start: usize) -> bool {
+    row(Detector::Vin).is_some_and(|row| row.find(text, start).is_some())
+}
+
 /// Whether neither side goes on, and it is no amount. Quotes, spaces and particles of other scripts are not
 /// a part of it.
 fn is_free(text: &[u8], start: usize, end: usize) -> bool {

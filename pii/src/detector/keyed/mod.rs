@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
-use super::{Detector, Found};
-use crate::bytes::{slice, starts_with};
+use super::{Detector, Found, ipv6};
+use crate::bytes::{before, slice, starts_with};
 use crate::finder::Finder;
 
-use name::{Name, name_end, named};
+use name::{Name, may_end, name_end, named};
 use place::{is_mask, is_mask_hash, is_nothing};
 use value::{Sign, end, has_parameters, header_end, line_end, value};
 
@@ -34,6 +34,8 @@ pub(crate) struct Read {
     masked: usize,
     headers: usize,
     secrets: usize,
+    /// The address of version 6 that was read last.
+    pub(super) address: ipv6::Last,
 }
 
 impl Read {
@@ -64,7 +66,7 @@ impl Read {
 
 /// The value behind the sign at `pos`, if a secret's name stands before it and `read` does not have it.
 pub(crate) fn find(text: &[u8], pos: usize, read: &Read) -> Option<Found> {
-    if pos < read.masked {
+    if pos < read.masked || !may_end(before(text, pos, 1), before(text, pos, 2)) {
         return None;
     }
     let (name_end, quoted) = name_end(text, pos);

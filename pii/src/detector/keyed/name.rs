@@ -57,9 +57,46 @@ fn names(last: u8) -> &'static [(&'static [u8], Name)] {
     }
 }
 
+/// Whether a name can end in these two letters, in lower case.
+#[inline]
+fn is_end(pair: [u8; 2]) -> bool {
+    matches!(
+        &pair,
+        b"rd"
+            | b"wd"
+            | b"id"
+            | b"se"
+            | b"ie"
+            | b"me"
+            | b"et"
+            | b"en"
+            | b"on"
+            | b"in"
+            | b"ey"
+            | b"al"
+            | b"ls"
+            | b"vv"
+            | b"tp"
+            | b"er"
+    )
+}
+
+/// Whether a name can end with these bytes before its sign, the last one first: with its letters, a space or a
+/// quote.
+#[inline]
+pub(super) fn may_end(last: u8, second: u8) -> bool {
+    match last {
+        b' ' | b'\t' | b'"' | b'\'' | b'`' => true,
+        _ => is_end([second | 0x20, last | 0x20]),
+    }
+}
+
 /// What the name that ends before `end` announces.
 pub(super) fn named(text: &[u8], end: usize) -> Option<Name> {
     let last = before(text, end, 1) | 0x20;
+    if !is_end([before(text, end, 2) | 0x20, last]) {
+        return None;
+    }
     let (word, name) = names(last)
         .iter()
         .find(|(word, _)| ends_with(text, end, word))?;
@@ -93,4 +130,20 @@ pub(super) fn name_end(text: &[u8], pos: usize) -> (usize, bool) {
     }
     let escaped = usize::from(before(text, end, 2) == b'\\');
     (end - 1 - escaped, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_ends_in_letters_that_one_can_end_in() {
+        let all = (0..=u8::MAX).flat_map(names);
+        let mut count = 0;
+        for (word, name) in all {
+            assert_eq!(named(word, word.len()), Some(*name), "{word:?}");
+            count += 1;
+        }
+        assert_eq!(count, 24);
+    }
 }

@@ -64,10 +64,15 @@ fn is_end(byte: u8) -> bool {
 }
 
 fn is_named_hash(text: &[u8], start: usize) -> bool {
-    Detector::ALL.iter().any(|detector| {
-        let name = detector.name().as_bytes();
-        starts_with(text, start, name) && is_hash(text, start + name.len() + 1)
-    })
+    let rest = text.get(start..).unwrap_or_default();
+    let name = rest.iter().position(|b| !is_word(*b)).unwrap_or(0);
+    // Most values are none, and need not be held against every name.
+    at(rest, name) == b':'
+        && at(rest, name + 1) == b'k'
+        && Detector::ALL.iter().any(|detector| {
+            let name = detector.name().as_bytes();
+            starts_with(text, start, name) && is_hash(text, start + name.len() + 1)
+        })
 }
 
 /// Whether a hash stands here, without the name of what was hashed: `k`, the key's number, a colon, and

@@ -123,17 +123,20 @@ pub(crate) fn vin(number: &[u8]) -> bool {
         b'S'..=b'Z' => Some(b - b'S' + 2),
         _ => None,
     };
-    let values: Option<Vec<u8>> = number.iter().map(value).collect();
-    let Some(check) = number.get(8) else {
+    let mut values = [0; 17];
+    if number.len() != values.len() {
         return false;
-    };
-    values.is_some_and(|values| {
-        let rest = sum(&values, &WEIGHTS) % 11;
-        let written = match check {
-            b'X' => 10,
-            b'0'..=b'9' => u32::from(check - b'0'),
-            _ => return false,
+    }
+    for (place, byte) in values.iter_mut().zip(number) {
+        let Some(value) = value(byte) else {
+            return false;
         };
-        values.len() == 17 && rest == written && !is_one_digit(&values)
-    })
+        *place = value;
+    }
+    let written = match number.get(8) {
+        Some(b'X') => 10,
+        Some(digit @ b'0'..=b'9') => u32::from(digit - b'0'),
+        _ => return false,
+    };
+    sum(&values, &WEIGHTS) % 11 == written && !is_one_digit(&values)
 }
