@@ -3,12 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hushlog_chaos_tests::local::{Local, PATIENCE};
 use hushlog_node::Config;
+use hushlog_raft::Sealed;
 use hushlog_record::ShardId;
+use hushlog_storage::manifest::Manifest;
+use hushlog_storage::store::{Rocks, Store};
+use hushlog_storage::writer::Writer;
 use tokio::time::{Instant, sleep};
 
 /// Segments that are small, and merged soon.
@@ -73,6 +78,67 @@ async fn segments_of_finished_shards_become_one_on_every_node() -> Result<()> {
         cluster.start_node(id).await?;
     }
     merged(&cluster, &[1, 2, 3], 6, records).await?;
+    cluster.stop_all().await;
+    Ok(())
+}
+
+/// The same, merged not before there was time to stop a node.
+fn merged_later(config: &mut Config) {
+    brisk(config);
+    config.merge.delay = Duration::from_secs(8);
+}
+
+/// Changes what a node that is stopped has of finished shards with several segments: by turns it says that they
+/// have changed very often, or does not list the last one. How many shards have more than one.
+async fn tampered(cluster: &Local, node: u64) -> Result<usize> {
+    let store: Arc<dyn Store> = Arc::new(Rocks::open(&cluster.data_of(node).join("store"))?);
+    let writer = Writer::inline(store);
+    let mut changed = 0;
+    for shard in cluster.facts(1).sealed.keys() {
+        let Some(sealed) = Sealed::load(&writer.handle(), *shard)? else {
+            continue;
+        };
+        let mut manifest = Manifest::decode(&sealed.manifest)?;
+        if manifest.segments.len() < 2 {
+            continue;
+        }
+        if changed % 2 == 0 {
+            manifest.generation += 1_000;
+        } else {
+            manifest.segments.pop();
+        }
+        let sealed = Sealed {
+            manifest: manifest.encode().into(),
+            ..sealed
+        };
+        sealed.update(&writer.handle(), *shard).await?;
+        changed += 1;
+    }
+    Ok(changed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_fewer_rows_or_with_segments_that_changed_more_often_takes_the_others()
+-> Result<()> {
+    let mut cluster = Local::start(3, merged_later).await?;
+    let load = cluster.load();
+    let deadline = Instant::now() + PATIENCE;
+    let several = |cluster: &Local| -> Result<usize> {
+        let counts = cluster.segments_on(3)?;
+        Ok(counts.values().filter(|count| **count > 1).count())
+    };
+    while several(&cluster)? < 3 {
+        ensure!(Instant::now() < deadline, "few shards of several segments");
+        sleep(Duration::from_millis(50)).await;
+    }
+    cluster.stop(3).await;
+    let records = load.end().await?;
+    ensure!(tampered(&cluster, 3).await? >= 2);
+    cluster.start_node(3).await?;
+    let finished = cluster.facts(1).sealed.len();
+    merged(&cluster, &[1, 2, 3], finished.min(6), records).await?;
+    let shards = cluster.facts(1).sealed.keys().copied().collect();
+    agreed(&cluster, &shards).await?;
     cluster.stop_all().await;
     Ok(())
 }

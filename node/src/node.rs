@@ -13,7 +13,7 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Key;
 use hushlog_raft::Connect;
-use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
+use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
 use hushlog_record::{GroupId, NodeId, ShardId};
 use hushlog_storage::files::free_bytes;
 use hushlog_storage::identity::{self, Identity};
@@ -30,7 +30,7 @@ use tonic::service::RoutesBuilder;
 use crate::api::{self, Api, Control};
 use crate::callers::{Callers, Pass};
 use crate::clock::Clock;
-use crate::cluster::ledger::Books;
+use crate::cluster::ledger::{Books, Gone};
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::cluster::secret::Secret;
@@ -207,8 +207,8 @@ impl Control for Door {
         Box::pin(self.cluster.books())
     }
 
-    fn expired(&self) -> Expired {
-        self.cluster.expired()
+    fn gone(&self, deadline: Instant) -> BoxFuture<'_, Gone> {
+        Box::pin(self.cluster.gone(deadline))
     }
 
     fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>> {

@@ -32,7 +32,7 @@ pub(crate) fn fetch(
             .collect();
         match sources[place(&of_source[0]).source] {
             Source::Tail(block) => {
-                let batch = block.batch()?;
+                let batch = block.batch(budget)?;
                 for group in groups {
                     fetch.rows(&batch, group)?;
                 }

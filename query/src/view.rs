@@ -1,6 +1,6 @@
 //! What one shard gives a query to look at: its segments and the tail behind them, pinned together.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::RecordBatch;
@@ -13,7 +13,7 @@ use hushlog_storage::manifest::SegmentMeta;
 use hushlog_storage::segment::Segment;
 
 use crate::Error;
-use crate::budget::{Kept, TailMemory};
+use crate::budget::{Budget, Kept, Lease, TailMemory};
 use crate::letters::Alphabets;
 use crate::limits::PART_ROWS_MIN;
 
@@ -139,18 +139,50 @@ impl TailBlock {
         self.skip.is_empty().then(|| &self.block.header().counts)
     }
 
-    /// Its rows: those that are kept, or decoded for whoever asks alone.
-    pub(crate) fn batch(&self) -> Result<RecordBatch, Error> {
-        if let Some((batch, _)) = self.kept.get() {
-            return Ok(batch.clone());
+    /// Its rows: those that are kept, or decoded for whoever asks alone, and then in the memory of the question.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when they cannot be decoded, [`Error::Memory`] and [`Error::Busy`] when there is no room for them.
+    pub(crate) fn batch(&self, budget: &Budget) -> Result<Decoded, Error> {
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
         }
         let columns = self.block.columns().map_err(data)?;
         let batch = batch::from_columns(self.seq, &columns, &self.skip).map_err(data)?;
-        if let Some(kept) = self.memory.take(batch.get_array_memory_size()) {
-            // Another question may have been first: then these go when it is done with them.
-            drop(self.kept.set((batch.clone(), kept)));
+        let bytes = batch.get_array_memory_size();
+        if let Some(kept) = self.memory.take(bytes) {
+            // Another question may have been first: then what that has decoded is used.
+            drop(self.kept.set((batch, kept)));
+            return self.kept().ok_or(Error::Damaged("a block"));
         }
-        Ok(batch)
+        let lease = budget.lease(bytes)?;
+        Ok(Decoded {
+            batch,
+            _lease: Some(lease),
+        })
+    }
+
+    fn kept(&self) -> Option<Decoded> {
+        let (batch, _) = self.kept.get()?;
+        Some(Decoded {
+            batch: batch.clone(),
+            _lease: None,
+        })
+    }
+}
+
+/// The rows of a block, for as long as they are looked at.
+pub(crate) struct Decoded {
+    batch: RecordBatch,
+    /// Of the question's memory, if they are not kept.
+    _lease: Option<Lease>,
+}
+
+impl Deref for Decoded {
+    type Target = RecordBatch;
+
+    fn deref(&self) -> &RecordBatch {
+        &self.batch
     }
 }
 

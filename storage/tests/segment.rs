@@ -10,9 +10,9 @@ use std::fs;
 use std::path::Path;
 
 use hushlog_record::{Masked, Record, Value};
-use hushlog_storage::batch::{self, Row, Rows, Typed, TypedKind};
+use hushlog_storage::batch::{self, Row, Rows, Typed, TypedKind, name};
 use hushlog_storage::manifest::Manifest;
-use hushlog_storage::segment::{self, BlockRows, Bounds, Segment, Written};
+use hushlog_storage::segment::{self, BlockRows, Bounds, Keep, Segment, Written};
 
 fn rows_of(seed: u64, count: u64) -> Vec<BlockRows> {
     let blocks = records::blocks(seed, count);
@@ -201,7 +201,7 @@ fn there_is_a_column_of_signatures_where_there_are_any() {
     let has = |segment: &Segment| {
         let schema = segment.schema();
         schema
-            .column_with_name(batch::name::EXCEPTION_SIGNATURE)
+            .column_with_name(name::EXCEPTION_SIGNATURE)
             .is_some()
     };
     let plain = build(&folder.path().join("plain"), &rows_of(4, 3_000));
@@ -543,6 +543,19 @@ fn a_part_that_is_not_what_its_manifest_says_is_not_merged() {
 }
 
 #[test]
+fn one_part_alone_is_not_merged_into_its_own_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = part(folder.path(), &rows_of(7, 2_000));
+    let refused = merged(folder.path(), std::slice::from_ref(&part)).map(|_| ());
+    assert!(
+        matches!(refused, Err(segment::Error::Alone { .. })),
+        "{refused:?}"
+    );
+    part.segment.verify().unwrap();
+    assert!(part.meta.is_there(folder.path()));
+}
+
+#[test]
 fn a_manifest_takes_one_segment_for_neighbours_of_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let blocks = rows_of(8, 2_000);
@@ -591,6 +604,10 @@ fn a_segment_without_some_of_its_rows_lies_beside_it_and_keeps_the_places_of_the
             .all(|(seq, end)| place.0 != *seq || place.1 >= *end)
     };
     let rewrite = |of: &Written| {
+        let keep = Keep {
+            columns: &[name::SEQ, name::ROW],
+            says: &keep,
+        };
         segment::rewrite(folder.path(), (&of.meta, &of.segment), keep, |_, _| {}).unwrap()
     };
     let left = rewrite(&all);
@@ -613,7 +630,10 @@ fn a_segment_without_some_of_its_rows_lies_beside_it_and_keeps_the_places_of_the
     let nothing = segment::rewrite(
         folder.path(),
         (&all.meta, &all.segment),
-        |_| false,
+        Keep {
+            columns: &[],
+            says: &|_| false,
+        },
         |_, _| {},
     );
     assert!(matches!(nothing, Err(segment::Error::Empty { .. })));
@@ -629,4 +649,69 @@ fn a_segment_without_some_of_its_rows_lies_beside_it_and_keeps_the_places_of_the
     let deleted = after.sweep(folder.path()).unwrap();
     assert_eq!(deleted.len(), 2, "{deleted:?}");
     left.segment.verify().unwrap();
+}
+
+#[test]
+fn rows_of_many_granules_are_left_out_as_if_they_had_never_been_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut blocks = rows_of(11, 40_000);
+    let all = part(folder.path(), &blocks);
+    let (min, max) = (all.meta.time_min.nanos(), all.meta.time_max.nanos());
+    let (from, to) = (min + (max - min) / 3, min + (max - min) / 3 * 2);
+    let times = |granule| all.segment.granule_time(granule).unwrap();
+    let (first, between) = (times(0).1.nanos(), times(9).0.nanos()..times(12).1.nanos());
+    // Whole granules at the beginning and between others, and some rows of all others, by time and service.
+    let stays = |time: i64, service: &str| {
+        let is_odd = service.len() % 2 == 1;
+        let is_gone = time <= first || between.contains(&time);
+        !is_gone && ((from..to).contains(&time) == is_odd || time % 7 == 0)
+    };
+    for block in &mut blocks {
+        let columns = &block.columns;
+        let service = |row: usize| {
+            let code = columns.service_name.codes[row] as usize;
+            columns.service_name.values.get(code)
+        };
+        let gone = (0u32..).zip(&columns.timestamp);
+        let gone = gone.filter(|(row, time)| !stays(**time, service(*row as usize)));
+        block.skip = gone.map(|(row, _)| row..row + 1).collect();
+    }
+    let keep = Keep {
+        columns: &[name::TIMESTAMP, name::SERVICE_NAME],
+        says: &|row| {
+            stays(
+                row.timestamp().unwrap().nanos(),
+                row.service_name().unwrap(),
+            )
+        },
+    };
+    let mut seen = 0;
+    let of = (&all.meta, &all.segment);
+    let left = segment::rewrite(folder.path(), of, keep, |_, batch| seen += batch.num_rows());
+    let left = left.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let fresh = build(elsewhere.path(), &blocks).meta;
+    assert!(
+        left.meta.rows > 17 * 1_024 && left.meta.rows < 39_000,
+        "{}",
+        left.meta.rows
+    );
+    assert_eq!(seen as u64, left.meta.rows);
+    let mut same = left.meta.clone();
+    same.edition = 0;
+    assert_eq!(
+        same, fresh,
+        "the same bytes, and the same of them in the manifest"
+    );
+    // A part that is not what its manifest says.
+    let mut other = all.meta.clone();
+    other.row_digest[0] ^= 1;
+    other.edition = 6;
+    let refused = segment::rewrite(folder.path(), (&other, &all.segment), keep, |_, _| {});
+    assert!(
+        matches!(refused, Err(segment::Error::Damaged { .. })),
+        "{refused:?}"
+    );
+    other.edition = 7;
+    assert!(!folder.path().join(other.folder_name()).exists());
 }

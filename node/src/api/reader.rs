@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::Policy;
-use hushlog_raft::meta::{Expired, LimitRule, Limits, RetentionRule};
+use hushlog_raft::meta::{LimitRule, Limits, RetentionRule};
 use hushlog_record::{ExceptionId, LogId, NodeId, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::ledger::Books;
+use crate::cluster::ledger::{Books, Gone};
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::error::Failure;
@@ -137,8 +137,9 @@ pub trait Control: Send + Sync + 'static {
     /// What came in on all nodes that answer.
     fn books(&self) -> BoxFuture<'_, Books>;
 
-    /// Rows that the cluster has dropped since their retention was over.
-    fn expired(&self) -> Expired;
+    /// Rows that the cluster has dropped since their retention was over, with every change before the call where that
+    /// can be known.
+    fn gone(&self, deadline: Instant) -> BoxFuture<'_, Gone>;
 
     /// How much services may send, with every change that was acknowledged before.
     fn limits(&self, deadline: Instant) -> BoxFuture<'_, Result<Arc<Limits>, Failure>>;

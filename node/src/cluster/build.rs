@@ -15,10 +15,10 @@ use hushlog_query::{Alphabets, SegmentView};
 use hushlog_raft::TailBlock;
 use hushlog_raft::meta::Cutoffs;
 use hushlog_sketch::{IdFilter, Summary};
-use hushlog_storage::batch::Row;
+use hushlog_storage::batch::{Row, name};
 use hushlog_storage::manifest::{FileMeta, SegmentMeta};
 use hushlog_storage::segment::checked::CheckedFile;
-use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, SUMMARY_FILE, Segment, Written};
+use hushlog_storage::segment::{self, BlockRows, INDEX_FILE, Keep, SUMMARY_FILE, Segment, Written};
 
 use super::cpu::ThreadCpu;
 use super::doubts::lacks_descriptors;
@@ -125,9 +125,13 @@ pub(crate) fn rewrite(
 ) -> Result<Built, Error> {
     let clock = ThreadCpu::start();
     let segment = Segment::open(shard_folder, meta)?;
-    let keep = |row: &Row<'_, '_>| {
+    let says = |row: &Row<'_, '_>| {
         let (time, service) = (row.timestamp(), row.service_name());
         time.is_none_or(|time| time >= cutoffs.of(service.unwrap_or_default()))
+    };
+    let keep = Keep {
+        columns: &[name::TIMESTAMP, name::SERVICE_NAME],
+        says: &says,
     };
     let built = from_segments(shard_folder, &clock, |each| {
         segment::rewrite(shard_folder, (meta, &segment), keep, each)

@@ -10,10 +10,10 @@ use hushlog_record::ShardId;
 use tokio::time::Instant;
 
 use super::Cluster;
+use super::agreed::{self, Agreed, Segments};
 use super::doubts::{Doubts, lacks_descriptors};
 use super::held::Held;
 use super::question::{Question, Reply};
-use super::rewrite;
 
 /// How long a leader is waited for before what exists is served without it.
 const LEADER_PATIENCE: Duration = Duration::from_secs(3);
@@ -40,6 +40,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) question: &'a Arc<Question>,
     /// Its memory on this node.
     pub(crate) account: &'a Memory,
+    /// What the node that asks knows of the shard; `None` where this node asks itself, or it is not finished.
+    pub(crate) agreed: Option<&'a Agreed>,
     /// When its time is over.
     pub(crate) deadline: Instant,
 }
@@ -89,29 +91,49 @@ impl Cluster {
         }
         let abandon = Abandon(Arc::default());
         let budget = budget(asked.account, asked.deadline, Arc::clone(&abandon.0));
-        let question = self.beyond(&held, asked.question);
+        let (held, question) = self.as_agreed(held, asked).await?;
         let work = self.work(held, &question, budget);
         let outcome = tokio::time::timeout_at(asked.deadline, work).await;
         drop(abandon);
         outcome.map_err(|_| unavailable("the shard did not answer in time"))?
     }
 
-    /// The question without what the cluster has left out of the shard, where this replica may still have it: so
-    /// that every replica gives the same answer, whatever is asked for and however the rules are by now.
-    fn beyond(&self, held: &Held, question: &Arc<Question>) -> Arc<Question> {
-        let facts = self.meta().state();
+    /// The replica, if it has all that was agreed on, and the question without what the cluster has left out of the
+    /// shard, where the replica may still have it: so that every replica gives the same answer, whatever is asked for,
+    /// however the rules are by now, and whichever node has heard of what.
+    async fn as_agreed(
+        &self,
+        mut held: Held,
+        asked: Asked<'_>,
+    ) -> Result<(Held, Arc<Question>), Refusal> {
         let shard = held.shard();
-        let seal = facts.sealed.get(&shard);
-        let has_left_out = match held {
-            Held::Open(_) => false,
-            Held::Sealed(replica) => seal.is_none_or(|seal| seal.digest == replica.digest),
-        };
-        match facts.rewrites.get(&shard) {
-            Some(known) if !has_left_out => {
-                Arc::new(question.beyond(&rewrite::floors(&known.cutoffs)))
+        if !self.is_whole(&held, asked.agreed) {
+            // After a start the segments may be of later facts than those that were read by then.
+            let current = self.meta().read_barrier(leader_deadline(asked.deadline));
+            if let Err(error) = current.await {
+                tracing::debug!(%shard, %error, "whether this replica has what was agreed on is not known");
             }
-            Some(_) | None => Arc::clone(question),
+            let now = self.replicas().held(shard);
+            held = now.ok_or_else(|| Refusal::unavailable("the shard is not on this node"))?;
+            if !self.is_whole(&held, asked.agreed) {
+                let why = "this replica does not have the rows that were agreed on";
+                return Err(Refusal::unavailable(why));
+            }
         }
+        let own = Agreed::of(&self.meta().state(), shard);
+        let segments = Segments::of(&held);
+        let question = match agreed::hidden(segments.as_ref(), [own.as_ref(), asked.agreed]) {
+            Some(floors) => Arc::new(asked.question.beyond(&floors)),
+            None => Arc::clone(asked.question),
+        };
+        Ok((held, question))
+    }
+
+    /// Whether a replica has all rows that an answer needs. One whose group runs has what its log says.
+    fn is_whole(&self, held: &Held, asked: Option<&Agreed>) -> bool {
+        let facts = self.meta().state();
+        let segments = Segments::of(held);
+        segments.is_none_or(|segments| segments.are_whole(held.shard(), &facts, asked))
     }
 
     /// Answers `question` on the pool: as a whole, or in parts that several threads take.

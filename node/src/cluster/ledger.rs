@@ -10,8 +10,9 @@ use hushlog_proto::hushlog::internal::v1::node_client::NodeClient;
 use hushlog_raft::Lane;
 use hushlog_raft::meta::Expired;
 use hushlog_record::{NodeId, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::execute::leader_deadline;
 use super::{Cluster, MESSAGE_BYTES_MAX};
 use crate::gateway::Way;
 use crate::ledger::{Book, Row, Who};
@@ -30,6 +31,15 @@ pub struct Books {
     pub silent: BTreeSet<NodeId>,
     rows: BTreeMap<(Way, Who), Row>,
     findings: BTreeMap<String, Found>,
+}
+
+/// Rows that the cluster has dropped since their retention was over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// So many, as far as is known here.
+    pub rows: Expired,
+    /// Whether that is all that was dropped before it was asked for.
+    pub is_current: bool,
 }
 
 /// How often a rule has found something.
@@ -113,9 +123,14 @@ impl Cluster {
         books
     }
 
-    /// Rows that the cluster has dropped, as far as this node knows.
-    pub(crate) fn expired(&self) -> Expired {
-        self.meta().state().expired.clone()
+    /// Rows that the cluster has dropped: all that it had when it was asked, where the meta group answers in time.
+    pub(crate) async fn gone(&self, deadline: Instant) -> Gone {
+        let barrier = self.meta().read_barrier(leader_deadline(deadline));
+        let is_current = barrier.await.is_ok();
+        Gone {
+            rows: self.meta().state().expired.clone(),
+            is_current,
+        }
     }
 
     /// This node's.

@@ -3,6 +3,7 @@
 //! It decides where records go and who holds them; it never looks at a record.
 
 mod accounts;
+pub(crate) mod agreed;
 pub(crate) mod buckets;
 pub(crate) mod build;
 mod claims;

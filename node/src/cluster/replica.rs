@@ -217,7 +217,7 @@ impl Replica {
             .iter()
             .map(|meta| self.segment(meta))
             .collect::<Result<_, _>>()?;
-        let tail = self.tail.lock().blocks(&view.tail);
+        let tail = self.tail.lock().blocks(&view);
         Ok(View {
             shard: self.shard,
             segments,

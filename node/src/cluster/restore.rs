@@ -38,6 +38,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 const ALONE_PAUSE: Duration = Duration::from_secs(3_600);
 /// Folders of sealed shards looked at in one tick after a start.
 const FOLDERS_PER_TICK: usize = 256;
+/// How long the meta group may take to say how the facts are.
+const FACTS_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the cluster may take to agree on other segments.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a node may take for its next piece.
@@ -232,7 +234,7 @@ impl Restorer {
             .entry(shard)
             .or_insert_with(Instant::now);
         let fetched = match self.fetch_newer(&replica, seal).await {
-            // The facts here are behind: this node has what was agreed on since.
+            // What is here may have been agreed on since, which the facts show in a moment.
             Ok(None) => {
                 self.pause(shard, RETRY_PAUSE);
                 return Ok(());
@@ -257,7 +259,9 @@ impl Restorer {
         Ok(())
     }
 
-    /// Fetches the segments that the facts name, unless they are older than those that are here.
+    /// Fetches the segments that the facts name, unless these are behind and what is here was agreed on since. How
+    /// often the segments have changed here says little of that: where a node builds them itself it may be more
+    /// often than elsewhere. So where they do not look newer the meta group is asked.
     async fn fetch_newer(
         &self,
         replica: &SealedReplica,
@@ -266,23 +270,31 @@ impl Restorer {
         let shard = replica.shard;
         let sources = self.sources(shard);
         let received = self.ask_all(&sources, shard, seal).await?;
-        let merged = decode_manifest(&received.sealed.manifest)?;
+        let mut merged = decode_manifest(&received.sealed.manifest)?;
         let here = replica.manifest()?;
         // What has rows that were left out is older, however often it has changed.
-        let is_older = match merged.rows().cmp(&here.rows()) {
+        let may_be_older = match merged.rows().cmp(&here.rows()) {
             Ordering::Less => false,
             Ordering::Equal => merged.generation <= here.generation,
             Ordering::Greater => true,
         };
-        if is_older {
+        if may_be_older && !self.is_agreed_now(shard, seal).await {
             return Ok(None);
         }
+        // It only ever grows here.
+        merged.generation = merged.generation.max(here.generation + 1);
         let known = self.known(shard, here);
         let fetched = self
             .fetcher
             .complete(shard, &sources, &merged, &known)
             .await;
         Ok(Some((merged, fetched.map_err(Error::Fetch)?)))
+    }
+
+    /// Whether this is what the cluster has agreed on by now; false where the meta group does not say.
+    async fn is_agreed_now(&self, shard: ShardId, seal: &meta::Seal) -> bool {
+        let barrier = self.meta.read_barrier(Instant::now() + FACTS_DEADLINE);
+        barrier.await.is_ok() && self.meta.state().sealed.get(&shard) == Some(seal)
     }
 
     /// Builds what was agreed on of what is here: the rows that it has, in segments as this node makes them.

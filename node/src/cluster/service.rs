@@ -19,6 +19,7 @@ use hushlog_storage::manifest::{FileMeta, Manifest, SegmentMeta};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::agreed::Agreed;
 use super::compare::{Digester, digests_of};
 use super::doubts::lacks_descriptors;
 use super::execute::{Asked, Refusal, leader_deadline};
@@ -199,13 +200,21 @@ impl Node for Service {
         let asked = Asked {
             question: &question,
             account: &account,
+            agreed: None,
             deadline,
         };
         let shards = request.shards.into_iter().map(|position| async move {
-            let outcome = match ShardId::from_group(position.group) {
-                None => Err(Refusal::Unavailable("not a shard".into())),
-                Some(shard) if committed => self.answer_committed(shard, asked).await,
-                Some(shard) => {
+            let agreed = position.finished.as_ref().map(Agreed::of_message);
+            let agreed = agreed.transpose();
+            let asked = Asked {
+                agreed: agreed.as_ref().ok().and_then(Option::as_ref),
+                ..asked
+            };
+            let outcome = match (ShardId::from_group(position.group), &agreed) {
+                (None, _) => Err(Refusal::Unavailable("not a shard".into())),
+                (Some(_), Err(reason)) => Err(Refusal::Unavailable(reason.clone())),
+                (Some(shard), Ok(_)) if committed => self.answer_committed(shard, asked).await,
+                (Some(shard), Ok(_)) => {
                     let read_to = position.applied_at_least;
                     self.cluster.answer_here(shard, asked, read_to).await
                 }

@@ -197,7 +197,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.tail_memory",
         "512MiB",
-        "Bytes of decoded tails kept from one query to the next, of all shards; what does not fit is decoded again.",
+        "Bytes of decoded tails kept from one query to the next, of all shards; what does not fit is decoded again, in the memory of the query.",
     ),
     key(
         "limits.connections",

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Gathered;
 use super::paid::{self, Paid};
+use crate::cluster::agreed::Agreed;
 use crate::cluster::execute::{Asked, Refusal};
 use crate::cluster::question::Question;
 use crate::cluster::sources::in_turn;
@@ -259,6 +260,7 @@ impl Round<'_> {
         let asked = Asked {
             question: self.question,
             account: self.account,
+            agreed: None,
             deadline: self.deadline,
         };
         match self.cluster.answer_here(shard, asked, read_to).await {
@@ -305,11 +307,13 @@ impl Round<'_> {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (applied_at_least, committed) = need.of_others();
+        let agreed = Agreed::of(&self.cluster.meta().state(), shard);
         let request = pb::ShardSearchRequest {
             question: self.question.encode().into(),
             shards: vec![pb::ShardPosition {
                 group: shard.group(),
                 applied_at_least,
+                finished: agreed.map(|agreed| agreed.to_message()),
             }],
             timeout_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
             committed,

@@ -235,7 +235,7 @@ impl<'a> Run<'a> {
             }
             Source::Tail(block) => {
                 self.budget.check()?;
-                let batch = &block.batch()?;
+                let batch = &*block.batch(self.budget)?;
                 let mut selected = self.cheap.eval(batch)?;
                 if !time.covers(min, max) {
                     selected = &selected & &in_time(batch, time)?;

@@ -152,7 +152,8 @@ impl<'a> Scan<'a> {
 
     fn tail(&self, block: &TailBlock, into: &mut Summary) -> Result<(), Error> {
         self.budget.check()?;
-        self.add(&block.batch()?, into)
+        let batch = block.batch(self.budget)?;
+        self.add(&batch, into)
     }
 
     fn add(&self, batch: &RecordBatch, into: &mut Summary) -> Result<(), Error> {

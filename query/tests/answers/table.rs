@@ -1,9 +1,10 @@
 //! Each rule of the language on a handful of records.
 
-use hushlog_query::TailMemory;
+use hushlog_query::topk::{Params, top_k};
+use hushlog_query::{Budget, Error, Memory, Plan, TailMemory, TopK};
 use hushlog_record::{Exception, ExceptionId, Level, LogId, Record, ShardId, Value};
 
-use crate::shards::{self, Batch, answer, budget, now};
+use crate::shards::{self, Batch, answer, budget, in_parts, now};
 
 fn record(number: u8, service: &str, level: Level, message: &str) -> Record {
     let mut record = Record::new(LogId([number; 16]), now(), message);
@@ -327,4 +328,48 @@ fn columns_of_the_tail_are_kept_as_far_as_there_is_memory_and_answers_are_the_sa
         // Room for a block is not left over.
         assert!(kept + all / BLOCKS > most, "{kept} of {most}");
     }
+}
+
+#[test]
+fn columns_of_the_tail_that_are_not_kept_are_in_the_memory_of_the_question() {
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let folder = tempfile::tempdir().unwrap();
+    let batches = [Batch::of(records())];
+    let view = |memory: &TailMemory| shards::view_in(folder.path(), shard, &batches, &[], memory);
+    let ask = |json: &str, tail: &TailMemory, most: usize| {
+        let memory = Memory::alone(most);
+        let plan = Plan::new(json.as_bytes(), now()).unwrap();
+        let budget = Budget::new(memory.clone(), || None);
+        let asked = in_parts(&plan, &view(tail), 1, &budget).map(|partial| partial.total);
+        let params = Params {
+            environment: Some("prod".into()),
+            ..Params::default()
+        };
+        let counted = TopK::new(params, now()).unwrap();
+        let counted = top_k(&counted, &view(tail), &budget).map(|_| ());
+        assert!(memory.lease(most).is_ok(), "all of it comes back");
+        [asked.map(|_| ()), counted].map(|outcome| match outcome {
+            Ok(()) => true,
+            Err(Error::Memory(limit)) => limit != most,
+            Err(other) => panic!("{other}"),
+        })
+    };
+    let count = r#"{"query": "payment", "limit": 0}"#;
+    let (plenty, none) = (TailMemory::new(usize::MAX), TailMemory::new(0));
+    let kept = view(&plenty);
+    let plan = Plan::new(count.as_bytes(), now()).unwrap();
+    in_parts(&plan, &kept, 1, &budget(true, true)).unwrap();
+    let one = plenty.bytes();
+    drop(kept);
+    assert_eq!(
+        ask(count, &plenty, 0),
+        [true, true],
+        "what is kept is not in it"
+    );
+    assert_eq!(ask(count, &none, one - 1), [false, false]);
+    assert_eq!(ask(count, &none, one), [true, true]);
+    // Hits are read from the block once more.
+    let hits = r#"{"query": "payment", "limit": 5}"#;
+    assert!(!ask(hits, &none, one)[0]);
+    assert!(ask(hits, &none, 2 * one)[0]);
 }

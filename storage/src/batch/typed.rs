@@ -101,7 +101,8 @@ fn frequent<T>(mut fields: Vec<(u64, &str, T)>, rows: u64) -> Vec<(u64, &str, T)
     fields
 }
 
-/// Chooses as [`choose`] does, of rows that are looked at one after the other and not kept.
+/// Chooses as [`choose`] does, of rows that are looked at one after the other and not kept: of their texts it keeps
+/// 16 bytes each, for as long as they are few.
 #[derive(Default)]
 pub(crate) struct Chooser {
     rows: u64,
@@ -114,8 +115,30 @@ struct Seen {
     ints: bool,
     floats: bool,
     bools: bool,
-    /// The distinct ones, until there are too many.
-    words: Option<FxHashSet<Box<str>>>,
+    /// The distinct ones by their marks, until there are too many.
+    words: Option<FxHashSet<Mark>>,
+}
+
+/// What a text is told from others by: the text itself where it is short, else a part of its BLAKE3.
+type Mark = [u8; 16];
+
+/// No text has so many bytes that is its own mark.
+const HASHED: u8 = 0xff;
+
+fn mark(text: &str) -> Mark {
+    let mut mark = [0; 16];
+    let [first, rest @ ..] = &mut mark;
+    match rest.get_mut(..text.len()) {
+        Some(place) => {
+            *first = u8::try_from(text.len()).unwrap_or(HASHED);
+            place.copy_from_slice(text.as_bytes());
+        }
+        None => {
+            *first = HASHED;
+            rest.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..15]);
+        }
+    }
+    mark
 }
 
 impl Chooser {
@@ -172,20 +195,17 @@ impl Seen {
         }
         self.bools = self.bools && kind == Kind::Bool && matches!(text, "true" | "false");
         if let Some(words) = &mut self.words
-            && !words.contains(text)
+            && words.insert(mark(text))
+            && words.len() > DICTIONARY_VALUES_MAX
         {
-            words.insert(text.into());
-            if words.len() > DICTIONARY_VALUES_MAX {
-                self.words = None;
-            }
+            self.words = None;
         }
     }
 
     /// The narrowest type that holds every value exactly.
     fn kind(&self) -> TypedKind {
-        let repeats = |words: &FxHashSet<Box<str>>| {
-            words.len() as u64 * DICTIONARY_ROWS_PER_VALUE <= self.count
-        };
+        let repeats =
+            |words: &FxHashSet<Mark>| words.len() as u64 * DICTIONARY_ROWS_PER_VALUE <= self.count;
         if self.ints {
             TypedKind::Int
         } else if self.floats {
@@ -293,6 +313,13 @@ mod tests {
             let all = words.iter().take(count).cycle().take(count * times);
             all.map(|word| (Kind::String, word.as_str())).collect()
         };
+        let long: Vec<String> = (0..4_097)
+            .map(|word| format!("a text with more than sixteen bytes {word}"))
+            .collect();
+        let long_words = |count: usize| -> Vec<(Kind, &str)> {
+            let all = long.iter().take(count).cycle().take(count * 8);
+            all.map(|word| (Kind::String, word.as_str())).collect()
+        };
         for (values, expected) in [
             (vec![number("1"), number("-7")], TypedKind::Int),
             (vec![number(LARGE), number("2")], TypedKind::Int),
@@ -314,12 +341,33 @@ mod tests {
             (words(4_096, 8), TypedKind::Words),
             (words(4_096, 7), TypedKind::Text),
             (words(4_097, 8), TypedKind::Text),
+            (long_words(4_096), TypedKind::Words),
+            (long_words(4_097), TypedKind::Text),
         ] {
             let [columns, rows] = chosen(&values);
             assert_eq!(columns, rows, "{:?}", values.first());
             let kinds: Vec<_> = rows.iter().map(|typed| typed.kind).collect();
             assert_eq!(kinds, [expected], "{:?}", values.first());
         }
+    }
+
+    #[test]
+    fn texts_are_told_apart_by_16_bytes() {
+        let long = |last: char| format!("{}{last}", "t".repeat(500_000));
+        let texts = [
+            String::new(),
+            "\0".into(),
+            "a".into(),
+            "a\0".into(),
+            "fifteen bytes..".into(),
+            "fifteen bytes..\0".into(),
+            "sixteen bytes...".into(),
+            long('a'),
+            long('b'),
+        ];
+        let marks: FxHashSet<Mark> = texts.iter().map(|text| mark(text)).collect();
+        assert_eq!(marks.len(), texts.len());
+        assert_eq!(mark(&long('a')), mark(&long('a')));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Builds a segment of blocks, or of one without some of its rows: sorts rows, writes the Parquet file, reads it back.
+//! Builds a segment of blocks: sorts rows, writes the Parquet file, reads it back.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -17,8 +17,7 @@ use super::digest::RowDigest;
 use super::reader::Segment;
 use super::{BlockRows, CHECKSUM_FILE, Error, GRANULE_ROWS, ROWS_FILE, folder_name, layout, raw};
 use crate::batch::gather::{At, Gather, Input, Origin};
-use crate::batch::restore::{Restore, Restored};
-use crate::batch::{self, Row, Typed, typed};
+use crate::batch::{self, Typed, typed};
 use crate::files;
 use crate::manifest::{FileMeta, SegmentMeta};
 
@@ -61,53 +60,6 @@ pub fn write(
     finish(shard_folder, meta, &mut each)
 }
 
-/// Builds a segment anew of those of its rows that `keep` says, in the positions that they have, as its next
-/// edition: beside what is there, which is not touched. What is read is compared with the digest in the manifest.
-///
-/// # Errors
-/// As [`merge`](super::merge); [`Error::Empty`] when no row is kept.
-pub fn rewrite(
-    shard_folder: &Path,
-    (meta, segment): (&SegmentMeta, &Segment),
-    keep: impl Fn(&Row<'_, '_>) -> bool,
-    mut each: impl FnMut(u32, &RecordBatch),
-) -> Result<Written, Error> {
-    let restored = restore(meta, segment, &keep)?;
-    let edition = meta.edition.saturating_add(1);
-    let inputs = [Input {
-        origin: Origin::Rows(&restored.positions),
-        columns: &restored.columns,
-    }];
-    let rows = in_time_order(&inputs, std::iter::repeat(&[][..]));
-    let place = (meta.from..meta.to, edition);
-    let rewritten = write_files(shard_folder, place, &inputs, &rows)?;
-    drop(rows);
-    drop(restored);
-    finish(shard_folder, rewritten, &mut each)
-}
-
-/// Those rows of a segment that `keep` says.
-fn restore(
-    meta: &SegmentMeta,
-    segment: &Segment,
-    keep: &impl Fn(&Row<'_, '_>) -> bool,
-) -> Result<Restored, Error> {
-    let mut digest = RowDigest::new();
-    let mut restore = Restore::default();
-    for granule in segment.scan(&segment.all_granules(), None)? {
-        let (_, batch) = granule?;
-        digest.add(&batch)?;
-        restore.add(&batch, keep)?;
-    }
-    if digest.finish() != meta.row_digest {
-        return Err(Error::damaged(
-            segment.path(),
-            "its rows are not the manifest's",
-        ));
-    }
-    Ok(restore.finish())
-}
-
 /// Writes the rows and their checksums, durably; what the manifest is to say of them.
 fn write_files(
     shard_folder: &Path,
@@ -130,7 +82,9 @@ fn write_files(
         granule.extend(chunk.iter().map(|row| (row.1, row.2)));
         file.add(&gather.batch(&granule)?)?;
     }
-    let mut facts = Facts::new(first.0, last.0);
+    let mut facts = Facts::new();
+    facts.see_time(first.0);
+    facts.see_time(last.0);
     facts.rows = rows.len() as u64;
     facts.raw_bytes = raw_bytes(&columns, rows);
     let ids = rows.iter().filter_map(|row| {
@@ -155,16 +109,22 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Of rows between these times.
-    pub(super) fn new(time_min: i64, time_max: i64) -> Self {
+    /// Of no row.
+    pub(super) fn new() -> Self {
         Self {
             rows: 0,
-            time_min,
-            time_max,
+            time_min: i64::MAX,
+            time_max: i64::MIN,
             log_id_min: LogId([0xff; 16]),
             log_id_max: LogId([0; 16]),
             raw_bytes: 0,
         }
+    }
+
+    /// One of the rows has this time.
+    pub(super) fn see_time(&mut self, time: i64) {
+        self.time_min = self.time_min.min(time);
+        self.time_max = self.time_max.max(time);
     }
 
     /// One of the rows has this id.

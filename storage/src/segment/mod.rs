@@ -26,8 +26,8 @@ use parquet::errors::ParquetError;
 
 use crate::{batch, manifest};
 
-pub use build::{Written, rewrite, write};
-pub use merge::merge;
+pub use build::{Written, write};
+pub use merge::{Keep, merge, rewrite};
 pub use reader::{Bounds, Segment};
 
 /// Rows of a granule; every granule but a segment's last is full.
@@ -94,6 +94,14 @@ pub enum Error {
     /// The range holds no row: there is nothing to build.
     #[error("the range {from}..{to} holds no row")]
     Empty {
+        /// First seq.
+        from: u64,
+        /// End of the range.
+        to: u64,
+    },
+    /// A merge is of one segment alone, in whose place it would be written.
+    #[error("the segment {from}..{to} is alone: there is nothing to merge it with")]
+    Alone {
         /// First seq.
         from: u64,
         /// End of the range.

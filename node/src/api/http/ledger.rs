@@ -35,17 +35,21 @@ pub(super) async fn ledger(
     // First what came in, then what is there, then what was dropped: what happens meanwhile makes what is found
     // more than what was acknowledged, and never less.
     let books = api.control.books().await;
+    let mut before = api.control.gone(deadline).await;
     let mut counts = 0;
     let kept = loop {
-        let before = api.control.expired();
         let kept = api.reader.count_all(question(service), deadline).await?;
         let mut kept = Kept::read(&kept.json, kept.partial)?;
-        kept.expired = api.control.expired();
+        let gone = api.control.gone(deadline).await;
+        // The nodes that have counted may know of more than this one.
+        kept.partial |= !gone.is_current;
+        kept.expired = gone.rows.clone();
         counts += 1;
         // What was dropped while it was counted may be on both sides.
-        if kept.expired == before || counts >= COUNTS_MAX {
+        if gone.rows == before.rows || counts >= COUNTS_MAX {
             break kept;
         }
+        before = gone;
     };
     let is_whole = books.missing.is_empty() && !kept.partial;
     let status = if is_whole {

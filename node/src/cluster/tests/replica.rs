@@ -19,6 +19,7 @@ use hushlog_storage::writer::Writer;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::replica::{RETIRE_AFTER, Replica};
+use crate::cluster::tail::Tail;
 use crate::offload::Offload;
 
 const SHARD: ShardId = ShardId { bucket: 1, slot: 0 };
@@ -197,5 +198,37 @@ async fn parts_that_a_snapshot_brings_back_outlive_their_retirement() {
         !folder.exists() && replica.retired(&(part.from..part.to)).is_none()
     }));
     assert_eq!(replica.view().expect("readable").segments.len(), 1);
+    group.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_forgotten_is_not_kept_again_by_a_view_that_was_taken_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let writer = Writer::inline(Arc::new(Mem::new()));
+    let group = group(&writer).await;
+    let disk = Offload::inline();
+    let replica = with_two_segments(&group, folder.path(), &disk).await;
+    let mut tail = Tail::new(TailMemory::new(1 << 20));
+    let mut kept = |view: &hushlog_raft::View| {
+        let [first, again] = [(); 2].map(|()| tail.blocks(view));
+        let same = first.iter().zip(&again);
+        same.map(|(one, other)| Arc::ptr_eq(one, other))
+            .collect::<Vec<_>>()
+    };
+    for number in 3..=4 {
+        let stored = group.propose(block(number), soon()).await;
+        stored.expect("it leads");
+    }
+    let before = group.view();
+    assert_eq!(kept(&before), [true, true]);
+    let cut = group.cut(soon()).await.expect("it leads");
+    let built = replica.build_cut(cut.expect("there is something"), &disk);
+    built.await.expect("built").expect("here");
+    let stored = group.propose(block(5), soon()).await;
+    stored.expect("it leads");
+    assert_eq!(kept(&group.view()), [true]);
+    // A question that has taken its view before has all of it still.
+    assert_eq!(kept(&before), [false, false]);
+    assert_eq!(kept(&group.view()), [true]);
     group.shutdown().await;
 }

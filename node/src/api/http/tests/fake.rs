@@ -1,12 +1,13 @@
 //! A cluster in memory behind the router: it answers what the tests expect, and keeps what it is sent.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Count, Key, Policy};
-use hushlog_raft::meta::{Expired, Limit, LimitRule, Limits, Retention, RetentionRule, State};
+use hushlog_raft::meta::{Limit, LimitRule, Limits, Retention, RetentionRule, State};
 use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::api::{Answer, Api, Control, Failure, Kind, Parts, Policies, Reader, TopK};
 use crate::clock::Scripted;
-use crate::cluster::ledger::Books;
+use crate::cluster::ledger::{Books, Gone};
 use crate::cluster::nodes::{Admission, Admitted};
 use crate::cluster::retention::Periods;
 use crate::entropy::Entropy;
@@ -44,6 +45,8 @@ pub(crate) struct Fake {
     pub(super) limits: Mutex<Arc<Limits>>,
     /// The books that the gateway writes.
     pub(super) ledger: Mutex<Option<Ledger>>,
+    /// What it says is dropped, one look after the other; nothing after these.
+    pub(super) gone: Mutex<VecDeque<Gone>>,
     /// What the rules have found.
     pub(super) findings: Mutex<Vec<Count>>,
 }
@@ -304,8 +307,13 @@ impl Control for Fake {
         Box::pin(async move { Ok(json!({ "replication": replication })) })
     }
 
-    fn expired(&self) -> Expired {
-        Expired::default()
+    fn gone(&self, _: Instant) -> BoxFuture<'_, Gone> {
+        let nothing = Gone {
+            is_current: true,
+            ..Gone::default()
+        };
+        let now = self.gone.lock().pop_front().unwrap_or(nothing);
+        Box::pin(async { now })
     }
 
     fn books(&self) -> BoxFuture<'_, Books> {

@@ -1,6 +1,9 @@
 //! The ledger over HTTP: what each request is entered as, and whether the books add up.
 
+use hushlog_raft::meta::Expired;
+
 use super::*;
+use crate::cluster::ledger::Gone;
 
 async fn ask(api: &Api, request: Request<Body>) -> (StatusCode, Value) {
     let answer = router(api.clone()).oneshot(request);
@@ -155,4 +158,39 @@ async fn receipts_come_on_every_way_that_can_carry_them() {
     let protobuf = [("content-type", "application/x-protobuf")];
     let (status, _) = ask(&api, post("/v1/logs?receipt=true", &protobuf, "")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_is_dropped_while_it_is_counted_is_counted_again_and_what_is_not_known_is_not_claimed()
+{
+    let dropped = |rows: u64, is_current| Gone {
+        rows: Expired {
+            services: [("a".to_owned(), rows)].into(),
+            others: 0,
+        },
+        is_current,
+    };
+    // Three records, of which none is there any more: none more than were acknowledged only if all are known.
+    for (looks, expected) in [
+        ([(1, true), (3, true), (3, true)], json!(true)),
+        ([(3, false), (3, true), (0, true)], json!(true)),
+        ([(3, true), (3, false), (0, true)], Value::Null),
+    ] {
+        let fake = Fake::default();
+        let looks = looks.map(|(rows, is_current)| dropped(rows, is_current));
+        *fake.gone.lock() = looks.into();
+        let stored = fake.stored();
+        let api = api(fake, 1 << 20);
+        let three = "{\"service\":\"a\"}\n".repeat(3);
+        let (got, _) = ask(&api, post("/api/v1/logs", &[NDJSON], three)).await;
+        assert_eq!(got, StatusCode::OK);
+        stored.lock().clear();
+        let (status, ledger) = ask(&api, get("/api/v1/ledger")).await;
+        let whole = match expected {
+            Value::Null => StatusCode::PARTIAL_CONTENT,
+            _ => StatusCode::OK,
+        };
+        assert_eq!((status, &ledger["adds_up"]), (whole, &expected), "{ledger}");
+        assert_eq!(ledger["balance"]["expired"], 3);
+    }
 }
