@@ -93,7 +93,7 @@ fn merged_later(config: &mut Config) {
 async fn tampered(cluster: &Local, node: u64) -> Result<usize> {
     let store: Arc<dyn Store> = Arc::new(Rocks::open(&cluster.data_of(node).join("store"))?);
     let writer = Writer::inline(store);
-    let mut changed = 0;
+    let mut changed = 0_usize;
     for shard in cluster.facts(1).sealed.keys() {
         let Some(sealed) = Sealed::load(&writer.handle(), *shard)? else {
             continue;
@@ -102,7 +102,7 @@ async fn tampered(cluster: &Local, node: u64) -> Result<usize> {
         if manifest.segments.len() < 2 {
             continue;
         }
-        if changed % 2 == 0 {
+        if changed.is_multiple_of(2) {
             manifest.generation += 1_000;
         } else {
             manifest.segments.pop();

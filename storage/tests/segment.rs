@@ -200,9 +200,7 @@ fn there_is_a_column_of_signatures_where_there_are_any() {
     let folder = tempfile::tempdir().unwrap();
     let has = |segment: &Segment| {
         let schema = segment.schema();
-        schema
-            .column_with_name(name::EXCEPTION_SIGNATURE)
-            .is_some()
+        schema.column_with_name(name::EXCEPTION_SIGNATURE).is_some()
     };
     let plain = build(&folder.path().join("plain"), &rows_of(4, 3_000));
     assert!(!has(&plain.segment));
