@@ -45,6 +45,22 @@ pub(crate) fn digits(text: &[u8], i: usize) -> usize {
         .count()
 }
 
+/// Whether a comma makes one number of the digits on both sides: thousands, or a fraction of two digits at most. Any
+/// other comma is one of a list.
+pub(crate) fn is_in_number(text: &[u8], comma: usize) -> bool {
+    let ahead = (1..=4).take_while(|i| before(text, comma, *i).is_ascii_digit());
+    let behind = (1..=4).take_while(|i| at(text, comma + i).is_ascii_digit());
+    let (ahead, behind) = (ahead.count(), behind.count());
+    let end = comma + 1 + behind;
+    let next = at(text, end);
+    // Thousands may have a fraction; an address, a day or a phone number is none.
+    let goes_on = is_word(next)
+        || (matches!(next, b'-' | b':' | b'/') || next == b'.' && behind < 3)
+            && at(text, end + 1).is_ascii_digit();
+    let is_number = behind == 3 && ahead <= 3 || matches!(behind, 1 | 2);
+    ahead > 0 && is_number && !goes_on
+}
+
 /// Whether the text goes on with `word` at `i`, whatever the case of its ASCII letters.
 pub(crate) fn starts_with(text: &[u8], i: usize, word: &[u8]) -> bool {
     slice(text, i, i + word.len()).eq_ignore_ascii_case(word)

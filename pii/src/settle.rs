@@ -98,11 +98,14 @@ pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
         let joined = |joint: u8, word: u8| {
             is_word(joint)
                 || joint >= 0x80
+                // The local part of an address reaches back over it.
+                || joint == b'\'' && is_word(word)
                 || matches!(joint, b'-' | b'.')
                     && (is_word(word) || matches!(word, b'-' | b'.') || word >= 0x80)
         };
         f.contested
             || is_number_before(text, f.start)
+            || is_number_behind(text, f.end)
             || is_word_before_number(text, f.end)
             || joined(at(text, f.end), at(text, f.end + 1))
             || joined(before(text, f.start, 1), before(text, f.start, 2))
@@ -114,6 +117,13 @@ pub(crate) fn is_open(text: &str, found: &[Found]) -> bool {
 /// Whether a number ends before a finding that a digit behind its mark was taken for a part of.
 fn is_number_before(text: &[u8], start: usize) -> bool {
     matches!(before(text, start, 1), b',' | b':' | b'/') && before(text, start, 2).is_ascii_digit()
+}
+
+/// Whether a number begins behind a finding whose last digit was taken for a part of it.
+fn is_number_behind(text: &[u8], end: usize) -> bool {
+    matches!(at(text, end), b',' | b':' | b'/')
+        && before(text, end, 1).is_ascii_digit()
+        && matches!(at(text, end + 1), b'0'..=b'9' | b'(')
 }
 
 /// Whether a finding's last word may be what makes the number behind it a version.

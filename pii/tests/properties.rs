@@ -130,6 +130,24 @@ const PIECES: [&str; 120] = [
     "a",
 ];
 
+/// Personal data of the common kinds.
+const VALUES: [&str; 14] = [
+    "93.184.216.34",
+    "2001:db8::1",
+    "ana.smith@example.org",
+    "415-555-2671",
+    "(415) 555-2671",
+    "+4915112345678",
+    "219-09-9999",
+    "4242424242424242",
+    "4242 4242 4242 4242",
+    "DE75512108001245126199",
+    "SPFA868G0D760948F",
+    "ghp_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5",
+    "AKIAQWERTYUIOPAS2345",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl",
+];
+
 fn soup() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(&PIECES[..]), 0..14)
         .prop_map(|pieces| pieces.concat())
@@ -213,6 +231,14 @@ proptest! {
     }
 
     #[test]
+    fn what_stands_side_by_side_is_masked_at_once(text in side_by_side()) {
+        let masker = &maskers()[0];
+        let once = masker.mask_text(&text).masked;
+        let twice = masker.mask_text(&once).masked;
+        prop_assert_eq!(&once, &twice, "from {:?}", text);
+    }
+
+    #[test]
     fn digits_and_marks_mask_to_a_fixed_point(text in "[0-9 .:@+()a-f/x*-]{0,60}") {
         for masker in maskers() {
             let once = masker.mask_text(&text).masked.into_owned();
@@ -249,6 +275,25 @@ proptest! {
     }
 }
 
+/// Personal data with one mark between, behind a word or none.
+fn side_by_side() -> impl Strategy<Value = String> {
+    let value = prop::sample::select(&VALUES[..]);
+    let mark = prop::sample::select(&[",", ":", "/", " ", ";", "'", "=", "|", ", "][..]);
+    let word = prop::sample::select(&["", "passport ", "acct ", "dob of ", "phone ", "VIN "][..]);
+    (
+        word,
+        value.clone(),
+        prop::collection::vec((mark, value), 1..3),
+    )
+        .prop_map(|(word, first, more)| {
+            let more: String = more
+                .into_iter()
+                .map(|(mark, value)| format!("{mark}{value}"))
+                .collect();
+            format!("{word}{first}{more}")
+        })
+}
+
 /// A digit behind a mark makes the number before it a part of something, the star that takes its place does not.
 #[test]
 fn a_number_before_a_finding_is_masked_at_once() {
@@ -261,6 +306,33 @@ fn a_number_before_a_finding_is_masked_at_once() {
         (
             "378282246310005,3782 822463 10005",
             "***********0005,**** ****** *0005",
+        ),
+        (
+            "passport check 93.184.216.34,415-555-2671",
+            "passport check 93.184.216.x,***-***-2671",
+        ),
+        ("2001:db8::1,(415) 555-2671", "2001:db8:0::x,(***) ***-2671"),
+        ("219-09-9999,415-555-2671", "[SSN],***-***-2671"),
+        ("id=7,219-09-9999,2024", "id=7,[SSN],2024"),
+        (
+            "4242424242424242,123,12/27,(415) 555-2671",
+            "************4242,123,12/27,(***) ***-2671",
+        ),
+        (
+            "4242424242424242,415-555-2671,93.184.216.34",
+            "************4242,***-***-2671,93.184.216.x",
+        ),
+        // An amount.
+        ("4242424242424242,50", "4242424242424242,50"),
+        ("219-09-9999,(415) 555-2671", "[SSN],(***) ***-2671"),
+        (
+            "acct ghp_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5,415-555-2671",
+            "acct [SECRET],***-***-2671",
+        ),
+        ("VIN SPFA868G0D760948F,219-09-9999", "VIN [VIN],[SSN]"),
+        (
+            "jwt='eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl'ana.smith@example.org",
+            "jwt='[JWT]'a***@example.org",
         ),
     ] {
         assert_eq!(masker.mask_text(text).masked, expected);

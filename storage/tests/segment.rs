@@ -695,7 +695,7 @@ fn rows_of_many_granules_are_left_out_as_if_they_had_never_been_there() {
         left.meta.rows
     );
     assert_eq!(seen as u64, left.meta.rows);
-    let mut same = left.meta.clone();
+    let mut same = left.meta;
     same.edition = 0;
     assert_eq!(
         same, fresh,

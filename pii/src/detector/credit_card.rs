@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::{at, before, digits, follows_mask, is_word};
+use crate::bytes::{at, before, digits, follows_mask, is_in_number, is_word};
 use crate::validators::{card, luhn};
 
 /// How printed numbers are grouped.
@@ -72,7 +72,8 @@ fn free_before(text: &[u8], start: usize) -> bool {
 
 fn free_after(text: &[u8], end: usize) -> bool {
     let next = at(text, end);
-    let continued = matches!(next, b'.' | b'-' | b',') && at(text, end + 1).is_ascii_digit()
-        || next == b'-' && is_word(at(text, end + 1));
+    let continued = matches!(next, b'.' | b'-') && at(text, end + 1).is_ascii_digit()
+        || next == b'-' && is_word(at(text, end + 1))
+        || next == b',' && is_in_number(text, end);
     !is_word(next) && !continued && !super::email::has_local_end(text, end)
 }

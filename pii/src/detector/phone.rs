@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use crate::bytes::{
-    at, before, char_at, char_before, digits, follows_mask, is_currency, is_word, joins, part,
-    slice, starts_with,
+    at, before, char_at, char_before, digits, follows_mask, is_currency, is_in_number, is_word,
+    joins, part, slice, starts_with,
 };
 use crate::validators::{country, nanp};
 
@@ -242,7 +242,8 @@ fn free_before(text: &[u8], start: usize) -> bool {
     let second = before(text, start, 2);
     let joined = match prev {
         b'-' => second.is_ascii_digit() || matches!(second, b'_' | b'-'),
-        b'.' | b'+' | b'/' | b',' | b':' => second.is_ascii_digit(),
+        b'.' | b'+' | b'/' | b':' => second.is_ascii_digit(),
+        b',' => is_in_number(text, start - 1),
         _ => false,
     };
     !is_word(prev)
@@ -263,7 +264,8 @@ fn free_after(text: &[u8], end: usize) -> bool {
     let second = at(text, end + 1);
     let continued = match next {
         b'-' => is_word(second),
-        b'.' | b',' | b':' | b'/' => second.is_ascii_digit(),
+        b'.' | b':' | b'/' => second.is_ascii_digit(),
+        b',' => is_in_number(text, end),
         b'x' | b'X' => return second.is_ascii_digit() && extension_end(text, end) > end,
         _ => false,
     };

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::{at, before, digits, follows_mask, is_word, slice};
+use crate::bytes::{at, before, digits, follows_mask, is_in_number, is_word, slice};
 
 /// How many digits a number without separators has.
 pub(super) const BARE_DIGITS: usize = 9;
@@ -62,8 +62,9 @@ pub(super) fn free(text: &[u8], start: usize, end: usize) -> bool {
     let joined = matches!(prev, b'-' | b'.' | b'+') && is_word(before(text, start, 2))
         || prev == b'-' && before(text, start, 2) == b'-';
     let next = at(text, end);
-    let continued = matches!(next, b'-' | b'.' | b',') && at(text, end + 1).is_ascii_digit()
-        || next == b'-' && is_word(at(text, end + 1));
+    let continued = matches!(next, b'-' | b'.') && at(text, end + 1).is_ascii_digit()
+        || next == b'-' && is_word(at(text, end + 1))
+        || next == b',' && is_in_number(text, end);
     !is_word(prev)
         && !joined
         && !follows_mask(text, start)

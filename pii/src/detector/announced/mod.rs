@@ -102,9 +102,13 @@ impl Row {
     }
 }
 
-/// Whether the number of a vehicle starts here.
+/// Whether the number of a vehicle starts here, whatever goes on behind it: the mask of what does may set it free.
 pub(crate) fn is_vehicle(text: &[u8], start: usize) -> bool {
-    row(Detector::Vin).is_some_and(|row| row.find(text, start).is_some())
+    let is_one = |row: &Row, shape: &str| {
+        let end = shape::end(shape, text, start);
+        end.is_some_and(|end| row.is_valid(slice(text, start, end)))
+    };
+    row(Detector::Vin).is_some_and(|row| row.shapes.iter().any(|shape| is_one(row, shape)))
 }
 
 /// Whether neither side goes on, and it is no amount. Quotes, spaces and particles of other scripts are not
