@@ -31,7 +31,8 @@ use crate::offload::Offload;
 
 /// How often a replica is looked at when nothing wakes its keeper.
 const TICK: Duration = Duration::from_millis(200);
-/// The same while the group rests: what there is to do then, the cluster's facts and the group's positions tell.
+/// The same while the group rests and nothing is under way: when there is something to do again, the cluster's facts
+/// and the group's positions tell.
 const RESTING_TICK: Duration = Duration::from_secs(1);
 /// How long the preferred leader has for itself before others may initialise the group.
 const INITIALISE_PATIENCE: Duration = Duration::from_secs(2);
@@ -164,7 +165,7 @@ impl Keeper {
                 initialised = self.initialise(started).await;
             }
             self.segments(&mut waiting).await;
-            self.merges(&mut waiting).await;
+            let merging = self.merges(&mut waiting).await;
             if let Err(error) = self.replica.clear_retired(&self.builder).await {
                 tracing::warn!(shard = %self.replica.shard, %error, "merged segments stay until the next start");
             }
@@ -173,7 +174,7 @@ impl Keeper {
                 self.lead(&mut watch, &mut inheritance, &mut ending).await;
             }
             // Waking up early or late is harmless: the loop looks at the state itself.
-            let rests = self.replica.group.is_resting();
+            let rests = self.replica.group.is_resting() && !merging && self.is_quiet(&ending);
             let tick = if rests { RESTING_TICK } else { TICK };
             tokio::select! {
                 biased;
@@ -183,6 +184,14 @@ impl Keeper {
             }
             tokio::time::sleep(TICK / 4).await;
         }
+    }
+
+    /// Whether nothing is under way of which only another look tells.
+    fn is_quiet(&self, ending: &Ending) -> bool {
+        let is_ending = ending.complete.is_some() || ending.finished.is_some();
+        let is_crowded = self.replicas.waiting_bytes() >= self.settings.cut.node_tail_bytes_max / 2;
+        let inherited = self.replica.positions().inherited;
+        inherited && !is_ending && !is_crowded && self.replica.next_cut().is_none()
     }
 
     /// Turns what is cut into segments. A cut that cannot be built stays in the tail, where it is found;
@@ -285,13 +294,13 @@ impl Keeper {
     }
 
     /// Has some small segments become a larger one, if there are any: one at a time, since cuts come first.
-    /// All replicas come to the same ones.
-    async fn merges(&self, waiting: &mut Waiting) {
+    /// All replicas come to the same ones. Whether there were any.
+    async fn merges(&self, waiting: &mut Waiting) -> bool {
         if Instant::now() < waiting.merge_at {
-            return;
+            return false;
         }
         let merged = match self.replica.next_merge(self.settings.merge.bytes) {
-            Ok(None) => return,
+            Ok(None) => return false,
             Ok(Some(parts)) => self.merge(parts, waiting).await,
             Err(error) => Err(error.into()),
         };
@@ -303,6 +312,7 @@ impl Keeper {
             }
             waiting.merge_at = Instant::now() + BUILD_PAUSE;
         }
+        true
     }
 
     /// Merges these segments at the leader; takes the leader's anywhere else, as long as it comes in time.

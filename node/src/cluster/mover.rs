@@ -151,14 +151,15 @@ impl Mover {
     ) -> Result<(), ProposeError> {
         let leftover = voters::leftover(state, roll);
         self.forgetting.retain(|node, _| leftover.contains(node));
+        let mut outcome = Ok(());
         for node in leftover {
             let since = *self.forgetting.entry(node).or_insert_with(Instant::now);
             if since.elapsed() >= INFORM_PATIENCE {
                 let deadline = Instant::now() + DEADLINE;
-                self.meta().remove_learner(node, deadline).await?;
+                outcome = outcome.and(self.meta().remove_learner(node, deadline).await);
             }
         }
-        Ok(())
+        outcome
     }
 
     async fn move_replicas(&mut self, live: &BTreeSet<NodeId>) -> Result<(), ProposeError> {
