@@ -188,6 +188,14 @@ pub const BODY_GRACE: Duration = Duration::from_secs(30);
 pub const BODY_BYTES_PER_SECOND_MIN: usize = 16 << 10;
 /// Concurrent HTTP/2 streams of one connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// Calls of one gRPC connection that were begun and taken back before they were looked at; beyond it the connection
+/// is ended. A node takes back the calls of all its groups at once, where a bucket ends or another node is slow, and
+/// with the connection all of them would be lost: four times what a connection may have open.
+pub const HTTP2_RESETS_MAX: usize = 1024;
+/// Calls of one gRPC connection, as long as it lives, that were refused because too many were open or that broke the
+/// protocol; beyond it the connection is ended. A node in need of processor time may have some hundreds refused in a
+/// second, and would lose all its groups with the connection.
+pub const HTTP2_REFUSALS_MAX: usize = 65_536;
 /// Pause after the operating system refused to accept a connection.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time in which a connection beyond `limits.connections` must prove to be a peer's.

@@ -158,7 +158,8 @@ pub fn server() -> tonic::transport::Server {
         .http2_max_header_list_size(
             u32::try_from(crate::limits::HEADER_BYTES_MAX).unwrap_or(u32::MAX),
         )
-        .http2_max_pending_accept_reset_streams(Some(32))
+        .http2_max_pending_accept_reset_streams(Some(crate::limits::HTTP2_RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(crate::limits::HTTP2_REFUSALS_MAX))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .tcp_nodelay(true)
