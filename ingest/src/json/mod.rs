@@ -17,8 +17,7 @@ use memchr::memchr;
 use memchr::memmem;
 
 use crate::raw::RawRecord;
-pub use scan::Syntax;
-use scan::{Cursor, Scalar};
+pub use scan::{Cursor, Scalar, Skipped, Syntax};
 
 /// What the `Content-Type` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

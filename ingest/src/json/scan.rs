@@ -18,26 +18,34 @@ pub struct Syntax {
 }
 
 /// A value that is not an object or array; those are told apart by their first byte.
-pub(crate) enum Scalar<'a> {
+pub enum Scalar<'a> {
+    /// A string, without its escapes; also `NaN` and the infinities.
     Text(Cow<'a, str>),
+    /// The literal of a number.
     Number(&'a str),
+    /// `true` or `false`.
     Bool(bool),
+    /// `null`.
     Null,
 }
 
 /// A whole value that was passed over.
-pub(crate) struct Skipped<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) depth: usize,
+pub struct Skipped<'a> {
+    /// All of it.
+    pub text: &'a str,
+    /// How many objects and arrays are in each other at most.
+    pub depth: usize,
 }
 
-pub(crate) struct Cursor<'a> {
+/// A place in a text of JSON.
+pub struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    /// At the beginning.
+    pub fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
@@ -49,7 +57,11 @@ impl<'a> Cursor<'a> {
         &self.text[start..self.at]
     }
 
-    pub(crate) fn fail<T>(&self, expected: &'static str) -> Result<T, Syntax> {
+    /// Says what would have been right here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn fail<T>(&self, expected: &'static str) -> Result<T, Syntax> {
         Err(Syntax {
             offset: self.at,
             expected,
@@ -57,7 +69,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips white space and gives the byte after it without taking it.
-    pub(crate) fn peek(&mut self) -> Option<u8> {
+    pub fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(&byte) = bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
@@ -69,7 +81,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the byte that [`Cursor::peek`] gave.
-    pub(crate) fn bump(&mut self) {
+    pub fn bump(&mut self) {
         self.at += 1;
     }
 
@@ -82,7 +94,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// A member's name and the colon after it.
-    pub(crate) fn key(&mut self) -> Result<Cow<'a, str>, Syntax> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn key(&mut self) -> Result<Cow<'a, str>, Syntax> {
         if self.peek() != Some(b'"') {
             return self.fail("a name in double quotes");
         }
@@ -91,7 +106,11 @@ impl<'a> Cursor<'a> {
         Ok(name)
     }
 
-    pub(crate) fn scalar(&mut self) -> Result<Scalar<'a>, Syntax> {
+    /// Takes a value that is no object or array.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn scalar(&mut self) -> Result<Scalar<'a>, Syntax> {
         match self.peek() {
             Some(b'"') => self.string().map(Scalar::Text),
             Some(b't') => self.word("true", Scalar::Bool(true)),
@@ -243,7 +262,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over one value of any kind and depth.
-    pub(crate) fn skip(&mut self) -> Result<Skipped<'a>, Syntax> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn skip(&mut self) -> Result<Skipped<'a>, Syntax> {
         self.peek();
         let start = self.at;
         let mut open = Vec::new();

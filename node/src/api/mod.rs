@@ -3,7 +3,6 @@
 //! Handlers translate and nothing else: they decide no routing, no matching, no masking.
 
 pub mod alone;
-mod arrays;
 mod bulk;
 pub mod grpc;
 mod hand;
@@ -15,6 +14,7 @@ mod policy;
 mod protobuf;
 mod reader;
 mod rules;
+mod walk;
 mod window;
 
 use std::sync::Arc;

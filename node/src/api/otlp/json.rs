@@ -1,140 +1,188 @@
 //! The JSON form of OpenTelemetry: lowerCamelCase names, hexadecimal ids, 64-bit numbers as text or
 //! number, unknown names ignored.
 
+use std::str::FromStr;
+
 use data_encoding::HEXLOWER_PERMISSIVE;
-use hushlog_ingest::json::{Each, Shape};
+use hushlog_ingest::json::{Cursor, Each, Scalar, Shape};
 use hushlog_proto::opentelemetry::proto::common::v1::any_value::Value as Any;
 use hushlog_proto::opentelemetry::proto::common::v1::{
     AnyValue, ArrayValue, KeyValue, KeyValueList,
 };
 use hushlog_proto::opentelemetry::proto::logs::v1::LogRecord;
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
-use serde::Deserialize;
-use serde_json::Value as Json;
-use serde_json::error::Category;
-use serde_json::value::RawValue;
 
 use super::Source;
-use crate::api::arrays;
 use crate::api::hand::Hand;
+use crate::api::walk::{Stop, elements, is_null, leaf, members, text, whole};
 use crate::error::{Failure, Kind};
 use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
 
-/// Hands over every record of a request, in order, one decoded at a time: a tree of the whole body
-/// would be many times its size. The depth of nesting is bounded by the JSON parser.
+/// Values in each other in a record, a resource or a scope.
+const DEPTH_MAX: usize = 128;
+
+/// Hands over every record of a request, in order, one decoded at a time.
 pub(in crate::api) fn read(
     body: &[u8],
     room: &mut Room<'_>,
     each: Each<'_>,
 ) -> Result<Shape, Failure> {
-    let request: Request<'_> = serde_json::from_slice(body).map_err(|error| {
-        if error.classify() == Category::Data {
-            return wrong("an object");
-        }
-        let message = format!(
-            "the body is not JSON: line {}, column {}",
-            error.line(),
-            error.column()
-        );
-        Failure::new(Kind::InvalidBody, message)
-    })?;
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(wrong("an object"));
-    }
     let mut hand = Hand::new(room, each);
-    elements(request.resource_logs, "resourceLogs", &mut |of_resource| {
-        let of_resource: OfResource<'_> = object(of_resource, "resourceLogs")?;
-        let resource = of_resource.resource.map(resource).transpose()?;
-        let resource = resource.unwrap_or_else(|| Some(Resource::default()));
-        elements(of_resource.scope_logs, "scopeLogs", &mut |of_scope| {
-            let of_scope: OfScope<'_> = object(of_scope, "scopeLogs")?;
-            let scope = of_scope.scope.map(scope_name).transpose()?;
-            let scope = scope.unwrap_or_else(|| Some(String::new()));
-            let source = match (&resource, &scope) {
-                (Some(resource), Some(scope)) => Some(Source::new(resource, scope)),
-                _ => None,
-            };
-            elements(
-                of_scope.log_records,
-                "logRecords",
-                &mut |record| match &source {
-                    Some(source) if is_short(record) => {
-                        source.record(log_record(&tree(record)?)?, &mut hand)
-                    }
-                    _ => {
-                        hand.reject();
-                        Ok(())
-                    }
-                },
-            )
+    whole(body, |cursor| {
+        let no_object = || wrong("an object");
+        members(cursor, no_object, |name, cursor| match name {
+            "resourceLogs" => {
+                let no_array = || wrong("an array in `resourceLogs`");
+                elements(cursor, no_array, |cursor| of_resource(cursor, &mut hand))
+            }
+            _ => pass(cursor),
         })
     })?;
     Ok(Shape::Array)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    #[serde(borrow)]
-    resource_logs: Option<&'a RawValue>,
+/// The records of a resource, which may follow them; so they are gone through at once only behind it.
+fn of_resource(cursor: &mut Cursor<'_>, hand: &mut Hand<'_, '_>) -> Result<(), Stop> {
+    let mut resource = None;
+    let mut before = None;
+    let no_object = || wrong("objects in `resourceLogs`");
+    members(cursor, no_object, |name, cursor| match name {
+        "resource" => {
+            resource = Some(resource_here(cursor)?);
+            Ok(())
+        }
+        "scopeLogs" => match &resource {
+            Some(resource) => scopes(cursor, resource.as_ref(), hand),
+            None => keep(&mut before, cursor, "scopeLogs"),
+        },
+        _ => pass(cursor),
+    })?;
+    let Some(scope_logs) = before else {
+        return Ok(());
+    };
+    let resource = resource.unwrap_or_else(|| Some(Resource::default()));
+    scopes(&mut Cursor::new(scope_logs), resource.as_ref(), hand)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfResource<'a> {
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-    #[serde(borrow)]
-    scope_logs: Option<&'a RawValue>,
+/// The records of a resource; `None` of one that no record can hold.
+fn scopes(
+    cursor: &mut Cursor<'_>,
+    resource: Option<&Resource>,
+    hand: &mut Hand<'_, '_>,
+) -> Result<(), Stop> {
+    let no_array = || wrong("an array in `scopeLogs`");
+    elements(cursor, no_array, |cursor| of_scope(cursor, resource, hand))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfScope<'a> {
-    #[serde(borrow)]
-    scope: Option<&'a RawValue>,
-    #[serde(borrow)]
-    log_records: Option<&'a RawValue>,
+/// As [`of_resource`], of a scope.
+fn of_scope(
+    cursor: &mut Cursor<'_>,
+    resource: Option<&Resource>,
+    hand: &mut Hand<'_, '_>,
+) -> Result<(), Stop> {
+    let mut scope = None;
+    let mut before = None;
+    let no_object = || wrong("objects in `scopeLogs`");
+    members(cursor, no_object, |name, cursor| match name {
+        "scope" => {
+            scope = Some(scope_here(cursor)?);
+            Ok(())
+        }
+        "logRecords" => match &scope {
+            Some(scope) => records(cursor, source(resource, scope.as_deref()).as_ref(), hand),
+            None => keep(&mut before, cursor, "logRecords"),
+        },
+        _ => pass(cursor),
+    })?;
+    let Some(log_records) = before else {
+        return Ok(());
+    };
+    let scope = scope.unwrap_or_else(|| Some(String::new()));
+    let source = source(resource, scope.as_deref());
+    records(&mut Cursor::new(log_records), source.as_ref(), hand)
 }
 
-fn object<'a, T: Deserialize<'a>>(json: &'a RawValue, of: &str) -> Result<T, Failure> {
-    serde_json::from_str(json.get()).map_err(|_| wrong(&format!("objects in `{of}`")))
+fn source<'a>(resource: Option<&'a Resource>, scope: Option<&'a str>) -> Option<Source<'a>> {
+    Some(Source::new(resource?, scope?))
 }
 
-fn is_short(json: &RawValue) -> bool {
-    json.get().len() <= ENCODED_RECORD_BYTES_MAX
+fn records(
+    cursor: &mut Cursor<'_>,
+    source: Option<&Source<'_>>,
+    hand: &mut Hand<'_, '_>,
+) -> Result<(), Stop> {
+    let no_array = || wrong("an array in `logRecords`");
+    elements(cursor, no_array, |cursor| {
+        match (source, short(cursor)?) {
+            (Some(source), Some(record)) => {
+                source.record(log_record(&mut Cursor::new(record))?, hand)?;
+            }
+            _ => hand.reject(),
+        }
+        Ok(())
+    })
 }
 
-fn tree(json: &RawValue) -> Result<Json, Failure> {
-    serde_json::from_str(json.get()).map_err(|_| wrong("less nesting"))
+/// Keeps the text of a member for later; it must not stand twice.
+fn keep<'a>(kept: &mut Option<&'a str>, cursor: &mut Cursor<'a>, name: &str) -> Result<(), Stop> {
+    match kept.replace(cursor.skip()?.text) {
+        None => Ok(()),
+        Some(_) => Err(wrong(&format!("`{name}` once in an object")).into()),
+    }
 }
 
-/// `None` when it is too long for any record that would carry it.
-fn resource(json: &RawValue) -> Result<Option<Resource>, Failure> {
-    if !is_short(json) {
+fn pass(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    Ok(cursor.skip().map(|_| ())?)
+}
+
+/// Takes a value; `None` when it is too long for any record that would carry it.
+fn short<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a str>, Stop> {
+    let value = cursor.skip()?;
+    if value.text.len() > ENCODED_RECORD_BYTES_MAX {
         return Ok(None);
     }
-    let attributes = list(&tree(json)?, "attributes", key_value)?;
-    Ok(Some(Resource { attributes }))
-}
-
-/// As [`resource`].
-fn scope_name(json: &RawValue) -> Result<Option<String>, Failure> {
-    if !is_short(json) {
-        return Ok(None);
+    if value.depth > DEPTH_MAX {
+        return Err(wrong("less nesting").into());
     }
-    Ok(Some(text(&tree(json)?, "name")))
+    Ok(Some(value.text))
 }
 
-/// Goes through an array, of which nothing is kept.
-fn elements<'a>(
-    array: Option<&'a RawValue>,
-    name: &str,
-    each: &mut dyn FnMut(&'a RawValue) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let Some(array) = array else { return Ok(()) };
-    arrays::elements(array, each, || wrong(&format!("an array in `{name}`")))
+/// As [`short`].
+fn resource_here(cursor: &mut Cursor<'_>) -> Result<Option<Resource>, Stop> {
+    let mut resource = Resource::default();
+    let Some(json) = short(cursor)? else {
+        return Ok(None);
+    };
+    object(&mut Cursor::new(json), |name, cursor| match name {
+        "attributes" => list(cursor, name, key_value, &mut resource.attributes),
+        _ => pass(cursor),
+    })?;
+    Ok(Some(resource))
+}
+
+/// As [`short`], the name of the scope.
+fn scope_here(cursor: &mut Cursor<'_>) -> Result<Option<String>, Stop> {
+    let mut scope = String::new();
+    let Some(json) = short(cursor)? else {
+        return Ok(None);
+    };
+    object(&mut Cursor::new(json), |name, cursor| match name {
+        "name" => said(cursor, &mut scope),
+        _ => pass(cursor),
+    })?;
+    Ok(Some(scope))
+}
+
+/// Goes through an object; anything else has no members.
+fn object<'a>(
+    cursor: &mut Cursor<'a>,
+    each: impl FnMut(&str, &mut Cursor<'a>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    if cursor.peek() != Some(b'{') {
+        return pass(cursor);
+    }
+    members(cursor, || wrong("an object"), each)
 }
 
 fn wrong(expected: &str) -> Failure {
@@ -144,108 +192,151 @@ fn wrong(expected: &str) -> Failure {
     )
 }
 
-fn list<T>(
-    json: &Json,
+fn list<'a, T>(
+    cursor: &mut Cursor<'a>,
     name: &str,
-    item: impl Fn(&Json) -> Result<T, Failure>,
-) -> Result<Vec<T>, Failure> {
-    match json.get(name) {
-        None | Some(Json::Null) => Ok(Vec::new()),
-        Some(Json::Array(items)) => items.iter().map(item).collect(),
-        Some(_) => Err(wrong(&format!("an array in `{name}`"))),
+    item: impl Fn(&mut Cursor<'a>) -> Result<T, Stop>,
+    items: &mut Vec<T>,
+) -> Result<(), Stop> {
+    let no_array = || wrong(&format!("an array in `{name}`"));
+    elements(cursor, no_array, |cursor| {
+        items.push(item(cursor)?);
+        Ok(())
+    })
+}
+
+fn log_record(cursor: &mut Cursor<'_>) -> Result<LogRecord, Stop> {
+    let mut record = LogRecord::default();
+    object(cursor, |name, cursor| {
+        match name {
+            "timeUnixNano" => record.time_unix_nano = number(cursor, name)?,
+            "observedTimeUnixNano" => record.observed_time_unix_nano = number(cursor, name)?,
+            "severityNumber" => record.severity_number = number(cursor, name)?,
+            "severityText" => said(cursor, &mut record.severity_text)?,
+            "body" => record.body = Some(any_value(cursor)?),
+            "attributes" => list(cursor, name, key_value, &mut record.attributes)?,
+            "traceId" => record.trace_id = hex(cursor, name)?.into(),
+            "spanId" => record.span_id = hex(cursor, name)?.into(),
+            "eventName" => said(cursor, &mut record.event_name)?,
+            _ => pass(cursor)?,
+        }
+        Ok(())
+    })?;
+    Ok(record)
+}
+
+fn key_value(cursor: &mut Cursor<'_>) -> Result<KeyValue, Stop> {
+    let mut pair = KeyValue::default();
+    object(cursor, |name, cursor| {
+        match name {
+            "key" => said(cursor, &mut pair.key)?,
+            "value" => pair.value = Some(any_value(cursor)?),
+            _ => pass(cursor)?,
+        }
+        Ok(())
+    })?;
+    Ok(pair)
+}
+
+/// The value under the first name of a kind that has one; a value without a kind, which no client should
+/// send, is what it looks like.
+fn any_value(cursor: &mut Cursor<'_>) -> Result<AnyValue, Stop> {
+    let mut value = None;
+    match cursor.peek() {
+        Some(b'{') => members(
+            cursor,
+            || wrong("an object"),
+            |name, cursor| {
+                if value.is_none() {
+                    value = of_kind(name, cursor)?;
+                    Ok(())
+                } else {
+                    pass(cursor)
+                }
+            },
+        )?,
+        _ => {
+            value = match leaf(cursor)? {
+                Some(Scalar::Text(text)) => Some(Any::StringValue(text.into_owned())),
+                Some(Scalar::Bool(value)) => Some(Any::BoolValue(value)),
+                Some(Scalar::Number(literal)) => match literal.parse() {
+                    Ok(number) => Some(Any::IntValue(number)),
+                    Err(_) => literal.parse().ok().map(Any::DoubleValue),
+                },
+                Some(Scalar::Null) | None => None,
+            }
+        }
     }
+    Ok(AnyValue { value })
 }
 
-fn log_record(json: &Json) -> Result<LogRecord, Failure> {
-    Ok(LogRecord {
-        time_unix_nano: number(json, "timeUnixNano")?,
-        observed_time_unix_nano: number(json, "observedTimeUnixNano")?,
-        severity_number: number(json, "severityNumber")?,
-        severity_text: text(json, "severityText"),
-        body: json.get("body").map(any_value).transpose()?,
-        attributes: list(json, "attributes", key_value)?,
-        trace_id: hex(json, "traceId")?.into(),
-        span_id: hex(json, "spanId")?.into(),
-        event_name: text(json, "eventName"),
-        ..LogRecord::default()
-    })
-}
-
-fn key_value(json: &Json) -> Result<KeyValue, Failure> {
-    let value = json.get("value").map(any_value).transpose()?;
-    Ok(KeyValue {
-        key: text(json, "key"),
-        value,
-    })
-}
-
-/// What an `AnyValue` may be.
-const KINDS: [&str; 7] = [
-    "stringValue",
-    "boolValue",
-    "intValue",
-    "doubleValue",
-    "bytesValue",
-    "arrayValue",
-    "kvlistValue",
-];
-
-fn any_value(json: &Json) -> Result<AnyValue, Failure> {
-    let first = json.as_object().and_then(|members| {
-        members
-            .iter()
-            .find(|(name, value)| KINDS.contains(&name.as_str()) && !value.is_null())
-            .map(|(name, value)| (name.as_str(), value))
-    });
-    let Some((name, inner)) = first else {
-        return Ok(AnyValue { value: None });
-    };
+/// Takes a value of the kind that its name says; `None` of `null` and of other names.
+fn of_kind(name: &str, cursor: &mut Cursor<'_>) -> Result<Option<Any>, Stop> {
+    if is_null(cursor)? {
+        return Ok(None);
+    }
     let value = match name {
-        "stringValue" => inner.as_str().map(|text| Any::StringValue(text.into())),
-        "boolValue" => inner.as_bool().map(Any::BoolValue),
-        "intValue" => parse(inner).map(Any::IntValue),
-        "doubleValue" => parse(inner).map(Any::DoubleValue),
-        "bytesValue" => inner
-            .as_str()
+        "stringValue" => text(cursor)?.map(Any::StringValue),
+        "boolValue" => match leaf(cursor)? {
+            Some(Scalar::Bool(value)) => Some(Any::BoolValue(value)),
+            _ => None,
+        },
+        "intValue" => parsed(cursor)?.map(Any::IntValue),
+        "doubleValue" => parsed(cursor)?.map(Any::DoubleValue),
+        "bytesValue" => text(cursor)?
             .and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok())
             .map(|bytes| Any::BytesValue(bytes.into())),
-        "arrayValue" => Some(Any::ArrayValue(ArrayValue {
-            values: list(inner, "values", any_value)?,
-        })),
-        "kvlistValue" => Some(Any::KvlistValue(KeyValueList {
-            values: list(inner, "values", key_value)?,
-        })),
-        _ => return Ok(AnyValue { value: None }),
+        "arrayValue" => {
+            let mut values = Vec::new();
+            object(cursor, |name, cursor| match name {
+                "values" => list(cursor, name, any_value, &mut values),
+                _ => pass(cursor),
+            })?;
+            Some(Any::ArrayValue(ArrayValue { values }))
+        }
+        "kvlistValue" => {
+            let mut values = Vec::new();
+            object(cursor, |name, cursor| match name {
+                "values" => list(cursor, name, key_value, &mut values),
+                _ => pass(cursor),
+            })?;
+            Some(Any::KvlistValue(KeyValueList { values }))
+        }
+        _ => {
+            pass(cursor)?;
+            return Ok(None);
+        }
     };
-    value
-        .map(|value| AnyValue { value: Some(value) })
-        .ok_or_else(|| wrong(&format!("a value in `{name}`")))
-}
-
-fn text(json: &Json, name: &str) -> String {
-    json.get(name)
-        .and_then(Json::as_str)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn parse<N: std::str::FromStr>(json: &Json) -> Option<N> {
-    match json {
-        Json::String(text) => text.parse().ok(),
-        Json::Number(number) => number.to_string().parse().ok(),
-        _ => None,
+    match value {
+        Some(value) => Ok(Some(value)),
+        None => Err(wrong(&format!("a value in `{name}`")).into()),
     }
 }
 
-fn number<N: std::str::FromStr + Default>(json: &Json, name: &str) -> Result<N, Failure> {
-    match json.get(name) {
-        None | Some(Json::Null) => Ok(N::default()),
-        Some(value) => parse(value).ok_or_else(|| wrong(&format!("a number in `{name}`"))),
-    }
+/// Takes a text; what is none says nothing.
+fn said(cursor: &mut Cursor<'_>, to: &mut String) -> Result<(), Stop> {
+    *to = text(cursor)?.unwrap_or_default();
+    Ok(())
 }
 
-fn hex(json: &Json, name: &str) -> Result<Vec<u8>, Failure> {
-    HEXLOWER_PERMISSIVE
-        .decode(text(json, name).as_bytes())
-        .map_err(|_| wrong(&format!("hexadecimal digits in `{name}`")))
+/// Takes a number, or text that is one.
+fn parsed<N: FromStr>(cursor: &mut Cursor<'_>) -> Result<Option<N>, Stop> {
+    Ok(match leaf(cursor)? {
+        Some(Scalar::Text(text)) => text.parse().ok(),
+        Some(Scalar::Number(literal)) => literal.parse().ok(),
+        Some(Scalar::Bool(_) | Scalar::Null) | None => None,
+    })
+}
+
+fn number<N: FromStr + Default>(cursor: &mut Cursor<'_>, name: &str) -> Result<N, Stop> {
+    if is_null(cursor)? {
+        return Ok(N::default());
+    }
+    parsed(cursor)?.ok_or_else(|| wrong(&format!("a number in `{name}`")).into())
+}
+
+fn hex(cursor: &mut Cursor<'_>, name: &str) -> Result<Vec<u8>, Stop> {
+    let digits = text(cursor)?.unwrap_or_default();
+    let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
+    bytes.map_err(|_| wrong(&format!("hexadecimal digits in `{name}`")).into())
 }
