@@ -18,6 +18,7 @@ use hushlog_record::{GroupId, NodeId, ShardId};
 use hushlog_storage::files::free_bytes;
 use hushlog_storage::identity::{self, Identity};
 use hushlog_storage::incarnation;
+use hushlog_storage::store::unflushed_bytes;
 use hushlog_storage::writer::Writer;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -578,7 +579,8 @@ async fn own_folder(
         tracing::info!(node = own.node, folder = %folder.display(), "data folder initialised");
     }
     if let Ok(free) = free_bytes(folder) {
-        intake::make_room(&intake::ballast(folder, settings.disk_reserve), free);
+        let ballast = intake::ballast(folder, settings.disk_reserve);
+        intake::make_room(&ballast, free, unflushed_bytes(&folder.join(STORE)));
     }
     Ok(secret)
 }

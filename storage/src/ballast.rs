@@ -40,6 +40,11 @@ impl Ballast {
         fs::metadata(&self.path).is_ok_and(|file| file.len() >= self.bytes)
     }
 
+    /// Whether some space is occupied, however much.
+    pub fn exists(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok()
+    }
+
     /// Occupies the space; nothing happens if it is held already.
     ///
     /// # Errors

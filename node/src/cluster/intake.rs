@@ -109,21 +109,27 @@ pub(crate) fn ballast(data: &Path, reserve_bytes: u64) -> Ballast {
     Ballast::new(data, BALLAST_BYTES_MAX.min(reserve_bytes / 2))
 }
 
-/// Gives a ballast back before the store is opened, where the disk is full: opening writes too, and nobody watches
-/// the disk yet.
-pub(crate) fn make_room(ballast: &Ballast, free: u64) {
-    if !ballast.is_held() || !is_needed(ballast, free) {
+/// Gives a ballast back before the store is opened, where there is no room for what opening writes: all that was not
+/// flushed yet, at most `unflushed` bytes. Nobody watches the disk yet. A ballast of another size than today's
+/// settings ask for is given back too.
+pub(crate) fn make_room(ballast: &Ballast, free: u64, unflushed: u64) {
+    let is_needed = is_needed(ballast, free.saturating_sub(unflushed));
+    if !ballast.exists() || !is_needed {
         return;
     }
     match ballast.release() {
-        Ok(()) => tracing::warn!(free, "the disk is full: the ballast is given back"),
+        Ok(()) => tracing::warn!(
+            free,
+            unflushed,
+            "the disk is full: the ballast is given back"
+        ),
         Err(error) => tracing::warn!(%error, free, "the disk is full, and the ballast stays"),
     }
 }
 
 /// Whether the disk is so full that the ballast is given back.
 fn is_needed(ballast: &Ballast, free: u64) -> bool {
-    free < ballast.bytes() / 2
+    free <= ballast.bytes() / 2
 }
 
 /// Ends the write that is under way if it waits for room that may never come.
@@ -174,11 +180,24 @@ mod tests {
     fn a_full_disk_gets_the_ballast_back_before_the_store_is_opened() {
         let folder = tempfile::tempdir().expect("a folder");
         let ballast = ballast(folder.path(), 1 << 20);
-        make_room(&ballast, 0);
+        make_room(&ballast, 0, 0);
         ballast.hold().expect("there is room");
-        make_room(&ballast, ballast.bytes());
+        make_room(&ballast, ballast.bytes(), 0);
         assert!(ballast.is_held(), "there is room");
-        make_room(&ballast, 0);
+        make_room(&ballast, ballast.bytes(), ballast.bytes());
+        assert!(!ballast.is_held(), "no room for what opening flushes");
+        ballast.hold().expect("there is room");
+        make_room(&ballast, 0, 0);
         assert!(!ballast.is_held(), "a full disk");
+        // The settings have changed since it was made.
+        ballast.hold().expect("there is room");
+        for reserve in [4 << 20, 0] {
+            let other = super::ballast(folder.path(), reserve);
+            make_room(&other, 0, 0);
+            assert!(
+                !ballast.is_held(),
+                "a full disk, with {reserve} to be kept free"
+            );
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::Error;
 
 pub use mem::Mem;
 pub use rocks::{Rocks, all_closed, closed};
+pub use room::unflushed_bytes;
 
 /// A family of keys. Few and fixed: shards share them and are told apart by key prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
