@@ -109,6 +109,13 @@ fn verdict(answer: &Value) -> String {
         let reason = printable(node["reason"].as_str().unwrap_or_default());
         said.push(format!("Node {} did not answer: {reason}.", node["id"]));
     }
+    for shard in list(&answer["shards"], "failures") {
+        let name = printable(shard["shard"].as_str().unwrap_or_default());
+        let reason = printable(shard["reason"].as_str().unwrap_or_default());
+        said.push(format!(
+            "Shard {name} was not counted for certain: {reason}."
+        ));
+    }
     for node in list(answer, "nodes") {
         let since = printable(node["since"].as_str().unwrap_or_default());
         let gaps = match node["gaps"].as_u64() {

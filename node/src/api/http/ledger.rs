@@ -41,12 +41,19 @@ pub(super) async fn ledger(
         let kept = api.reader.count_all(question(service), deadline).await?;
         let mut kept = Kept::read(&kept.json, kept.partial)?;
         let gone = api.control.gone(deadline).await;
-        // The nodes that have counted may know of more than this one.
-        kept.partial |= !gone.is_current;
+        let is_steady = gone.rows == before.rows;
         kept.expired = gone.rows.clone();
         counts += 1;
+        // The nodes that have counted may know of more than this one.
+        if !gone.is_current {
+            kept.doubt("what was dropped is not known: the meta group has no leader");
+        }
+        if is_steady {
+            break kept;
+        }
         // What was dropped while it was counted may be on both sides.
-        if gone.rows == before.rows || counts >= COUNTS_MAX {
+        if counts >= COUNTS_MAX {
+            kept.doubt("records were dropped each time that they were counted: ask again");
             break kept;
         }
         before = gone;
@@ -100,6 +107,21 @@ impl Kept {
             expired: Expired::default(),
             partial,
         })
+    }
+
+    /// Says that what was counted may not be what there is, as an answer does that lacks a shard.
+    fn doubt(&mut self, reason: &str) {
+        self.partial = true;
+        for number in ["total", "failed"] {
+            let counted = self.shards[number].as_u64().unwrap_or(0);
+            self.shards[number] = json!(counted + 1);
+        }
+        let mut failures = match self.shards["failures"].take() {
+            Value::Array(failures) => failures,
+            _ => Vec::new(),
+        };
+        failures.push(json!({"shard": "meta", "reason": reason}));
+        self.shards["failures"] = Value::Array(failures);
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Fake {
     /// The books that the gateway writes.
     pub(super) ledger: Mutex<Option<Ledger>>,
     /// What it says is dropped, one look after the other; nothing after these.
-    pub(super) gone: Mutex<VecDeque<Gone>>,
+    pub(super) gone: Arc<Mutex<VecDeque<Gone>>>,
     /// What the rules have found.
     pub(super) findings: Mutex<Vec<Count>>,
 }
