@@ -83,7 +83,7 @@ impl Segments {
     }
 
     /// Whether they have all rows that an answer needs: those that the cluster has, or once had, by these facts or
-    /// by what the node knows that asks. Facts that do not know the shard as finished say nothing against them.
+    /// by what the node knows that asks. Where nobody knows the shard as finished, nothing is against them.
     pub(crate) fn are_whole(
         &self,
         shard: ShardId,
@@ -91,13 +91,21 @@ impl Segments {
         asked: Option<&Agreed>,
     ) -> bool {
         let is_it = |digest: &[u8; 32]| *digest == self.digest;
-        let Some(seal) = facts.sealed.get(&shard) else {
-            return true;
-        };
-        is_it(&seal.digest)
-            || asked.is_some_and(|asked| is_it(&asked.digest))
-            || facts.has_held(shard, self.segmented_to, self.form)
+        let is_asked_for = asked.map(|asked| is_it(&asked.digest));
+        match facts.sealed.get(&shard) {
+            None => is_asked_for.unwrap_or(true),
+            Some(seal) => {
+                is_it(&seal.digest)
+                    || is_asked_for == Some(true)
+                    || facts.has_held(shard, self.segmented_to, self.form)
+            }
+        }
     }
+}
+
+/// Whether a replica has all rows that an answer needs. One whose group runs has what its log says.
+pub(crate) fn is_whole(held: &Held, facts: &meta::State, asked: Option<&Agreed>) -> bool {
+    Segments::of(held).is_none_or(|segments| segments.are_whole(held.shard(), facts, asked))
 }
 
 /// What a replica with these segments may still have, and must hide: what either node knows to be left out. Of an open
@@ -203,8 +211,13 @@ mod tests {
         assert!(!whole(segments(7, 29), Agreed::of(&now, SHARD).as_ref()));
         let later = Agreed::of(&facts(7, 29, Some(160)), SHARD);
         assert!(whole(segments(7, 29), later.as_ref()), "by later facts");
-        let not_known = segments(7, 29).are_whole(SHARD, &State::default(), None);
-        assert!(not_known, "these facts do not know it as finished");
+        // Facts that do not know it as finished, as they are for a moment after a start.
+        let without_facts =
+            |asked: Option<&Agreed>| segments(7, 29).are_whole(SHARD, &State::default(), asked);
+        assert!(without_facts(None), "nobody knows it as finished");
+        assert!(without_facts(later.as_ref()));
+        let of_others = Agreed::of(&now, SHARD);
+        assert!(!without_facts(of_others.as_ref()), "the one that asks does");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Cluster {
         asked: Asked<'_>,
     ) -> Result<(Held, Arc<Question>), Refusal> {
         let shard = held.shard();
-        if !self.is_whole(&held, asked.agreed) {
+        if !agreed::is_whole(&held, &self.meta().state(), asked.agreed) {
             // After a start the segments may be of later facts than those that were read by then.
             let current = self.meta().read_barrier(leader_deadline(asked.deadline));
             if let Err(error) = current.await {
@@ -115,7 +115,7 @@ impl Cluster {
             }
             let now = self.replicas().held(shard);
             held = now.ok_or_else(|| Refusal::unavailable("the shard is not on this node"))?;
-            if !self.is_whole(&held, asked.agreed) {
+            if !agreed::is_whole(&held, &self.meta().state(), asked.agreed) {
                 let why = "this replica does not have the rows that were agreed on";
                 return Err(Refusal::unavailable(why));
             }
@@ -127,13 +127,6 @@ impl Cluster {
             None => Arc::clone(asked.question),
         };
         Ok((held, question))
-    }
-
-    /// Whether a replica has all rows that an answer needs. One whose group runs has what its log says.
-    fn is_whole(&self, held: &Held, asked: Option<&Agreed>) -> bool {
-        let facts = self.meta().state();
-        let segments = Segments::of(held);
-        segments.is_none_or(|segments| segments.are_whole(held.shard(), &facts, asked))
     }
 
     /// Answers `question` on the pool: as a whole, or in parts that several threads take.

@@ -189,9 +189,10 @@ impl Keeper {
     /// Whether nothing is under way of which only another look tells.
     fn is_quiet(&self, ending: &Ending) -> bool {
         let is_ending = ending.complete.is_some() || ending.finished.is_some();
-        let is_crowded = self.replicas.waiting_bytes() >= self.settings.cut.node_tail_bytes_max / 2;
         let inherited = self.replica.positions().inherited;
-        inherited && !is_ending && !is_crowded && self.replica.next_cut().is_none()
+        let is_crowded =
+            || self.replicas.tail_bytes().0 >= self.settings.cut.node_tail_bytes_max / 2;
+        inherited && !is_ending && self.replica.next_cut().is_none() && !is_crowded()
     }
 
     /// Turns what is cut into segments. A cut that cannot be built stays in the tail, where it is found;

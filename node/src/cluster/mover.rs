@@ -143,7 +143,7 @@ impl Mover {
     }
 
     /// Lets those follow no more that were removed long enough ago; each by its own time, whatever else of the
-    /// group is still to be changed.
+    /// group is still to be changed. All together take no longer than one may.
     async fn forget_removed(
         &mut self,
         state: &meta::State,
@@ -152,10 +152,10 @@ impl Mover {
         let leftover = voters::leftover(state, roll);
         self.forgetting.retain(|node, _| leftover.contains(node));
         let mut outcome = Ok(());
+        let deadline = Instant::now() + DEADLINE;
         for node in leftover {
             let since = *self.forgetting.entry(node).or_insert_with(Instant::now);
             if since.elapsed() >= INFORM_PATIENCE {
-                let deadline = Instant::now() + DEADLINE;
                 outcome = outcome.and(self.meta().remove_learner(node, deadline).await);
             }
         }

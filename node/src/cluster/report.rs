@@ -15,7 +15,7 @@ use hushlog_storage::files;
 use tokio::time::timeout;
 
 use super::held::Held;
-use super::{Cluster, MESSAGE_BYTES_MAX, gauges};
+use super::{Cluster, MESSAGE_BYTES_MAX, agreed, gauges};
 
 /// How long a node has to say how it is.
 const REPORT_DEADLINE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ impl Cluster {
             })
         };
         // Before the shards: what is among them although the facts had placed it elsewhere stays.
-        let facts_applied = self.inner.meta.state().applied;
+        let facts = self.inner.meta.state();
         let doubts = self.replicas().doubts();
         let held = self.replicas().all_held();
         let shards: Vec<pb::HeldShard> = held
@@ -48,7 +48,9 @@ impl Cluster {
                 pb::HeldShard {
                     group: held.shard().group(),
                     sealed: !held.is_open(),
-                    damaged: doubts.is_damaged(held.shard()),
+                    // Nobody may count on a copy that gives no answer.
+                    damaged: doubts.is_damaged(held.shard())
+                        || !agreed::is_whole(held, &facts, None),
                     leads,
                     applied_to,
                     bytes: held.file_bytes().total(),
@@ -63,7 +65,7 @@ impl Cluster {
             segment_bytes: shards.iter().map(|shard| shard.bytes).sum(),
             shards,
             clock: self.inner.clock.now().nanos(),
-            facts_applied,
+            facts_applied: facts.applied,
             node_id: self.inner.settings.node,
         }
     }

@@ -5,7 +5,6 @@
 //! the seal in the meta group, or the replica's own manifest, before it counts. What is damaged is found by
 //! starts, by questions and by the scrub; it is not looked for here.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +116,10 @@ impl Restorer {
     /// Goes through the finished shards; whether there is nothing left to do until something changes.
     async fn tend_sealed(&self, state: &meta::State) -> bool {
         let mut settled = true;
+        // A merge that failed long ago must not shorten the patience with the next one.
+        self.unmerged
+            .lock()
+            .retain(|shard, _| self.is_behind(*shard));
         for (shard, seal) in &state.sealed {
             let here = state.belongs(*shard, self.replicas.node());
             let outcome = match self.replicas.held(*shard) {
@@ -226,6 +229,7 @@ impl Restorer {
             return Ok(());
         };
         if seal.digest == replica.digest {
+            self.unmerged.lock().remove(&shard);
             return Ok(());
         }
         let since = *self
@@ -260,8 +264,8 @@ impl Restorer {
     }
 
     /// Fetches the segments that the facts name, unless these are behind and what is here was agreed on since. How
-    /// often the segments have changed here says little of that: where a node builds them itself it may be more
-    /// often than elsewhere. So where they do not look newer the meta group is asked.
+    /// often the segments have changed here says nothing of that: where a node builds them itself it may be more
+    /// often than elsewhere. So unless they have fewer rows the meta group is asked.
     async fn fetch_newer(
         &self,
         replica: &SealedReplica,
@@ -272,12 +276,8 @@ impl Restorer {
         let received = self.ask_all(&sources, shard, seal).await?;
         let mut merged = decode_manifest(&received.sealed.manifest)?;
         let here = replica.manifest()?;
-        // What has rows that were left out is older, however often it has changed.
-        let may_be_older = match merged.rows().cmp(&here.rows()) {
-            Ordering::Less => false,
-            Ordering::Equal => merged.generation <= here.generation,
-            Ordering::Greater => true,
-        };
+        // Only rows that were left out say by themselves which of the two is newer.
+        let may_be_older = merged.rows() >= here.rows();
         if may_be_older && !self.is_agreed_now(shard, seal).await {
             return Ok(None);
         }

@@ -162,7 +162,8 @@ impl Service {
         let held = self.cluster.replicas().held(shard);
         match held.ok_or_else(|| Refusal::Unavailable("the shard is not here".into()))? {
             Held::Open(replica) if !replica.positions().closed => {
-                if self.cluster.meta().state().sealed.contains_key(&shard) {
+                let facts = self.cluster.meta().state();
+                if asked.agreed.is_some() || facts.sealed.contains_key(&shard) {
                     // No leader will ever come: the asking node has others to ask.
                     let why = "this replica fell behind and is being restored";
                     return Err(Refusal::Unavailable(why.into()));
