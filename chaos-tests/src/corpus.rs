@@ -146,6 +146,9 @@ impl Corpus {
             "fields": { "ticket": run.token(index), "attempt": drawn.attempt, "latency_ms": drawn.latency_ms },
             "metadata": { "host": format!("host-{:02}", drawn.host), "region": "eu-west-1" },
         });
+        if run.plants_keys(index) {
+            object["fields"]["seen"] = run.keyed(index);
+        }
         if let (Some(type_name), Some(map)) = (drawn.exception, object.as_object_mut()) {
             map.insert("exception".into(), exception_json(type_name, run, index));
         }
@@ -241,6 +244,11 @@ impl Run {
         index % 20 == 7
     }
 
+    /// Some of these have it in the names of nested members too.
+    pub fn plants_keys(&self, index: u64) -> bool {
+        index % 100 == 7
+    }
+
     /// The planted e-mail address.
     pub fn email(&self, index: u64) -> String {
         format!("planted.{index}.{:x}@mail-host.com", self.seed & 0xffff)
@@ -293,6 +301,17 @@ impl Run {
             1 + (index / 250) % 250,
             100 + index % 150
         )
+    }
+
+    /// An object whose members are named by what is planted, with others below them.
+    fn keyed(&self, index: u64) -> serde_json::Value {
+        serde_json::json!({
+            self.email(index): {"last_login": 1},
+            self.card(index): {"n": 2},
+            self.ssn(index): 3,
+            self.phone(index): {"n": {"m": 4}},
+            self.ipv4(index): {"bytes": 5},
+        })
     }
 
     fn pii_sentence(&self, index: u64) -> String {

@@ -23,6 +23,8 @@ const EMAIL_MARK: &[u8] = b"planted.";
 /// First digits of every planted card.
 const CARD_MARK: &[u8] = b"4539";
 const CARD_DIGITS: usize = 16;
+/// Parts of a name that a planted value may be of.
+const PARTS_MAX: usize = 4;
 const PAGE_BYTES: usize = 8 << 20;
 
 /// What was planted, for exact look-ups.
@@ -56,12 +58,36 @@ impl Planted {
     fn check_text(&self, text: &str) -> Result<()> {
         self.check_raw(text.as_bytes())?;
         // The sentence that carries the other kinds is always the same, so exact words are enough.
+        let mut last = "";
         for word in text.split([' ', ',', '"']) {
-            if self.others.iter().any(|planted| planted.contains(word)) {
+            // Phone numbers are of two words.
+            if self.is_planted(word) || self.is_planted(&format!("{last} {word}")) {
                 bail!("a planted number or address");
+            }
+            last = word;
+        }
+        Ok(())
+    }
+
+    /// Looks at the name of a field: a value may be any of its parts, or some of them side by side.
+    fn check_name(&self, name: &str) -> Result<()> {
+        self.check_text(name)?;
+        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
+        for rest in starts.filter_map(|start| name.get(start..)) {
+            let ends = rest.match_indices('.').map(|(dot, _)| dot);
+            let parts = ends.chain([rest.len()]).take(PARTS_MAX);
+            if parts
+                .filter_map(|end| rest.get(..end))
+                .any(|part| self.is_planted(part))
+            {
+                bail!("a planted number or address in a name");
             }
         }
         Ok(())
+    }
+
+    fn is_planted(&self, text: &str) -> bool {
+        self.others.iter().any(|planted| planted.contains(text))
     }
 
     fn check_raw(&self, bytes: &[u8]) -> Result<()> {
@@ -255,7 +281,7 @@ fn scan_segment(
             counted.rows += 1;
             planted.check_text(row.message().unwrap_or_default())?;
             for field in row.fields() {
-                planted.check_text(field.name)?;
+                planted.check_name(field.name)?;
                 planted.check_text(&field.text)?;
             }
             if let Some((_, message, trace)) = row.exception() {
@@ -286,7 +312,7 @@ fn scan_block(value: &Bytes, planted: &Planted, counted: &mut Counted) -> Result
     for record in block.columns()?.records() {
         planted.check_text(&record.message)?;
         for (name, value) in &record.fields {
-            planted.check_text(name)?;
+            planted.check_name(name)?;
             planted.check_text(&value.text)?;
         }
         if let Some(exception) = &record.exception {
@@ -295,4 +321,41 @@ fn scan_block(value: &Bytes, planted: &Planted, counted: &mut Counted) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_planted_is_seen_in_names_and_texts() {
+        let run = Run {
+            seed: 7,
+            records: 200,
+            first_nanos: 0,
+            step_nanos: 1,
+        };
+        let planted = Planted::of(&run);
+        let values = [
+            run.email(7),
+            run.card(7),
+            run.ssn(7),
+            run.phone(7),
+            run.ipv4(7),
+        ];
+        for value in values {
+            for name in [
+                value.clone(),
+                format!("seen.{value}.n.m"),
+                format!("seen.{value}"),
+            ] {
+                assert!(planted.check_name(&name).is_err(), "{name}");
+            }
+            let text = format!("user {value} paid");
+            assert!(planted.check_text(&text).is_err(), "{text}");
+        }
+        for name in ["seen.[SSN]", "seen.203.8.1.x.bytes", "latency_ms", ""] {
+            assert!(planted.check_name(name).is_ok(), "{name}");
+        }
+    }
 }

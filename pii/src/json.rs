@@ -10,6 +10,7 @@ use std::fmt::Write;
 use crate::Masker;
 use crate::bytes::{at, part};
 use crate::finder::Fired;
+use crate::names::Says;
 use crate::pattern::Place;
 
 /// The masked text; `None` when nothing was found. `place` is that of the field.
@@ -23,44 +24,35 @@ pub(crate) fn mask(
     let mut out = String::new();
     let mut copied = 0;
     let mut pos = 0;
-    let mut key = place.name.unwrap_or_default().to_owned();
-    let mut says = place.says;
+    let mut key = Key {
+        name: place.name.unwrap_or_default().to_owned(),
+        says: place.says,
+        masked: None,
+    };
     while pos < bytes.len() {
         let (end, masked) = match at(bytes, pos) {
             b'"' => {
                 let end = string_end(bytes, pos);
-                let is_key = next_mark(bytes, end) == b':';
-                let place = Place {
-                    name: (!is_key).then_some(&key),
-                    says,
-                    path: if is_key { "" } else { place.path },
-                    ..place
+                let plain = decoded(part(text, pos, end));
+                let masked = if next_mark(bytes, end) == b':' {
+                    key = Key::of(masker, plain, place, fired);
+                    key.masked.clone()
+                } else {
+                    key.mask(masker, &plain, Masker::masked, place, fired)
                 };
-                let (plain, masked) = mask_literal(masker, part(text, pos, end), place, fired);
-                if is_key {
-                    says = masker.says(&plain);
-                    key = plain;
-                }
                 (end, masked)
             }
             b'-' | b'0'..=b'9' => {
                 let end = number_end(bytes, pos);
-                let masked = masker.mask_number(
-                    part(text, pos, end),
-                    Place {
-                        name: Some(&key),
-                        says,
-                        ..place
-                    },
-                    fired,
-                );
-                (end, masked.map(|text| quoted(&text)))
+                let literal = part(text, pos, end);
+                let masked = key.mask(masker, literal, Masker::mask_number, place, fired);
+                (end, masked)
             }
             _ => (pos + 1, None),
         };
         if let Some(masked) = masked {
             out.push_str(part(text, copied, pos));
-            out.push_str(&masked);
+            out.push_str(&quoted(&masked));
             copied = end;
         }
         pos = end;
@@ -72,16 +64,49 @@ pub(crate) fn mask(
     Some(out)
 }
 
-/// The decoded string, and its masked literal when something was found in it.
-fn mask_literal(
-    masker: &Masker,
-    literal: &str,
-    place: Place<'_>,
-    fired: &mut Fired,
-) -> (String, Option<String>) {
-    let plain = decoded(literal);
-    let masked = masker.masked(&plain, place, fired);
-    (plain, masked.map(|text| quoted(&text)))
+/// The name before a value, or that of the field.
+struct Key {
+    name: String,
+    says: Says,
+    /// The name that it has from now on, where that is another.
+    masked: Option<String>,
+}
+
+/// How a value is masked: as a text, or as the literal of a number.
+type Mask = fn(&Masker, &str, Place<'_>, &mut Fired) -> Option<String>;
+
+impl Key {
+    fn of(masker: &Masker, name: String, place: Place<'_>, fired: &mut Fired) -> Self {
+        let says = masker.says(&name);
+        let masked = masker.masked_name(&name, says, place.service, fired);
+        Self { name, says, masked }
+    }
+
+    /// The masked value behind the name, and under the name as it is from now on; `None` when nothing was found.
+    fn mask(
+        &self,
+        masker: &Masker,
+        value: &str,
+        mask: Mask,
+        place: Place<'_>,
+        fired: &mut Fired,
+    ) -> Option<String> {
+        let place = Place {
+            name: Some(&self.name),
+            says: self.says,
+            ..place
+        };
+        let masked = mask(masker, value, place, fired);
+        let name = self.masked.as_deref();
+        let Some(place) = name.and_then(|name| masker.renamed(name, place)) else {
+            return masked;
+        };
+        let again = match &masked {
+            Some(text) => masker.masked(text, place, fired),
+            None => mask(masker, value, place, fired),
+        };
+        again.or(masked)
+    }
 }
 
 fn string_end(bytes: &[u8], start: usize) -> usize {

@@ -20,6 +20,7 @@ mod key;
 mod masker;
 mod names;
 mod original;
+mod parts;
 mod pattern;
 mod policy;
 mod question;

@@ -65,8 +65,6 @@ pub struct Masker {
     is_custom: bool,
     /// Whether a detector is on.
     has_detectors: bool,
-    /// Whether a detector looks at some places only.
-    is_scoped: bool,
     counters: Counters,
     names: Names,
 }
@@ -79,7 +77,7 @@ pub(crate) struct Look {
     /// Who found what others swallowed.
     swallowed: Fired,
     /// Findings of rules that only observe.
-    observed: Vec<Found>,
+    pub(crate) observed: Vec<Found>,
     /// Whether a word announces a number: what masks leave between may let it reach farther.
     pub(crate) announced: bool,
     /// The text with these findings masked, where that was needed to find them.
@@ -104,7 +102,6 @@ impl Masker {
     fn counting(policy: Policy, key: Key, counters: Counters) -> Self {
         Self {
             is_custom: policy.is_custom(),
-            is_scoped: policy.is_scoped(),
             has_detectors: Detector::ALL.iter().any(|d| policy.rule(*d).is_some()),
             counters,
             names: Names::new(&key),
@@ -243,18 +240,18 @@ impl Masker {
         self.names.get(name, || self.look_at(name))
     }
 
-    /// Whether what is found depends on where it stands.
-    fn goes_by_place(&self) -> bool {
-        self.is_scoped || !self.policy.engine().is_idle()
-    }
-
     fn look_at(&self, name: &str) -> Says {
         let mut look = Look::default();
-        // Where rules go by the place too, every name is masked for itself.
-        self.find(name, Place::default(), &mut look);
+        // Scopes and words go by the place too: what is found in any, this finds.
+        let anywhere = Place {
+            is_name: true,
+            is_any: true,
+            ..Place::default()
+        };
+        self.find(name, anywhere, &mut look);
         let any = !look.found.is_empty() || !look.observed.is_empty();
         Says::NOTHING
-            .with(Says::FOUND, any || self.goes_by_place())
+            .with(Says::FOUND, any)
             .with(Says::SECRET, detector::is_secret_name(name))
             .with(Says::USER, detector::is_user_name(name))
             .with(Says::NUMBER, self.keywords.is_named(name))
@@ -348,7 +345,11 @@ impl Masker {
     /// Adds what shows only beside masks.
     fn settle(&self, text: &str, place: Place<'_>, look: &mut Look) {
         for _ in 0..ROUNDS_MAX {
-            let is_open = self.is_custom || look.announced || settle::is_open(text, &look.found);
+            // In a name every dot is a border, so every mask has close neighbours.
+            let is_open = self.is_custom
+                || place.is_name
+                || look.announced
+                || settle::is_open(text, &look.found);
             if !is_open || !self.find_again(text, place, look) {
                 return;
             }
@@ -357,6 +358,15 @@ impl Masker {
     }
 
     pub(crate) fn find_once(&self, text: &str, place: Place<'_>, look: &mut Look) {
+        self.find_in(text, place, look);
+        if place.is_name {
+            self.find_in_parts(text, place, look);
+        }
+        settle::apart(text.as_bytes(), &mut look.found);
+    }
+
+    /// Finds what one text holds; findings may overlap.
+    pub(crate) fn find_in(&self, text: &str, place: Place<'_>, look: &mut Look) {
         let bytes = text.as_bytes();
         if let Some(f) = detector::named_field(place.says(), bytes) {
             self.accept((text, place), f, look);
@@ -369,7 +379,6 @@ impl Masker {
                 self.accept((text, place), f, look);
             });
         }
-        settle::apart(bytes, &mut look.found);
     }
 
     fn find_built_in(&self, text: &str, place: Place<'_>, look: &mut Look) {
@@ -451,8 +460,9 @@ impl Masker {
         let Some(Named { rule, .. }) = self.named(&new) else {
             return false;
         };
-        let is_elsewhere =
-            !rule.scope.is_everywhere() && !rule.scope.has(place.service, place.path);
+        let is_elsewhere = !place.is_any
+            && !rule.scope.is_everywhere()
+            && !rule.scope.has(place.service, place.path);
         if is_elsewhere || self.is_kept(text, rule, new) {
             return false;
         }

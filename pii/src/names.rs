@@ -25,7 +25,7 @@ impl Says {
     pub(crate) const NOTHING: Self = Self(0);
     /// Anything: what it says must be looked at.
     pub(crate) const ANYTHING: Self = Self(Self::FOUND | Self::SECRET | Self::USER | Self::NUMBER);
-    /// The name itself holds something.
+    /// The name itself holds something, at least in some place.
     pub(crate) const FOUND: u8 = 1;
     /// The value is a secret.
     pub(crate) const SECRET: u8 = 2;

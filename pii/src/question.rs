@@ -75,6 +75,7 @@ impl Questions {
             says: field.map(|name| self.masker.says(name)).unwrap_or_default(),
             service: "",
             path: field.unwrap_or_default(),
+            ..Place::default()
         };
         let value = value.trim();
         let mut by = self.masker.finders_of(value, place);

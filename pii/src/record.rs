@@ -115,18 +115,18 @@ impl Masker {
         let mut names = Vec::new();
         for (number, (name, value)) in fields.iter_mut().enumerate() {
             let says = self.says(name);
-            let masked = if says.any(Says::FOUND) {
-                self.masked(name, at(service, ""), fired)
-            } else {
-                None
-            };
+            let masked = self.masked_name(name, says, service, fired);
             let place = Place {
                 name: Some(name),
                 says,
-                service,
                 path: masked.as_deref().unwrap_or(name),
+                ..at(service, "")
             };
-            let before = self.mask_value(place, value, fired);
+            let mut before = self.mask_value(place, value, fired);
+            if let Some(place) = masked.as_deref().and_then(|name| self.renamed(name, place)) {
+                let again = self.mask_value(place, value, fired);
+                before = before.or(again);
+            }
             if let Some(before) = before {
                 original.keep_value(number, before);
             }
@@ -138,6 +138,34 @@ impl Masker {
             original.keep_names(fields, names);
             restore_order(fields);
         }
+    }
+
+    /// The name of a field or of a member in JSON, masked; `None` where nothing is found in it.
+    pub(crate) fn masked_name(
+        &self,
+        name: &str,
+        says: Says,
+        service: &str,
+        fired: &mut Fired,
+    ) -> Option<String> {
+        let place = Place {
+            is_name: true,
+            ..at(service, "")
+        };
+        let may_hold = says.any(Says::FOUND);
+        may_hold.then(|| self.masked(name, place, fired)).flatten()
+    }
+
+    /// The place of a value under the name that it has from now on, if that says something of its value: masking again would
+    /// go by it (`[SSN]`).
+    pub(crate) fn renamed<'a>(&self, name: &'a str, place: Place<'a>) -> Option<Place<'a>> {
+        let says = self.says(name);
+        says.any(Says::SECRET | Says::USER | Says::NUMBER)
+            .then_some(Place {
+                name: Some(name),
+                says,
+                ..place
+            })
     }
 
     /// Gives the value as it was, where something was found.

@@ -30,12 +30,7 @@ pub(crate) fn apart(text: &[u8], found: &mut FoundList) {
     if found.is_sorted_by(|a, b| a.end <= b.start) {
         return;
     }
-    found.sort_by_key(|f| (f.start, Reverse(f.end), f.rank));
-    found.dedup_by(|f, longer| {
-        let is_inside = f.end <= longer.end;
-        longer.contested |= is_inside && f.len() < longer.len();
-        is_inside
-    });
+    outermost(found);
     let mut all = FoundList::new();
     for cluster in found.chunk_by(|a, b| b.start < a.end) {
         match tiles(text, cluster) {
@@ -44,6 +39,16 @@ pub(crate) fn apart(text: &[u8], found: &mut FoundList) {
         }
     }
     *found = all;
+}
+
+/// Puts findings in order, without those that stand inside of others.
+pub(crate) fn outermost(found: &mut FoundList) {
+    found.sort_by_key(|f| (f.start, Reverse(f.end), f.rank));
+    found.dedup_by(|f, longer| {
+        let is_inside = f.end <= longer.end;
+        longer.contested |= is_inside && f.len() < longer.len();
+        is_inside
+    });
 }
 
 /// Those of the findings that, side by side, are all that there is: the others are made of their pieces.

@@ -5,6 +5,8 @@
 
 use std::cell::Cell;
 
+use hushlog_record::{LogId, Record, Timestamp, Value};
+
 use crate::detector::Detector;
 use crate::{Key, Masker, Pattern, Policy, Strategy};
 
@@ -17,10 +19,10 @@ pub(crate) fn add(steps: usize) {
     STEPS.with(|all| all.set(all.get() + steps as u64));
 }
 
-/// Steps that masking the text takes.
-fn of(masker: &Masker, text: &str) -> u64 {
+/// Steps that masking takes.
+fn of(mask: impl FnOnce()) -> u64 {
     let before = STEPS.with(Cell::get);
-    masker.mask_text(text);
+    mask();
     STEPS.with(Cell::get) - before
 }
 
@@ -31,8 +33,13 @@ const LONGER: usize = 4;
 
 /// The text of four times the length takes four times the work, and hardly more.
 fn check(masker: &Masker, head: &str, piece: &str) {
+    check_as(|text| drop(masker.mask_text(text)), head, piece);
+}
+
+fn check_as(mask: impl Fn(&str), head: &str, piece: &str) {
     let text = |bytes: usize| format!("{head}{}", piece.repeat(bytes / piece.len()));
-    let (short, long) = (of(masker, &text(SHORT)), of(masker, &text(SHORT * LONGER)));
+    let steps = |bytes| of(|| mask(&text(bytes)));
+    let (short, long) = (steps(SHORT), steps(SHORT * LONGER));
     let most = (short + SHORT as u64) * (LONGER as u64 + 1);
     assert!(
         long <= most,
@@ -136,6 +143,47 @@ fn work_of_patterns_grows_with_the_length_of_a_text() {
         let masker = Masker::new(policy.expect("a good pattern"), Key::new([1; 32]));
         for piece in pieces {
             check(&masker, head, piece);
+        }
+    }
+}
+
+/// A name in JSON may be as long as its record.
+#[test]
+fn work_grows_with_the_length_of_a_name() {
+    let digits = vec![Pattern::new("digits", "[0-9]{5,7}|^[a-c]+$")];
+    let patterns = Policy::default().with_patterns(digits);
+    for policy in [Policy::default(), patterns.expect("a good pattern")] {
+        let masker = Masker::new(policy, Key::new([1; 32]));
+        let mask = |name: &str| {
+            let mut record = Record::new(LogId([0; 16]), Timestamp::from_millis(0), "");
+            let list = format!(r#"[{{"{name}":1}}]"#);
+            record.fields.push(("list".into(), Value::json(list)));
+            masker.mask(record);
+        };
+        for piece in [
+            "a.",
+            "1.",
+            ".",
+            "a1.",
+            "a@b.",
+            "a.b@c.de.",
+            "1.2.3.4.",
+            "219-09-9999.",
+            "::1.",
+            "é.",
+            "x",
+            "a%40b.",
+            "DE75.",
+            "4242424242424242.",
+            "password=.",
+            "eyJ.",
+            "a@",
+            "[SSN].",
+            "***.",
+            "12345.",
+        ] {
+            check_as(mask, "", piece);
+            check_as(mask, "x@", piece);
         }
     }
 }

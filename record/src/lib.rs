@@ -11,6 +11,7 @@ pub mod level;
 pub mod limits;
 pub mod masked;
 pub mod museum;
+pub mod names;
 pub mod record;
 pub mod time;
 pub mod value;

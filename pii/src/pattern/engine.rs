@@ -47,6 +47,12 @@ pub(crate) struct Place<'a> {
     pub(crate) service: &'a str,
     /// The path that scopes go by.
     pub(crate) path: &'a str,
+    /// Whether the text is itself a name: what its parts hold is found too.
+    pub(crate) is_name: bool,
+    /// The whole name, where the text is a part of one.
+    pub(crate) whole: &'a str,
+    /// Whether it stands anywhere: what would be found in any place is.
+    pub(crate) is_any: bool,
 }
 
 impl Place<'_> {
@@ -56,6 +62,16 @@ impl Place<'_> {
             Some(_) => self.says,
             None => Says::NOTHING,
         }
+    }
+
+    /// Where the words of a pattern may stand besides the text itself; `None` where they need not be there.
+    fn words(&self) -> Option<&str> {
+        let path = if self.whole.is_empty() {
+            self.path
+        } else {
+            self.whole
+        };
+        (!self.is_any).then_some(path)
     }
 }
 
@@ -140,10 +156,10 @@ impl Engine {
             let Some(compiled) = self.patterns.get(usize::from(pattern)) else {
                 continue;
             };
-            if !compiled.spec.scope.has(place.service, place.path) {
+            if !place.is_any && !compiled.spec.scope.has(place.service, place.path) {
                 continue;
             }
-            compiled.find(text, place.path, |span| {
+            compiled.find(text, place.words(), |span| {
                 let marks = marks.get_or_insert_with(|| {
                     let found = self.marks.as_ref().map(|marks| marks.find(text.as_bytes()));
                     found.unwrap_or_default()
@@ -271,8 +287,9 @@ impl Compiled {
         Ok((compiled, hir))
     }
 
-    /// Calls `visit` for what it finds and what its words, its check and its exceptions let stand.
-    fn find(&self, text: &str, path: &str, mut visit: impl FnMut(Span)) {
+    /// Calls `visit` for what it finds and what its words, its check and its exceptions let stand. Its words may also
+    /// stand in `path`; without one they are not asked for.
+    fn find(&self, text: &str, path: Option<&str>, mut visit: impl FnMut(Span)) {
         let mut groups = self.spec.capture.map(|_| self.regex.create_captures());
         let mut from = 0;
         while let Some(whole) = self.next(text.as_bytes(), &mut from) {
@@ -282,9 +299,8 @@ impl Compiled {
             };
             let words = &self.spec.keywords;
             let value = part(text, span.start, span.end);
-            if words.allow(text.as_bytes(), span.start, span.end, path)
-                && self.check.is_none_or(|check| check.passes(value))
-            {
+            let near = |path| words.allow(text.as_bytes(), span.start, span.end, path);
+            if path.is_none_or(near) && self.check.is_none_or(|check| check.passes(value)) {
                 visit(span);
             }
         }

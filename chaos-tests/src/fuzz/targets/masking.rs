@@ -1,8 +1,10 @@
 //! The masker: twice is as once, nothing outside of what was found changes, and policies are read or refused.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use hushlog_pii::{Detector, Key, Masker, Pattern, Policy, Strategy};
+use hushlog_record::{LogId, Record, Timestamp, Value};
 
 use super::super::{Target, shape};
 use super::{lines, nothing};
@@ -43,7 +45,34 @@ const WORDS: &[&str] = &[
     "x",
 ];
 
-pub(super) const TARGETS: [Target; 4] = [
+/// Names in which values stand, and the like.
+const NAMES: &str = "users.jane.roe@example.com.last_login\npeers.93.184.216.34.bytes\ncards.4111111111111111.n\n\
+    a.219-09-9999.b\nphones.+1 415-555-2671.n\npeers.2001:db8::1.n\nlog.syslog.structured_data.ex@32473.iut\n\
+    t.eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2ln.n\n";
+
+const NAME_WORDS: &[&str] = &[
+    ".",
+    "\n",
+    "a@b.co",
+    "%40",
+    "219-09-9999",
+    "10.1.2.3",
+    "4111111111111111",
+    "+14155552671",
+    "::1",
+    "log.syslog.structured_data.",
+    "@32473.",
+    "password=",
+    "[SSN]",
+    "email:k1:",
+    "#2",
+    "ssn",
+    "last_login",
+    "B-1234",
+    "x",
+];
+
+pub(super) const TARGETS: [Target; 5] = [
     Target {
         name: "mask",
         what: "masking by the policy that a cluster begins with",
@@ -67,6 +96,14 @@ pub(super) const TARGETS: [Target; 4] = [
         words: WORDS,
         repair: nothing,
         run: |bytes| run(&PATTERNS, bytes),
+    },
+    Target {
+        name: "mask-names",
+        what: "masking the names of fields and of members in JSON",
+        seeds: || lines(NAMES),
+        words: NAME_WORDS,
+        repair: nothing,
+        run: run_names,
     },
     Target {
         name: "policy",
@@ -152,6 +189,36 @@ fn run(masker: &Masker, bytes: &[u8]) -> u64 {
         .iter()
         .map(|span| span.detector.len() + span.start % 2);
     shape(&kinds.take(12).collect::<Vec<_>>())
+}
+
+/// A record whose fields have these names, one a line, and whose list has them too.
+fn run_names(bytes: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(bytes);
+    let names: BTreeSet<&str> = text.lines().take(8).collect();
+    let mut record = Record::new(LogId([0; 16]), Timestamp::from_millis(0), "");
+    let fields = names.iter();
+    record.fields = fields
+        .map(|name| ((*name).to_owned(), Value::string("219099999")))
+        .collect();
+    let members: serde_json::Map<_, _> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), 1.into()))
+        .collect();
+    let list = Value::json(serde_json::json!([members]).to_string());
+    if !names.contains("list") {
+        record.fields.push(("list".to_owned(), list));
+        record.fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
+    let mut fired = 0;
+    for masker in [&DEFAULT, &HASHED, &PATTERNS] {
+        let once = masker.mask(record.clone()).into_inner();
+        let twice = masker.mask(once.clone()).into_inner();
+        assert!(once == twice, "masking twice is as masking once");
+        let ascending = once.fields.is_sorted_by(|(a, _), (b, _)| a < b);
+        assert!(ascending, "names are unique and in order");
+        fired = fired * 16 + once.pii.len();
+    }
+    shape(&[names.len(), fired])
 }
 
 fn run_policy(bytes: &[u8]) -> u64 {

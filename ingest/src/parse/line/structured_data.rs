@@ -1,12 +1,10 @@
 //! The structured data of an RFC 5424 line (section 6.3): `[id name="value" name="value"][id2 …]`.
 
 use hushlog_record::Value;
+use hushlog_record::names::STRUCTURED_DATA;
 
 /// Takes the name of a field and its value; each is made only if it is asked for.
 type Take<'a> = &'a mut dyn FnMut(&dyn Fn() -> String, &dyn Fn() -> Value);
-
-/// What the names of its fields start with.
-const PREFIX: &str = "log.syslog.structured_data";
 
 /// Reads the structured data that `text` starts with and gives its length; `None` when it is malformed.
 pub(super) fn read(text: &str, take: Take<'_>) -> Option<usize> {
@@ -33,7 +31,7 @@ fn element(text: &str, start: usize, take: Take<'_>) -> Option<usize> {
                 let key = &text[at..at + length];
                 let rest = text[at + length..].strip_prefix("=\"")?;
                 let length = value_end(rest)?;
-                take(&|| format!("{PREFIX}.{id}.{key}"), &|| {
+                take(&|| format!("{STRUCTURED_DATA}.{id}.{key}"), &|| {
                     Value::string(unescaped(&rest[..length]))
                 });
                 at = text.len() - rest.len() + length + 1;

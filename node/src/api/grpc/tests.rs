@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use super::{ingest, otlp};
 use crate::api::Api;
-use crate::api::http::tests::{BODY_BYTES_MAX, Fake, api};
+use crate::api::http::tests::{BODY_BYTES_MAX, Fake, VALUES, api, check, otlp as otlp_request};
 use crate::tasks::Tasks;
 
 const MEMORY: usize = 1 << 20;
@@ -191,5 +191,43 @@ async fn a_body_without_room_is_refused_before_it_ends() {
             .await
             .expect("refused at once");
         assert_eq!(code, Code::Unavailable, "{method:?}");
+    }
+}
+
+/// Names of nested members, over both services and as a stream.
+#[tokio::test]
+async fn nested_names_are_masked() {
+    use hushlog_proto::hushlog::v1::FieldValue;
+    use hushlog_proto::hushlog::v1::field_value::Kind;
+
+    for (value, rest) in VALUES {
+        let json = format!(r#"{{"{value}":{{"last_login":1}},"list":[{{"a.{value}.n1":1}}]}}"#);
+        let field = |kind| FieldValue { kind: Some(kind) };
+        let record = LogRecord {
+            message: "kx".into(),
+            fields: [
+                ("users".to_owned(), field(Kind::JsonValue(json))),
+                (format!("flat.{value}.n1"), field(Kind::IntValue(1))),
+            ]
+            .into(),
+            ..LogRecord::default()
+        };
+        let push = PushRequest {
+            producer_id: "p".into(),
+            records: vec![record],
+            ..PushRequest::default()
+        };
+        for method in METHODS {
+            let message = match method {
+                Method::Push | Method::PushStream => push.encode_to_vec(),
+                Method::Export => otlp_request(value).encode_to_vec(),
+            };
+            let fake = Fake::default();
+            let records = fake.records();
+            let api = api(fake, MEMORY);
+            let (code, _) = send(&api, method, &message).await;
+            assert_eq!(code, Code::Ok, "{method:?}");
+            check(&format!("{method:?} {value}"), &records.lock(), rest);
+        }
     }
 }

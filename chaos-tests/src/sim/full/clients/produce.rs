@@ -81,6 +81,9 @@ impl Clients {
                         "ticket": token,
                         "mail": address,
                         &address: "an address as a name",
+                        // Flattened, names stand before and behind it.
+                        "nested": {"by": {&address: {"last_login": 1}}},
+                        "listed": [{"by": {format!("a.{address}.n1"): 1}}],
                         "badges": policy::words(),
                     },
                 });

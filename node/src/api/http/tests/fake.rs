@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hushlog_pii::{Count, Key, Policy};
 use hushlog_raft::meta::{Limit, LimitRule, Limits, Retention, RetentionRule, State};
-use hushlog_record::{Block, ExceptionId, LogId, NodeId, ShardId, Timestamp};
+use hushlog_record::{Block, ExceptionId, LogId, NodeId, Record, ShardId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     /// What the first blocks are refused with.
     pub(super) refuse_first: Arc<Mutex<Vec<Refused>>>,
     pub(super) stored: Stored,
+    /// The same, whole.
+    pub(super) records: Records,
     /// The ids of records that were stored under them.
     pub(super) named: Arc<Mutex<Vec<LogId>>>,
     pub(super) rules: Mutex<Retention>,
@@ -54,10 +56,18 @@ pub(crate) struct Fake {
 /// Service and message of every record that was stored.
 pub(crate) type Stored = Arc<Mutex<Vec<(String, String)>>>;
 
+/// Every record that was stored.
+pub(crate) type Records = Arc<Mutex<Vec<Record>>>;
+
 impl Fake {
     /// What it has stored, now and later.
     pub(crate) fn stored(&self) -> Stored {
         Arc::clone(&self.stored)
+    }
+
+    /// The records that it has stored, now and later.
+    pub(crate) fn records(&self) -> Records {
+        Arc::clone(&self.records)
     }
 
     /// What it refuses the next blocks with, now and later.
@@ -136,6 +146,7 @@ impl Sink for Fake {
                     for record in columns.records() {
                         let pair = (record.service_name.clone(), record.message.clone());
                         self.stored.lock().push(pair);
+                        self.records.lock().push(record);
                     }
                     let keys = block.header().parts.iter().filter_map(|part| part.key);
                     let named = keys.filter(|key| key.is_of_record());

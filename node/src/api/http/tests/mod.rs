@@ -20,6 +20,7 @@ use crate::tasks::Tasks;
 
 mod fake;
 mod ingest;
+mod keys;
 mod ledger;
 mod limits;
 mod nodes;
@@ -32,6 +33,7 @@ mod wire;
 
 pub(crate) use fake::{BODY_BYTES_MAX, Fake, Stored, api};
 use fake::{FOUND, FakePolicies, api_taking, api_with};
+pub(crate) use keys::{VALUES, check, otlp};
 
 struct Got {
     status: StatusCode,
