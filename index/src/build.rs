@@ -5,7 +5,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use hushlog_record::Kind;
-use hushlog_storage::batch::{Text, name, value};
+use hushlog_storage::batch::{Text, for_each_element, name, value};
 
 use crate::hash::hash;
 use crate::words::Words;
@@ -154,14 +154,28 @@ impl Builder {
         }
     }
 
-    /// Adds the tokens of a field's value, and a number's canonical text.
+    /// Adds the tokens of a field's value, and a number's canonical text; of an array those of each of its
+    /// values, too.
     fn add_value(&mut self, encoded: &str) {
         let (kind, text) = value::decode(encoded);
         self.add_words(&text);
-        if let Some(number) = (kind == Kind::Number)
-            .then(|| token::number(&text))
-            .flatten()
-        {
+        match kind {
+            Kind::Number => self.add_canonical(&text),
+            Kind::Json => for_each_element(&text, |kind, element| {
+                match kind {
+                    Kind::Number => self.add_canonical(element),
+                    // Without escapes the tokens of the array's text are those of its texts.
+                    Kind::String if text.contains('\\') => self.add_words(element),
+                    Kind::String | Kind::Bool | Kind::Json => {}
+                }
+                true
+            }),
+            Kind::String | Kind::Bool => {}
+        }
+    }
+
+    fn add_canonical(&mut self, number: &str) {
+        if let Some(number) = token::number(number) {
             self.add_token(&number);
         }
     }

@@ -127,7 +127,11 @@ impl ReadAt for Part {
 
 /// The files inside a packed one, every one of them checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Packed(Arc<BTreeMap<String, Part>>);
+pub(crate) struct Packed {
+    parts: Arc<BTreeMap<String, Part>>,
+    /// Version of the token rules that it was built by.
+    tokens: u8,
+}
 
 impl Packed {
     /// Reads the table of contents and checks every byte once.
@@ -138,7 +142,8 @@ impl Packed {
         let head = source.read(0, head_bytes)?;
         let mut parts = BTreeMap::new();
         let mut end = 0;
-        for (name, start, length, crc) in table(&head)? {
+        let Table { tokens, entries } = table(&head)?;
+        for (name, start, length, crc) in entries {
             let part = Part {
                 source: source.clone(),
                 start,
@@ -156,11 +161,17 @@ impl Packed {
         if end != source.len() {
             return Err(Error::Damaged("bytes that belong to no part"));
         }
-        Ok(Self(Arc::new(parts)))
+        let parts = Arc::new(parts);
+        Ok(Self { parts, tokens })
+    }
+
+    /// Whether it was built of the values of arrays, too, and not of their text alone.
+    pub(crate) const fn knows_elements(&self) -> bool {
+        self.tokens != token::VERSION_WITHOUT_ELEMENTS
     }
 
     pub(crate) fn part(&self, name: &str) -> Option<&Part> {
-        self.0.get(name)
+        self.parts.get(name)
     }
 }
 
@@ -171,6 +182,7 @@ impl Packed {
 pub fn parts(packed: &[u8]) -> Result<Vec<(String, u64)>, Error> {
     let head = &packed[..packed.len().min(TABLE_BYTES_MAX)];
     Ok(table(head)?
+        .entries
         .into_iter()
         .map(|(name, _, length, _)| (name, length))
         .collect())
@@ -178,13 +190,19 @@ pub fn parts(packed: &[u8]) -> Result<Vec<(String, u64)>, Error> {
 
 type Entry = (String, u64, u64, u32);
 
-fn table(head: &[u8]) -> Result<Vec<Entry>, Error> {
+struct Table {
+    tokens: u8,
+    entries: Vec<Entry>,
+}
+
+fn table(head: &[u8]) -> Result<Table, Error> {
     const SHORT: Error = Error::Damaged("its table of contents is cut off");
     let rest = head
         .strip_prefix(MAGIC)
         .ok_or(Error::Damaged("it is not an index"))?;
     let ([version, tokens, c0, c1], mut rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
-    if (*version, *tokens) != (VERSION, token::VERSION) {
+    let knows = [token::VERSION, token::VERSION_WITHOUT_ELEMENTS];
+    if *version != VERSION || !knows.contains(tokens) {
         return Err(Error::Version {
             packing: *version,
             tokens: *tokens,
@@ -209,7 +227,8 @@ fn table(head: &[u8]) -> Result<Vec<Entry>, Error> {
             "the checksum of its table of contents is wrong",
         ));
     }
-    Ok(entries)
+    let tokens = *tokens;
+    Ok(Table { tokens, entries })
 }
 
 fn check(part: &Part, expected: u32) -> Result<(), Error> {

@@ -43,6 +43,7 @@ pub struct Index {
     fingerprints: Fingerprints,
     section: Part,
     granules: u32,
+    knows_elements: bool,
 }
 
 impl std::fmt::Debug for Index {
@@ -94,6 +95,7 @@ impl Index {
             .part(FINGERPRINTS)
             .ok_or(Error::Damaged("it has no fingerprints"))?;
         let section = section.clone();
+        let knows_elements = packed.knows_elements();
         let fingerprints = Fingerprints::open(&section, section.len())?
             .ok_or(Error::Damaged("its fingerprints do not fit together"))?;
         let index = tantivy::Index::open(PackedDirectory(packed))?;
@@ -108,6 +110,7 @@ impl Index {
             fingerprints,
             section,
             granules: reader.max_doc(),
+            knows_elements,
         })
     }
 
@@ -124,6 +127,8 @@ impl Index {
     pub fn prune(&self, expression: &Prune) -> Result<Option<GranuleSet>, Error> {
         match expression {
             Prune::Any => Ok(None),
+            // It may stand in an array in another form than this one.
+            Prune::Number(_) if !self.knows_elements => Ok(None),
             Prune::Token(token) | Prune::Number(token) => self.token(token).map(Some),
             Prune::Prefix(prefix) if prefix.is_empty() => Ok(None),
             Prune::Prefix(prefix) => self.prefix(prefix).map(Some),

@@ -5,8 +5,10 @@
 
 use std::borrow::Cow;
 
-/// Version of the rules in this file. An index of another version is built anew.
-pub const VERSION: u8 = 1;
+/// Version of the rules by which tokens come of values. An index of an unknown version is built anew.
+pub const VERSION: u8 = 2;
+/// The same but for arrays: only the tokens of their text, as JSON writes it. Still read.
+pub const VERSION_WITHOUT_ELEMENTS: u8 = 1;
 
 /// Classes of bytes, as flags.
 const LETTER: u8 = 1;

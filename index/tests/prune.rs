@@ -35,12 +35,12 @@ fn known(batch: &RecordBatch) -> Known {
                 known.tokens.insert(t.to_owned());
             })
         });
-        for field in row
-            .fields()
-            .iter()
-            .filter(|field| field.kind == Kind::Number)
-        {
-            known.numbers.extend(token::number(&field.text));
+        for field in row.fields().iter() {
+            match field.kind {
+                Kind::Number => known.numbers.extend(token::number(&field.text)),
+                Kind::Json => known.add_array(&field.text),
+                Kind::String | Kind::Bool => {}
+            }
         }
     }
     known
@@ -69,6 +69,18 @@ fn texts(row: Row<'_, '_>, mut each: impl FnMut(&str)) {
 }
 
 impl Known {
+    /// What an array holds is known as if each value stood alone.
+    fn add_array(&mut self, array: &str) {
+        batch::for_each_element(array, |kind, text| {
+            token::for_each(text, |token| {
+                self.tokens.insert(token.to_owned());
+            });
+            let number = (kind == Kind::Number).then(|| token::number(text));
+            self.numbers.extend(number.flatten());
+            true
+        });
+    }
+
     fn may_hold(&self, expression: &Prune) -> bool {
         match expression {
             Prune::Any => true,
@@ -91,7 +103,14 @@ fn granules(seed: u64, strange: &[String]) -> Vec<RecordBatch> {
                 let mut record: Record = records::record(&mut random, i, 12);
                 if let Some(text) = strange.get((seq * 12 + i) as usize) {
                     record.message = text.clone();
-                    let value = match i % 3 {
+                    let quoted = format!("{text:?}");
+                    let value = match i % 5 {
+                        3 => Value::json(format!(
+                            "[{}.50,[{}e2]]",
+                            random.below(9),
+                            random.below(99)
+                        )),
+                        4 => Value::json(format!("[[\"a\\nb\"],{quoted}]")),
                         0 => Value::number(format!("{}.50", random.below(9))),
                         1 => Value::number(format!("{}e2", random.below(1_000_000))),
                         _ => Value::string(text.clone()),
@@ -238,7 +257,7 @@ fn a_flipped_byte_anywhere_is_seen() {
         Index::from_bytes(newer),
         Err(Error::Version {
             packing: 9,
-            tokens: 1
+            tokens: 2
         })
     ));
 }

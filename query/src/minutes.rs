@@ -21,6 +21,11 @@ pub(crate) fn full_minutes(time: Interval) -> Range<i64> {
     start..end
 }
 
+/// The minutes that the interval holds a time of.
+pub(crate) fn touched_minutes(time: Interval) -> Range<i64> {
+    time.first.div_euclid(NANOS_PER_MINUTE)..time.last.div_euclid(NANOS_PER_MINUTE) + 1
+}
+
 /// The parts of the interval before and after these minutes.
 pub(crate) fn edges(time: Interval, minutes: &Range<i64>) -> impl Iterator<Item = Interval> {
     let head = minutes.start.checked_mul(NANOS_PER_MINUTE);
@@ -51,12 +56,23 @@ mod tests {
         ] {
             let time = Interval { first, last };
             assert_eq!(full_minutes(time), minutes);
+            let touched = touched_minutes(time);
+            assert!(touched.start <= minutes.start && minutes.end <= touched.end);
             let got: Vec<_> = edges(time, &minutes)
                 .map(|edge| (edge.first, edge.last))
                 .collect();
             assert_eq!(got, parts);
         }
-        assert!(full_minutes(Interval { first: 1, last: M }).is_empty());
+        let cut = Interval { first: 1, last: M };
+        assert!(full_minutes(cut).is_empty());
+        assert_eq!(touched_minutes(cut), 0..2);
+        assert_eq!(
+            touched_minutes(Interval {
+                first: -1,
+                last: -1
+            }),
+            -1..0
+        );
         assert_eq!(
             edges(Interval::ALL, &full_minutes(Interval::ALL)).count(),
             0

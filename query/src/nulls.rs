@@ -41,7 +41,8 @@ impl Nulls {
         left
     }
 
-    fn is_empty(&self, column: &str, granules: &[u32]) -> bool {
+    /// Whether all of a column is null in these granules.
+    pub(crate) fn is_empty(&self, column: &str, granules: &[u32]) -> bool {
         let found = self.0.iter().find(|(name, _)| name == column);
         found.is_some_and(|(_, empty)| {
             granules

@@ -41,8 +41,8 @@ pub struct TopK {
     pub service: Option<String>,
     /// One environment only.
     pub environment: Option<String>,
-    /// End of the window; the node's time unless asked.
-    pub end: Timestamp,
+    /// End of the window, which is not in it; now, with what was stored just now, unless asked.
+    pub end: Option<Timestamp>,
     /// Aligned to multiples of the window.
     pub tumbling: bool,
     /// One row per type, all services together.
@@ -72,7 +72,8 @@ pub trait Reader: Send + Sync + 'static {
     /// `GET /api/v1/exceptions/top-k`.
     fn top_k(&self, question: TopK, deadline: Instant) -> BoxFuture<'_, Result<Answer, Failure>>;
 
-    /// `GET /api/v1/exceptions/{id}` over the window that ends now.
+    /// `GET /api/v1/exceptions/{id}` over the window that ends now; `None` only when it was never seen, and every
+    /// shard has said so.
     fn exception(
         &self,
         id: ExceptionId,

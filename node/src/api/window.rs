@@ -1,4 +1,6 @@
-//! Windows of time as questions name them: `5m`, `1h`, `7d`.
+//! Windows of time as questions name them: `5m`, `90s`, `1h`, `7d`.
+//!
+//! How long records are kept is not known here: the coordinator refuses what is longer than that.
 
 use std::time::Duration;
 
@@ -6,10 +8,10 @@ use super::{Failure, Kind};
 
 /// Shortest window.
 const WINDOW_MIN: Duration = Duration::from_secs(60);
-/// Longest window.
+/// Longest window: longer than any rule may have records kept.
 const WINDOW_MAX: Duration = Duration::from_secs(3_660 * 86_400);
 
-/// Reads a window between one minute and ten years.
+/// Reads a window between one minute and ten years, to the second.
 pub(super) fn parse(text: &str) -> Result<Duration, Failure> {
     let split = text
         .find(|c: char| !c.is_ascii_digit())

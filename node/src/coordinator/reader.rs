@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use hushlog_query::exception::{self, Seen};
 use hushlog_query::position::Order;
 use hushlog_query::request::Consistency;
 use hushlog_query::topk::{self, Params, TopKPartial};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use super::Coordinator;
 use super::paid::sent;
 use crate::api::{self, Answer, Reader};
+use crate::cluster::execute::leader_deadline;
 use crate::cluster::question::{Question, Reply};
 use crate::error::{Failure, Kind};
 
@@ -220,12 +222,13 @@ impl Coordinator {
 
     async fn top_k_of(&self, asked: api::TopK, deadline: Instant) -> Result<Answer, Failure> {
         let started = Instant::now();
+        self.check_window(asked.duration, deadline).await?;
         let params = Params {
             k: Some(asked.k.into()),
             window: Some(asked.window),
             service: asked.service,
             environment: asked.environment,
-            end: Some(asked.end.to_string()),
+            end: asked.end.map(|end| end.to_string()),
             tumbling: asked.tumbling,
             group_by: asked.fold_services.then(|| "type".to_owned()),
         };
@@ -235,6 +238,8 @@ impl Coordinator {
             .gather(question, Consistency::Committed, deadline)
             .await;
         let (gathered, _) = gathered?;
+        // Every rule that was acknowledged before is known by now.
+        self.within_retention(asked.duration)?;
         let (shards, room) = (gathered.shards, gathered.room);
         let counts = counts(gathered.replies);
         let partial = shards.is_partial();
@@ -249,19 +254,80 @@ impl Coordinator {
         window: Duration,
         deadline: Instant,
     ) -> Result<Option<Answer>, Failure> {
-        let window = format!("{}s", window.as_secs());
-        let plan = hushlog_query::exception::plan(id, Some(&window), self.clock.now());
-        let plan = plan.map_err(|error| refused(&error))?;
-        let merged = self.ask(plan, Consistency::Committed, deadline).await?;
-        let partial = merged.shards.is_partial();
-        match hushlog_query::exception::render(id, &merged.answer) {
-            Some(json) => Ok(Some(Answer {
-                json: sent(json, [merged.room]),
-                partial,
-            })),
-            None if partial => Err(incomplete(&merged.shards)),
-            None => Ok(None),
+        self.check_window(window, deadline).await?;
+        let now = self.clock.now();
+        let text = format!("{}s", window.as_secs());
+        let ask = async |plan: Result<Plan, hushlog_query::Error>| {
+            let plan = plan.map_err(|error| refused(&error))?;
+            let asked = plan.time;
+            let merged = self.ask(plan, Consistency::Committed, deadline).await?;
+            Ok::<_, Failure>((asked, merged))
+        };
+        let (mut asked, mut found) = ask(exception::plan(id, Some(&text), now)).await?;
+        self.within_retention(window)?;
+        let mut partial = found.shards.is_partial();
+        let in_window = !found.answer.hits.is_empty();
+        if !in_window {
+            // It may have been seen before the window.
+            let missing = found.shards;
+            (asked, found) = ask(exception::plan_ever(id, now)).await?;
+            if found.answer.hits.is_empty() {
+                // Only when every shard has answered was it never seen.
+                return match [&found.shards, &missing]
+                    .into_iter()
+                    .find(|s| s.is_partial())
+                {
+                    Some(shards) => Err(incomplete(shards)),
+                    None => Ok(None),
+                };
+            }
+            partial |= found.shards.is_partial();
         }
+        let first = exception::plan_first(id, asked, &found.answer, now);
+        let first = match first.map_err(|error| refused(&error))? {
+            Some(plan) => Some(ask(Ok(plan)).await?.1),
+            None => None,
+        };
+        partial |= first
+            .as_ref()
+            .is_some_and(|first| first.shards.is_partial());
+        let seen = Seen {
+            answer: &found.answer,
+            in_window,
+            first: first.as_ref().map(|first| &first.answer),
+        };
+        let json = exception::render(id, &seen);
+        Ok(json.map(|json| Answer {
+            json: sent(json, [found.room]),
+            partial,
+        }))
+    }
+
+    /// Refuses a window that is longer than anybody's records are kept.
+    async fn check_window(&self, window: Duration, deadline: Instant) -> Result<(), Failure> {
+        if self.within_retention(window).is_ok() {
+            return Ok(());
+        }
+        // A longer retention may have been acknowledged that this node has not heard of.
+        self.map_barrier(leader_deadline(deadline)).await;
+        self.within_retention(window)
+    }
+
+    /// The same, by the rules that this node knows.
+    fn within_retention(&self, window: Duration) -> Result<(), Failure> {
+        let longest = self.cluster.periods().longest();
+        if window <= longest {
+            return Ok(());
+        }
+        let hours = longest.as_secs() / 3_600;
+        let kept = match (hours / 24, hours % 24) {
+            (days, 0) => format!("{days}d"),
+            _ => format!("{hours}h"),
+        };
+        let message = format!(
+            "the window is longer than any records are kept: at most {kept} with the retention that is set"
+        );
+        Err(Failure::new(Kind::InvalidArgument, message))
     }
 }
 

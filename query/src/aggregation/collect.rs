@@ -6,7 +6,7 @@ use arrow_array::Array;
 use arrow_schema::Schema;
 use hushlog_record::time::NANOS_PER_MINUTE;
 use hushlog_record::{ExceptionId, Kind as ValueKind, Level};
-use hushlog_storage::batch::{Text, name, value};
+use hushlog_storage::batch::{Text, for_each_element, name, value};
 use rustc_hash::FxHashMap;
 
 use super::metric::MetricState;
@@ -315,21 +315,11 @@ fn for_each_custom(values: &Values<'_>, rows: &[u32], visit: &mut dyn FnMut(u32,
 
 fn visit_encoded(row: u32, encoded: &str, visit: &mut dyn FnMut(u32, ValueKind, &str)) {
     let (kind, text) = value::decode(encoded);
-    if kind == ValueKind::Json
-        && let Ok(serde_json::Value::Array(elements)) = serde_json::from_str(&text)
-    {
-        for element in elements {
-            match element {
-                serde_json::Value::String(text) => visit(row, ValueKind::String, &text),
-                serde_json::Value::Number(number) => {
-                    visit(row, ValueKind::Number, &number.to_string());
-                }
-                serde_json::Value::Bool(truth) => {
-                    visit(row, ValueKind::Bool, if truth { "true" } else { "false" });
-                }
-                _ => {}
-            }
-        }
+    if kind == ValueKind::Json && text.starts_with('[') {
+        for_each_element(&text, |kind, element| {
+            visit(row, kind, element);
+            true
+        });
         return;
     }
     visit(row, kind, &text);

@@ -1,6 +1,10 @@
 //! Tests on custom fields, whose values come in four kinds.
+//!
+//! An array passes where one of its values does, as it would alone; words and patterns are looked for in its
+//! text, too.
 
 use hushlog_record::Kind;
+use hushlog_storage::batch::for_each_element;
 
 use super::number::NumberTest;
 use super::text::TextTest;
@@ -56,6 +60,20 @@ impl ValueTest {
 
     /// Whether a value passes.
     pub(crate) fn matches(&self, kind: Kind, text: &str) -> bool {
+        self.matches_one(kind, text) || (kind == Kind::Json && self.matches_element(text))
+    }
+
+    /// Whether one of the values of an array passes.
+    fn matches_element(&self, array: &str) -> bool {
+        let mut found = false;
+        for_each_element(array, |kind, text| {
+            found = self.matches_one(kind, text);
+            !found
+        });
+        found
+    }
+
+    fn matches_one(&self, kind: Kind, text: &str) -> bool {
         match self {
             Self::Exists => true,
             Self::Words {

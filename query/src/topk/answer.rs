@@ -25,8 +25,8 @@ pub fn render(
         Some(service) => push_text(service, &mut out),
         None => out.push_str("null"),
     }
-    let start = Timestamp::from_minute(request.minutes.start);
-    let end = Timestamp::from_minute(request.minutes.end);
+    let start = Timestamp::from_nanos(request.times.start);
+    let end = Timestamp::from_nanos(request.times.end);
     out.push_str(&format!(
         ",\"start\":\"{start}\",\"end\":\"{end}\",\"exceptions\":["
     ));

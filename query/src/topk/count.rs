@@ -1,4 +1,5 @@
-//! Counts the exceptions of a window in one shard.
+//! Counts the exceptions of a window in one shard: whole minutes from summaries, the minutes that the window
+//! or what is hidden cuts from their rows. Rows are counted one by one and never estimated.
 
 use arrow_array::RecordBatch;
 use hushlog_record::LogId;
@@ -12,7 +13,7 @@ use crate::field::Field;
 use crate::floors::Floors;
 use crate::language::{Expr, Scalar, Test};
 use crate::limits::GRANULES_PER_READ;
-use crate::minutes::{edges, full_minutes};
+use crate::minutes::{edges, full_minutes, touched_minutes};
 use crate::nulls::Nulls;
 use crate::plan::Interval;
 use crate::prune::{self, ByBounds};
@@ -47,7 +48,11 @@ pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial
             Some(summary) if counted => {
                 exceptions.merge(&summary.exceptions(whole.clone(), service));
                 for scan in uncounted.iter().filter(|scan| scan.time.overlaps(min, max)) {
-                    scan.segment(segment, &mut rest)?;
+                    let cut = summary.exceptions(touched_minutes(scan.time), service);
+                    // A minute that is not exact does not list all that it has.
+                    if !cut.is_empty() || !cut.is_exact() {
+                        scan.segment(segment, &mut rest)?;
+                    }
                 }
             }
             _ => all.segment(segment, &mut rest)?,
@@ -72,13 +77,20 @@ pub fn top_k(request: &TopK, view: &View, budget: &Budget) -> Result<TopKPartial
                     rest.add_exception(cell.minute, &cell.service, &cell.type_name, tally);
                 }
                 for scan in uncounted.iter().filter(|scan| scan.time.overlaps(min, max)) {
-                    scan.tail(block, &mut rest)?;
+                    let cut = touched_minutes(scan.time);
+                    if counts
+                        .exceptions
+                        .iter()
+                        .any(|cell| cut.contains(&cell.minute))
+                    {
+                        scan.tail(block, &mut rest)?;
+                    }
                 }
             }
             _ => all.tail(block, &mut rest)?,
         }
     }
-    exceptions.merge(&rest.exceptions(request.minutes.clone(), service));
+    exceptions.merge(&rest.exceptions(touched_minutes(time), service));
     Ok(TopKPartial {
         shard: view.shard,
         exceptions,
@@ -137,8 +149,9 @@ impl<'a> Scan<'a> {
     }
 
     fn segment(&self, segment: &SegmentView, into: &mut Summary) -> Result<(), Error> {
-        let granules = prune::granules(&segment.segment, self.time, &self.by_bounds);
+        let mut granules = prune::granules(&segment.segment, self.time, &self.by_bounds);
         let nulls = Nulls::of(&segment.segment);
+        granules.retain(|granule| !nulls.is_empty(name::EXCEPTION_TYPE, &[*granule]));
         let columns = COLUMNS.map(str::to_owned);
         for chunk in granules.chunks(GRANULES_PER_READ) {
             let columns = nulls.leave_out(chunk, &columns);

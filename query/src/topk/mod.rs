@@ -1,12 +1,12 @@
-//! The most frequent exceptions of a window: from summaries, or from the rows where these do not
-//! know what is asked.
+//! The most frequent exceptions of a window: from summaries, and from the rows where these do not
+//! know what is asked: of the minutes that the window cuts, and of environments.
 
 mod answer;
 mod count;
 
 use std::ops::Range;
 
-use hushlog_record::time::NANOS_PER_MINUTE;
+use hushlog_record::time::{NANOS_PER_MINUTE, NANOS_PER_SECOND};
 use hushlog_record::{ShardId, Timestamp};
 use hushlog_sketch::Exceptions;
 
@@ -23,19 +23,21 @@ pub use count::top_k;
 pub const K_DEFAULT: usize = 10;
 /// `window` when a request names none.
 pub const WINDOW_DEFAULT: &str = "1h";
+/// A window that ends now ends with this many nanoseconds, so that it holds what was stored just now.
+const NOW_NANOS: i64 = NANOS_PER_SECOND / 1_000;
 
 /// What a caller may say; everything is optional.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     /// How many exceptions.
     pub k: Option<u64>,
-    /// Length of the window, such as `5m`, `1h`, `7d`.
+    /// Length of the window, from a minute on, such as `5m`, `90s`, `1h`, `7d`.
     pub window: Option<String>,
     /// Only this service.
     pub service: Option<String>,
     /// Only this environment.
     pub environment: Option<String>,
-    /// End of the window; absent: now.
+    /// End of the window, which does not belong to it; absent: now, with what was stored just now.
     pub end: Option<String>,
     /// The window is the one of a fixed grid that holds `end`.
     pub tumbling: bool,
@@ -50,8 +52,8 @@ pub struct TopK {
     pub k: usize,
     /// The window as asked for.
     pub window: String,
-    /// The window in whole minutes since the Unix epoch.
-    pub minutes: Range<i64>,
+    /// The event times of the window in nanoseconds since the Unix epoch; the end does not belong to it.
+    pub times: Range<i64>,
     /// Only this service.
     pub service: Option<String>,
     /// Only this environment.
@@ -62,7 +64,7 @@ pub struct TopK {
 }
 
 impl TopK {
-    /// Checks a request. The window is made of whole minutes, the one in which it ends included.
+    /// Checks a request. The window is as long as asked for, and ends exactly at its end.
     ///
     /// # Errors
     /// [`Error::Request`].
@@ -74,23 +76,24 @@ impl TopK {
             return refused(format!("k: expected an integer from 1 to {TOP_K_MAX}"));
         }
         let window = params.window.unwrap_or_else(|| WINDOW_DEFAULT.into());
-        let length = when::duration(&window).filter(|nanos| nanos % NANOS_PER_MINUTE == 0);
-        let Some(length) = length.map(|nanos| nanos / NANOS_PER_MINUTE) else {
-            return refused("window: expected whole minutes, such as 5m, 1h, 24h or 7d".into());
+        let length = when::duration(&window).filter(|nanos| *nanos >= NANOS_PER_MINUTE);
+        let Some(length) = length else {
+            return refused(
+                "window: expected a duration from 1m on, such as 5m, 90s, 24h or 7d".into(),
+            );
         };
         let end = match params.end.filter(|end| !end.is_empty()) {
-            None => now.nanos(),
+            None => after_now(now),
             Some(text) => match when::parse(&text, now) {
                 Some(span) => span.first,
                 None => return refused(format!("end: expected {}", when::EXPECTED)),
             },
         };
-        let last = end.saturating_sub(1).div_euclid(NANOS_PER_MINUTE);
-        let minutes = if params.tumbling {
-            let start = last.div_euclid(length) * length;
-            start..start + length
+        let times = if params.tumbling {
+            let place = end.saturating_sub(1).div_euclid(length);
+            place.saturating_mul(length)..place.saturating_add(1).saturating_mul(length)
         } else {
-            last + 1 - length..last + 1
+            end.saturating_sub(length)..end
         };
         let fold_services = match params.group_by.as_deref() {
             None | Some("" | "exception") => false,
@@ -101,7 +104,7 @@ impl TopK {
         Ok(Self {
             k,
             window,
-            minutes,
+            times,
             service: some(params.service),
             environment: some(params.environment),
             fold_services,
@@ -127,8 +130,8 @@ impl TopK {
     /// What is hidden of the window.
     pub(crate) fn cut(&self) -> Cut {
         let window = Interval {
-            first: self.minutes.start.saturating_mul(NANOS_PER_MINUTE),
-            last: self.minutes.end.saturating_mul(NANOS_PER_MINUTE) - 1,
+            first: self.times.start,
+            last: self.times.end.saturating_sub(1),
         };
         let service = self.service.as_deref();
         self.floors.cut(window, service.map(std::iter::once))
@@ -140,8 +143,8 @@ impl TopK {
         into.byte(REQUEST_VERSION);
         into.size(self.k);
         into.text(&self.window);
-        into.signed(self.minutes.start);
-        into.signed(self.minutes.end);
+        into.signed(self.times.start);
+        into.signed(self.times.end);
         for text in [&self.service, &self.environment] {
             into.text(text.as_deref().unwrap_or_default());
         }
@@ -157,25 +160,27 @@ impl TopK {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut from = Reader::new(bytes);
         let version = from.byte()?;
-        if ![REQUEST_VERSION, REQUEST_VERSION_WITHOUT_FLOORS].contains(&version) {
-            return Err(DAMAGED);
-        }
+        let unit = match version {
+            REQUEST_VERSION => 1,
+            REQUEST_VERSION_OF_MINUTES | REQUEST_VERSION_WITHOUT_FLOORS => NANOS_PER_MINUTE,
+            _ => return Err(DAMAGED),
+        };
         let k = usize::try_from(from.number()?).map_err(|_| DAMAGED)?;
         let window = from.text()?;
-        let minutes = from.signed()?..from.signed()?;
+        let [start, end] = [from.signed()?, from.signed()?].map(|time| time.saturating_mul(unit));
         let (service, environment) = (from.text()?, from.text()?);
         let fold_services = from.byte()? != 0;
-        let floors = if version == REQUEST_VERSION {
-            Floors::decode(&mut from)?
-        } else {
+        let floors = if version == REQUEST_VERSION_WITHOUT_FLOORS {
             Floors::NONE
+        } else {
+            Floors::decode(&mut from)?
         };
         from.finish()?;
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(Self {
             k,
             window,
-            minutes,
+            times: start..end,
             service: some(service),
             environment: some(environment),
             fold_services,
@@ -184,8 +189,16 @@ impl TopK {
     }
 }
 
+/// The first millisecond after now: what has happened by now is before it.
+fn after_now(now: Timestamp) -> i64 {
+    let begun = now.nanos().div_euclid(NOW_NANOS);
+    begun.saturating_add(1).saturating_mul(NOW_NANOS)
+}
+
 /// Version of the encoding of a request.
-const REQUEST_VERSION: u8 = 2;
+const REQUEST_VERSION: u8 = 3;
+/// The same with a window of whole minutes, in minutes; still read.
+const REQUEST_VERSION_OF_MINUTES: u8 = 2;
 /// The same without floors at its end; still read.
 const REQUEST_VERSION_WITHOUT_FLOORS: u8 = 1;
 /// Version of the encoding of what a shard counted.
@@ -247,30 +260,46 @@ mod tests {
             ..Params::default()
         };
         let request = TopK::new(params, now()).unwrap();
-        let text = |minute| Timestamp::from_minute(minute).to_string();
-        (text(request.minutes.start), text(request.minutes.end))
+        let text = |nanos| Timestamp::from_nanos(nanos).to_string();
+        (text(request.times.start), text(request.times.end))
     }
 
     #[test]
-    fn windows_are_whole_minutes() {
-        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(
-            window("1h", None, false),
-            pair("2026-01-02T02:05:00Z", "2026-01-02T03:05:00Z")
-        );
-        assert_eq!(
-            window("1h", None, true),
-            pair("2026-01-02T03:00:00Z", "2026-01-02T04:00:00Z")
-        );
-        let end = Some("2026-01-02T03:00:00Z");
-        assert_eq!(
-            window("5m", end, false),
-            pair("2026-01-02T02:55:00Z", "2026-01-02T03:00:00Z")
-        );
-        assert_eq!(
-            window("1h", end, true),
-            pair("2026-01-02T02:00:00Z", "2026-01-02T03:00:00Z")
-        );
+    fn windows_end_where_they_are_asked_to() {
+        let day = |from: &str, to: &str| {
+            let at = |time| format!("2026-01-02T{time}Z");
+            (at(from), at(to))
+        };
+        for (length, end, expected) in [
+            // What is stored in this millisecond belongs to it.
+            ("1h", None, day("02:04:05.001", "03:04:05.001")),
+            ("90s", None, day("03:02:35.001", "03:04:05.001")),
+            ("5m", Some("03:00:00"), day("02:55:00", "03:00:00")),
+            ("1m", Some("22:31:20"), day("22:30:20", "22:31:20")),
+            ("61s", Some("22:31:20.5"), day("22:30:19.5", "22:31:20.5")),
+        ] {
+            let end = end.map(|time| format!("2026-01-02T{time}Z"));
+            assert_eq!(window(length, end.as_deref(), false), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_window_of_a_grid_holds_its_end() {
+        let day = |from: &str, to: &str| {
+            let at = |time| format!("2026-01-02T{time}Z");
+            (at(from), at(to))
+        };
+        for (length, end, expected) in [
+            ("1h", None, day("03:00:00", "04:00:00")),
+            (
+                "1h",
+                Some("2026-01-02T03:00:00Z"),
+                day("02:00:00", "03:00:00"),
+            ),
+            ("90s", None, day("03:03:00", "03:04:30")),
+        ] {
+            assert_eq!(window(length, end, true), expected, "{length}");
+        }
     }
 
     #[test]
@@ -333,10 +362,17 @@ mod tests {
             ..Params::default()
         };
         let mut request = TopK::new(params, now()).unwrap();
-        let mut first_version = request.encode();
-        first_version.truncate(first_version.len() - request.floors.to_bytes().len());
-        first_version[0] = REQUEST_VERSION_WITHOUT_FLOORS;
-        assert_eq!(TopK::decode(&first_version).unwrap(), request);
+        // Earlier releases ask about whole minutes.
+        request.times = 600 * NANOS_PER_MINUTE..660 * NANOS_PER_MINUTE;
+        let mut of_minutes = request.clone();
+        of_minutes.times = 600..660;
+        let mut bytes = of_minutes.encode();
+        bytes[0] = REQUEST_VERSION_OF_MINUTES;
+        assert_eq!(TopK::decode(&bytes).unwrap(), request);
+        bytes.truncate(bytes.len() - request.floors.to_bytes().len());
+        bytes[0] = REQUEST_VERSION_WITHOUT_FLOORS;
+        assert_eq!(TopK::decode(&bytes).unwrap(), request);
+        request.times.end += 1;
         request.hide(Floors::new(
             now(),
             [("a".to_owned(), Timestamp::from_nanos(7))],

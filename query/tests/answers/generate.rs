@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hushlog_record::{Exception, Level, LogId, Record, Timestamp, Value};
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde_json::json;
 
 use crate::oracle::Ask;
 use crate::shards::{Batch, now};
@@ -52,9 +53,47 @@ fn value() -> impl Strategy<Value = Value> {
         2 => select(WORDS.to_vec()).prop_map(Value::string),
         1 => (0i64..200).prop_map(|n| Value::string(n.to_string())),
         1 => any::<bool>().prop_map(Value::bool),
-        1 => select(WORDS.to_vec()).prop_map(|word| Value::json(format!("[\"{word}\",7]"))),
+        3 => array(),
         1 => Just(Value::string("\"quoted\" \n pay")),
     ]
+}
+
+/// A plain value of an array, as JSON: numbers in several forms, texts with escapes and without.
+fn element() -> impl Strategy<Value = String> {
+    let text = |text: &str| serde_json::to_string(text).unwrap();
+    prop_oneof![
+        3 => (-20i64..200).prop_map(|n| n.to_string()),
+        2 => (1i64..200, select(vec![".0", ".50", ".5", "e0", "0e-1"]))
+            .prop_map(|(n, form)| format!("{n}{form}")),
+        3 => select(WORDS.to_vec()).prop_map(text),
+        1 => (0i64..200).prop_map(move |n| text(&n.to_string())),
+        1 => select(vec!["pay\nment", "a\tb", "say \"x\"", "C:\\pay"]).prop_map(text),
+        1 => Just("\"stra\\u00dfe\"".to_owned()),
+        1 => select(vec!["true", "false", "null", "{\"n\":7,\"w\":\"x\"}"]).prop_map(str::to_owned),
+    ]
+}
+
+/// An array, with arrays in it.
+fn array() -> impl Strategy<Value = Value> {
+    let list = |inner: Vec<String>| format!("[{}]", inner.join(","));
+    let inner = element().prop_recursive(2, 6, 3, move |inner| {
+        prop::collection::vec(inner, 0..3).prop_map(list)
+    });
+    prop::collection::vec(inner, 0..4).prop_map(move |elements| Value::json(list(elements)))
+}
+
+/// What a filter may ask of a custom field.
+pub(crate) fn wanted() -> impl Strategy<Value = (&'static str, serde_json::Value)> {
+    let value = prop_oneof![
+        3 => (-20i64..200).prop_map(|n| json!(n)),
+        2 => (-20i64..200).prop_map(|n| json!(n as f64 + 0.5)),
+        3 => select(WORDS.to_vec()).prop_map(|word| json!(word)),
+        2 => (0i64..200, select(vec!["", ".0", ".50"])).prop_map(|(n, form)| json!(format!("{n}{form}"))),
+        1 => select(vec!["pay\nment", "a\tb", "say \"x\"", "C:\\pay", "straße", "true"])
+            .prop_map(|text| json!(text)),
+        1 => any::<bool>().prop_map(|truth| json!(truth)),
+    ];
+    (select(vec!["any", "rare.field", "latency_ms", "ok"]), value)
 }
 
 /// A field that all records carry with numbers, and two that some carry with anything.

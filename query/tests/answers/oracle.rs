@@ -75,10 +75,10 @@ impl Ask {
                 .iter()
                 .any(|text| fold(text).contains(&fold(wanted))),
             Self::Exists(field) => !all_values(record, field).is_empty(),
-            Self::Above(field, low) => number(record, field).is_some_and(|n| n > *low as f64),
-            Self::Within(field, low, high) => {
-                number(record, field).is_some_and(|n| *low as f64 <= n && n <= *high as f64)
-            }
+            Self::Above(field, low) => numbers(record, field).iter().any(|n| *n > *low as f64),
+            Self::Within(field, low, high) => numbers(record, field)
+                .iter()
+                .any(|n| *low as f64 <= *n && *n <= *high as f64),
             Self::Level(level) => record.level == *level,
             Self::AtLeast(level) => record.level >= *level,
             Self::Not(inner) => !inner.matches(record),
@@ -158,25 +158,68 @@ fn anywhere(record: &Record) -> Vec<&str> {
     texts
 }
 
-fn is_word(value: &Value, wanted: &str) -> bool {
-    match value.kind {
-        Kind::String | Kind::Json => has_phrase(&value.text, &words(wanted)),
-        Kind::Number => wanted
-            .parse::<f64>()
-            .is_ok_and(|w| value.text.parse::<f64>().is_ok_and(|v| v == w)),
-        Kind::Bool => value.text == wanted.to_lowercase(),
+/// The value itself, and all plain values in it if it is an array.
+fn alone(value: &Value) -> Vec<Value> {
+    let mut all = vec![value.clone()];
+    if value.kind == Kind::Json {
+        flatten(&serde_json::from_str(&value.text).unwrap(), &mut all);
+    }
+    all
+}
+
+fn flatten(json: &serde_json::Value, into: &mut Vec<Value>) {
+    match json {
+        serde_json::Value::Array(elements) => elements.iter().for_each(|e| flatten(e, into)),
+        serde_json::Value::String(text) => into.push(Value::string(text.clone())),
+        serde_json::Value::Number(number) => into.push(Value::number(number.to_string())),
+        serde_json::Value::Bool(truth) => into.push(Value::bool(*truth)),
+        serde_json::Value::Null | serde_json::Value::Object(_) => {}
     }
 }
 
-fn number(record: &Record, field: &str) -> Option<f64> {
+fn same_number(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    number(a).is_some_and(|a| number(b) == Some(a))
+}
+
+fn is_word(value: &Value, wanted: &str) -> bool {
+    alone(value).iter().any(|value| match value.kind {
+        Kind::String | Kind::Json => has_phrase(&value.text, &words(wanted)),
+        Kind::Number => same_number(wanted, &value.text),
+        Kind::Bool => value.text == wanted.to_lowercase(),
+    })
+}
+
+/// Whether a record passes a filter on one custom field.
+pub(crate) fn has_value(record: &Record, field: &str, wanted: &serde_json::Value) -> bool {
     let Values::Custom(Some(value)) = values(record, field) else {
-        return None;
+        return false;
     };
-    let looks = value
-        .text
-        .starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    let counts = matches!(value.kind, Kind::Number | Kind::String) && looks;
-    counts.then(|| value.text.parse().ok()).flatten()
+    alone(value).iter().any(|value| match (wanted, value.kind) {
+        (serde_json::Value::String(wanted), kind) => {
+            value.text == *wanted || (kind == Kind::Number && same_number(wanted, &value.text))
+        }
+        (serde_json::Value::Number(wanted), Kind::Number) => {
+            same_number(&wanted.to_string(), &value.text)
+        }
+        (serde_json::Value::Number(wanted), Kind::String) => value.text == wanted.to_string(),
+        (serde_json::Value::Bool(wanted), _) => value.text == wanted.to_string(),
+        _ => false,
+    })
+}
+
+fn numbers(record: &Record, field: &str) -> Vec<f64> {
+    let Values::Custom(Some(value)) = values(record, field) else {
+        return Vec::new();
+    };
+    let number = |value: &Value| {
+        let looks = value
+            .text
+            .starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        let counts = matches!(value.kind, Kind::Number | Kind::String) && looks;
+        counts.then(|| value.text.parse().ok()).flatten()
+    };
+    alone(value).iter().filter_map(number).collect()
 }
 
 fn fold(text: &str) -> String {

@@ -78,6 +78,28 @@ fn found(body: &str) -> Vec<u8> {
     segment
 }
 
+/// The numbers of the records whose field passes, of records that have these values in it.
+fn with_values(values: &[Value], body: &serde_json::Value) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    let record = |(number, value): (u8, &Value)| {
+        let mut record = record(number, "a", Level::Info, "m");
+        record.fields = vec![("x".into(), value.clone())];
+        record
+    };
+    let batches = [Batch::of((1u8..).zip(values).map(record).collect())];
+    let ways = [(&[1][..], true), (&[1], false), (&[], true)];
+    let [segment, scanned, tail] = ways.map(|(cuts, index)| {
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let answer = answer(&body.to_string(), &[view], &budget(index, true));
+        let ids = answer.hits.iter().map(|hit| hit.record.log_id.0[0]);
+        ids.collect::<Vec<_>>()
+    });
+    assert_eq!(segment, scanned, "{body}");
+    assert_eq!(segment, tail, "{body}");
+    segment
+}
+
 fn query(query: &str) -> Vec<u8> {
     found(&serde_json::json!({ "query": query, "sort": { "order": "asc" } }).to_string())
 }
@@ -217,6 +239,57 @@ fn filters_compare_whole_values() {
 }
 
 #[test]
+fn an_array_is_found_by_each_of_its_values() {
+    use serde_json::json;
+    let values = [
+        Value::json(r#"["red","blue"]"#),
+        Value::json(r#"["red"]"#),
+        Value::string("red"),
+        Value::json(r#"[["deep",["red"]],true,{"colour":"green","n":9}]"#),
+        Value::json("[1,2.50]"),
+        Value::number("2"),
+        Value::json(r#"["2","a\nb",1e2,-0.0]"#),
+    ];
+    for (wanted, expected) in [
+        (json!("red"), &[1, 2, 3, 4][..]),
+        (json!("blue"), &[1]),
+        (json!("re"), &[]),
+        (json!("deep"), &[4]),
+        (json!("green"), &[]),
+        (json!(true), &[4]),
+        (json!(1), &[5]),
+        (json!(2), &[6, 7]),
+        (json!("2"), &[6, 7]),
+        (json!(2.5), &[5]),
+        (json!("2.5"), &[5]),
+        (json!(100), &[7]),
+        (json!(0), &[7]),
+        (json!(9), &[]),
+        (json!("a\nb"), &[7]),
+        (json!(["blue", 1]), &[1, 5]),
+    ] {
+        let body = json!({ "filters": { "fields": { "x": wanted } }, "sort": { "order": "asc" } });
+        assert_eq!(with_values(&values, &body), expected, "{wanted}");
+    }
+    for (query, expected) in [
+        ("x:red", &[1, 2, 3, 4][..]),
+        ("x:>1", &[5, 6, 7]),
+        ("x:>=100", &[7]),
+        ("x:[2.5 TO 3]", &[5]),
+        ("x:<0", &[]),
+        ("x:2.5", &[5]),
+        ("x:100", &[7]),
+        ("x:true", &[4]),
+        ("x:>9000", &[]),
+        ("-x:red x:*", &[5, 6, 7]),
+        ("x:[blue TO green]", &[1, 4]),
+    ] {
+        let body = json!({ "query": query, "sort": { "order": "asc" } });
+        assert_eq!(with_values(&values, &body), expected, "{query}");
+    }
+}
+
+#[test]
 fn a_record_is_found_by_its_id_and_an_unknown_id_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let shard = ShardId { bucket: 1, slot: 0 };
@@ -343,6 +416,8 @@ fn columns_of_the_tail_that_are_not_kept_are_in_the_memory_of_the_question() {
         let asked = in_parts(&plan, &view(tail), 1, &budget).map(|partial| partial.total);
         let params = Params {
             environment: Some("prod".into()),
+            // The records are of the next seconds.
+            end: Some("now+1m".into()),
             ..Params::default()
         };
         let counted = TopK::new(params, now()).unwrap();

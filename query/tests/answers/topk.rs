@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use hushlog_query::exception::Seen;
 use hushlog_query::topk::{Params, TopK, TopKPartial, render, top_k};
-use hushlog_query::{Floors, Shards, View, exception, execute, merge};
-use hushlog_record::{Exception, ExceptionId, LogId, Record, ShardId};
+use hushlog_query::{Floors, Plan, Shards, View, exception, execute, merge};
+use hushlog_record::{Exception, ExceptionId, LogId, Record, ShardId, Timestamp};
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::{Value, json};
 
 use crate::shards::{self, Batch, budget, now};
@@ -60,11 +63,17 @@ fn ask(params: Params) -> Value {
 
 fn ask_above(floors: &Floors, params: Params) -> Value {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let views = views(&folders);
+    let [with, without] = ask_of(&views(&folders), floors, params);
+    assert_eq!(with, without);
+    with
+}
+
+/// The answers with summaries and without.
+fn ask_of(views: &[View], floors: &Floors, params: Params) -> [Value; 2] {
     let mut request = TopK::new(params, now()).unwrap();
     request.hide(floors.clone());
     let request = TopK::decode(&request.encode()).unwrap();
-    let [with, without] = [true, false].map(|fast| {
+    [true, false].map(|fast| {
         let partials: Vec<_> = views
             .iter()
             .map(|view| top_k(&request, view, &budget(fast, fast)).unwrap())
@@ -78,9 +87,7 @@ fn ask_above(floors: &Floors, params: Params) -> Value {
             failures: Vec::new(),
         };
         serde_json::from_str::<Value>(&render(&request, &partials, &shards, 1)).unwrap()
-    });
-    assert_eq!(with, without);
-    with
+    })
 }
 
 /// (type, service) with their counts.
@@ -196,8 +203,9 @@ fn a_row_has_every_key_of_the_interface() {
     });
     assert_eq!(answer["window"], "1h");
     assert_eq!(answer["service"], Value::Null);
-    assert_eq!(answer["start"], "2026-01-02T02:05:00Z");
-    assert_eq!(answer["end"], "2026-01-02T03:05:00Z");
+    // What was stored in this millisecond is in it.
+    assert_eq!(answer["start"], "2026-01-02T02:04:05.001Z");
+    assert_eq!(answer["end"], "2026-01-02T03:04:05.001Z");
     let row = &answer["exceptions"][0];
     assert_eq!(
         row["exception_id"],
@@ -210,23 +218,40 @@ fn a_row_has_every_key_of_the_interface() {
     assert_eq!(answer["partial"], false);
 }
 
+/// What the shards say of an exception, asked as the coordinator asks.
+fn details(views: &[View], id: ExceptionId, window: Option<&str>) -> Option<Value> {
+    let ask = |plan: Plan| {
+        let partials = views
+            .iter()
+            .map(|view| execute(&plan, view, &budget(true, true)).unwrap());
+        (plan.time, merge(&plan, partials.collect()).unwrap())
+    };
+    let (mut time, mut answer) = ask(exception::plan(id, window, now()).unwrap());
+    let in_window = !answer.hits.is_empty();
+    if !in_window {
+        (time, answer) = ask(exception::plan_ever(id, now()).unwrap());
+    }
+    let first = exception::plan_first(id, time, &answer, now()).unwrap();
+    let first = first.map(|plan| ask(plan).1);
+    let seen = Seen {
+        answer: &answer,
+        in_window,
+        first: first.as_ref(),
+    };
+    let json = exception::render(id, &seen)?;
+    Some(serde_json::from_str(&json).unwrap())
+}
+
 #[test]
 fn one_exception_is_shown_in_detail_and_an_unknown_one_is_not() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let views = views(&folders);
-    let details = |id: ExceptionId| {
-        let plan = exception::plan(id, None, now()).unwrap();
-        let partials = views
-            .iter()
-            .map(|view| execute(&plan, view, &budget(true, true)).unwrap());
-        exception::render(id, &merge(&plan, partials.collect()).unwrap())
-    };
-    let json: Value =
-        serde_json::from_str(&details(ExceptionId::of("Timeout", "auth")).unwrap()).unwrap();
+    let json = details(&views, ExceptionId::of("Timeout", "auth"), None).unwrap();
     assert_eq!(json["exception_type"], "Timeout");
     assert_eq!(json["service_name"], "auth");
     assert_eq!(json["count"], 2);
-    assert_eq!(json["last_seen"], "2026-01-02T03:00:05.000Z");
+    assert_eq!(json["first_seen"], "2026-01-01T23:44:05Z");
+    assert_eq!(json["last_seen"], "2026-01-02T03:00:05Z");
     assert_eq!(json["sample_logs"].as_array().unwrap().len(), 2);
     assert_eq!(
         json["affected"],
@@ -241,5 +266,129 @@ fn one_exception_is_shown_in_detail_and_an_unknown_one_is_not() {
         .map(|p| p["count"].as_u64().unwrap())
         .sum();
     assert_eq!(trend, 2);
-    assert_eq!(details(ExceptionId::of("Nope", "auth")), None);
+    assert_eq!(details(&views, ExceptionId::of("Nope", "auth"), None), None);
+}
+
+#[test]
+fn an_exception_from_before_the_window_is_shown_with_a_count_of_0() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let views = views(&folders);
+    let id = ExceptionId::of("Timeout", "auth");
+    let json = details(&views, id, Some("3m")).unwrap();
+    assert_eq!((&json["count"], &json["trend"]), (&json!(0), &json!([])));
+    assert_eq!(json["exception_type"], "Timeout");
+    assert_eq!(json["service_name"], "auth");
+    assert_eq!(json["first_seen"], "2026-01-01T23:44:05Z");
+    assert_eq!(json["last_seen"], "2026-01-02T03:00:05Z");
+    assert_eq!(json["sample_logs"].as_array().unwrap().len(), 2);
+    assert_eq!(json["affected"]["hosts"], json!(["host-0", "host-1"]));
+    let signatures = json!([{ "signature": "0000000000000007", "count": 0 }]);
+    assert_eq!(json["signatures"], signatures);
+    // What is in the window is told of the window alone.
+    let json = details(&views, id, Some("5m")).unwrap();
+    assert_eq!(json["count"], 1);
+    assert_eq!(json["first_seen"], "2026-01-02T03:00:05Z");
+    assert_eq!(
+        details(&views, ExceptionId::of("Nope", "auth"), Some("3m")),
+        None
+    );
+}
+
+#[test]
+fn the_first_and_the_last_time_of_an_exception_are_told_to_the_nanosecond() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of one millisecond, and more of them than there are samples.
+    let records = [900_001, 3, 2, 999_999, 7].map(|nanos| {
+        let mut record = thrown(9, "cart", "Io", "prod", -1);
+        record.timestamp = record.timestamp.saturating_add(nanos);
+        record
+    });
+    let batches = [Batch::of(records.to_vec())];
+    for cuts in [&[1][..], &[]] {
+        let shard = ShardId { bucket: 1, slot: 0 };
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let json = details(&[view], ExceptionId::of("Io", "cart"), None).unwrap();
+        assert_eq!(json["count"], 5);
+        assert_eq!(json["first_seen"], "2026-01-02T03:03:05.000000002Z");
+        assert_eq!(json["last_seen"], "2026-01-02T03:03:05.000999999Z");
+    }
+}
+
+/// Minutes over which generated exceptions are spread; now is in the last but one.
+const MINUTES: i64 = 6;
+const SECOND: i64 = 1_000_000_000;
+
+/// Exceptions of a few names, at any nanosecond, many of them next to the ends of minutes.
+fn thrown_anywhere() -> impl Strategy<Value = Record> {
+    let start = now().nanos() - now().nanos().rem_euclid(60 * SECOND) - (MINUTES - 2) * 60 * SECOND;
+    let anywhere = 0..MINUTES * 60 * SECOND;
+    let edge = (0..=MINUTES, -2i64..2).prop_map(|(minute, by)| minute * 60 * SECOND + by);
+    (
+        any::<u8>(),
+        select(vec!["cart", "auth"]),
+        select(vec!["Io", "Timeout", "Other"]),
+        select(vec!["prod", "test"]),
+        prop_oneof![2 => anywhere, 1 => edge],
+    )
+        .prop_map(move |(number, service, type_name, environment, at)| {
+            let mut record = thrown(number, service, type_name, environment, 0);
+            record.timestamp = Timestamp::from_nanos(start + at);
+            record
+        })
+}
+
+/// A length in whole seconds from a minute on, and an end, at a whole minute, around one or anywhere; in
+/// nanoseconds before now.
+fn sliding() -> impl Strategy<Value = (i64, i64)> {
+    let into = now().nanos().rem_euclid(60 * SECOND);
+    let minute = (0..MINUTES, -1i64..2).prop_map(move |(ago, by)| into + ago * 60 * SECOND + by);
+    let length = prop_oneof![60i64..400, (1i64..6).prop_map(|minutes| minutes * 60)];
+    (length, prop_oneof![minute, -60 * SECOND..300 * SECOND])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// Every count of a sliding window is exactly that of the records in it, and no more are claimed.
+    #[test]
+    fn a_sliding_window_counts_what_is_between_its_ends(
+        blocks in prop::collection::vec(prop::collection::vec(thrown_anywhere(), 1..30), 1..5),
+        cuts in prop::collection::vec(0usize..3, 0..3),
+        asks in prop::collection::vec((sliding(), 0u8..4, prop::option::of(0i64..400)), 8),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let shard = ShardId { bucket: 1, slot: 0 };
+        let batches: Vec<Batch> = blocks.iter().cloned().map(Batch::of).collect();
+        let view = shards::view(folder.path(), shard, &batches, &cuts);
+        for ((length, ago), narrowed, floor) in asks {
+            let end = now().saturating_add(-ago);
+            let start = end.saturating_add(-length * SECOND);
+            let (service, environment) = ((narrowed & 1 > 0).then_some("cart"), (narrowed & 2 > 0).then_some("prod"));
+            let params = Params {
+                window: Some(format!("{length}s")),
+                end: Some(end.to_string()),
+                service: service.map(str::to_owned),
+                environment: environment.map(str::to_owned),
+                ..Params::default()
+            };
+            let floor = floor.map(|seconds| now().saturating_add(-seconds * SECOND));
+            let floor = floor.unwrap_or(Timestamp::from_nanos(i64::MIN));
+            let mut expected = BTreeMap::new();
+            for record in blocks.iter().flatten() {
+                let is_in = start <= record.timestamp && record.timestamp < end && floor <= record.timestamp;
+                let is_of = service.is_none_or(|name| record.service_name == name)
+                    && environment.is_none_or(|name| record.environment == name);
+                if is_in && is_of {
+                    let type_name = record.exception.as_ref().unwrap().type_name.clone();
+                    *expected.entry((type_name, record.service_name.clone())).or_insert(0) += 1;
+                }
+            }
+            let floors = Floors::new(floor, []);
+            for answer in ask_of(std::slice::from_ref(&view), &floors, params) {
+                prop_assert_eq!(answer["start"].as_str().unwrap(), start.to_string());
+                prop_assert_eq!(answer["end"].as_str().unwrap(), end.to_string());
+                prop_assert_eq!(rows(&answer), expected.clone(), "{} to {}", start, end);
+            }
+        }
+    }
 }

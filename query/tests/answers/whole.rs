@@ -8,8 +8,8 @@ use hushlog_record::{LogId, Record, ShardId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::generate::{Hidden, batches, hidden, query, range, start};
-use crate::oracle::Ask;
+use crate::generate::{Hidden, batches, hidden, query, range, start, wanted};
+use crate::oracle::{Ask, has_value};
 use crate::shards::{self, Batch, answer_above, budget};
 
 const SHARDS: [ShardId; 2] = [
@@ -18,10 +18,13 @@ const SHARDS: [ShardId; 2] = [
 ];
 
 /// What is asked about, and what of it is hidden.
+#[derive(Debug)]
 struct Scope {
     /// From and to, in milliseconds after the start.
     span: Option<(i64, i64)>,
     hidden: Option<Hidden>,
+    /// A custom field, and the value that it must have.
+    wanted: Option<(&'static str, Value)>,
 }
 
 impl Scope {
@@ -41,7 +44,9 @@ impl Scope {
             let of_service = hidden.services.get(&record.service_name);
             at < of_service.unwrap_or(&hidden.default) * 1_000_000
         });
-        self.span.is_none_or(inside) && !is_old
+        let wanted = self.wanted.as_ref();
+        let has_it = wanted.is_none_or(|(field, value)| has_value(record, field, value));
+        self.span.is_none_or(inside) && !is_old && has_it
     }
 }
 
@@ -84,8 +89,10 @@ fn request(ask: &Ask, scope: &Scope, order: &str, limit: usize, offset: usize) -
     let range = scope
         .span
         .map(|(from, to)| json!({ "start": at(from), "end": at(to) }));
+    let wanted = scope.wanted.as_ref();
+    let fields = wanted.map(|(field, value)| json!({ *field: value }));
     json!({
-        "query": ask.text(), "filters": { "timestamp_range": range },
+        "query": ask.text(), "filters": { "timestamp_range": range, "fields": fields },
         "sort": { "field": "timestamp", "order": order }, "limit": limit, "offset": offset,
     })
 }
@@ -223,6 +230,17 @@ fn check_numbers(expected: &[&Record], got: &Value) {
     assert_eq!(got["kinds"]["value"], kinds);
 }
 
+/// A question, and the page that is asked for: how long, and after how many.
+fn asks() -> impl Strategy<Value = (Ask, Scope, (usize, usize))> {
+    let wanted = prop::option::weighted(0.3, wanted());
+    let scope = (range(), hidden(), wanted).prop_map(|(span, hidden, wanted)| Scope {
+        span,
+        hidden,
+        wanted,
+    });
+    (query(), scope, (0usize..60, 0usize..30))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
@@ -231,15 +249,15 @@ proptest! {
         first in batches(),
         second in batches(),
         cuts in prop::collection::vec(0usize..3, 0..3),
-        asks in prop::collection::vec((query(), range(), hidden(), (0usize..60, 0usize..30)), 16),
+        asks in prop::collection::vec(asks(), 16),
     ) {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let all = [first, second];
         let views: Vec<View> = (0..2)
             .map(|i| shards::view(folders[i].path(), SHARDS[i], &all[i], &cuts))
             .collect();
-        for (ask, span, hidden, window) in asks {
-            check(&views, &all, &ask, &Scope { span, hidden }, window);
+        for (ask, scope, window) in asks {
+            check(&views, &all, &ask, &scope, window);
         }
     }
 }

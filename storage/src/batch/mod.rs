@@ -18,6 +18,7 @@
 //!
 //! A typed text column holds what [`value`] writes, too. Never compares or filters: that is `query`.
 
+mod elements;
 pub(crate) mod gather;
 pub(crate) mod restore;
 pub mod row;
@@ -31,6 +32,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, TimeUnit};
 use hushlog_record::block::Columns;
 
+pub use elements::for_each_element;
 pub use row::{FieldRef, Row, Rows, Text};
 pub use typed::{Typed, TypedKind};
 

@@ -163,7 +163,7 @@ async fn top_k(
         tumbling: Some(request.tumbling.to_string()),
         group_by: given(request.group_by),
     };
-    let question = question(api, parameters)?;
+    let question = question(parameters)?;
     let _room = api.admit_query()?;
     let began = Instant::now();
     let answer = api.reader.top_k(question, api.query_deadline()).await;

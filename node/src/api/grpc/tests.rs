@@ -7,7 +7,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use http_body_util::{BodyExt, StreamBody};
 use hushlog_proto::hushlog::v1::push_ack::Outcome;
-use hushlog_proto::hushlog::v1::{LogRecord, PushAck, PushRequest, PushResponse};
+use hushlog_proto::hushlog::v1::query_server::Query;
+use hushlog_proto::hushlog::v1::{
+    GetExceptionRequest, LogRecord, PushAck, PushRequest, PushResponse,
+};
 use hushlog_proto::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use hushlog_proto::opentelemetry::proto::logs::v1::{self as otel, ResourceLogs, ScopeLogs};
 use hyper::body::Frame;
@@ -16,7 +19,7 @@ use tonic::Code;
 use tonic::body::Body;
 use tower::ServiceExt;
 
-use super::{ingest, otlp};
+use super::{ingest, otlp, query};
 use crate::api::Api;
 use crate::api::http::tests::{BODY_BYTES_MAX, Fake, VALUES, api, check, otlp as otlp_request};
 use crate::tasks::Tasks;
@@ -229,5 +232,30 @@ async fn nested_names_are_masked() {
             assert_eq!(code, Code::Ok, "{method:?}");
             check(&format!("{method:?} {value}"), &records.lock(), rest);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_exception_keeps_its_nanoseconds_and_one_that_was_never_seen_is_not_found() {
+    let service = query::Service::new(api(Fake::default(), MEMORY));
+    let ask = async |id: &str, window: &str| {
+        let request = GetExceptionRequest {
+            exception_id: id.into(),
+            window: window.into(),
+        };
+        service.get_exception(tonic::Request::new(request)).await
+    };
+    let seen = ask("0000000000000001", "90s").await.expect("it was seen");
+    let seen = seen.into_inner().exception.expect("an exception");
+    assert_eq!(seen.count, 3);
+    assert_eq!(seen.first_seen, "2026-01-02T03:04:05.000000001Z");
+    assert_eq!(seen.last_seen, "2026-01-02T03:04:05.123456789Z");
+    for (id, window, code) in [
+        ("0000000000000002", "", Code::NotFound),
+        ("xyz", "", Code::InvalidArgument),
+        ("0000000000000001", "59s", Code::InvalidArgument),
+    ] {
+        let refused = ask(id, window).await.expect_err("it is none");
+        assert_eq!(refused.code(), code, "{id} {window}");
     }
 }

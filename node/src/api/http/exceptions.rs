@@ -30,7 +30,7 @@ pub(super) async fn top_k(
     State(api): State<Api>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Failure> {
-    let question = question(&api, parameters)?;
+    let question = question(parameters)?;
     let _room = api.admit_query()?;
     let began = Instant::now();
     let answer = api.reader.top_k(question, api.query_deadline()).await;
@@ -39,7 +39,7 @@ pub(super) async fn top_k(
 }
 
 /// Checks the parameters; both protocols ask through here.
-pub(crate) fn question(api: &Api, parameters: Parameters) -> Result<TopK, Failure> {
+pub(crate) fn question(parameters: Parameters) -> Result<TopK, Failure> {
     let invalid = |message: String| Failure::new(Kind::InvalidArgument, message);
     let k = parameters.k.as_deref().unwrap_or("10");
     let k = k
@@ -48,10 +48,11 @@ pub(crate) fn question(api: &Api, parameters: Parameters) -> Result<TopK, Failur
         .filter(|k| (1..=TOP_K_MAX).contains(k))
         .ok_or_else(|| invalid(format!("`k` must be a number from 1 to {TOP_K_MAX}")))?;
     let end = match parameters.end.as_deref() {
-        None | Some("") => api.clock.now(),
-        Some(end) => end
-            .parse()
-            .map_err(|_| invalid("`end` must be an RFC 3339 time".into()))?,
+        None | Some("") => None,
+        Some(end) => {
+            let end = end.parse();
+            Some(end.map_err(|_| invalid("`end` must be an RFC 3339 time".into()))?)
+        }
     };
     let tumbling = match parameters.tumbling.as_deref() {
         None | Some("" | "false") => false,
@@ -108,5 +109,6 @@ pub(crate) fn identify(id: &str, window: &str) -> Result<(ExceptionId, Duration)
 }
 
 pub(crate) fn never_seen() -> Failure {
-    Failure::new(Kind::NotFound, "this exception was not seen in the window")
+    let why = "no exception with this id is kept, at any time";
+    Failure::new(Kind::NotFound, why)
 }

@@ -28,6 +28,7 @@ pub(super) async fn logs(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
+    let with_receipts = asked.wants()?;
     let form = form(&headers)?;
     let encodings = encodings(&headers)?;
     let key = key(&headers)?.map(|text| api.gateway.key_of_header(text));
@@ -46,7 +47,7 @@ pub(super) async fn logs(
         bytes: 0,
     };
     let pushed = api.gateway.push(batch, permit).await?;
-    Ok(respond(&pushed, asked.wants()))
+    Ok(respond(&pushed, with_receipts))
 }
 
 fn source(body: Bytes, encodings: Vec<Encoding>, form: Form, limit: usize) -> Source {

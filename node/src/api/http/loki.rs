@@ -35,6 +35,7 @@ pub(super) async fn push(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
+    let with_receipts = asked.wants()?;
     let form = form(&headers)?;
     let limits = Limits {
         bytes_max: api.body_bytes_max,
@@ -66,7 +67,7 @@ pub(super) async fn push(
         let message = format!("nothing is stored, rejected entries: {rejected}");
         return Err(Failure::new(Kind::InvalidBody, message));
     }
-    let mut response = if asked.wants() {
+    let mut response = if with_receipts {
         let body = json!({ "receipts": receipts::rendered(&pushed.receipts) });
         super::json(StatusCode::OK, &body)
     } else {

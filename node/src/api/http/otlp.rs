@@ -49,13 +49,16 @@ pub(super) async fn logs(
             return Err(Failure::new(Kind::UnsupportedMediaType, message));
         }
     };
-    if form == Form::Protobuf
-        && let Err(failure) = asked.refuse()
-    {
-        return Ok(refused(form, failure));
-    }
+    let with_receipts = match form {
+        Form::Protobuf => asked.refuse().map(|()| false),
+        Form::Json => asked.wants(),
+    };
+    let with_receipts = match with_receipts {
+        Ok(wanted) => wanted,
+        Err(failure) => return Ok(refused(form, failure)),
+    };
     Ok(match take(&api, form, &headers, body).await {
-        Ok(pushed) => accepted(form, pushed.as_ref(), asked.wants()),
+        Ok(pushed) => accepted(form, pushed.as_ref(), with_receipts),
         Err(failure) => refused(form, failure),
     })
 }

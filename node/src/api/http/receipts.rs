@@ -13,14 +13,17 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Whether receipts are asked for.
-    pub(super) fn wants(&self) -> bool {
+    /// Whether receipts are asked for; to be called before anything is stored.
+    ///
+    /// # Errors
+    /// What is neither yes nor no is refused.
+    pub(super) fn wants(&self) -> Result<bool, Failure> {
         wants(self.receipt.as_deref())
     }
 
     /// Refuses, before anything is stored, what the answer has no place for.
     pub(super) fn refuse(&self) -> Result<(), Failure> {
-        if self.wants() {
+        if self.wants()? {
             let why = "an answer in protobuf has no place for receipts; send JSON, or leave `receipt` out";
             return Err(Failure::new(Kind::InvalidArgument, why));
         }
@@ -28,9 +31,19 @@ impl Asked {
     }
 }
 
-/// Whether a value of `receipt` asks for them.
-pub(super) fn wants(receipt: Option<&str>) -> bool {
-    receipt.is_some_and(|value| value != "false")
+/// Whether a value of `receipt` asks for them; the name alone does.
+pub(super) fn wants(receipt: Option<&str>) -> Result<bool, Failure> {
+    let Some(value) = receipt else {
+        return Ok(false);
+    };
+    match value.to_ascii_lowercase().as_str() {
+        "" | "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => {
+            let why = "`receipt` must be true or false";
+            Err(Failure::new(Kind::InvalidArgument, why))
+        }
+    }
 }
 
 /// The receipts as JSON.
@@ -73,14 +86,21 @@ mod tests {
     }
 
     #[test]
-    fn only_false_asks_for_none() {
+    fn a_truth_value_asks_for_them_or_not_and_anything_else_is_refused() {
         for (value, wanted) in [
-            (None, false),
-            (Some("false"), false),
-            (Some("true"), true),
-            (Some(""), true),
+            (None, Some(false)),
+            (Some("false"), Some(false)),
+            (Some("0"), Some(false)),
+            (Some("no"), Some(false)),
+            (Some("true"), Some(true)),
+            (Some("True"), Some(true)),
+            (Some("1"), Some(true)),
+            (Some("yes"), Some(true)),
+            (Some(""), Some(true)),
+            (Some("2"), None),
+            (Some("maybe"), None),
         ] {
-            assert_eq!(wants(value), wanted, "{value:?}");
+            assert_eq!(wants(value).ok(), wanted, "{value:?}");
         }
     }
 }

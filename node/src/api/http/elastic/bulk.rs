@@ -64,6 +64,7 @@ pub(super) async fn at_index(
     }
     check_type(&headers)?;
     let filter = Filter::new(options.filter_path.as_deref().unwrap_or_default())?;
+    let receipts = receipts::wants(options.receipt.as_deref())?;
     let encodings = encodings(&headers)?;
     let admission = api.gateway.admission().clone();
     let limits = Limits {
@@ -75,7 +76,7 @@ pub(super) async fn at_index(
     let told = Arc::new(Mutex::new(Told {
         items: Vec::new(),
         room: Claim::new(api.gateway.admission()),
-        receipts: receipts::wants(options.receipt.as_deref()),
+        receipts,
     }));
     let batch = Batch {
         way: Way::Elasticsearch,

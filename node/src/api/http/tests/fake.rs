@@ -245,7 +245,12 @@ impl Reader for Fake {
         _: Duration,
         _: Instant,
     ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
-        Box::pin(async move { Ok((id.0 == 1).then(|| self.answer(json!({ "count": 3 })))) })
+        let seen = json!({
+            "count": 3,
+            "first_seen": "2026-01-02T03:04:05.000000001Z",
+            "last_seen": "2026-01-02T03:04:05.123456789Z",
+        });
+        Box::pin(async move { Ok((id.0 == 1).then(|| self.answer(seen))) })
     }
 }
 

@@ -126,7 +126,9 @@ async fn a_node_that_does_not_answer_is_named() {
 
 #[tokio::test]
 async fn receipts_come_on_every_way_that_can_carry_them() {
-    let api = api(Fake::default(), 1 << 20);
+    let fake = Fake::default();
+    let stored = fake.stored();
+    let api = api(fake, 1 << 20);
     let receipts = json!([{"shard": "b1-s0", "seq": 7, "copies": 2, "policy_epoch": 1}]);
     let bulk = "{\"index\":{}}\n{\"message\":\"m\"}\n";
     let loki = r#"{"streams":[{"stream":{"app":"a"},"values":[["1700000000000000000","m"]]}]}"#;
@@ -145,12 +147,20 @@ async fn receipts_come_on_every_way_that_can_carry_them() {
             (StatusCode::OK, &receipts),
             "{path}"
         );
-        let (status, answer) = ask(&api, post(path, &[JSON], body)).await;
-        assert_eq!(
-            (status.as_u16(), &answer["receipts"]),
-            (plain, &Value::Null),
-            "{path}"
-        );
+        for asked in [path.to_owned(), format!("{path}?receipt=0")] {
+            let (status, answer) = ask(&api, post(&asked, &[JSON], body)).await;
+            assert_eq!(
+                (status.as_u16(), &answer["receipts"]),
+                (plain, &Value::Null),
+                "{asked}"
+            );
+        }
+        // Nothing is stored before it is known what is asked for.
+        let before = stored.lock().len();
+        let asked = format!("{path}?receipt=perhaps");
+        let (status, _) = ask(&api, post(&asked, &[JSON], body)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(stored.lock().len(), before, "{path}");
     }
     let filtered = "/es/_bulk?receipt=true&filter_path=errors";
     let (_, answer) = ask(&api, post(filtered, &[JSON], bulk)).await;

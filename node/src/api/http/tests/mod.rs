@@ -159,6 +159,7 @@ async fn top_k_checks_its_parameters() {
         "k=x",
         "k=1000000000",
         "window=1y",
+        "window=59s",
         "end=yesterday",
         "tumbling=1",
         "group_by=x",
