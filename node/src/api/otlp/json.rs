@@ -1,20 +1,24 @@
 //! The JSON form of OpenTelemetry: lowerCamelCase names, hexadecimal ids, 64-bit numbers as text or
-//! number, unknown names ignored.
+//! number, enumerations as number or name, unknown names ignored.
+//!
+//! Only what leads to the records must have its shape. A record, resource or scope never makes the request
+//! fail: a number, id or value that is none is kept as it was sent.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hushlog_ingest::json::{Each, Shape};
 use hushlog_proto::opentelemetry::proto::common::v1::any_value::Value as Any;
 use hushlog_proto::opentelemetry::proto::common::v1::{
-    AnyValue, ArrayValue, KeyValue, KeyValueList,
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
 };
 use hushlog_proto::opentelemetry::proto::logs::v1::LogRecord;
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
+use hushlog_record::Value;
 use serde::Deserialize;
-use serde_json::Value as Json;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
 
-use super::Source;
+use super::{DROPPED, FLAGS, Odd, Source};
 use crate::api::arrays;
 use crate::api::hand::Hand;
 use crate::error::{Failure, Kind};
@@ -49,8 +53,8 @@ pub(in crate::api) fn read(
         let resource = resource.unwrap_or_else(|| Some(Resource::default()));
         elements(of_resource.scope_logs, "scopeLogs", &mut |of_scope| {
             let of_scope: OfScope<'_> = object(of_scope, "scopeLogs")?;
-            let scope = of_scope.scope.map(scope_name).transpose()?;
-            let scope = scope.unwrap_or_else(|| Some(String::new()));
+            let scope = of_scope.scope.map(scope).transpose()?;
+            let scope = scope.unwrap_or_else(|| Some(InstrumentationScope::default()));
             let source = match (&resource, &scope) {
                 (Some(resource), Some(scope)) => Some(Source::new(resource, scope)),
                 _ => None,
@@ -60,7 +64,8 @@ pub(in crate::api) fn read(
                 "logRecords",
                 &mut |record| match &source {
                     Some(source) if is_short(record) => {
-                        source.record(log_record(&tree(record)?)?, &mut hand)
+                        let (record, odd) = log_record(&tree(record)?);
+                        source.record(record, odd, &mut hand)
                     }
                     _ => {
                         hand.reject();
@@ -115,16 +120,22 @@ fn resource(json: &RawValue) -> Result<Option<Resource>, Failure> {
     if !is_short(json) {
         return Ok(None);
     }
-    let attributes = list(&tree(json)?, "attributes", key_value)?;
+    let attributes = attributes(&tree(json)?);
     Ok(Some(Resource { attributes }))
 }
 
 /// As [`resource`].
-fn scope_name(json: &RawValue) -> Result<Option<String>, Failure> {
+fn scope(json: &RawValue) -> Result<Option<InstrumentationScope>, Failure> {
     if !is_short(json) {
         return Ok(None);
     }
-    Ok(Some(text(&tree(json)?, "name")))
+    let json = tree(json)?;
+    Ok(Some(InstrumentationScope {
+        name: text(&json, "name"),
+        version: text(&json, "version"),
+        attributes: attributes(&json),
+        ..InstrumentationScope::default()
+    }))
 }
 
 /// Goes through an array, of which nothing is kept.
@@ -144,39 +155,107 @@ fn wrong(expected: &str) -> Failure {
     )
 }
 
-fn list<T>(
-    json: &Json,
-    name: &str,
-    item: impl Fn(&Json) -> Result<T, Failure>,
-) -> Result<Vec<T>, Failure> {
-    match json.get(name) {
-        None | Some(Json::Null) => Ok(Vec::new()),
-        Some(Json::Array(items)) => items.iter().map(item).collect(),
-        Some(_) => Err(wrong(&format!("an array in `{name}`"))),
+/// The record, and what has no place in it.
+fn log_record(json: &Json) -> (LogRecord, Odd) {
+    let mut odd = Odd::new();
+    if !json.is_object() {
+        odd.push(("parse_error", Value::string("expected an object")));
+        let record = LogRecord {
+            body: Some(natural(json)),
+            ..LogRecord::default()
+        };
+        return (record, odd);
+    }
+    let mut severity_text = text(json, "severityText");
+    let severity_number = severity(json).unwrap_or_else(|name| {
+        if severity_text.is_empty() {
+            severity_text = name;
+        } else {
+            odd.push(("severity_number", Value::string(name)));
+        }
+        0
+    });
+    let record = LogRecord {
+        time_unix_nano: number(json, "timeUnixNano", "timestamp", &mut odd),
+        observed_time_unix_nano: number(
+            json,
+            "observedTimeUnixNano",
+            "observed_timestamp",
+            &mut odd,
+        ),
+        severity_number,
+        severity_text,
+        body: json.get("body").map(any_value),
+        attributes: attributes(json),
+        dropped_attributes_count: number(json, "droppedAttributesCount", DROPPED, &mut odd),
+        flags: number(json, "flags", FLAGS, &mut odd),
+        trace_id: id(json, "traceId", "trace_id", &mut odd).into(),
+        span_id: id(json, "spanId", "span_id", &mut odd).into(),
+        event_name: text(json, "eventName"),
+    };
+    (record, odd)
+}
+
+/// The severity as number or as the name of one; any other text is an error.
+fn severity(json: &Json) -> Result<i32, String> {
+    match json.get("severityNumber") {
+        None | Some(Json::Null) => Ok(0),
+        Some(given) => parse(given)
+            .or_else(|| severity_of_name(given.as_str()?))
+            .ok_or_else(|| plain(given)),
     }
 }
 
-fn log_record(json: &Json) -> Result<LogRecord, Failure> {
-    Ok(LogRecord {
-        time_unix_nano: number(json, "timeUnixNano")?,
-        observed_time_unix_nano: number(json, "observedTimeUnixNano")?,
-        severity_number: number(json, "severityNumber")?,
-        severity_text: text(json, "severityText"),
-        body: json.get("body").map(any_value).transpose()?,
-        attributes: list(json, "attributes", key_value)?,
-        trace_id: hex(json, "traceId")?.into(),
-        span_id: hex(json, "spanId")?.into(),
-        event_name: text(json, "eventName"),
-        ..LogRecord::default()
-    })
+/// The number that this name of `SeverityNumber` stands for: `SEVERITY_NUMBER_ERROR`, `SEVERITY_NUMBER_ERROR2`.
+fn severity_of_name(name: &str) -> Option<i32> {
+    let name = name.strip_prefix("SEVERITY_NUMBER_")?;
+    if name == "UNSPECIFIED" {
+        return Some(0);
+    }
+    let names = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].into_iter();
+    names
+        .zip((1..).step_by(4))
+        .find_map(|(known, first)| match name.strip_prefix(known)? {
+            "" => Some(first),
+            "2" => Some(first + 1),
+            "3" => Some(first + 2),
+            "4" => Some(first + 3),
+            _ => None,
+        })
 }
 
-fn key_value(json: &Json) -> Result<KeyValue, Failure> {
-    let value = json.get("value").map(any_value).transpose()?;
-    Ok(KeyValue {
+/// A list as the form has it; also an object with its members, which is as clear.
+fn attributes(json: &Json) -> Vec<KeyValue> {
+    match json.get("attributes") {
+        None | Some(Json::Null) => Vec::new(),
+        Some(Json::Array(items)) => items.iter().map(key_value).collect(),
+        Some(Json::Object(members)) => named(members),
+        Some(other) => vec![KeyValue {
+            key: "attributes".into(),
+            value: Some(natural(other)),
+        }],
+    }
+}
+
+fn named(members: &Map<String, Json>) -> Vec<KeyValue> {
+    let members = members.iter().map(|(name, value)| KeyValue {
+        key: name.clone(),
+        value: Some(any_value(value)),
+    });
+    members.collect()
+}
+
+fn key_value(json: &Json) -> KeyValue {
+    if !json.is_object() {
+        return KeyValue {
+            key: String::new(),
+            value: Some(natural(json)),
+        };
+    }
+    KeyValue {
         key: text(json, "key"),
-        value,
-    })
+        value: json.get("value").map(any_value),
+    }
 }
 
 /// What an `AnyValue` may be.
@@ -190,43 +269,88 @@ const KINDS: [&str; 7] = [
     "kvlistValue",
 ];
 
-fn any_value(json: &Json) -> Result<AnyValue, Failure> {
-    let first = json.as_object().and_then(|members| {
+/// A value in the form's own terms; any other is taken for what it is in JSON.
+fn any_value(json: &Json) -> AnyValue {
+    let Some(members) = json.as_object() else {
+        return natural(json);
+    };
+    let known = || {
         members
             .iter()
-            .find(|(name, value)| KINDS.contains(&name.as_str()) && !value.is_null())
-            .map(|(name, value)| (name.as_str(), value))
-    });
-    let Some((name, inner)) = first else {
-        return Ok(AnyValue { value: None });
+            .filter(|(name, _)| KINDS.contains(&name.as_str()))
     };
-    let value = match name {
-        "stringValue" => inner.as_str().map(|text| Any::StringValue(text.into())),
-        "boolValue" => inner.as_bool().map(Any::BoolValue),
-        "intValue" => parse(inner).map(Any::IntValue),
-        "doubleValue" => parse(inner).map(Any::DoubleValue),
-        "bytesValue" => inner
-            .as_str()
-            .and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok())
+    match known().find(|(_, value)| !value.is_null()) {
+        Some((name, inner)) => typed(name, inner)
+            .map(|value| AnyValue { value: Some(value) })
+            .unwrap_or_else(|| natural(inner)),
+        None if known().next().is_some() => AnyValue { value: None },
+        None => natural(json),
+    }
+}
+
+fn typed(kind: &str, json: &Json) -> Option<Any> {
+    match kind {
+        "stringValue" => json.as_str().map(|text| Any::StringValue(text.into())),
+        "boolValue" => json.as_bool().map(Any::BoolValue),
+        "intValue" => parse(json).map(Any::IntValue),
+        "doubleValue" => parse(json).map(Any::DoubleValue),
+        "bytesValue" => data_encoding::BASE64
+            .decode(json.as_str()?.as_bytes())
+            .ok()
             .map(|bytes| Any::BytesValue(bytes.into())),
         "arrayValue" => Some(Any::ArrayValue(ArrayValue {
-            values: list(inner, "values", any_value)?,
+            values: items(json)?.iter().map(any_value).collect(),
         })),
         "kvlistValue" => Some(Any::KvlistValue(KeyValueList {
-            values: list(inner, "values", key_value)?,
+            values: items(json)?.iter().map(key_value).collect(),
         })),
-        _ => return Ok(AnyValue { value: None }),
+        _ => None,
+    }
+}
+
+/// The `values` of a list.
+fn items(json: &Json) -> Option<&[Json]> {
+    match json.as_object()?.get("values") {
+        None | Some(Json::Null) => Some(&[]),
+        Some(values) => values.as_array().map(Vec::as_slice),
+    }
+}
+
+fn natural(json: &Json) -> AnyValue {
+    let value = match json {
+        Json::Null => None,
+        Json::Bool(value) => Some(Any::BoolValue(*value)),
+        Json::Number(number) => Some(match number.as_i64() {
+            Some(number) => Any::IntValue(number),
+            None => number
+                .as_f64()
+                .map_or_else(|| Any::StringValue(number.to_string()), Any::DoubleValue),
+        }),
+        Json::String(text) => Some(Any::StringValue(text.clone())),
+        Json::Array(items) => Some(Any::ArrayValue(ArrayValue {
+            values: items.iter().map(any_value).collect(),
+        })),
+        Json::Object(members) if members.is_empty() => None,
+        Json::Object(members) => Some(Any::KvlistValue(KeyValueList {
+            values: named(members),
+        })),
     };
-    value
-        .map(|value| AnyValue { value: Some(value) })
-        .ok_or_else(|| wrong(&format!("a value in `{name}`")))
+    AnyValue { value }
+}
+
+/// The text of a string, of anything else its JSON.
+fn plain(json: &Json) -> String {
+    match json {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn text(json: &Json, name: &str) -> String {
-    json.get(name)
-        .and_then(Json::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    match json.get(name) {
+        None | Some(Json::Null) => String::new(),
+        Some(value) => plain(value),
+    }
 }
 
 fn parse<N: std::str::FromStr>(json: &Json) -> Option<N> {
@@ -237,15 +361,29 @@ fn parse<N: std::str::FromStr>(json: &Json) -> Option<N> {
     }
 }
 
-fn number<N: std::str::FromStr + Default>(json: &Json, name: &str) -> Result<N, Failure> {
+/// A number; what is none is `kept` under that name.
+fn number<N: std::str::FromStr + Default>(
+    json: &Json,
+    name: &str,
+    kept: &'static str,
+    odd: &mut Odd,
+) -> N {
     match json.get(name) {
-        None | Some(Json::Null) => Ok(N::default()),
-        Some(value) => parse(value).ok_or_else(|| wrong(&format!("a number in `{name}`"))),
+        None | Some(Json::Null) => N::default(),
+        Some(value) => parse(value).unwrap_or_else(|| {
+            odd.push((kept, Value::string(plain(value))));
+            N::default()
+        }),
     }
 }
 
-fn hex(json: &Json, name: &str) -> Result<Vec<u8>, Failure> {
+/// An id; what is not hexadecimal is `kept` under that name.
+fn id(json: &Json, name: &str, kept: &'static str, odd: &mut Odd) -> Vec<u8> {
+    let text = text(json, name);
     HEXLOWER_PERMISSIVE
-        .decode(text(json, name).as_bytes())
-        .map_err(|_| wrong(&format!("hexadecimal digits in `{name}`")))
+        .decode(text.as_bytes())
+        .unwrap_or_else(|_| {
+            odd.push((kept, Value::string(text)));
+            Vec::new()
+        })
 }
