@@ -134,7 +134,6 @@ fn scope(json: &RawValue) -> Result<Option<InstrumentationScope>, Failure> {
         name: text(&json, "name"),
         version: text(&json, "version"),
         attributes: attributes(&json),
-        ..InstrumentationScope::default()
     }))
 }
 
