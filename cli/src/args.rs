@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use hushlog_node::config::keys::KEYS;
+use jiff::SignedDuration;
 
 use crate::bench::Bench;
 use crate::exit;
 use crate::pii::args::PiiCommand;
+use crate::when;
 
 /// A log store that keeps what it acknowledges, hides what it must not know, and finds what you ask for.
 #[derive(Debug, Parser)]
@@ -125,7 +127,7 @@ pub(crate) struct ClusterArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ClusterCommand>,
     /// Number of nodes [default: 3, or what the folder holds]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=99))]
     pub(crate) nodes: Option<u16>,
     /// Folder of the cluster; one that exists is started again.
     #[arg(long, default_value = "./hushlog-cluster")]
@@ -196,14 +198,14 @@ pub(crate) struct SearchArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// How far back: 15m, 24h, 7d [default: everything retained]
-    #[arg(long)]
-    pub(crate) since: Option<String>,
+    #[arg(long, value_parser = when::duration)]
+    pub(crate) since: Option<SignedDuration>,
     /// Only these services, separated by commas.
     #[arg(long, value_delimiter = ',')]
     pub(crate) service: Vec<String>,
     /// Only these levels, separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) level: Vec<String>,
+    #[arg(long, value_delimiter = ',', value_enum, ignore_case = true)]
+    pub(crate) level: Vec<Level>,
     /// Most records to show.
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub(crate) limit: u32,
@@ -212,16 +214,48 @@ pub(crate) struct SearchArgs {
     pub(crate) oldest: bool,
 }
 
+/// Levels of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum Level {
+    /// Detail for the developer.
+    #[value(alias = "TRACE")]
+    Debug,
+    /// Ordinary events, and every record whose level is not known.
+    Info,
+    /// Something to look at.
+    #[value(alias = "WARNING")]
+    Warn,
+    /// An operation failed.
+    Error,
+    /// The process or the system is about to fail.
+    #[value(alias = "CRITICAL")]
+    Fatal,
+}
+
+impl Level {
+    /// Its name in questions.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
 /// Arguments of `top`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TopArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// How far back: 5m, 1h, 24h, 7d.
-    #[arg(long, default_value = "1h")]
+    #[arg(long, default_value = "1h", value_parser = when::window)]
     pub(crate) window: String,
     /// How many.
-    #[arg(short, long, default_value_t = 10)]
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) k: u32,
     /// Only this service.
     #[arg(long)]

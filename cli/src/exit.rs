@@ -21,6 +21,8 @@ Exit codes:
 /// Ends that have a code of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
+    /// The arguments contradict each other.
+    Arguments = 2,
     /// Something is missing in the answer, or some records were rejected.
     Partial = 3,
     /// No server, or none that takes the request.
@@ -80,6 +82,7 @@ mod tests {
     #[test]
     fn every_code_is_in_the_help() {
         for code in [
+            Code::Arguments,
             Code::Partial,
             Code::Unavailable,
             Code::Fault,

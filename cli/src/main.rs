@@ -17,6 +17,7 @@ mod search;
 mod send;
 mod serve;
 mod top;
+mod when;
 
 use std::process::ExitCode;
 use std::time::Duration;

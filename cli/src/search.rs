@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::args::SearchArgs;
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: SearchArgs, json_output: bool) -> Result<()> {
     if json_output {
         print(&answer, true)?;
     } else {
-        show(&answer)?;
+        show(&answer, args.oldest)?;
     }
     whole(&answer)
 }
@@ -73,9 +73,9 @@ pub(crate) fn whole(answer: &Value) -> Result<()> {
 
 fn question(args: &SearchArgs, now: Timestamp) -> Result<Value> {
     let mut filters = Map::new();
-    if let Some(since) = &args.since {
+    if let Some(since) = args.since {
         let start = now
-            .checked_sub(duration(since)?)
+            .checked_sub(since)
             .context("`--since` is too long ago")?;
         filters.insert(
             "timestamp_range".into(),
@@ -86,11 +86,7 @@ fn question(args: &SearchArgs, now: Timestamp) -> Result<Value> {
         filters.insert("services".into(), json!(args.service));
     }
     if !args.level.is_empty() {
-        let levels: Vec<_> = args
-            .level
-            .iter()
-            .map(|level| level.to_uppercase())
-            .collect();
+        let levels: Vec<_> = args.level.iter().map(|level| level.name()).collect();
         filters.insert("levels".into(), json!(levels));
     }
     let order = if args.oldest { "asc" } else { "desc" };
@@ -102,34 +98,21 @@ fn question(args: &SearchArgs, now: Timestamp) -> Result<Value> {
     }))
 }
 
-/// Reads `15m`, `24h`, `7d`.
-fn duration(text: &str) -> Result<SignedDuration> {
-    const HELP: &str = "a duration is a number with s, m, h or d behind it, such as 15m";
-    let split = text.find(|c: char| !c.is_ascii_digit()).context(HELP)?;
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => anyhow::bail!(HELP),
-    };
-    let number: i64 = number.parse().context(HELP)?;
-    number
-        .checked_mul(seconds)
-        .map(SignedDuration::from_secs)
-        .context(HELP)
+/// The lines of an answer in rising order of time, as in any log: the newest of those that were asked for stands
+/// next to the prompt.
+fn lines_of(answer: &Value, oldest: bool) -> Vec<&Value> {
+    let mut logs: Vec<_> = answer["logs"].as_array().into_iter().flatten().collect();
+    if !oldest {
+        logs.reverse();
+    }
+    logs
 }
 
-fn show(answer: &Value) -> Result<()> {
+fn show(answer: &Value, oldest: bool) -> Result<()> {
     let mut table = table(&[]);
-    // The newest line stands next to the prompt, as in any log.
-    let logs = answer["logs"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let logs = lines_of(answer, oldest);
     let text = |log: &Value, name: &str| printable(log[name].as_str().unwrap_or_default());
-    for log in logs.iter().rev() {
+    for log in logs.iter().copied() {
         let message = text(log, "message");
         let message = match log["exception"]["stack_trace"].as_str() {
             Some(trace) if !trace.is_empty() && !message.contains('\n') => {
@@ -202,13 +185,37 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_durations_are_refused() {
-        for since in ["", "15", "m", "1y", "-5m", "99999999999999d"] {
-            assert!(
-                asked(&["x", &format!("--since={since}")]).is_err(),
-                "{since}"
-            );
+    fn nonsense_is_a_wrong_argument() {
+        for words in [
+            &["search", "x", "--since=5x"][..],
+            &["search", "x", "--since=99999999999999d"],
+            &["search", "x", "--level=loud"],
+            &["top", "--window=5x"],
+            &["top", "--window=59s"],
+            &["top", "--k=0"],
+            &["cluster", "--nodes=0"],
+            &["bench", "query", "--end=soon"],
+        ] {
+            let error = Args::try_parse_from(["hushlog"].iter().chain(words));
+            let error = error.expect_err("it makes no sense");
+            assert_eq!(error.exit_code(), 2, "{words:?}");
         }
+    }
+
+    #[test]
+    fn the_newest_line_comes_last_whatever_was_asked_for() {
+        let answer = |logs: Value| json!({ "logs": logs });
+        let newest = answer(json!([{"n": 3}, {"n": 2}]));
+        assert_eq!(
+            lines_of(&newest, false),
+            [&json!({"n": 2}), &json!({"n": 3})]
+        );
+        let oldest = answer(json!([{"n": 1}, {"n": 2}]));
+        assert_eq!(
+            lines_of(&oldest, true),
+            [&json!({"n": 1}), &json!({"n": 2})]
+        );
+        assert!(lines_of(&json!({}), true).is_empty());
     }
 
     #[test]

@@ -4,10 +4,10 @@ mod common;
 
 use std::fmt::Write;
 
-use common::{names, received, with_context};
+use common::{names, received, record, with_context};
 use expect_test::{Expect, expect};
 use hushlog_ingest::json::{self, Declared};
-use hushlog_ingest::parse;
+use hushlog_ingest::{RawRecord, parse};
 use hushlog_record::{Kind, Record};
 
 fn read(
@@ -460,6 +460,89 @@ fn opentelemetry_severity_numbers_are_understood_by_their_name() {
         let names: Vec<_> = record.fields.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names.join(","), fields, "{json}");
     }
+}
+
+#[test]
+fn what_opentelemetry_says_of_a_severity_stays_as_it_was_sent() {
+    for (number, text, level, kept) in [
+        // The name of the level, in any case, says nothing more than the level.
+        (17, "Error", "ERROR", ""),
+        (0, " error ", "ERROR", ""),
+        (17, "", "ERROR", ""),
+        (0, "", "INFO", ""),
+        (17, "Oops", "ERROR", "level_raw=Oops"),
+        (18, "ERR", "ERROR", "level_raw=ERR"),
+        (1, "TRACE", "DEBUG", "level_raw=TRACE"),
+        (0, "SEVERE", "ERROR", "level_raw=SEVERE"),
+        (0, "Oops", "INFO", "level_raw=Oops"),
+        // No number of OpenTelemetry's.
+        (25, "", "INFO", "level_raw=25"),
+        (-1, "", "INFO", "level_raw=-1"),
+        (25, "WARN", "WARN", "severity_number=25"),
+        (25, "Oops", "INFO", "level_raw=Oops,severity_number=25"),
+    ] {
+        let mut raw = RawRecord::text("x");
+        raw.severity_number = Some(number);
+        raw.severity_text(text);
+        let record = record(raw);
+        let fields = record.fields.iter();
+        let fields: Vec<_> = fields
+            .map(|(name, value)| format!("{name}={}", value.text))
+            .collect();
+        assert_eq!(
+            (record.level.name(), fields.join(",").as_str()),
+            (level, kept),
+            "{number} {text:?}"
+        );
+    }
+    // The level of a message that is JSON is no less kept.
+    let mut raw = RawRecord::text(r#"{"level":"Loud","msg":"y"}"#);
+    raw.severity_number = Some(13);
+    assert_eq!(show(&record(raw)), "WARN \"y\"\n    level_raw Loud");
+}
+
+#[test]
+fn a_message_alone_is_an_exception_of_an_unknown_type() {
+    for given in [
+        r#""exception":{"message":"only"}"#,
+        r#""exception.message":"only""#,
+        r#""error":{"message":"only"}"#,
+        r#""exception":{"type":" ","message":"only"}"#,
+    ] {
+        check(
+            &format!("{{\"message\":\"m\",{given}}}"),
+            expect![[r#"
+                One
+                INFO "m" !unknown|only|0
+            "#]],
+        );
+    }
+    // What names a type, or is a trace, says more; the message stays a field beside it.
+    check(
+        r#"{"message":"java.io.IOException: pipe\n\tat a.B.c(B.java:1)","exception":{"message":"only"}}"#,
+        expect![[r#"
+            One
+            INFO "java.io.IOException: pipe\n\tat a.B.c(B.java:1)" !java.io.IOException|pipe|2
+                exception.message only
+        "#]],
+    );
+    // A text without words reports nothing.
+    for blank in ["", "  "] {
+        let (_, records) = read(
+            format!("{{\"message\":\"m\",\"exception\":{{\"message\":\"{blank}\"}}}}").as_bytes(),
+            Declared::Json,
+        );
+        let record = records[0].as_ref().expect("as the test sets it up");
+        assert_eq!(record.exception, None);
+        assert_eq!(record.fields[0].0, "exception.message");
+    }
+    // However long the message of the record is, none of it is copied.
+    let long = "x".repeat(900 << 10);
+    let body = format!("{{\"message\":\"{long}\",\"exception\":{{\"message\":\"only\"}}}}");
+    let (_, records) = read(body.as_bytes(), Declared::Json);
+    let record = records[0].as_ref().expect("as the test sets it up");
+    let found = record.exception.as_ref().expect("it was given");
+    assert_eq!((&*found.type_name, &*found.message), ("unknown", "only"));
 }
 
 #[test]

@@ -229,7 +229,8 @@ fn an_opentelemetry_record_keeps_its_attributes() {
         [
             ("http.status", "500"),
             ("k8s.pod.name", "pay-2"),
-            ("level", "kept")
+            ("level", "kept"),
+            ("level_raw", "Loud")
         ]
     );
 }

@@ -26,6 +26,8 @@ pub enum Kind {
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
+    /// This release does not have it.
+    NotImplemented,
     /// The client sent its body too slowly.
     RequestTimeout,
     /// The body is over the limit.
@@ -71,6 +73,7 @@ impl Kind {
             | Self::InvalidPattern => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -94,6 +97,7 @@ impl Kind {
             Self::InvalidArgument => "invalid_argument",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotImplemented => "not_implemented",
             Self::RequestTimeout => "request_timeout",
             Self::TooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -123,7 +127,7 @@ impl Kind {
             | Self::InvalidPattern
             | Self::UnsupportedMediaType => tonic::Code::InvalidArgument,
             Self::NotFound => tonic::Code::NotFound,
-            Self::MethodNotAllowed => tonic::Code::Unimplemented,
+            Self::MethodNotAllowed | Self::NotImplemented => tonic::Code::Unimplemented,
             Self::RequestTimeout | Self::OutcomeUnknown | Self::DeadlineExceeded => {
                 tonic::Code::DeadlineExceeded
             }
@@ -279,6 +283,7 @@ mod tests {
             (Kind::InvalidQuery, 400, false),
             (Kind::NotFound, 404, false),
             (Kind::MethodNotAllowed, 405, false),
+            (Kind::NotImplemented, 501, false),
             (Kind::RequestTimeout, 408, false),
             (Kind::TooLarge, 413, false),
             (Kind::UnsupportedMediaType, 415, false),

@@ -41,6 +41,6 @@ pub use key::Key;
 pub use masker::{Findings, Masker, Span};
 pub use original::Original;
 pub use pattern::limits;
-pub use pattern::{AllowList, Cause, Mode, Pattern, Refusal, Scope, Words};
+pub use pattern::{AllowList, Cause, Mode, Names, Pattern, Refusal, Scope, Words};
 pub use policy::{HASH_KEYS_MAX, Policy, Rule, Strategy};
 pub use question::Questions;

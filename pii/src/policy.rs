@@ -15,7 +15,7 @@ use crate::{Key, Masker};
 pub const HASH_KEYS_MAX: u32 = 32;
 
 /// How a finding is hidden.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Strategy {
     /// A fixed text takes its place: `[EMAIL]`.
@@ -27,6 +27,9 @@ pub enum Strategy {
 }
 
 impl Strategy {
+    const ALL: [Self; 3] = [Self::Redact, Self::Hash, Self::PartialMask];
+    const NAMES: [&str; 3] = ["REDACT", "HASH", "PARTIAL_MASK"];
+
     /// The name used on the wire.
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,6 +37,17 @@ impl Strategy {
             Self::Hash => "HASH",
             Self::PartialMask => "PARTIAL_MASK",
         }
+    }
+}
+
+/// By its name, in any case.
+impl<'de> serde::Deserialize<'de> for Strategy {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::ALL
+            .into_iter()
+            .find(|strategy| name.eq_ignore_ascii_case(strategy.name()))
+            .ok_or_else(|| serde::de::Error::unknown_variant(&name, &Self::NAMES))
     }
 }
 

@@ -12,10 +12,12 @@ use crate::detector::Detector;
 use crate::pattern::{AllowList, Cause, Mode, Pattern, Refusal, Scope};
 use crate::policy::{HASH_KEYS_MAX, Policy, Rule, Strategy};
 
-/// Version of the stored form: scopes of detectors, numbers of keys and names of rules that have hashed came
+/// Version of the stored form: names of patterns as their owners write them came with it.
+const VERSION: u32 = 3;
+/// The version without these; it is still written where there are none. Scopes of detectors, numbers of keys and names of rules that have hashed came
 /// with it.
-const VERSION: u32 = 2;
-/// The version without these; it is still written where there are none, so that earlier releases read it.
+const VERSION_SECOND: u32 = 2;
+/// The version without those; it is still written where there are none, so that earlier releases read it.
 const VERSION_FIRST: u32 = 1;
 /// Number of the key that a cluster begins with.
 const FIRST_KEY: u32 = 1;
@@ -80,9 +82,14 @@ impl Policy {
             Some((detector.name().to_owned(), stored))
         });
         let hashed: Vec<String> = self.hashed().map(str::to_owned).collect();
+        let is_titled = self.patterns().iter().any(|p| p.title.is_some());
         let is_first = self.hash_key == FIRST_KEY && hashed.is_empty() && !self.is_scoped();
         let stored = Stored {
-            version: if is_first { VERSION_FIRST } else { VERSION },
+            version: match (is_titled, is_first) {
+                (true, _) => VERSION,
+                (false, true) => VERSION_FIRST,
+                (false, false) => VERSION_SECOND,
+            },
             epoch: self.epoch,
             keep_loopback: self.keep_loopback,
             keep_private: self.keep_private,
@@ -104,7 +111,7 @@ impl Policy {
         let not_json = |error: serde_json::Error| unreadable(error.to_string());
         // First: a later version may have members that are not known here.
         let Versioned { version } = serde_json::from_slice(bytes).map_err(not_json)?;
-        if !matches!(version, VERSION_FIRST | VERSION) {
+        if !(VERSION_FIRST..=VERSION).contains(&version) {
             return Err(unreadable(format!("its version is {version}")));
         }
         let stored: Stored = serde_json::from_slice(bytes).map_err(not_json)?;

@@ -1,6 +1,8 @@
 //! Patterns of a policy: what they mask and leave, and which of them are refused.
 
-use hushlog_pii::limits::{COMPILED_BYTES_MAX, MATCH_BYTES_MAX, PATTERNS_MAX, SOURCE_BYTES_MAX};
+use hushlog_pii::limits::{
+    COMPILED_BYTES_MAX, MATCH_BYTES_MAX, NAME_BYTES_MAX, PATTERNS_MAX, SOURCE_BYTES_MAX,
+};
 use hushlog_pii::{
     AllowList, Cause, Detector, Key, Masker, Mode, Pattern, Policy, Refusal, Rule, Scope,
     Strategy as Hiding, Words,
@@ -384,6 +386,14 @@ fn refusals_say_what_to_change() {
     };
     assert_eq!(cause(set(|p| p.id = String::new())), Cause::BadId);
     assert_eq!(cause(set(|p| p.name = "Staff".into())), Cause::BadName);
+    assert_eq!(
+        cause(set(|p| p.title = Some("a\nb".into()))),
+        Cause::BadName
+    );
+    assert_eq!(
+        cause(set(|p| p.pattern_type = "x".repeat(NAME_BYTES_MAX + 1))),
+        Cause::BadType
+    );
     assert_eq!(cause(set(|p| p.name = "email".into())), Cause::NameTaken);
     assert_eq!(refused(vec![staff(), staff()]).cause, Cause::IdTaken);
     assert_eq!(cause(set(|p| p.capture = Some(1))), Cause::NoGroup(1));
@@ -481,10 +491,19 @@ fn a_policy_is_the_same_after_it_was_stored() {
     assert_eq!(again.epoch, 7);
     assert_eq!(again.patterns()[0].id, "b", "in order of their ids");
     assert!(bytes.starts_with(br#"{"version":1,"epoch":7,"#));
+    // A name that does not stand in masks as it is needs a later version.
+    let titled = Pattern {
+        title: Some("Staff Numbers".into()),
+        ..staff()
+    };
+    let titled = policy.with_patterns(vec![titled]).expect("a good pattern");
+    let titled_bytes = titled.to_bytes();
+    assert!(titled_bytes.starts_with(br#"{"version":3,"#));
+    assert!(Policy::from_bytes(&titled_bytes) == Ok(titled));
 
     let text = String::from_utf8(bytes).expect("JSON");
     for (from, to) in [
-        ("\"version\":1", "\"version\":3"),
+        ("\"version\":1", "\"version\":4"),
         ("\"epoch\"", "\"new\":1,\"epoch\""),
         ("\"iban\"", "\"ibann\""),
         (r"\\d{4}", r"\\d{"),

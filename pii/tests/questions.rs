@@ -285,8 +285,8 @@ fn questions_know_every_rule_that_may_have_hashed_a_value() {
 fn a_policy_of_a_later_version_is_refused_for_its_version() {
     let text = String::from_utf8(Policy::default().to_bytes()).expect("JSON");
     for (version, member, why) in [
-        (3, r#","later":[]"#, "its version is 3"),
-        (3, "", "its version is 3"),
+        (4, r#","later":[]"#, "its version is 4"),
+        (4, "", "its version is 4"),
         (2, r#","later":[]"#, "unknown field `later`"),
     ] {
         let other = text.replacen(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until};
 
@@ -14,6 +14,7 @@ use super::protocol::Protocol;
 use super::target::Target;
 use super::{IngestArgs, LoadArgs, RunArgs};
 use crate::client::Client;
+use crate::exit::{Code, Exit};
 
 /// How long the servers are given to build what is still to be built, before the figures are read.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -66,7 +67,8 @@ impl Load {
     /// Sends all records once, as fast as they are taken or so many a second.
     pub(super) async fn measure(&self, protocol: Protocol, rate: Option<f64>) -> Result<Figures> {
         if protocol.is_grpc() && self.grpc.len() != self.http.len() {
-            bail!("--grpc must have an address for each of --server");
+            let why = "--grpc must have an address for each of --server";
+            return Err(Exit::error(Code::Arguments, why));
         }
         let clients: Vec<_> = self
             .http

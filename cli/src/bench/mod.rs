@@ -46,7 +46,7 @@ pub(crate) struct RunArgs {
     seed: u64,
     /// Event time of the last record in RFC 3339; `ingest` prints the one it used.
     #[arg(long)]
-    end: Option<String>,
+    end: Option<jiff::Timestamp>,
 }
 
 /// Settings of `bench ingest`.
@@ -118,10 +118,7 @@ pub(crate) struct QueryArgs {
 
 impl RunArgs {
     fn generator(&self) -> Result<Generator> {
-        let end_nanos = match &self.end {
-            Some(text) => text.parse::<jiff::Timestamp>()?,
-            None => jiff::Timestamp::now(),
-        };
+        let end_nanos = self.end.unwrap_or_else(jiff::Timestamp::now);
         let end_nanos = i64::try_from(end_nanos.as_nanosecond())?;
         Ok(Generator {
             seed: self.seed,

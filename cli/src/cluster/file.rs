@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{Code, Exit};
+
 /// What runs, for programs.
 const CLUSTER: &str = "cluster.json";
 /// What the cluster consists of.
@@ -86,15 +88,16 @@ impl Plan {
             );
         }
         let last = plan.nodes.saturating_sub(1);
+        let wrong = |why| Err(Exit::error(Code::Arguments, why));
         if plan.nodes == 0 || plan.nodes > 99 {
-            bail!("a local cluster has 1 to 99 nodes");
+            return wrong("a local cluster has 1 to 99 nodes");
         }
         if plan.http_base.checked_add(last).is_none() || plan.grpc_base.checked_add(last).is_none()
         {
-            bail!("ports end at 65535");
+            return wrong("ports end at 65535");
         }
         if plan.http_base.abs_diff(plan.grpc_base) <= last {
-            bail!("the ports of HTTP and gRPC overlap");
+            return wrong("the ports of HTTP and gRPC overlap");
         }
         Ok(plan)
     }

@@ -64,11 +64,11 @@ pub(crate) enum PatternsCommand {
     },
     /// Adds a pattern: hushlog pii patterns add badge 'B-[0-9]{6}' --keyword badge
     Add {
-        /// Its name in `pii` and in masks: lower-case letters, digits and `_`.
+        /// Its name; in `pii` and in masks it has lower-case letters, digits and `_` only.
         name: String,
         /// The regular expression (the language of Rust's `regex`).
         regex: String,
-        /// What the pattern is changed and removed by [default: its name]
+        /// What the pattern is changed and removed by [default: its name in masks]
         #[arg(long)]
         id: Option<String>,
         #[command(flatten)]

@@ -19,14 +19,17 @@ use hushlog_record::{Exception, Kind, Level, LogId, Record, Timestamp, Value};
 
 use crate::exception::{self, Found};
 use crate::limits::NAME_BYTES_MAX;
-use crate::raw::{RawRecord, SEVERITY_NUMBERS, Slot, cut};
+use crate::raw::{RawRecord, SEVERITY_NUMBERS, SEVERITY_TEXTS, Slot, cut};
 use line::Hints;
 
 /// The name of a service that nobody named.
 pub const UNKNOWN_SERVICE: &str = "unknown";
 
-/// The type of a given stack trace that names none.
+/// The type of an exception that is given and names none: a stack trace or a message alone.
 const UNKNOWN_TYPE: &str = "unknown";
+
+/// The field with what was given as the level, where that is no level or says more than its name.
+const LEVEL_RAW: &str = "level_raw";
 
 /// The field with the type of the exception that began a chain of several.
 pub const ROOT_CAUSE: &str = "exception.root_cause";
@@ -134,24 +137,47 @@ fn timestamp(raw: &mut RawRecord, written: Option<Timestamp>, received: Timestam
 }
 
 /// The level that a field gives, else that of the line's header, else what its text says.
+///
+/// What OpenTelemetry says stays as it was sent where it is more than the name of the level.
 fn level(raw: &mut RawRecord, written: Option<Level>, message: &str) -> Level {
     let given = raw.take_named(Slot::Level);
-    if let Some(level) = raw.severity_number.and_then(level::otel) {
+    let given = given.filter(|(_, value)| !value.text.is_empty());
+    let number = raw.severity_number.filter(|number| *number != 0);
+    if let Some(level) = number.and_then(level::otel) {
+        if let Some((_, value)) = given {
+            keep_level(raw, value, level);
+        }
         return level;
+    }
+    if let Some(number) = number {
+        let name = match given {
+            Some(_) => SEVERITY_NUMBERS[0],
+            None => LEVEL_RAW,
+        };
+        raw.field(name, Value::number(number.to_string()));
     }
     match given {
         Some((name, value)) if SEVERITY_NUMBERS.contains(&name) => {
             level::otel_text(&value.text).unwrap_or(Level::Info)
         }
-        Some((_, value)) if !value.text.is_empty() => {
-            level::value(&value.text).unwrap_or_else(|| {
-                raw.field("level_raw", value);
-                Level::Info
-            })
+        Some((name, value)) => {
+            let found = level::value(&value.text);
+            let level = found.unwrap_or(Level::Info);
+            if found.is_none() || SEVERITY_TEXTS.contains(&name) {
+                keep_level(raw, value, level);
+            }
+            level
         }
-        _ => written
+        None => written
             .or_else(|| level::in_message(message))
             .unwrap_or(Level::Info),
+    }
+}
+
+/// Keeps what was given as the level, unless that is only its name.
+fn keep_level(raw: &mut RawRecord, given: Value, level: Level) {
+    if !given.text.trim_ascii().eq_ignore_ascii_case(level.name()) {
+        raw.field(LEVEL_RAW, given);
     }
 }
 
@@ -183,19 +209,36 @@ fn exception(raw: &mut RawRecord, hints: &Hints, message: &str) -> Option<Except
     if !stack.is_empty() {
         return Some(of_stack(stack, given_message.map(|(_, value)| value.text)));
     }
-    if let Some((name, value)) = given_message {
-        // A message without a type is no exception that could be counted.
-        raw.field(name, value);
+    if let Some((found, root)) = extracted(raw, hints, message) {
+        // What names its type says more than a message alone.
+        if let Some((name, value)) = given_message {
+            raw.field(name, value);
+        }
+        root_cause(raw, root);
+        return Some(found);
     }
+    let (name, value) = given_message?;
+    if value.text.trim_ascii().is_empty() {
+        raw.field(name, value);
+        return None;
+    }
+    Some(Exception {
+        type_name: UNKNOWN_TYPE.to_owned(),
+        message: value.text,
+        stack_trace: String::new(),
+        signature: 0,
+    })
+}
+
+/// The exception that a field or the message reports, and the type of its root cause.
+fn extracted(raw: &RawRecord, hints: &Hints, message: &str) -> Option<(Exception, Option<String>)> {
     if !may_copy(raw, message) {
         return None;
     }
-    let (found, root) = match sources::exception(raw, hints) {
-        Some((found, text)) => described(&found, text),
-        None => described(&exception::find(message)?, message),
-    };
-    root_cause(raw, root);
-    Some(found)
+    match sources::exception(raw, hints) {
+        Some((found, text)) => Some(described(&found, text)),
+        None => Some(described(&exception::find(message)?, message)),
+    }
 }
 
 /// An exception and the type of its root cause, copied out of the text.

@@ -40,6 +40,9 @@ pub(super) const SLOTS: usize = Slot::Hint as usize + 1;
 /// Names of OpenTelemetry's severity number.
 pub(crate) const SEVERITY_NUMBERS: [&str; 2] = ["severity_number", "severityNumber"];
 
+/// Names of OpenTelemetry's severity text, which is kept as it was sent.
+pub(crate) const SEVERITY_TEXTS: [&str; 2] = ["severity_text", "severityText"];
+
 /// Known names; among several for one slot the one that stands first here wins and the others are
 /// kept as fields.
 pub(super) const ALIASES: [(&str, Slot); 122] = [
@@ -60,8 +63,8 @@ pub(super) const ALIASES: [(&str, Slot); 122] = [
     ("log.level", Slot::Level),
     (SEVERITY_NUMBERS[0], Slot::Level),
     (SEVERITY_NUMBERS[1], Slot::Level),
-    ("severity_text", Slot::Level),
-    ("severityText", Slot::Level),
+    (SEVERITY_TEXTS[0], Slot::Level),
+    (SEVERITY_TEXTS[1], Slot::Level),
     ("levelname", Slot::Level),
     ("level_name", Slot::Level),
     ("loglevel", Slot::Level),

@@ -17,9 +17,9 @@ use hushlog_record::{Kind, LogId, Timestamp, Value};
 use crate::json::text::push_member;
 use crate::limits::FIELDS_HELD_MAX;
 use crate::parse::level;
-pub(crate) use alias::SEVERITY_NUMBERS;
 pub use alias::Slot;
 use alias::{ALIASES, SLOTS};
+pub(crate) use alias::{SEVERITY_NUMBERS, SEVERITY_TEXTS};
 
 /// Room for fields that is made at once.
 const FIELDS_USUAL: usize = 8;
@@ -46,7 +46,7 @@ pub struct RawRecord {
     /// The id that its source gives it where the client gave none, so that it can be told; `None` has one
     /// drawn. What the client gives is the field `log_id`, and goes before it.
     pub log_id: Option<LogId>,
-    /// OpenTelemetry severity number, 1–24; anything else says nothing.
+    /// OpenTelemetry severity number, 1–24; 0 says nothing, and any other is kept as it is.
     pub severity_number: Option<i32>,
     /// True for a line of plain text: a time at its start is then the event time.
     pub plain: bool,
@@ -157,7 +157,7 @@ impl RawRecord {
     pub fn severity_text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
-            self.put("severity_text", Value::string(text));
+            self.put(SEVERITY_TEXTS[0], Value::string(text));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The patterns of the cluster's policy: one is added, changed or removed. How a change comes into force is
 //! in `policy`.
 
-use hushlog_pii::{Cause, Pattern, Policy, Refusal, Words};
+use hushlog_pii::{Cause, Names, Pattern, Policy, Words};
 use serde_json::{Map, Value};
 
 use super::policy::{self, Changed, Edit, newest};
@@ -24,6 +24,8 @@ const MEMBERS: [(&str, &[&str]); 14] = [
     ("mode", &["mode"]),
     ("is_active", &["is_active"]),
 ];
+/// Members of a shown pattern that say something about it: who sends it back means nothing by them.
+const TOLD: [&str; 2] = ["detector", "policy_epoch"];
 /// Members of the members that are objects.
 const NESTED: [(&str, &[&str]); 3] = [
     (
@@ -49,11 +51,11 @@ pub(super) enum Change {
     Remove(String),
 }
 
-/// Reads the members of a pattern.
+/// Reads the members of a pattern, by the names that they are stored under.
 ///
 /// # Errors
 /// [`Kind::InvalidBody`] when it is no JSON object, [`Kind::InvalidPattern`] when it has a member that
-/// patterns do not have.
+/// patterns do not have, or a name that is no line of text.
 pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     let given: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
         let message = format!(
@@ -65,6 +67,9 @@ pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     })?;
     let mut members = Map::new();
     for (name, value) in given {
+        if TOLD.contains(&name.as_str()) {
+            continue;
+        }
         let known = MEMBERS
             .iter()
             .find(|(_, names)| names.contains(&name.as_str()));
@@ -75,7 +80,27 @@ pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
             return Err(Failure::new(Kind::InvalidPattern, message));
         }
     }
+    if let Some(Value::String(title)) = members.get("name") {
+        let refused = |cause: Cause| Failure::new(Kind::InvalidPattern, cause.to_string());
+        let Names { name, title, .. } = Names::of(title).map_err(refused)?;
+        members.insert("name".into(), name.into());
+        members.insert("title".into(), title.into());
+    }
+    if let Some(Value::String(validator)) = members.get_mut("validator") {
+        *validator = validator.trim().to_ascii_lowercase();
+        if validator.is_empty() {
+            members.insert("validator".into(), Value::Null);
+        }
+    }
     Ok(members)
+}
+
+/// What a pattern of these members is changed and deleted by where they do not say it.
+fn usual_id(members: &Map<String, Value>) -> Option<String> {
+    let called = ["title", "name"]
+        .into_iter()
+        .find_map(|member| members.get(member)?.as_str())?;
+    Some(Names::of(called).ok()?.id)
 }
 
 pub(super) fn check_nested(member: &str, value: &Value) -> Result<(), Failure> {
@@ -119,15 +144,13 @@ pub(super) async fn change(api: &Api, change: Change) -> Result<Changed<Pattern>
 /// The policy after a change, compiled. CPU work.
 fn edit(before: Policy, change: Change) -> Result<Edit<Pattern>, Failure> {
     let mut patterns = before.patterns().to_vec();
-    // Whether the id is the name: who is told about an id then never gave one.
-    let mut named = false;
     let place = |patterns: &[Pattern], id: &str| patterns.iter().position(|p| p.id == id);
     let pattern = match change {
         Change::Add(mut members) => {
-            if let (None, Some(name)) = (members.get("pattern_id"), members.get("name")) {
-                let name = name.clone();
-                members.insert("pattern_id".into(), name);
-                named = true;
+            if members.get("pattern_id").is_none_or(Value::is_null)
+                && let Some(id) = usual_id(&members)
+            {
+                members.insert("pattern_id".into(), id.into());
             }
             let pattern = read(members)?;
             match place(&patterns, &pattern.id).and_then(|place| patterns.get(place)) {
@@ -163,14 +186,11 @@ fn edit(before: Policy, change: Change) -> Result<Edit<Pattern>, Failure> {
     };
     let policy = before.with_patterns(patterns);
     let policy = policy.map_err(|refusal| {
-        let refusal = match refusal.cause {
-            Cause::BadId if named => Refusal {
-                cause: Cause::BadName,
-                ..refusal
-            },
-            _ => refusal,
+        let kind = match refusal.cause {
+            Cause::NameTaken => Kind::PatternExists,
+            _ => Kind::InvalidPattern,
         };
-        Failure::new(Kind::InvalidPattern, refusal.to_string())
+        Failure::new(kind, refusal.to_string())
     })?;
     Ok(Edit {
         policy: Some(policy),
@@ -207,7 +227,8 @@ fn not_found() -> Failure {
     Failure::new(Kind::NotFound, "there is no pattern of this id")
 }
 
-/// A pattern as the API gives it: words with the usual windows are a list, what was not given is null.
+/// A pattern as the API gives it: under the name that its owner gave it, with the one in masks beside it; words
+/// with the usual windows are a list, what was not given is null.
 pub(super) fn show(pattern: &Pattern) -> Value {
     let mut shown = serde_json::to_value(pattern).unwrap_or_default();
     let usual = Words {
@@ -218,6 +239,11 @@ pub(super) fn show(pattern: &Pattern) -> Value {
         if pattern.keywords == usual {
             members.insert("keywords".into(), usual.include.into());
         }
+        let title = members
+            .remove("title")
+            .unwrap_or_else(|| pattern.name.as_str().into());
+        members.insert("name".into(), title);
+        members.insert("detector".into(), pattern.name.as_str().into());
         for name in ["capture", "validator", "replacement"] {
             members.entry(name).or_insert(Value::Null);
         }

@@ -1,8 +1,11 @@
-//! What a node keeps on its disk and still has to build, as metrics.
+//! What a node keeps on its disk, leads and still has to do, as metrics.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hushlog_raft::Groups;
+use hushlog_storage::files;
+use hushlog_storage::writer::WriterHandle;
 
 use super::replicas::Replicas;
 use super::sealed::FileBytes;
@@ -19,7 +22,15 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, groups: &Groups
             move || to_float(read()),
         );
     };
-    bytes("log", Box::new(move || folder_bytes(&store)));
+    let log = store.clone();
+    bytes("log", Box::new(move || folder_bytes(&log)));
+    registry.probe(
+        "hushlog_node_disk_free_bytes",
+        Kind::Gauge,
+        "Bytes free on the disk of this node's store; -1 where that cannot be told.",
+        &[],
+        move || files::free_bytes(&store).map_or(-1.0, to_float),
+    );
     let rows = replicas.clone();
     bytes(
         "rows",
@@ -52,6 +63,7 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, groups: &Groups
         move || to_float(counted.sealed_count() as u64),
     );
     register_rests(registry, groups);
+    register_log(registry, replicas);
     let replicas = replicas.clone();
     registry.probe(
         "hushlog_node_pending_cuts_count",
@@ -62,6 +74,77 @@ pub(super) fn register(registry: &Registry, replicas: &Replicas, groups: &Groups
             let all = replicas.all();
             let pending: usize = all.iter().map(|r| r.group.view().pending_cuts.len()).sum();
             to_float(pending as u64)
+        },
+    );
+}
+
+/// Adds what the store's writes to the disk take.
+pub(super) fn register_writes(registry: &Registry, writer: &WriterHandle) {
+    let counted = writer.clone();
+    registry.probe(
+        "hushlog_node_syncs_total",
+        Kind::Counter,
+        "Writes of the store that were synced to the disk.",
+        &[],
+        move || to_float(counted.stats().syncs),
+    );
+    let timed = writer.clone();
+    registry.probe(
+        "hushlog_node_sync_seconds_total",
+        Kind::Counter,
+        "Time that they took.",
+        &[],
+        move || to_float(timed.stats().sync_nanos) / 1e9,
+    );
+}
+
+/// Who leads here, and how far others and this node are behind.
+fn register_log(registry: &Registry, replicas: &Replicas) {
+    let leading = replicas.clone();
+    registry.probe(
+        "hushlog_node_leads_count",
+        Kind::Gauge,
+        "Open shards that this node leads.",
+        &[],
+        move || {
+            let all = leading.all();
+            to_float(all.iter().filter(|r| r.group.is_leader()).count() as u64)
+        },
+    );
+    let applying = replicas.clone();
+    registry.probe(
+        "hushlog_node_unapplied_count",
+        Kind::Gauge,
+        "Entries of open shards that this node knows to be committed and has not applied.",
+        &[],
+        move || {
+            let all = applying.all();
+            let behind = all.iter().map(|replica| {
+                let status = replica.group.status();
+                status.committed_to.saturating_sub(status.applied_to)
+            });
+            to_float(behind.sum())
+        },
+    );
+    let followed = replicas.clone();
+    registry.readings(
+        "hushlog_node_follower_lag_count",
+        Kind::Gauge,
+        "Entries that each other node lacks of the shards that this one leads; of the shard that lacks most.",
+        move |take| {
+            let mut most: BTreeMap<u64, u64> = BTreeMap::new();
+            let all = followed.all();
+            for replica in all.iter().filter(|replica| replica.group.is_leader()) {
+                for member in replica.group.status().members {
+                    if let Some(lag) = member.lag {
+                        let known = most.entry(member.node).or_default();
+                        *known = lag.max(*known);
+                    }
+                }
+            }
+            for (node, lag) in most {
+                take(&[("node", &node.to_string())], to_float(lag));
+            }
         },
     );
 }

@@ -355,6 +355,7 @@ impl Cluster {
         cluster.load_policy().await;
         let groups = &cluster.inner.context.groups;
         gauges::register(&parts.registry, cluster.replicas(), groups, store);
+        gauges::register_writes(&parts.registry, &cluster.inner.context.writer);
         cluster.open_replicas().await?;
         Ok(cluster)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hushlog_ingest::json::TOO_LARGE;
 use nix::time::{ClockId, clock_gettime};
 
 use super::Pushed;
@@ -13,10 +14,10 @@ use crate::metrics::{Counter, Gauge, Latency, Registry, Seconds};
 pub(super) struct Numbers {
     registry: Registry,
     records: Counter,
-    rejected: Counter,
     pub(super) bytes: Counter,
     pub(super) memory: Gauge,
     ack: Latency,
+    pub(super) commit: Latency,
     pub(super) blocks: Counter,
     pub(super) block_bytes: Counter,
     pub(super) masked_again: Counter,
@@ -37,12 +38,10 @@ impl Numbers {
             )
         };
         let counter = |name, help| registry.counter(name, help, &[]);
+        // It is there from the start: who watches it need not wait for the first.
+        rejected(registry, TOO_LARGE);
         Self {
             records: counter("hushlog_node_ingest_records_total", "Records acknowledged."),
-            rejected: counter(
-                "hushlog_node_ingest_rejected_total",
-                "Records rejected alone.",
-            ),
             bytes: counter(
                 "hushlog_node_ingest_text_bytes_total",
                 "Bytes of records' text taken.",
@@ -55,6 +54,11 @@ impl Numbers {
             ack: registry.latency(
                 "hushlog_node_ack_seconds",
                 "Time from a request that has been read to its acknowledgement.",
+                &[],
+            ),
+            commit: registry.latency(
+                "hushlog_node_commit_seconds",
+                "Time from a block that is sealed to its being on a majority and applied at its shard's leader.",
                 &[],
             ),
             blocks: counter("hushlog_node_blocks_total", "Blocks sealed."),
@@ -73,7 +77,9 @@ impl Numbers {
 
     pub(super) fn acknowledged(&self, pushed: &Pushed, time: Duration) {
         self.records.add(pushed.accepted as u64);
-        self.rejected.add(pushed.rejected as u64);
+        for (reason, count) in &pushed.rejected_by {
+            rejected(&self.registry, reason).add(*count);
+        }
         self.ack.observe(time);
         for (detector, count) in &pushed.pii {
             let help = "Acknowledged records in which a detector fired.";
@@ -91,6 +97,12 @@ impl Numbers {
             .counter("hushlog_node_ingest_refused_total", help, &labels)
             .increment();
     }
+}
+
+/// Records rejected alone for this reason.
+fn rejected(registry: &Registry, reason: &str) -> Counter {
+    let name = "hushlog_node_ingest_rejected_total";
+    registry.counter(name, "Records rejected alone.", &[("reason", reason)])
 }
 
 /// CPU time of this thread in nanoseconds; 0 where the system does not tell.

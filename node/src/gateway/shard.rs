@@ -326,8 +326,10 @@ async fn fly(shared: Arc<Shared>, shard: ShardId, submissions: Vec<Submission>) 
             return;
         }
     };
+    let began = Instant::now();
     match shared.sink.propose(block, deadline).await {
         Ok(placed) => {
+            shared.numbers.commit.observe(began.elapsed());
             let outcomes: Vec<Outcome> = waiting
                 .iter()
                 .map(|waiter| outcome(&placed, &waiter.rows, &cargo.records))

@@ -21,7 +21,7 @@ use super::limits::{
 };
 use super::marks::Marks;
 use super::refusal::{Cause, Refusal};
-use super::{Pattern, Scope, literal};
+use super::{Pattern, Scope, literal, name};
 use crate::bytes::part;
 use crate::detector::{Detector, Found};
 use crate::finder::{Finder, Patterns};
@@ -220,17 +220,18 @@ impl Engine {
 /// The id and the name of a pattern are its own.
 fn check_names(pattern: &Pattern, others: &[Pattern]) -> Result<(), Cause> {
     let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     let (id, name) = (&pattern.id, &pattern.name);
     if !(1..=NAME_BYTES_MAX).contains(&id.len()) || !id.bytes().all(is_id) {
         return Err(Cause::BadId);
     }
-    if !name.starts_with(|c: char| c.is_ascii_lowercase())
-        || name.len() > NAME_BYTES_MAX
-        || !name.bytes().all(is_name)
-        || pattern.pattern_type.len() > NAME_BYTES_MAX
-    {
+    if !name::is_name(name) {
         return Err(Cause::BadName);
+    }
+    if let Some(title) = &pattern.title {
+        name::check_title(title)?;
+    }
+    if pattern.pattern_type.len() > NAME_BYTES_MAX {
+        return Err(Cause::BadType);
     }
     if others.iter().any(|other| other.id == *id) {
         return Err(Cause::IdTaken);

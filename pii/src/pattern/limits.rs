@@ -10,7 +10,9 @@ pub const NEST_MAX: u32 = 64;
 pub const COMPILED_BYTES_MAX: usize = 2 << 20;
 /// Largest automatons of all patterns of a policy together, in bytes of memory.
 pub const COMPILED_BYTES_TOTAL_MAX: usize = 32 << 20;
-/// Longest id, name or type of a pattern, in bytes.
+/// Longest name of a pattern as its owner writes it, in bytes.
+pub const TITLE_BYTES_MAX: usize = 128;
+/// Longest id or type of a pattern, or name of it in masks, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest text in place of a finding, in bytes.
 pub const REPLACEMENT_BYTES_MAX: usize = 128;

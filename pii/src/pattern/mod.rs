@@ -11,6 +11,7 @@ pub mod limits;
 mod list;
 mod literal;
 mod marks;
+mod name;
 mod refusal;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use crate::Strategy;
 
 pub(crate) use engine::{Engine, Place};
 pub use list::{AllowList, Scope, Words};
+pub use name::Names;
 pub use refusal::{Cause, Refusal};
 
 /// Priority of a pattern that names none.
@@ -46,6 +48,10 @@ pub struct Pattern {
     pub id: String,
     /// The name in `pii`, in spans and in hashed values: lower-case letters, digits and `_`.
     pub name: String,
+    /// The name that its owner gave it, where that is another; at most
+    /// [`TITLE_BYTES_MAX`](limits::TITLE_BYTES_MAX) bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// What kind of data it finds, in the words of its owner.
     #[serde(default)]
     pub pattern_type: String,
@@ -103,6 +109,7 @@ impl Pattern {
         Self {
             id: name.clone(),
             name,
+            title: None,
             pattern_type: String::new(),
             regex: regex.into(),
             capture: None,

@@ -2,7 +2,7 @@
 
 use super::limits::{
     COMPILED_BYTES_MAX, COMPILED_BYTES_TOTAL_MAX, ENTRY_BYTES_MAX, LIST_MAX, NAME_BYTES_MAX,
-    PATTERNS_MAX, REPLACEMENT_BYTES_MAX, SOURCE_BYTES_MAX, WINDOW_BYTES_MAX,
+    PATTERNS_MAX, REPLACEMENT_BYTES_MAX, SOURCE_BYTES_MAX, TITLE_BYTES_MAX, WINDOW_BYTES_MAX,
 };
 
 /// A pattern or a rule of a policy that cannot be taken.
@@ -58,14 +58,18 @@ pub enum Cause {
     /// Another pattern has the id.
     #[error("another pattern has the same id")]
     IdTaken,
-    /// The name could not be told from other text in a hashed value.
+    /// The name is empty, too long or no line of text.
     #[error(
-        "the name must be of lower-case letters, digits and `_`, begin with a letter, and have at most \
-         NAME_BYTES_MAX = {NAME_BYTES_MAX} bytes"
+        "the name must have 1 to TITLE_BYTES_MAX = {TITLE_BYTES_MAX} bytes and no control characters"
     )]
     BadName,
+    /// The type is too long.
+    #[error("the type has more than NAME_BYTES_MAX = {NAME_BYTES_MAX} bytes")]
+    BadType,
     /// A built-in detector or another pattern has the name.
-    #[error("a built-in detector or another pattern has this name")]
+    #[error(
+        "a built-in detector or another pattern has this name, or one that is the same in masks"
+    )]
     NameTaken,
     /// There is no such detector.
     #[error("there is no detector of this name")]

@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 
 use super::raw::{Unary, exhausted_answer, grpc, metered, unimplemented};
 use super::{fitted, isolated};
-use crate::api::http::otlp::partial_success;
+use crate::api::http::otlp::{partial_success, taken};
 use crate::api::{Api, Failure, Kind, otlp};
 use crate::gateway::{Batch, Permit, Way};
 
@@ -83,7 +83,7 @@ async fn take(
         key: None,
         bytes: 0,
     };
-    match api.gateway.push(batch, permit).await {
+    match api.gateway.push(batch, permit).await.and_then(taken) {
         Ok(pushed) => Ok(ExportLogsServiceResponse {
             partial_success: partial_success(&pushed),
         }),

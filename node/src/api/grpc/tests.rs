@@ -21,7 +21,9 @@ use tower::ServiceExt;
 
 use super::{ingest, otlp, query};
 use crate::api::Api;
-use crate::api::http::tests::{BODY_BYTES_MAX, Fake, VALUES, api, check, otlp as otlp_request};
+use crate::api::http::tests::{
+    BODY_BYTES_MAX, Fake, VALUES, api, api_taking, check, otlp as otlp_request,
+};
 use crate::tasks::Tasks;
 
 const MEMORY: usize = 1 << 20;
@@ -143,6 +145,16 @@ async fn a_small_message_of_many_records_exhausts_a_resource() {
         assert!(many.len() < BODY_BYTES_MAX, "{}", many.len());
         let (code, _) = send(&api, method, &many).await;
         assert_eq!(code, Code::ResourceExhausted, "{method:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_which_nothing_is_taken_is_an_invalid_argument() {
+    for (records, code) in [(0, Code::Ok), (2, Code::InvalidArgument)] {
+        let api = api_taking(Fake::default(), (32 << 20, 8 << 20), |_| {});
+        let long = message(Method::Export, records, &"m".repeat((1 << 20) + 1));
+        let (got, _) = send(&api, Method::Export, &long).await;
+        assert_eq!(got, code);
     }
 }
 

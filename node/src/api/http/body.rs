@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hushlog_ingest::body::{Encoding, decode};
 use tokio::time::{Instant, timeout};
 
-use crate::api::{Failure, Kind};
+use super::ingest::{encodings, undecodable};
+use crate::api::{Api, Failure, Kind};
 use crate::gateway::{Full, Gateway, Permit, Way, full};
 use crate::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_GRACE, BODY_SILENCE_MAX};
 
@@ -60,17 +63,44 @@ async fn read_within(
     Ok((received.freeze(), permit))
 }
 
-/// Reads a small body, such as a query.
-pub(super) async fn read_small(mut body: Body, bytes_max: usize) -> Result<Bytes, Failure> {
-    let mut received = BytesMut::new();
-    let began = Instant::now();
-    while let Some(chunk) = next_chunk(&mut body, began, received.len()).await? {
-        if received.len() + chunk.len() > bytes_max {
-            return Err(too_large(bytes_max));
-        }
-        received.extend_from_slice(&chunk);
+/// A small body, such as a query, before it has been read.
+pub(super) struct Small {
+    body: Body,
+    encodings: Vec<Encoding>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Small {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        Ok(Self {
+            encodings: encodings(request.headers())?,
+            body: request.into_body(),
+        })
     }
-    Ok(received.freeze())
+}
+
+impl Small {
+    /// Reads it, without its encodings: at most `bytes_max`, before and after decoding.
+    pub(super) async fn read(mut self, api: &Api, bytes_max: usize) -> Result<Bytes, Failure> {
+        let mut received = BytesMut::new();
+        let began = Instant::now();
+        while let Some(chunk) = next_chunk(&mut self.body, began, received.len()).await? {
+            if received.len() + chunk.len() > bytes_max {
+                return Err(too_large(bytes_max));
+            }
+            received.extend_from_slice(&chunk);
+        }
+        let (received, encodings) = (received.freeze(), self.encodings);
+        if encodings.is_empty() {
+            return Ok(received);
+        }
+        let decode = move || {
+            let decoded = decode(&received, &encodings, bytes_max).map_err(undecodable)?;
+            Ok(decoded.into_owned().into())
+        };
+        api.offload.run(decode).await?
+    }
 }
 
 /// The next piece. A body may be silent for a while, and must not be slower than a minimum on the

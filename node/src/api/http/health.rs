@@ -1,20 +1,32 @@
 //! What operators and schedulers ask.
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Api, Failure, Kind, json};
 
+/// Whether the process is up and can take traffic, by every name that they are asked for.
+pub(super) fn checks() -> Router<Api> {
+    let up = ["/healthz", "/livez", "/health"].into_iter();
+    let ready = ["/readyz", "/ready"].into_iter();
+    let router = up.fold(Router::new(), |router, path| {
+        router.route(path, get(healthz))
+    });
+    ready.fold(router, |router, path| router.route(path, get(readyz)))
+}
+
 /// The process is up.
-pub(super) async fn healthz() -> Response {
+async fn healthz() -> Response {
     json(StatusCode::OK, &json!({ "status": "up" }))
 }
 
 /// Whether the node can take traffic.
-pub(super) async fn readyz(State(api): State<Api>) -> Result<Response, Failure> {
+async fn readyz(State(api): State<Api>) -> Result<Response, Failure> {
     match api.control.ready() {
         Ok(()) => Ok(json(StatusCode::OK, &json!({ "status": "ready" }))),
         Err(reason) => Err(Failure::new(Kind::Unavailable, reason)),

@@ -1,6 +1,5 @@
 //! How much services may send: the rate limits, by service and for all others.
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::body::read_small;
+use super::body::Small;
 use super::named::{self, DEFAULT, check, check_length};
 use super::{Api, Failure, Kind, json};
 use crate::limits::{RATE_BODY_BYTES_MAX, RATE_TIMEOUT};
@@ -46,10 +45,10 @@ pub(super) async fn one(
 pub(super) async fn set(
     State(api): State<Api>,
     Path(service): Path<String>,
-    body: Body,
+    body: Small,
 ) -> Result<Response, Failure> {
     check(&api, &service)?;
-    let body = read_small(body, RATE_BODY_BYTES_MAX).await?;
+    let body = body.read(&api, RATE_BODY_BYTES_MAX).await?;
     change(&api, &service, Some(limit(&body)?)).await
 }
 

@@ -8,6 +8,7 @@ mod ingest;
 mod ledger;
 mod limits;
 mod loki;
+mod missing;
 mod named;
 mod nodes;
 pub(crate) mod otlp;
@@ -40,15 +41,16 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/", get(root::index))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .route("/api/v1/logs", post(ingest::logs))
+        .route(
+            "/api/v1/logs",
+            post(ingest::logs).delete(missing::of_this_release),
+        )
         .route("/v1/logs", post(otlp::logs))
         .route("/loki/api/v1/push", post(loki::push))
         .route("/api/prom/push", post(loki::push))
         .nest("/es", elastic::router())
-        .merge(elastic::slash("/es/"))
+        .merge(elastic::beside_prefix())
         .route("/api/v1/logs/query", post(query::search))
         .route("/api/v1/logs/{log_id}", get(query::by_id))
         .route("/api/v1/logs/{log_id}/context", get(query::context))
@@ -99,6 +101,8 @@ pub fn router(api: Api) -> Router {
             get(rules::settings).put(rules::set_settings),
         )
         .route("/api/v1/pii/findings", get(rules::findings))
+        .merge(health::checks())
+        .merge(missing::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method);
     walled(routes, api)
@@ -108,7 +112,7 @@ pub fn router(api: Api) -> Router {
 pub fn otlp_router(api: Api) -> Router {
     let routes = Router::new()
         .route("/v1/logs", post(otlp::logs))
-        .route("/healthz", get(health::healthz))
+        .merge(health::checks())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method);
     walled(routes, api)

@@ -1,6 +1,5 @@
 //! Nodes that come and go.
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::body::read_small;
+use super::body::Small;
 use super::{Api, Failure, Kind, json};
 use crate::cluster::nodes::Admission;
 use crate::limits::{NODES_BODY_BYTES_MAX, NODES_TIMEOUT};
@@ -28,8 +27,8 @@ struct Rebalance {
 }
 
 /// `POST /api/v1/cluster/nodes`: lets a node in, or has one stay that was to leave.
-pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
-    let body = read_small(body, NODES_BODY_BYTES_MAX).await?;
+pub(super) async fn add(State(api): State<Api>, body: Small) -> Result<Response, Failure> {
+    let body = body.read(&api, NODES_BODY_BYTES_MAX).await?;
     let Some(Node { id, grpc }) = parsed(&body, r#"{"grpc":"host:port"}, {"id":4}, or both"#)?
     else {
         let why = "the body is empty; send {\"grpc\":\"host:port\"} of the node that is to come";
@@ -65,8 +64,8 @@ pub(super) async fn drain(
 }
 
 /// `POST /api/v1/cluster/rebalance`: has replicas spread evenly.
-pub(super) async fn rebalance(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
-    let body = read_small(body, NODES_BODY_BYTES_MAX).await?;
+pub(super) async fn rebalance(State(api): State<Api>, body: Small) -> Result<Response, Failure> {
+    let body = body.read(&api, NODES_BODY_BYTES_MAX).await?;
     let asked: Option<Rebalance> = parsed(&body, r#"{"replication":3}, or nothing"#)?;
     let replication = asked.unwrap_or_default().replication;
     let progress = api.control.rebalance(replication, deadline()).await?;

@@ -85,7 +85,7 @@ async fn take(
         key: None,
         bytes: 0,
     };
-    match api.gateway.push(batch, permit).await {
+    match api.gateway.push(batch, permit).await.and_then(taken) {
         Ok(pushed) => Ok(Some(pushed)),
         Err(failure) if failure.kind == Kind::EmptyBody => Ok(None),
         Err(failure) => Err(failure),
@@ -100,6 +100,18 @@ fn source(form: Form, body: Bytes, encodings: Vec<Encoding>, limit: usize) -> So
             Form::Protobuf => otlp::read_protobuf(&decoded, room, each),
         }
     })
+}
+
+/// A request of which every record was rejected is a bad one: to send it again would change nothing.
+pub(crate) fn taken(pushed: Pushed) -> Result<Pushed, Failure> {
+    match pushed.rejections.first() {
+        Some(first) if pushed.accepted == 0 => {
+            let (rejected, reason) = (pushed.rejected, first.reason);
+            let message = format!("nothing is stored, rejected records: {rejected}; {reason}");
+            Err(Failure::new(Kind::InvalidBody, message))
+        }
+        _ => Ok(pushed),
+    }
 }
 
 /// What an exporter learns about rejected records; nothing when there are none.

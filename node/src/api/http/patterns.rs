@@ -1,6 +1,5 @@
 //! `/api/v1/pii/patterns`: what the cluster masks beside the built-in detectors.
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use hushlog_pii::Pattern;
 use serde_json::{Value, json};
 
-use super::body::read_small;
+use super::body::Small;
 use super::{Api, Failure, Kind, json};
 use crate::api::patterns::{self, Change, change};
 use crate::api::policy::Changed;
@@ -31,8 +30,8 @@ pub(super) async fn get(
 }
 
 /// `POST /api/v1/pii/patterns`.
-pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
-    let members = patterns::members(&read(body).await?)?;
+pub(super) async fn add(State(api): State<Api>, body: Small) -> Result<Response, Failure> {
+    let members = patterns::members(&read(&api, body).await?)?;
     let added = Box::pin(change(&api, Change::Add(members))).await?;
     let status = if added.is_made {
         StatusCode::CREATED
@@ -46,9 +45,9 @@ pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<Response, 
 pub(super) async fn set(
     State(api): State<Api>,
     Path(id): Path<String>,
-    body: Body,
+    body: Small,
 ) -> Result<Response, Failure> {
-    let members = patterns::members(&read(body).await?)?;
+    let members = patterns::members(&read(&api, body).await?)?;
     let changed = Box::pin(change(&api, Change::Set(id, members))).await?;
     Ok(answer(StatusCode::OK, &changed))
 }
@@ -63,8 +62,8 @@ pub(super) async fn remove(
     Ok(json(StatusCode::OK, &body))
 }
 
-pub(super) async fn read(body: Body) -> Result<Bytes, Failure> {
-    let body = read_small(body, PATTERN_BODY_BYTES_MAX).await?;
+pub(super) async fn read(api: &Api, body: Small) -> Result<Bytes, Failure> {
+    let body = body.read(api, PATTERN_BODY_BYTES_MAX).await?;
     if body.iter().all(u8::is_ascii_whitespace) {
         let message = "the body is empty; send a JSON object";
         return Err(Failure::new(Kind::EmptyBody, message));

@@ -1,6 +1,5 @@
 //! What masking does to a text; nothing of it is kept.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,7 +7,7 @@ use hushlog_pii::{Findings, Span};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::read_small;
+use super::body::Small;
 use super::{Api, Failure, Kind, json};
 use crate::api::policy::newest;
 use crate::limits::PII_TEST_BYTES_MAX;
@@ -28,9 +27,9 @@ fn message() -> String {
 }
 
 /// `POST /api/v1/pii/test`.
-pub(super) async fn test(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
+pub(super) async fn test(State(api): State<Api>, body: Small) -> Result<Response, Failure> {
     // JSON may spell each byte in six.
-    let body = read_small(body, PII_TEST_BYTES_MAX * 6 + 64).await?;
+    let body = body.read(&api, PII_TEST_BYTES_MAX * 6 + 64).await?;
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Failure::new(
             Kind::EmptyBody,

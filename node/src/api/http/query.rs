@@ -1,6 +1,5 @@
 //! Searching, and looking up by id.
 
-use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,7 +7,7 @@ use hushlog_record::LogId;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::body::read_small;
+use super::body::Small;
 use super::{Api, Failure, Kind, raw_json};
 use crate::api::Answer;
 use crate::limits::{CONTEXT_ROWS_MAX, QUERY_BODY_BYTES_MAX};
@@ -24,9 +23,9 @@ pub(super) fn respond(answer: Answer) -> Response {
 }
 
 /// `POST /api/v1/logs/query`.
-pub(super) async fn search(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
+pub(super) async fn search(State(api): State<Api>, body: Small) -> Result<Response, Failure> {
     let _room = api.admit_query()?;
-    let body = read_small(body, QUERY_BODY_BYTES_MAX).await?;
+    let body = body.read(&api, QUERY_BODY_BYTES_MAX).await?;
     let began = Instant::now();
     let answer = api.reader.search(body, api.query_deadline()).await;
     api.query_latency("search").observe(began.elapsed());

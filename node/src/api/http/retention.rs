@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Number, Value, json};
 use tokio::time::Instant;
 
-use super::body::read_small;
+use super::body::Small;
 use super::named::{self, DEFAULT, check, check_length};
 use super::{Api, Failure, Kind, json};
 use crate::cluster::retention::{Periods, Source};
@@ -55,10 +54,10 @@ pub(super) async fn one(
 pub(super) async fn set(
     State(api): State<Api>,
     Path(service): Path<String>,
-    body: Body,
+    body: Small,
 ) -> Result<Response, Failure> {
     check(&api, &service)?;
-    let body = read_small(body, RETENTION_BODY_BYTES_MAX).await?;
+    let body = body.read(&api, RETENTION_BODY_BYTES_MAX).await?;
     change(&api, &service, Some(period(&body)?)).await
 }
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::body::Small;
 use super::patterns::{read, with_epoch};
 use super::{Api, Failure, json};
 use crate::api::policy::Changed;
@@ -34,9 +34,9 @@ pub(super) async fn detector(
 pub(super) async fn set_detector(
     State(api): State<Api>,
     Path(name): Path<String>,
-    body: Body,
+    body: Small,
 ) -> Result<Response, Failure> {
-    let members = Members::read(&read(body).await?)?;
+    let members = Members::read(&read(&api, body).await?)?;
     let changed = Box::pin(rules::set_detector(&api, &name, Some(members))).await?;
     Ok(answer(changed))
 }
@@ -82,8 +82,8 @@ pub(super) async fn settings(State(api): State<Api>) -> Result<Response, Failure
 }
 
 /// `PUT /api/v1/pii/settings`.
-pub(super) async fn set_settings(State(api): State<Api>, body: Body) -> Result<Response, Failure> {
-    let asked = Settings::read(&read(body).await?)?;
+pub(super) async fn set_settings(State(api): State<Api>, body: Small) -> Result<Response, Failure> {
+    let asked = Settings::read(&read(&api, body).await?)?;
     let changed = Box::pin(rules::set_settings(&api, asked)).await?;
     Ok(answer(changed))
 }

@@ -1,26 +1,26 @@
 //! The JSON form of OpenTelemetry: lowerCamelCase names, hexadecimal ids, 64-bit numbers as text or
-//! number, unknown names ignored.
-
-use std::str::FromStr;
+//! number, enumerations as number or name, unknown names ignored.
+//!
+//! Only what leads to the records must have its shape. A record, resource or scope never makes the request
+//! fail: a number, id or value that is none is kept as it was sent.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use hushlog_ingest::json::{Cursor, Each, Scalar, Shape};
+use hushlog_ingest::json::{Cursor, Each, Shape};
 use hushlog_proto::opentelemetry::proto::common::v1::any_value::Value as Any;
 use hushlog_proto::opentelemetry::proto::common::v1::{
-    AnyValue, ArrayValue, KeyValue, KeyValueList,
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
 };
 use hushlog_proto::opentelemetry::proto::logs::v1::LogRecord;
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
+use hushlog_record::Value;
+use serde_json::{Map, Value as Json};
 
-use super::Source;
+use super::{DROPPED, FLAGS, Odd, Source};
 use crate::api::hand::Hand;
-use crate::api::walk::{Stop, elements, is_null, leaf, members, text, whole};
+use crate::api::walk::{Stop, elements, members, whole};
 use crate::error::{Failure, Kind};
 use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
-
-/// Values in each other in a record, a resource or a scope.
-const DEPTH_MAX: usize = 128;
 
 /// Hands over every record of a request, in order, one decoded at a time.
 pub(in crate::api) fn read(
@@ -90,7 +90,7 @@ fn of_scope(
             Ok(())
         }
         "logRecords" => match &scope {
-            Some(scope) => records(cursor, source(resource, scope.as_deref()).as_ref(), hand),
+            Some(scope) => records(cursor, source(resource, scope.as_ref()).as_ref(), hand),
             None => keep(&mut before, cursor, "logRecords"),
         },
         _ => pass(cursor),
@@ -98,12 +98,15 @@ fn of_scope(
     let Some(log_records) = before else {
         return Ok(());
     };
-    let scope = scope.unwrap_or_else(|| Some(String::new()));
-    let source = source(resource, scope.as_deref());
+    let scope = scope.unwrap_or_else(|| Some(InstrumentationScope::default()));
+    let source = source(resource, scope.as_ref());
     records(&mut Cursor::new(log_records), source.as_ref(), hand)
 }
 
-fn source<'a>(resource: Option<&'a Resource>, scope: Option<&'a str>) -> Option<Source<'a>> {
+fn source<'a>(
+    resource: Option<&'a Resource>,
+    scope: Option<&'a InstrumentationScope>,
+) -> Option<Source<'a>> {
     Some(Source::new(resource?, scope?))
 }
 
@@ -116,7 +119,8 @@ fn records(
     elements(cursor, no_array, |cursor| {
         match (source, short(cursor)?) {
             (Some(source), Some(record)) => {
-                source.record(log_record(&mut Cursor::new(record))?, hand)?;
+                let (record, odd) = log_record(&record);
+                source.record(record, odd, hand)?;
             }
             _ => hand.reject(),
         }
@@ -136,53 +140,36 @@ fn pass(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
     Ok(cursor.skip().map(|_| ())?)
 }
 
-/// Takes a value; `None` when it is too long for any record that would carry it.
-fn short<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a str>, Stop> {
-    let value = cursor.skip()?;
-    if value.text.len() > ENCODED_RECORD_BYTES_MAX {
+/// Takes a value; `None` when it is too long for any record that would carry it. How deep it may be is bounded by the
+/// parser of the tree.
+fn short(cursor: &mut Cursor<'_>) -> Result<Option<Json>, Stop> {
+    let json = cursor.skip()?.text;
+    if json.len() > ENCODED_RECORD_BYTES_MAX {
         return Ok(None);
     }
-    if value.depth > DEPTH_MAX {
-        return Err(wrong("less nesting").into());
+    match serde_json::from_str(json) {
+        Ok(tree) => Ok(Some(tree)),
+        Err(_) => Err(wrong("JSON to the letter, with less nesting").into()),
     }
-    Ok(Some(value.text))
 }
 
-/// As [`short`].
+/// As [`short`]; null is none.
 fn resource_here(cursor: &mut Cursor<'_>) -> Result<Option<Resource>, Stop> {
-    let mut resource = Resource::default();
-    let Some(json) = short(cursor)? else {
-        return Ok(None);
-    };
-    object(&mut Cursor::new(json), |name, cursor| match name {
-        "attributes" => list(cursor, name, key_value, &mut resource.attributes),
-        _ => pass(cursor),
-    })?;
-    Ok(Some(resource))
+    let resource = short(cursor)?.map(|json| Resource {
+        attributes: attributes(&json),
+    });
+    Ok(resource)
 }
 
-/// As [`short`], the name of the scope.
-fn scope_here(cursor: &mut Cursor<'_>) -> Result<Option<String>, Stop> {
-    let mut scope = String::new();
-    let Some(json) = short(cursor)? else {
-        return Ok(None);
-    };
-    object(&mut Cursor::new(json), |name, cursor| match name {
-        "name" => said(cursor, &mut scope),
-        _ => pass(cursor),
-    })?;
-    Ok(Some(scope))
-}
-
-/// Goes through an object; anything else has no members.
-fn object<'a>(
-    cursor: &mut Cursor<'a>,
-    each: impl FnMut(&str, &mut Cursor<'a>) -> Result<(), Stop>,
-) -> Result<(), Stop> {
-    if cursor.peek() != Some(b'{') {
-        return pass(cursor);
-    }
-    members(cursor, || wrong("an object"), each)
+/// As [`short`]; null is none.
+fn scope_here(cursor: &mut Cursor<'_>) -> Result<Option<InstrumentationScope>, Stop> {
+    let scope = short(cursor)?.map(|json| InstrumentationScope {
+        name: text(&json, "name"),
+        version: text(&json, "version"),
+        attributes: attributes(&json),
+        ..InstrumentationScope::default()
+    });
+    Ok(scope)
 }
 
 fn wrong(expected: &str) -> Failure {
@@ -192,151 +179,235 @@ fn wrong(expected: &str) -> Failure {
     )
 }
 
-fn list<'a, T>(
-    cursor: &mut Cursor<'a>,
-    name: &str,
-    item: impl Fn(&mut Cursor<'a>) -> Result<T, Stop>,
-    items: &mut Vec<T>,
-) -> Result<(), Stop> {
-    let no_array = || wrong(&format!("an array in `{name}`"));
-    elements(cursor, no_array, |cursor| {
-        items.push(item(cursor)?);
-        Ok(())
-    })
-}
-
-fn log_record(cursor: &mut Cursor<'_>) -> Result<LogRecord, Stop> {
-    let mut record = LogRecord::default();
-    object(cursor, |name, cursor| {
-        match name {
-            "timeUnixNano" => record.time_unix_nano = number(cursor, name)?,
-            "observedTimeUnixNano" => record.observed_time_unix_nano = number(cursor, name)?,
-            "severityNumber" => record.severity_number = number(cursor, name)?,
-            "severityText" => said(cursor, &mut record.severity_text)?,
-            "body" => record.body = Some(any_value(cursor)?),
-            "attributes" => list(cursor, name, key_value, &mut record.attributes)?,
-            "traceId" => record.trace_id = hex(cursor, name)?.into(),
-            "spanId" => record.span_id = hex(cursor, name)?.into(),
-            "eventName" => said(cursor, &mut record.event_name)?,
-            _ => pass(cursor)?,
-        }
-        Ok(())
-    })?;
-    Ok(record)
-}
-
-fn key_value(cursor: &mut Cursor<'_>) -> Result<KeyValue, Stop> {
-    let mut pair = KeyValue::default();
-    object(cursor, |name, cursor| {
-        match name {
-            "key" => said(cursor, &mut pair.key)?,
-            "value" => pair.value = Some(any_value(cursor)?),
-            _ => pass(cursor)?,
-        }
-        Ok(())
-    })?;
-    Ok(pair)
-}
-
-/// The value under the first name of a kind that has one; a value without a kind, which no client should
-/// send, is what it looks like.
-fn any_value(cursor: &mut Cursor<'_>) -> Result<AnyValue, Stop> {
-    let mut value = None;
-    match cursor.peek() {
-        Some(b'{') => members(
-            cursor,
-            || wrong("an object"),
-            |name, cursor| {
-                if value.is_none() {
-                    value = of_kind(name, cursor)?;
-                    Ok(())
-                } else {
-                    pass(cursor)
-                }
-            },
-        )?,
-        _ => {
-            value = match leaf(cursor)? {
-                Some(Scalar::Text(text)) => Some(Any::StringValue(text.into_owned())),
-                Some(Scalar::Bool(value)) => Some(Any::BoolValue(value)),
-                Some(Scalar::Number(literal)) => match literal.parse() {
-                    Ok(number) => Some(Any::IntValue(number)),
-                    Err(_) => literal.parse().ok().map(Any::DoubleValue),
-                },
-                Some(Scalar::Null) | None => None,
-            }
-        }
+/// The record, and what has no place in it.
+fn log_record(json: &Json) -> (LogRecord, Odd) {
+    let mut odd = Odd::new();
+    if !json.is_object() {
+        odd.push(("parse_error", Value::string("expected an object")));
+        let record = LogRecord {
+            body: Some(natural(json)),
+            ..LogRecord::default()
+        };
+        return (record, odd);
     }
-    Ok(AnyValue { value })
-}
-
-/// Takes a value of the kind that its name says; `None` of `null` and of other names.
-fn of_kind(name: &str, cursor: &mut Cursor<'_>) -> Result<Option<Any>, Stop> {
-    if is_null(cursor)? {
-        return Ok(None);
-    }
-    let value = match name {
-        "stringValue" => text(cursor)?.map(Any::StringValue),
-        "boolValue" => match leaf(cursor)? {
-            Some(Scalar::Bool(value)) => Some(Any::BoolValue(value)),
-            _ => None,
-        },
-        "intValue" => parsed(cursor)?.map(Any::IntValue),
-        "doubleValue" => parsed(cursor)?.map(Any::DoubleValue),
-        "bytesValue" => text(cursor)?
-            .and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok())
-            .map(|bytes| Any::BytesValue(bytes.into())),
-        "arrayValue" => {
-            let mut values = Vec::new();
-            object(cursor, |name, cursor| match name {
-                "values" => list(cursor, name, any_value, &mut values),
-                _ => pass(cursor),
-            })?;
-            Some(Any::ArrayValue(ArrayValue { values }))
+    let mut severity_text = text(json, "severityText");
+    let severity_number = severity(json).unwrap_or_else(|name| {
+        if severity_text.is_empty() {
+            severity_text = name;
+        } else {
+            odd.push(("severity_number", Value::string(name)));
         }
-        "kvlistValue" => {
-            let mut values = Vec::new();
-            object(cursor, |name, cursor| match name {
-                "values" => list(cursor, name, key_value, &mut values),
-                _ => pass(cursor),
-            })?;
-            Some(Any::KvlistValue(KeyValueList { values }))
-        }
-        _ => {
-            pass(cursor)?;
-            return Ok(None);
-        }
+        0
+    });
+    let record = LogRecord {
+        time_unix_nano: number(json, "timeUnixNano", "timestamp", &mut odd),
+        observed_time_unix_nano: number(
+            json,
+            "observedTimeUnixNano",
+            "observed_timestamp",
+            &mut odd,
+        ),
+        severity_number,
+        severity_text,
+        body: json.get("body").map(any_value),
+        attributes: attributes(json),
+        dropped_attributes_count: number(json, "droppedAttributesCount", DROPPED, &mut odd),
+        flags: number(json, "flags", FLAGS, &mut odd),
+        trace_id: id(json, "traceId", "trace_id", &mut odd).into(),
+        span_id: id(json, "spanId", "span_id", &mut odd).into(),
+        event_name: text(json, "eventName"),
     };
-    match value {
-        Some(value) => Ok(Some(value)),
-        None => Err(wrong(&format!("a value in `{name}`")).into()),
+    (record, odd)
+}
+
+/// The severity as number or as the name of one; any other text is an error.
+fn severity(json: &Json) -> Result<i32, String> {
+    match json.get("severityNumber") {
+        None | Some(Json::Null) => Ok(0),
+        Some(given) => parse(given)
+            .or_else(|| severity_of_name(given.as_str()?))
+            .ok_or_else(|| plain(given)),
     }
 }
 
-/// Takes a text; what is none says nothing.
-fn said(cursor: &mut Cursor<'_>, to: &mut String) -> Result<(), Stop> {
-    *to = text(cursor)?.unwrap_or_default();
-    Ok(())
-}
-
-/// Takes a number, or text that is one.
-fn parsed<N: FromStr>(cursor: &mut Cursor<'_>) -> Result<Option<N>, Stop> {
-    Ok(match leaf(cursor)? {
-        Some(Scalar::Text(text)) => text.parse().ok(),
-        Some(Scalar::Number(literal)) => literal.parse().ok(),
-        Some(Scalar::Bool(_) | Scalar::Null) | None => None,
-    })
-}
-
-fn number<N: FromStr + Default>(cursor: &mut Cursor<'_>, name: &str) -> Result<N, Stop> {
-    if is_null(cursor)? {
-        return Ok(N::default());
+/// The number that this name of `SeverityNumber` stands for: `SEVERITY_NUMBER_ERROR`, `SEVERITY_NUMBER_ERROR2`.
+fn severity_of_name(name: &str) -> Option<i32> {
+    let name = name.strip_prefix("SEVERITY_NUMBER_")?;
+    if name == "UNSPECIFIED" {
+        return Some(0);
     }
-    parsed(cursor)?.ok_or_else(|| wrong(&format!("a number in `{name}`")).into())
+    let names = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].into_iter();
+    names
+        .zip((1..).step_by(4))
+        .find_map(|(known, first)| match name.strip_prefix(known)? {
+            "" => Some(first),
+            "2" => Some(first + 1),
+            "3" => Some(first + 2),
+            "4" => Some(first + 3),
+            _ => None,
+        })
 }
 
-fn hex(cursor: &mut Cursor<'_>, name: &str) -> Result<Vec<u8>, Stop> {
-    let digits = text(cursor)?.unwrap_or_default();
-    let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
-    bytes.map_err(|_| wrong(&format!("hexadecimal digits in `{name}`")).into())
+/// A list as the form has it; also an object with its members, which is as clear.
+fn attributes(json: &Json) -> Vec<KeyValue> {
+    match json.get("attributes") {
+        None | Some(Json::Null) => Vec::new(),
+        Some(Json::Array(items)) => items.iter().map(key_value).collect(),
+        Some(Json::Object(members)) => named(members),
+        Some(other) => vec![KeyValue {
+            key: "attributes".into(),
+            value: Some(natural(other)),
+        }],
+    }
+}
+
+fn named(members: &Map<String, Json>) -> Vec<KeyValue> {
+    let members = members.iter().map(|(name, value)| KeyValue {
+        key: name.clone(),
+        value: Some(any_value(value)),
+    });
+    members.collect()
+}
+
+fn key_value(json: &Json) -> KeyValue {
+    if !json.is_object() {
+        return KeyValue {
+            key: String::new(),
+            value: Some(natural(json)),
+        };
+    }
+    KeyValue {
+        key: text(json, "key"),
+        value: json.get("value").map(any_value),
+    }
+}
+
+/// What an `AnyValue` may be.
+const KINDS: [&str; 7] = [
+    "stringValue",
+    "boolValue",
+    "intValue",
+    "doubleValue",
+    "bytesValue",
+    "arrayValue",
+    "kvlistValue",
+];
+
+/// A value in the form's own terms; any other is taken for what it is in JSON.
+fn any_value(json: &Json) -> AnyValue {
+    let Some(members) = json.as_object() else {
+        return natural(json);
+    };
+    let known = || {
+        members
+            .iter()
+            .filter(|(name, _)| KINDS.contains(&name.as_str()))
+    };
+    match known().find(|(_, value)| !value.is_null()) {
+        Some((name, inner)) => typed(name, inner)
+            .map(|value| AnyValue { value: Some(value) })
+            .unwrap_or_else(|| natural(inner)),
+        None if known().next().is_some() => AnyValue { value: None },
+        None => natural(json),
+    }
+}
+
+fn typed(kind: &str, json: &Json) -> Option<Any> {
+    match kind {
+        "stringValue" => json.as_str().map(|text| Any::StringValue(text.into())),
+        "boolValue" => json.as_bool().map(Any::BoolValue),
+        "intValue" => parse(json).map(Any::IntValue),
+        "doubleValue" => parse(json).map(Any::DoubleValue),
+        "bytesValue" => data_encoding::BASE64
+            .decode(json.as_str()?.as_bytes())
+            .ok()
+            .map(|bytes| Any::BytesValue(bytes.into())),
+        "arrayValue" => Some(Any::ArrayValue(ArrayValue {
+            values: items(json)?.iter().map(any_value).collect(),
+        })),
+        "kvlistValue" => Some(Any::KvlistValue(KeyValueList {
+            values: items(json)?.iter().map(key_value).collect(),
+        })),
+        _ => None,
+    }
+}
+
+/// The `values` of a list.
+fn items(json: &Json) -> Option<&[Json]> {
+    match json.as_object()?.get("values") {
+        None | Some(Json::Null) => Some(&[]),
+        Some(values) => values.as_array().map(Vec::as_slice),
+    }
+}
+
+fn natural(json: &Json) -> AnyValue {
+    let value = match json {
+        Json::Null => None,
+        Json::Bool(value) => Some(Any::BoolValue(*value)),
+        Json::Number(number) => Some(match number.as_i64() {
+            Some(number) => Any::IntValue(number),
+            None => number
+                .as_f64()
+                .map_or_else(|| Any::StringValue(number.to_string()), Any::DoubleValue),
+        }),
+        Json::String(text) => Some(Any::StringValue(text.clone())),
+        Json::Array(items) => Some(Any::ArrayValue(ArrayValue {
+            values: items.iter().map(any_value).collect(),
+        })),
+        Json::Object(members) if members.is_empty() => None,
+        Json::Object(members) => Some(Any::KvlistValue(KeyValueList {
+            values: named(members),
+        })),
+    };
+    AnyValue { value }
+}
+
+/// The text of a string, of anything else its JSON.
+fn plain(json: &Json) -> String {
+    match json {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn text(json: &Json, name: &str) -> String {
+    match json.get(name) {
+        None | Some(Json::Null) => String::new(),
+        Some(value) => plain(value),
+    }
+}
+
+fn parse<N: std::str::FromStr>(json: &Json) -> Option<N> {
+    match json {
+        Json::String(text) => text.parse().ok(),
+        Json::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A number; what is none is `kept` under that name.
+fn number<N: std::str::FromStr + Default>(
+    json: &Json,
+    name: &str,
+    kept: &'static str,
+    odd: &mut Odd,
+) -> N {
+    match json.get(name) {
+        None | Some(Json::Null) => N::default(),
+        Some(value) => parse(value).unwrap_or_else(|| {
+            odd.push((kept, Value::string(plain(value))));
+            N::default()
+        }),
+    }
+}
+
+/// An id; what is not hexadecimal is `kept` under that name.
+fn id(json: &Json, name: &str, kept: &'static str, odd: &mut Odd) -> Vec<u8> {
+    let text = text(json, name);
+    HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .unwrap_or_else(|_| {
+            odd.push((kept, Value::string(text)));
+            Vec::new()
+        })
 }

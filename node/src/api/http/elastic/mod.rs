@@ -55,10 +55,14 @@ pub(super) fn router() -> Router<Api> {
         .layer(map_response(finish))
 }
 
-/// The root under a prefix that ends in a slash: clients ask for it so, and nesting leaves it out.
-pub(super) fn slash(path: &str) -> Router<Api> {
-    let root = Router::new().route(path, get(probes::root));
-    root.layer(map_response(finish))
+/// What is asked for beside the prefix: its root with a slash at the end, which nesting leaves out, and the
+/// health that load balancers know by this path.
+pub(super) fn beside_prefix() -> Router<Api> {
+    Router::new()
+        .route("/es/", get(probes::root))
+        .route("/_cluster/health", get(probes::health))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(map_response(finish))
 }
 
 async fn unknown_path() -> Failure {

@@ -377,7 +377,7 @@ impl Control for Fake {
 }
 
 /// A cluster of one shard that takes every change.
-pub(super) struct FakePolicies {
+pub(crate) struct FakePolicies {
     pub(super) masking: Arc<Masking>,
     /// What does not confirm a change.
     pub(super) missing: Vec<String>,
@@ -433,7 +433,7 @@ pub(super) fn api_with(fake: Fake, memory: usize, change: impl FnOnce(&mut FakeP
 }
 
 /// With so much memory, for bodies of so many bytes.
-pub(super) fn api_taking(
+pub(crate) fn api_taking(
     fake: Fake,
     (memory, body_bytes_max): (usize, usize),
     change: impl FnOnce(&mut FakePolicies),

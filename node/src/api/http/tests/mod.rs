@@ -31,8 +31,9 @@ mod rules;
 mod sources;
 mod wire;
 
+pub(crate) use fake::api_taking;
 pub(crate) use fake::{BODY_BYTES_MAX, Fake, Stored, api};
-use fake::{FOUND, FakePolicies, api_taking, api_with};
+use fake::{FOUND, FakePolicies, api_with};
 pub(crate) use keys::{VALUES, check, otlp};
 
 struct Got {
@@ -199,18 +200,59 @@ async fn masking_can_be_tried() {
 
 #[tokio::test]
 async fn health_says_why_it_is_not_ready() {
-    assert_eq!(send(Fake::default(), get("/healthz")).await.status, 200);
-    assert_eq!(send(Fake::default(), get("/readyz")).await.status, 200);
-    let got = send(
-        Fake {
+    for (path, unready) in [
+        ("/healthz", 200),
+        ("/livez", 200),
+        ("/health", 200),
+        ("/readyz", 503),
+        ("/ready", 503),
+    ] {
+        assert_eq!(send(Fake::default(), get(path)).await.status, 200, "{path}");
+        let fake = Fake {
             unready: true,
             ..Fake::default()
-        },
-        get("/readyz"),
-    )
-    .await;
-    assert_eq!(got.status, 503);
-    assert_eq!(got.body["error"]["message"], "no shard has a leader");
+        };
+        let got = send(fake, get(path)).await;
+        assert_eq!(got.status, unready, "{path}");
+        if unready == 503 {
+            assert_eq!(got.body["error"]["message"], "no shard has a leader");
+        }
+    }
+    let got = send(Fake::default(), get("/_cluster/health")).await;
+    assert_eq!(
+        (got.status.as_u16(), &got.body["status"]),
+        (200, &json!("green"))
+    );
+}
+
+#[tokio::test]
+async fn what_this_release_does_not_have_says_so() {
+    for (method, path) in [
+        ("GET", "/api/v1/logs/tail?query=a"),
+        ("DELETE", "/api/v1/logs"),
+        ("GET", "/api/v1/deletions/1"),
+        ("GET", "/api/v1/fields"),
+        ("GET", "/api/v1/fields/user/values?prefix=a"),
+        ("GET", "/api/v1/queries"),
+        ("PUT", "/api/v1/searches/mine"),
+        ("POST", "/api/v1/alerts"),
+        ("GET", "/api/v1/alerts/1/history"),
+        (
+            "GET",
+            "/api/v1/logs/01890a5d-ac96-774b-bcce-b302099a8058/raw",
+        ),
+    ] {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).expect("a request");
+        let got = send(Fake::default(), request).await;
+        assert_eq!(
+            (got.status.as_u16(), got.code()),
+            (501, "not_implemented"),
+            "{method} {path}"
+        );
+        let message = got.body["error"]["message"].as_str().expect("a text");
+        assert!(message.contains("not in this release"), "{message}");
+    }
 }
 
 #[tokio::test]
@@ -301,5 +343,12 @@ async fn the_front_page_lists_paths_and_metrics_render() {
         .await
         .expect("a body")
         .to_bytes();
-    assert!(String::from_utf8_lossy(&body).contains("hushlog_node_ingest_records_total 1\n"));
+    let metrics = String::from_utf8_lossy(&body);
+    for line in [
+        "hushlog_node_ingest_records_total 1\n",
+        "hushlog_node_ingest_rejected_total{reason=\"the record is larger than 1 MiB\"} 0\n",
+        "hushlog_node_commit_seconds_count 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line}");
+    }
 }

@@ -208,3 +208,55 @@ async fn addresses_that_try_to_lead_elsewhere_are_not_found() {
         assert!(statuses.contains(&status), "{path}: {status}");
     }
 }
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// What the small bodies of all paths may be encoded in is what records may be.
+#[tokio::test]
+async fn small_bodies_may_be_encoded_and_are_bounded_as_decoded() {
+    let blank = gzip(&vec![b' '; 8 << 20]);
+    for (method, path, body) in [
+        ("POST", "/api/v1/logs/query", r#"{"query":"a"}"#),
+        ("POST", "/api/v1/pii/test", r#"{"text":"a"}"#),
+        (
+            "POST",
+            "/api/v1/pii/patterns",
+            r#"{"name":"badge","regex_pattern":"B-[0-9]{4}"}"#,
+        ),
+        (
+            "PUT",
+            "/api/v1/pii/detectors/email",
+            r#"{"mode":"observe"}"#,
+        ),
+        ("PUT", "/api/v1/pii/settings", r#"{"keep_private":true}"#),
+        ("PUT", "/api/v1/retention/pay", r#"{"days":3}"#),
+        ("PUT", "/api/v1/limits/pay", r#"{"records_per_second":3}"#),
+    ] {
+        let ask = async |encoding: &str, body: Vec<u8>| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.header("content-encoding", encoding);
+            send(
+                Fake::default(),
+                request.body(body.into()).expect("a request"),
+            )
+            .await
+        };
+        let plain = ask("identity", body.into()).await;
+        assert!(plain.status.is_success(), "{path}: {}", plain.body);
+        let got = ask("gzip", gzip(body.as_bytes())).await;
+        assert_eq!(got.status, plain.status, "{path}: {}", got.body);
+        for (encoding, body, status, code) in [
+            ("br", body.into(), 415, "unsupported_media_type"),
+            ("gzip", body.into(), 400, "invalid_body"),
+            ("gzip", blank.clone(), 413, "body_too_large"),
+        ] {
+            let got = ask(encoding, body).await;
+            assert_eq!((got.status.as_u16(), got.code()), (status, code), "{path}");
+        }
+    }
+}

@@ -156,8 +156,10 @@ async fn a_pattern_that_cannot_be_taken_is_refused_with_the_reason() {
             "SOURCE_BYTES_MAX",
         ),
         (with("regex_pattern", Value::Null), "regex_pattern"),
-        (with("name", json!("Badge number")), "the name must be"),
-        (with("name", json!("email")), "has this name"),
+        (with("name", json!(" ")), "the name must have"),
+        (with("name", json!("a\nb")), "the name must have"),
+        (with("name", json!("x".repeat(129))), "TITLE_BYTES_MAX"),
+        (with("pattern_type", json!("x".repeat(65))), "the type has"),
         (with("pattern_id", json!("a/b")), "the id must have"),
         (with("validator", json!("magic")), "no validator `magic`"),
         (with("masking_strategy", json!("ENCRYPT")), "PARTIAL_MASK"),
@@ -211,6 +213,79 @@ async fn a_pattern_that_cannot_be_taken_is_refused_with_the_reason() {
         body["policy_epoch"], 2,
         "nothing refused has changed anything"
     );
+}
+
+#[tokio::test]
+async fn any_line_of_text_is_a_name_and_stands_in_masks_as_a_word() {
+    let calls = Calls::new(|_| {});
+    for (name, id, detector) in [
+        ("Employee Badge", "employee_badge", "employee_badge"),
+        (" employee-id ", "employee_id", "employee_id"),
+        // A built-in detector has the name in masks.
+        ("Email", "email", "email_pattern"),
+        ("email", "email", "email_pattern"),
+    ] {
+        let given = json!({
+            "name": name,
+            "regex_pattern": "B-[0-9]{4}",
+            "validator": "",
+            "masking_strategy": "Redact",
+        });
+        let path = format!("{ALL}/{id}");
+        for status in [StatusCode::CREATED, StatusCode::OK] {
+            let (got, body) = calls.call("POST", ALL, given.clone()).await;
+            assert_eq!(got, status, "{body}");
+            assert_eq!(
+                (&body["name"], &body["pattern_id"], &body["detector"]),
+                (&json!(name.trim()), &json!(id), &json!(detector))
+            );
+            assert_eq!(
+                (&body["masking_strategy"], &body["validator"]),
+                (&json!("REDACT"), &Value::Null)
+            );
+        }
+        let masked = format!("[{}]", detector.to_uppercase());
+        assert_eq!(calls.masked("B-1234").await, masked);
+        let (_, found) = calls
+            .call("POST", "/api/v1/pii/test", json!({"text": "B-1234"}))
+            .await;
+        assert_eq!(found["spans"][0]["detector"], detector);
+
+        // What was shown may be sent back, and the name changed; the id stays.
+        let (_, shown) = calls.call("GET", &path, Value::Null).await;
+        let (status, same) = calls.call("PUT", &path, shown.clone()).await;
+        assert_eq!((status, same), (StatusCode::OK, shown));
+        let renamed = json!({"name": "Staff, new", "masking_strategy": "hash"});
+        let (_, body) = calls.call("PUT", &path, renamed).await;
+        assert_eq!(
+            (&body["name"], &body["pattern_id"], &body["detector"]),
+            (&json!("Staff, new"), &json!(id), &json!("staff_new"))
+        );
+        let (status, _) = calls.call("DELETE", &path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn two_names_that_are_one_in_masks_are_in_conflict() {
+    let calls = Calls::new(|_| {});
+    let named = |name: &str, id: Value| json!({"name": name, "pattern_id": id, "regex_pattern": "B-[0-9]{4}"});
+    let (status, _) = calls
+        .call("POST", ALL, named("Employee Badge", Value::Null))
+        .await;
+    assert_eq!(status, StatusCode::CREATED);
+    for id in [Value::Null, json!("other")] {
+        let (status, body) = calls.call("POST", ALL, named("employee-badge", id)).await;
+        assert_eq!(status, StatusCode::CONFLICT);
+        assert_eq!(body["error"]["code"], "pattern_exists");
+    }
+    let (status, _) = calls.call("POST", ALL, named("b", json!("other"))).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let path = format!("{ALL}/other");
+    let (status, _) = calls
+        .call("PUT", &path, json!({"name": "EMPLOYEE BADGE"}))
+        .await;
+    assert_eq!(status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]

@@ -195,6 +195,9 @@ async fn the_questions_before_a_bulk_request_are_answered_so_that_shippers_go_on
         ("PUT", "/logs", 200),
         ("PUT", "/_logs", 400),
         ("DELETE", "/logs", 405),
+        ("POST", "/", 405),
+        ("PUT", "/", 405),
+        ("DELETE", "/", 405),
         ("POST", "/logs/_search", 404),
     ];
     for (method, path, status) in asked {
@@ -206,6 +209,10 @@ async fn the_questions_before_a_bulk_request_are_answered_so_that_shippers_go_on
             let answer = ask(routes, Fake::default(), request).await;
             assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
             assert!(answer.is_elastic(), "{method} {path}");
+            if status >= 400 {
+                // A refusal in Elasticsearch's form.
+                assert_eq!(answer.json()["status"], status, "{method} {path}");
+            }
         }
     }
     let version = async |path: &str, agent: &str| {
@@ -280,6 +287,34 @@ async fn a_loki_push_of_which_anything_is_stored_is_a_success_and_says_what_was_
         let expected = "1; the record is larger than 1 MiB";
         assert_eq!(header.is_some_and(|header| header == expected), rejected);
         assert_eq!(stored(&sink).len(), usize::from(rejected));
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_which_nothing_is_taken_is_a_bad_request() {
+    let long = "x".repeat((1 << 20) + 1);
+    for (good, status) in [(r#"{"body":{"stringValue":"good"}},"#, 200), ("", 400)] {
+        let body = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{good}{{"body":{{"stringValue":"{long}"}}}}]}}]}}]}}"#
+        );
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let router = router(api_taking(fake, (32 << 20, 4 << 20), |_| {}));
+        let request = post("/v1/logs", &[JSON], body);
+        let response = router.oneshot(request).await.expect("infallible");
+        assert_eq!(response.status(), status);
+        let bytes = response.into_body().collect().await.expect("a body");
+        let answer: Value = serde_json::from_slice(&bytes.to_bytes()).expect("JSON");
+        if status == 200 {
+            assert_eq!(answer["partialSuccess"]["rejectedLogRecords"], "1");
+            assert_eq!(stored(&sink).len(), 1);
+        } else {
+            // `google.rpc.Status`: an invalid argument.
+            assert_eq!(answer["code"], 3);
+            let message = answer["message"].as_str().expect("a text");
+            assert!(message.contains("larger than 1 MiB"), "{message}");
+            assert!(stored(&sink).is_empty());
+        }
     }
 }
 
