@@ -41,7 +41,7 @@ fn nested_keys_are_masked_like_those_at_the_top() {
         ("peers.93.184.216.34.80", "peers.[IPV4]"),
         ("peers.93.184.216.34.8080", "peers.[IPV4][SSN]"),
         ("peers.2001:db8::1.n", "peers.2001:db8:0::x.n"),
-        ("peers.::ffff:93.184.216.34.n", "peers.0:0:0::x.n"),
+        ("peers.::ffff:93.184.216.34.n", "peers.[IPV6].n"),
         ("macs.00:1b:44:11:3a:b7.n", "macs.00:1b:44:xx:xx:xx.n"),
         (
             "ibans.DE75512108001245126199.n",
@@ -207,7 +207,7 @@ proptest! {
         for masker in maskers() {
             // Another that is longer, and so stands behind it.
             let longer = format!("{name}.{name}");
-            let fields = vec![(name.clone(), Value::string(&*value)), (longer, Value::number("219099999"))];
+            let fields = vec![(name.clone(), Value::string(&*value)), (longer, Value::string("219099999"))];
             let once = masker.mask(record(fields)).into_inner();
             let twice = masker.mask(once.clone()).into_inner();
             prop_assert!(once == twice, "from {name:?} and {value:?}: {:?}, then {:?}", once.fields, twice.fields);
