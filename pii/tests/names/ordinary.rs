@@ -28,10 +28,13 @@ fn ordinary_names_are_kept() {
 #[test]
 fn ordinary_names_are_kept_where_they_are_nested() {
     let masker = masker(Policy::default());
-    // With more parts behind it is another name.
-    let is_element = |name: &&str| name.contains("structured_data");
-    for name in NAMES.lines().filter(|name| !is_element(name)) {
-        for (before, after) in AROUND {
+    for name in NAMES.lines() {
+        // What stands behind an `@` may make a domain of it.
+        let around = AROUND.into_iter();
+        let around = around.filter(|(_, after)| after.is_empty() || !name.contains('@'));
+        // Elsewhere an element's id is none.
+        let around = around.filter(|(before, _)| before.is_empty() || !name.contains("32473"));
+        for (before, after) in around {
             let name = format!("{before}{name}{after}");
             assert_eq!(masked(&masker, &name), name);
         }
@@ -57,7 +60,7 @@ fn names_that_could_be_either_are_masked() {
     let masker = masker(Policy::default());
     for (name, expected) in [
         ("version.1.2.3.4", "version.1.2.3.x"),
-        ("oid.1.3.6.1.4.1.311", "oid.[IPV4]"),
+        ("oid.1.3.6.1.4.1.311", "oid.[IPV4].311"),
         ("shard.123456788.count", "shard.[SSN].count"),
     ] {
         assert_eq!(masked(&masker, name), expected);

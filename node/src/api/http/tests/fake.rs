@@ -146,7 +146,7 @@ impl Sink for Fake {
                     for record in columns.records() {
                         let pair = (record.service_name.clone(), record.message.clone());
                         self.stored.lock().push(pair);
-                        self.records.lock().push(record);
+                        self.records.lock().push(record.into_inner());
                     }
                     let keys = block.header().parts.iter().filter_map(|part| part.key);
                     let named = keys.filter(|key| key.is_of_record());

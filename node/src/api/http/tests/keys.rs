@@ -106,7 +106,7 @@ async fn stored(routes: fn(Api) -> axum::Router, request: Request<Body>) -> Vec<
 async fn nested_names_are_masked_on_every_way_in() {
     let ndjson = [("content-type", "application/x-ndjson")];
     let json = [JSON];
-    let lines = [("content-type", "text/plain")];
+    let lines = [("content-type", "application/vnd.hushlog.lines+x-ndjson")];
     let protobuf = [("content-type", "application/x-protobuf")];
     for (value, rest) in VALUES {
         let nested = json!({"users": {value: {"last_login": 1}}, "message": "kx"});
@@ -134,7 +134,11 @@ async fn nested_names_are_masked_on_every_way_in() {
                 check(&format!("{path} {body}"), &records, rest);
             }
         }
-        let records = stored(router, post("/api/v1/logs", &lines, document.clone())).await;
+        let records = stored(
+            router,
+            post("/api/v1/logs", &lines, json!(document).to_string()),
+        )
+        .await;
         check("a line of text", &records, rest);
 
         let metadata = json!({format!("users.{value}.last_login"): "1"});
