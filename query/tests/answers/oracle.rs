@@ -182,12 +182,16 @@ fn same_number(a: &str, b: &str) -> bool {
     number(a).is_some_and(|a| number(b) == Some(a))
 }
 
+/// Words are looked for in the text of an array, numbers and truth values among its values.
 fn is_word(value: &Value, wanted: &str) -> bool {
-    alone(value).iter().any(|value| match value.kind {
-        Kind::String | Kind::Json => has_phrase(&value.text, &words(wanted)),
-        Kind::Number => same_number(wanted, &value.text),
-        Kind::Bool => value.text == wanted.to_lowercase(),
-    })
+    let is_text = matches!(value.kind, Kind::String | Kind::Json);
+    let in_text = is_text && has_phrase(&value.text, &words(wanted));
+    in_text
+        || alone(value).iter().any(|value| match value.kind {
+            Kind::String | Kind::Json => false,
+            Kind::Number => same_number(wanted, &value.text),
+            Kind::Bool => value.text == wanted.to_lowercase(),
+        })
 }
 
 /// Whether a record passes a filter on one custom field.

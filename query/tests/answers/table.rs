@@ -283,6 +283,7 @@ fn an_array_is_found_by_each_of_its_values() {
         ("x:>9000", &[]),
         ("-x:red x:*", &[5, 6, 7]),
         ("x:[blue TO green]", &[1, 4]),
+        ("x:re*", &[1, 2, 3, 4]),
     ] {
         let body = json!({ "query": query, "sort": { "order": "asc" } });
         assert_eq!(with_values(&values, &body), expected, "{query}");
