@@ -167,7 +167,6 @@ fn scope_here(cursor: &mut Cursor<'_>) -> Result<Option<InstrumentationScope>, S
         name: text(&json, "name"),
         version: text(&json, "version"),
         attributes: attributes(&json),
-        ..InstrumentationScope::default()
     });
     Ok(scope)
 }

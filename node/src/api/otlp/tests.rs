@@ -78,7 +78,6 @@ fn a_record_keeps_everything_that_was_said() {
             name: "shop.cart".into(),
             version: "1.2".into(),
             attributes: vec![attribute("team", text("blue"))],
-            ..InstrumentationScope::default()
         }),
         log_records: vec![record],
         ..ScopeLogs::default()
