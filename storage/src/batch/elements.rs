@@ -126,9 +126,9 @@ fn escaped_char(chars: &mut std::str::Chars<'_>) -> char {
 
 /// The number of four hexadecimal digits; of what is none, that of U+FFFD.
 fn unit(chars: &mut std::str::Chars<'_>) -> u32 {
-    let digits = (0..4).map(|_| chars.next().and_then(|c| c.to_digit(16)));
-    let number = digits.fold(Some(0), |sum, digit| Some(sum? << 4 | digit?));
-    number.unwrap_or(u32::from(char::REPLACEMENT_CHARACTER))
+    let mut digits = (0..4).map(|_| chars.next().and_then(|c| c.to_digit(16)));
+    let number = digits.try_fold(0, |sum, digit| Some(sum << 4 | digit?));
+    number.unwrap_or_else(|| u32::from(char::REPLACEMENT_CHARACTER))
 }
 
 #[cfg(test)]
