@@ -7,6 +7,8 @@
 
 use std::fmt::Write;
 
+use hushlog_record::json::decoded;
+
 use crate::Masker;
 use crate::bytes::{at, part};
 use crate::finder::Fired;
@@ -35,7 +37,7 @@ pub(crate) fn mask(
                 let end = string_end(bytes, pos);
                 let plain = decoded(part(text, pos, end));
                 let masked = if next_mark(bytes, end) == b':' {
-                    key = Key::of(masker, plain, place, fired);
+                    key = Key::of(masker, plain.into_owned(), place, fired);
                     key.masked.clone()
                 } else {
                     key.mask(masker, &plain, Masker::masked, place, fired)
@@ -139,62 +141,6 @@ fn next_mark(bytes: &[u8], pos: usize) -> u8 {
         .copied()
         .find(|b| !b.is_ascii_whitespace())
         .unwrap_or(0)
-}
-
-/// The text of a string literal; what is malformed in it is kept as it is.
-fn decoded(literal: &str) -> String {
-    let inner = literal.strip_prefix('"').unwrap_or(literal);
-    let inner = inner.strip_suffix('"').unwrap_or(inner);
-    let mut out = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('u') => out.push(escaped_char(&mut chars)),
-            Some(other) => out.push(other),
-            None => out.push('\\'),
-        }
-    }
-    out
-}
-
-/// The character of `\uXXXX`, or of a pair of surrogates; U+FFFD for anything else.
-fn escaped_char(chars: &mut std::str::Chars<'_>) -> char {
-    let high = escaped_unit(chars);
-    if !(0xd800..0xdc00).contains(&high) {
-        return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
-    }
-    let mut ahead = chars.clone();
-    if ahead.next() == Some('\\') && ahead.next() == Some('u') {
-        let low = escaped_unit(&mut ahead);
-        if (0xdc00..0xe000).contains(&low) {
-            *chars = ahead;
-            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    char::REPLACEMENT_CHARACTER
-}
-
-fn escaped_unit(chars: &mut std::str::Chars<'_>) -> u32 {
-    let mut value = 0;
-    for _ in 0..4 {
-        let mut ahead = chars.clone();
-        let Some(digit) = ahead.next().and_then(|c| c.to_digit(16)) else {
-            break;
-        };
-        *chars = ahead;
-        value = value << 4 | digit;
-    }
-    value
 }
 
 /// A string literal of this text.

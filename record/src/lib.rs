@@ -7,6 +7,7 @@
 
 pub mod block;
 pub mod id;
+pub mod json;
 pub mod level;
 pub mod limits;
 pub mod masked;

@@ -4,9 +4,8 @@
 //! are left out with all that is in them; so is `null`. Literals of numbers are handed over as they stand.
 //! Never fails and never allocates but for a string with escapes: what is no JSON has what can be read of it.
 
-use std::borrow::Cow;
-
 use hushlog_record::Kind;
+use hushlog_record::json::decoded;
 
 use super::value::is_number;
 
@@ -75,60 +74,6 @@ fn object_length(text: &str) -> usize {
         }
     }
     at.min(text.len())
-}
-
-/// The text of a string literal; what is malformed in it is kept as it is.
-fn decoded(literal: &str) -> Cow<'_, str> {
-    let inner = literal.strip_prefix('"').unwrap_or(literal);
-    let inner = inner.strip_suffix('"').unwrap_or(inner);
-    if !inner.contains('\\') {
-        return Cow::Borrowed(inner);
-    }
-    let mut out = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('u') => out.push(escaped_char(&mut chars)),
-            Some(other) => out.push(other),
-            None => out.push('\\'),
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// The character of `\uXXXX`, or of a pair of surrogates; U+FFFD for anything else.
-fn escaped_char(chars: &mut std::str::Chars<'_>) -> char {
-    let high = unit(chars);
-    if !(0xd800..0xdc00).contains(&high) {
-        return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
-    }
-    let mut ahead = chars.clone();
-    if (ahead.next(), ahead.next()) != (Some('\\'), Some('u')) {
-        return char::REPLACEMENT_CHARACTER;
-    }
-    let low = unit(&mut ahead);
-    if !(0xdc00..0xe000).contains(&low) {
-        return char::REPLACEMENT_CHARACTER;
-    }
-    *chars = ahead;
-    char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))
-        .unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-/// The number of four hexadecimal digits; of what is none, that of U+FFFD.
-fn unit(chars: &mut std::str::Chars<'_>) -> u32 {
-    let mut digits = (0..4).map(|_| chars.next().and_then(|c| c.to_digit(16)));
-    let number = digits.try_fold(0, |sum, digit| Some(sum << 4 | digit?));
-    number.unwrap_or_else(|| u32::from(char::REPLACEMENT_CHARACTER))
 }
 
 #[cfg(test)]

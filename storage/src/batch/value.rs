@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use hushlog_record::Kind;
+use hushlog_record::{Kind, json};
 
 /// First byte of the encoding of what has no bare form: then one digit, the kind, then the text.
 const ESCAPE: char = '\u{1}';
@@ -68,8 +68,8 @@ pub fn encode(kind: Kind, text: &str) -> Cow<'_, str> {
 
 /// The (kind, text) that `encoded` stands for.
 pub fn decode(encoded: &str) -> (Kind, Cow<'_, str>) {
-    if let Some(quoted) = encoded.strip_prefix('"') {
-        return (Kind::String, unquote(quoted));
+    if encoded.starts_with('"') {
+        return (Kind::String, json::decoded(encoded));
     }
     if let Some(rest) = encoded.strip_prefix(ESCAPE) {
         let kind = rest
@@ -83,7 +83,7 @@ pub fn decode(encoded: &str) -> (Kind, Cow<'_, str>) {
     (bare_kind(encoded), Cow::Borrowed(encoded))
 }
 
-/// A JSON string literal.
+/// A JSON string literal. Part of the format: its bytes never change.
 fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -97,33 +97,6 @@ fn quote(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-/// Undoes [`quote`], given what follows the opening quote.
-fn unquote(quoted: &str) -> Cow<'_, str> {
-    let body = quoted.strip_suffix('"').unwrap_or(quoted);
-    if !body.contains('\\') {
-        return Cow::Borrowed(body);
-    }
-    let mut out = String::with_capacity(body.len());
-    let mut rest = body.chars();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('u') => {
-                let code = (0..4)
-                    .filter_map(|_| rest.next()?.to_digit(16))
-                    .fold(0, |a, d| a << 4 | d);
-                out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            }
-            Some(c) => out.push(c),
-            None => out.push('\\'),
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]
