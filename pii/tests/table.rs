@@ -46,6 +46,19 @@ fn an_email_keeps_its_first_letter_and_its_domain() {
 }
 
 #[test]
+fn an_email_ends_where_names_are_joined_to_it() {
+    check(&[
+        ("users.jane@example.com.n1=3", "u***@example.com.n1=3"),
+        ("jane@example.co.uk.v2", "j***@example.co.uk.v2"),
+        (
+            "jane@example.com.last_login=0",
+            "j***@example.com.last_login=0",
+        ),
+        ("jane@example.com.json", "j***@example.com.json"),
+    ]);
+}
+
+#[test]
 fn an_at_sign_alone_is_no_email() {
     check_kept(&[
         "LeaderLatch$Watcher@5f3c1a22 closed",
@@ -58,6 +71,8 @@ fn an_at_sign_alone_is_no_email() {
         "@decorator.call",
         "x@y",
         "obj@Thread.getName",
+        "obj@net.com.open(",
+        "worker@pool.x1.slot2",
     ]);
 }
 

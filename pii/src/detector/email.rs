@@ -20,6 +20,14 @@ const FILE_TYPES: [&[u8]; 40] = [
     b"gz", b"tgz", b"service", b"socket", b"target", b"timer", b"slice",
 ];
 
+/// Top-level domains that most addresses are under.
+const COMMON_TOPS: [&[u8]; 48] = [
+    b"com", b"org", b"net", b"edu", b"gov", b"info", b"biz", b"io", b"dev", b"app", b"ai", b"me",
+    b"co", b"us", b"uk", b"de", b"fr", b"it", b"es", b"nl", b"be", b"ch", b"at", b"se", b"no",
+    b"dk", b"fi", b"pl", b"cz", b"pt", b"ie", b"gr", b"ro", b"hu", b"eu", b"ru", b"ua", b"tr",
+    b"in", b"cn", b"jp", b"kr", b"au", b"nz", b"br", b"mx", b"ca", b"za",
+];
+
 /// The address around the `@` or `%40` at `mark`.
 pub(crate) fn find(text: &[u8], mark: usize) -> Option<Range<usize>> {
     let domain = match at(text, mark) {
@@ -82,6 +90,8 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
     let mut numeric = 0usize;
     let mut end = None;
     let mut last_label = 0..0;
+    // End of the longest domain so far that other labels may follow.
+    let mut joined = None;
     while label - start <= DOMAIN_MAX {
         let len = label_len(text, label);
         let stop = label + len;
@@ -91,6 +101,9 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
         labels += 1;
         if slice(text, label, stop).iter().all(u8::is_ascii_digit) {
             numeric += 1;
+        }
+        if labels >= 2 && numeric < 2 && is_common_top(slice(text, label, stop)) {
+            joined = Some(stop);
         }
         last_label = label..stop;
         end = Some(stop);
@@ -106,9 +119,22 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
         end = last_label.start + hyphen;
         top = slice(text, last_label.start, end);
     }
-    let closed = !matches!(at(text, end), b'_' | b'(' | b'*');
-    (labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX && is_top(top) && closed)
-        .then_some(end)
+    let follows = at(text, end);
+    if matches!(follows, b'(' | b'*') {
+        return None; // a method, or a mask
+    }
+    let fits = labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX;
+    if fits && is_top(top) && follows != b'_' {
+        return Some(end);
+    }
+    joined.filter(|joined| *joined < end && *joined - start <= DOMAIN_MAX)
+}
+
+/// Whether a domain ends behind this label even where more is joined to it by dots, as in the names of
+/// flattened members: `users.ana@example.org.n1`.
+fn is_common_top(label: &[u8]) -> bool {
+    let is_known = |top: &&[u8]| label.eq_ignore_ascii_case(top);
+    COMMON_TOPS.iter().any(is_known)
 }
 
 /// Length of the label at `i`: hyphens only inside. Letters of any script count.

@@ -77,7 +77,9 @@ fn names_that_are_not_remembered_are_masked_too() {
         let name = format!("{head}jane@mail.example.co.uk.n1{tail}");
         // In stretches that end elsewhere the address does: it is hidden whole, with names before it.
         let masked = masked(&masker, &name);
-        let is_hidden = !masked.contains("jane") && masked.starts_with("a.a.");
+        // As many of them as one address may have before its `@`.
+        let before = if far == 20 { "a***@" } else { "a.a." };
+        let is_hidden = !masked.contains("jane") && masked.starts_with(before);
         assert!(is_hidden && masked.ends_with(&tail), "{masked}");
     }
 }
