@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use hushlog_query::when;
+
 use super::{Failure, Kind};
 
 /// Shortest window.
@@ -13,24 +15,10 @@ const WINDOW_MAX: Duration = Duration::from_secs(3_660 * 86_400);
 
 /// Reads a window between one minute and ten years, to the second.
 pub(super) fn parse(text: &str) -> Result<Duration, Failure> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => 0,
-    };
-    let window = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(seconds))
-        .map(Duration::from_secs)
-        .filter(|window| (WINDOW_MIN..=WINDOW_MAX).contains(window));
+    let window = when::duration(text)
+        .and_then(|nanos| u64::try_from(nanos).ok())
+        .map(Duration::from_nanos)
+        .filter(|window| (WINDOW_MIN..=WINDOW_MAX).contains(window) && window.subsec_nanos() == 0);
     window.ok_or_else(|| {
         let message = "the window must be a duration from 1m on, such as 5m, 1h, 24h or 7d";
         Failure::new(Kind::InvalidArgument, message)
@@ -55,6 +43,7 @@ mod tests {
             "1y",
             "99999999999999999999d",
             "4000d",
+            "60500ms",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
