@@ -4,7 +4,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-const PATHS: [(&str, &str, &str); 32] = [
+/// Method, path, and what it is for.
+pub(super) const PATHS: [(&str, &str, &str); 32] = [
     (
         "POST",
         "/api/v1/logs",

@@ -25,6 +25,7 @@ mod ledger;
 mod limits;
 mod nodes;
 mod odd;
+mod openapi;
 mod patterns;
 mod retention;
 mod rules;
