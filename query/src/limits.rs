@@ -57,7 +57,7 @@ pub const GRANULES_PER_READ: usize = 32;
 pub const PARTIAL_BYTES_MAX: usize = 512 << 20;
 
 /// Largest `k` of a top-k request.
-pub const TOP_K_MAX: usize = 10_000;
+pub const TOP_K_MAX: u32 = 1_000;
 /// Sample logs of one exception in its details.
 pub const SAMPLE_LOGS_MAX: usize = 3;
 /// Distinct hosts, regions and users listed for one exception.

@@ -312,8 +312,15 @@ impl Coordinator {
             return Ok(());
         }
         // A longer retention may have been acknowledged that this node has not heard of.
-        self.map_barrier(leader_deadline(deadline)).await;
-        self.within_retention(window)
+        let is_current = self.map_barrier(leader_deadline(deadline)).await;
+        match self.within_retention(window) {
+            Err(_) if !is_current => {
+                let message = "whether records are kept for as long as the window is not known: \
+                    the meta group has no majority; try again in a moment";
+                Err(Failure::new(Kind::Unavailable, message))
+            }
+            known => known,
+        }
     }
 
     /// The same, by the rules that this node knows.

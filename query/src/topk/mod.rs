@@ -23,8 +23,11 @@ pub use count::top_k;
 pub const K_DEFAULT: usize = 10;
 /// `window` when a request names none.
 pub const WINDOW_DEFAULT: &str = "1h";
-/// A window that ends now ends with this many nanoseconds, so that it holds what was stored just now.
+/// Times of now are taken to this many nanoseconds.
 const NOW_NANOS: i64 = NANOS_PER_SECOND / 1_000;
+/// How far a sliding window that ends now reaches beyond it: what was stored just now may have its time from a
+/// client or node whose clock is ahead of the asked one's.
+const CLOCK_AHEAD_NANOS: i64 = NANOS_PER_SECOND;
 
 /// What a caller may say; everything is optional.
 #[derive(Clone, Debug, Default)]
@@ -71,10 +74,10 @@ impl TopK {
     pub fn new(params: Params, now: Timestamp) -> Result<Self, Error> {
         let refused = |what: String| Err(Error::Request(what));
         let k = params.k.unwrap_or(K_DEFAULT as u64);
-        let k = usize::try_from(k).unwrap_or(usize::MAX);
-        if !(1..=TOP_K_MAX).contains(&k) {
+        if !(1..=u64::from(TOP_K_MAX)).contains(&k) {
             return refused(format!("k: expected an integer from 1 to {TOP_K_MAX}"));
         }
+        let k = usize::try_from(k).unwrap_or(usize::MAX);
         let window = params.window.unwrap_or_else(|| WINDOW_DEFAULT.into());
         let length = when::duration(&window).filter(|nanos| *nanos >= NANOS_PER_MINUTE);
         let Some(length) = length else {
@@ -83,7 +86,8 @@ impl TopK {
             );
         };
         let end = match params.end.filter(|end| !end.is_empty()) {
-            None => after_now(now),
+            None if params.tumbling => after_now(now),
+            None => after_now(now.saturating_add(CLOCK_AHEAD_NANOS)),
             Some(text) => match when::parse(&text, now) {
                 Some(span) => span.first,
                 None => return refused(format!("end: expected {}", when::EXPECTED)),
@@ -271,9 +275,9 @@ mod tests {
             (at(from), at(to))
         };
         for (length, end, expected) in [
-            // What is stored in this millisecond belongs to it.
-            ("1h", None, day("02:04:05.001", "03:04:05.001")),
-            ("90s", None, day("03:02:35.001", "03:04:05.001")),
+            // What is stored in this millisecond belongs to it, also by a clock that is a second ahead.
+            ("1h", None, day("02:04:06.001", "03:04:06.001")),
+            ("90s", None, day("03:02:36.001", "03:04:06.001")),
             ("5m", Some("03:00:00"), day("02:55:00", "03:00:00")),
             ("1m", Some("22:31:20"), day("22:30:20", "22:31:20")),
             ("61s", Some("22:31:20.5"), day("22:30:19.5", "22:31:20.5")),
