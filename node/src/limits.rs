@@ -16,6 +16,8 @@ pub const DECOMPRESSION_ESTIMATE: usize = 8;
 /// Longest form of one record on the wire, protobuf or JSON, that is decoded; a longer one is rejected
 /// alone. Above the limit of a record, for the form may be longer than the text.
 pub const ENCODED_RECORD_BYTES_MAX: usize = 2 << 20;
+/// Levels of JSON in a record of OTLP that are taken apart, as many as in protobuf; what is below stays text.
+pub const OTLP_DEPTH_MAX: usize = 100;
 /// Bytes of syslog messages at which a batch is full.
 pub const SYSLOG_BATCH_BYTES: usize = 256 << 10;
 /// Messages at which it is full.
@@ -207,7 +209,7 @@ pub const PEER_CONNECTIONS_MAX: usize = 1_024;
 /// Most neighbours on either side that a context answer shows.
 pub const CONTEXT_ROWS_MAX: u32 = 1_000;
 /// Most exceptions of a top-k answer.
-pub const TOP_K_MAX: u32 = 1_000;
+pub use hushlog_query::limits::TOP_K_MAX;
 /// Hits in one page of a gRPC search unless the request says otherwise.
 pub const SEARCH_PAGE_ROWS: usize = 500;
 /// Time for everything that must happen between SIGTERM and the end of the process.

@@ -1,5 +1,6 @@
-//! JSON requests, gone through once, from front to back: a tree of a whole body would be many times its
-//! size, and every look at it costs as much as masking does.
+//! JSON requests, gone through from front to back: a tree of a whole body would be many times its size, and every
+//! look at it costs as much as masking does. What stands before something that it needs is kept as text, and gone
+//! through again behind that.
 //!
 //! Knows objects, arrays and leaves, and nothing of what they mean. Text that is no JSON is told apart from JSON
 //! that is not what it should be; neither is ever quoted.
@@ -126,6 +127,23 @@ fn is_last(cursor: &mut Cursor<'_>, end: u8) -> Result<bool, Syntax> {
     }
 }
 
+/// Passes over a value.
+pub(super) fn pass(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    Ok(cursor.skip().map(|_| ())?)
+}
+
+/// Keeps the text of a member for later; `twice` is the refusal of one that is kept already.
+pub(super) fn keep<'a>(
+    kept: &mut Option<&'a str>,
+    cursor: &mut Cursor<'a>,
+    twice: impl FnOnce() -> Failure,
+) -> Result<(), Stop> {
+    match kept.replace(cursor.skip()?.text) {
+        None => Ok(()),
+        Some(_) => Err(twice().into()),
+    }
+}
+
 /// Takes `null`, if that is what comes.
 pub(super) fn is_null(cursor: &mut Cursor<'_>) -> Result<bool, Syntax> {
     let is_null = cursor.peek() == Some(b'n');
@@ -168,7 +186,7 @@ mod tests {
                 let mut count = 0;
                 elements(cursor, wrong, |cursor| {
                     count += 1;
-                    Ok(cursor.skip().map(|_| ())?)
+                    pass(cursor)
                 })?;
                 found.push((name.to_owned(), count));
                 Ok(())
@@ -212,9 +230,7 @@ mod tests {
         ] {
             assert_eq!(walked(body), Err(why.to_owned()), "{body}");
         }
-        let read = whole(b"{\"a\":\"\xff\"}", |cursor| {
-            Ok(cursor.skip().map(|_| ())?)
-        });
+        let read = whole(b"{\"a\":\"\xff\"}", pass);
         let why = read.map_err(|failure| failure.message);
         assert_eq!(why, Err("the body is not UTF-8 at byte 6".to_owned()));
     }

@@ -7,7 +7,7 @@ use hushlog_record::Timestamp;
 
 use super::stream::{Pairs, Said, Stream};
 use crate::api::hand::Hand;
-use crate::api::walk::{Stop, elements, is_null, members, text, whole};
+use crate::api::walk::{Stop, elements, is_null, keep, members, pass, text, whole};
 use crate::error::{Failure, Kind};
 use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
@@ -51,10 +51,7 @@ fn of_stream(cursor: &mut Cursor<'_>, hand: &mut Hand<'_, '_>) -> Result<(), Sto
         }
         "values" => match &stream {
             Some(stream) => values(cursor, stream.as_ref(), hand),
-            None => match before.replace(cursor.skip()?.text) {
-                None => Ok(()),
-                Some(_) => Err(wrong("`values` once in a stream").into()),
-            },
+            None => keep(&mut before, cursor, || wrong("`values` once in a stream")),
         },
         _ => pass(cursor),
     })?;
@@ -120,10 +117,6 @@ fn of_value(stream: &Stream, cursor: &mut Cursor<'_>, hand: &mut Hand<'_, '_>) -
         metadata,
     };
     Ok(stream.entry(line.as_bytes(), said, hand)?)
-}
-
-fn pass(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    Ok(cursor.skip().map(|_| ())?)
 }
 
 fn is_short(json: &str) -> bool {

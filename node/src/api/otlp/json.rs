@@ -12,12 +12,14 @@ use hushlog_proto::opentelemetry::proto::common::v1::{
 };
 use hushlog_proto::opentelemetry::proto::logs::v1::LogRecord;
 use hushlog_proto::opentelemetry::proto::resource::v1::Resource;
+use hushlog_query::number::Number;
 use hushlog_record::Value;
 use serde_json::{Map, Value as Json};
 
-use super::{DROPPED, FLAGS, Odd, Source};
+use super::tree::tree;
+use super::{DROPPED, FLAGS, Odd, Origin, Scope, Source};
 use crate::api::hand::Hand;
-use crate::api::walk::{Stop, elements, members, whole};
+use crate::api::walk::{Stop, elements, keep, members, pass, whole};
 use crate::error::{Failure, Kind};
 use crate::gateway::Room;
 use crate::limits::ENCODED_RECORD_BYTES_MAX;
@@ -54,21 +56,21 @@ fn of_resource(cursor: &mut Cursor<'_>, hand: &mut Hand<'_, '_>) -> Result<(), S
         }
         "scopeLogs" => match &resource {
             Some(resource) => scopes(cursor, resource.as_ref(), hand),
-            None => keep(&mut before, cursor, "scopeLogs"),
+            None => keep(&mut before, cursor, || twice("scopeLogs")),
         },
         _ => pass(cursor),
     })?;
     let Some(scope_logs) = before else {
         return Ok(());
     };
-    let resource = resource.unwrap_or_else(|| Some(Resource::default()));
+    let resource = resource.unwrap_or_else(|| Some(Origin::default()));
     scopes(&mut Cursor::new(scope_logs), resource.as_ref(), hand)
 }
 
 /// The records of a resource; `None` of one that no record can hold.
 fn scopes(
     cursor: &mut Cursor<'_>,
-    resource: Option<&Resource>,
+    resource: Option<&Origin>,
     hand: &mut Hand<'_, '_>,
 ) -> Result<(), Stop> {
     let no_array = || wrong("an array in `scopeLogs`");
@@ -78,7 +80,7 @@ fn scopes(
 /// As [`of_resource`], of a scope.
 fn of_scope(
     cursor: &mut Cursor<'_>,
-    resource: Option<&Resource>,
+    resource: Option<&Origin>,
     hand: &mut Hand<'_, '_>,
 ) -> Result<(), Stop> {
     let mut scope = None;
@@ -91,23 +93,23 @@ fn of_scope(
         }
         "logRecords" => match &scope {
             Some(scope) => records(cursor, source(resource, scope.as_ref()).as_ref(), hand),
-            None => keep(&mut before, cursor, "logRecords"),
+            None => keep(&mut before, cursor, || twice("logRecords")),
         },
         _ => pass(cursor),
     })?;
     let Some(log_records) = before else {
         return Ok(());
     };
-    let scope = scope.unwrap_or_else(|| Some(InstrumentationScope::default()));
+    let scope = scope.unwrap_or_else(|| Some(Scope::default()));
     let source = source(resource, scope.as_ref());
     records(&mut Cursor::new(log_records), source.as_ref(), hand)
 }
 
-fn source<'a>(
-    resource: Option<&'a Resource>,
-    scope: Option<&'a InstrumentationScope>,
-) -> Option<Source<'a>> {
-    Some(Source::new(resource?, scope?))
+fn source<'a>(resource: Option<&'a Origin>, scope: Option<&'a Scope>) -> Option<Source<'a>> {
+    Some(Source {
+        resource: resource?,
+        scope: scope?,
+    })
 }
 
 fn records(
@@ -128,47 +130,44 @@ fn records(
     })
 }
 
-/// Keeps the text of a member for later; it must not stand twice.
-fn keep<'a>(kept: &mut Option<&'a str>, cursor: &mut Cursor<'a>, name: &str) -> Result<(), Stop> {
-    match kept.replace(cursor.skip()?.text) {
-        None => Ok(()),
-        Some(_) => Err(wrong(&format!("`{name}` once in an object")).into()),
-    }
-}
-
-fn pass(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    Ok(cursor.skip().map(|_| ())?)
-}
-
-/// Takes a value; `None` when it is too long for any record that would carry it. How deep it may be is bounded by the
-/// parser of the tree.
+/// Takes a value; `None` when it is too long for any record that would carry it.
 fn short(cursor: &mut Cursor<'_>) -> Result<Option<Json>, Stop> {
     let json = cursor.skip()?.text;
     if json.len() > ENCODED_RECORD_BYTES_MAX {
         return Ok(None);
     }
-    match serde_json::from_str(json) {
-        Ok(tree) => Ok(Some(tree)),
-        Err(_) => Err(wrong("JSON to the letter, with less nesting").into()),
-    }
+    tree(&mut Cursor::new(json)).map(Some)
 }
 
-/// As [`short`]; null is none.
-fn resource_here(cursor: &mut Cursor<'_>) -> Result<Option<Resource>, Stop> {
-    let resource = short(cursor)?.map(|json| Resource {
-        attributes: attributes(&json),
+/// As [`short`]; null is none. What is no object is taken for what it can only mean.
+fn resource_here(cursor: &mut Cursor<'_>) -> Result<Option<Origin>, Stop> {
+    let resource = short(cursor)?.map(|json| {
+        let attributes = attributes_of(&json, "resource");
+        Origin::new(Resource { attributes })
     });
     Ok(resource)
 }
 
-/// As [`short`]; null is none.
-fn scope_here(cursor: &mut Cursor<'_>) -> Result<Option<InstrumentationScope>, Stop> {
-    let scope = short(cursor)?.map(|json| InstrumentationScope {
-        name: text(&json, "name"),
-        version: text(&json, "version"),
-        attributes: attributes(&json),
+/// As [`resource_here`]; a text is the name of its scope.
+fn scope_here(cursor: &mut Cursor<'_>) -> Result<Option<Scope>, Stop> {
+    let scope = short(cursor)?.map(|json| {
+        Scope::new(match json {
+            Json::String(name) => InstrumentationScope {
+                name,
+                ..InstrumentationScope::default()
+            },
+            json => InstrumentationScope {
+                name: text(&json, "name"),
+                version: text(&json, "version"),
+                attributes: attributes_of(&json, "scope"),
+            },
+        })
     });
     Ok(scope)
+}
+
+fn twice(name: &str) -> Failure {
+    wrong(&format!("`{name}` once in an object"))
 }
 
 fn wrong(expected: &str) -> Failure {
@@ -247,14 +246,27 @@ fn severity_of_name(name: &str) -> Option<i32> {
         })
 }
 
-/// A list as the form has it; also an object with its members, which is as clear.
+/// Those of a resource or scope; what is none stands under that name.
+fn attributes_of(json: &Json, name: &str) -> Vec<KeyValue> {
+    match json {
+        Json::Object(_) => attributes(json),
+        other => listed(Some(other), name),
+    }
+}
+
 fn attributes(json: &Json) -> Vec<KeyValue> {
-    match json.get("attributes") {
+    listed(json.get("attributes"), "attributes")
+}
+
+/// A list as the form has it; also an object with its members, which is as clear. Anything else stands under that
+/// name.
+fn listed(json: Option<&Json>, name: &str) -> Vec<KeyValue> {
+    match json {
         None | Some(Json::Null) => Vec::new(),
         Some(Json::Array(items)) => items.iter().map(key_value).collect(),
         Some(Json::Object(members)) => named(members),
         Some(other) => vec![KeyValue {
-            key: "attributes".into(),
+            key: name.to_owned(),
             value: Some(natural(other)),
         }],
     }
@@ -343,12 +355,7 @@ fn natural(json: &Json) -> AnyValue {
     let value = match json {
         Json::Null => None,
         Json::Bool(value) => Some(Any::BoolValue(*value)),
-        Json::Number(number) => Some(match number.as_i64() {
-            Some(number) => Any::IntValue(number),
-            None => number
-                .as_f64()
-                .map_or_else(|| Any::StringValue(number.to_string()), Any::DoubleValue),
-        }),
+        Json::Number(number) => Some(natural_number(number)),
         Json::String(text) => Some(Any::StringValue(text.clone())),
         Json::Array(items) => Some(Any::ArrayValue(ArrayValue {
             values: items.iter().map(any_value).collect(),
@@ -359,6 +366,19 @@ fn natural(json: &Json) -> AnyValue {
         })),
     };
     AnyValue { value }
+}
+
+/// A number of 64 bits that is the same number, else its digits.
+fn natural_number(number: &serde_json::Number) -> Any {
+    if let Some(whole) = number.as_i64() {
+        return Any::IntValue(whole);
+    }
+    let digits = number.to_string();
+    let is_same = |float: &f64| Number::from_f64(*float) == Number::parse(&digits);
+    match number.as_f64().filter(is_same) {
+        Some(float) => Any::DoubleValue(float),
+        None => Any::StringValue(digits),
+    }
 }
 
 /// The text of a string, of anything else its JSON.

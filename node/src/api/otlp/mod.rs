@@ -6,6 +6,7 @@
 mod json;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod value;
 
 use data_encoding::HEXLOWER;
@@ -49,14 +50,14 @@ pub(super) fn read_protobuf(
         let of_resource = of_resource.map_err(malformed)?;
         let logs = without::<ResourceLogs>(of_resource, SCOPE_LOGS, ENCODED_RECORD_BYTES_MAX);
         let resource = logs.map_err(malformed)?;
-        let resource = resource.map(|logs| logs.resource.unwrap_or_default());
+        let resource = resource.map(|logs| Origin::new(logs.resource.unwrap_or_default()));
         for of_scope in parts(of_resource, SCOPE_LOGS) {
             let of_scope = of_scope.map_err(malformed)?;
             let logs = without::<ScopeLogs>(of_scope, LOG_RECORDS, ENCODED_RECORD_BYTES_MAX);
             let scope = logs.map_err(malformed)?;
-            let scope = scope.map(|logs| logs.scope.unwrap_or_default());
+            let scope = scope.map(|logs| Scope::new(logs.scope.unwrap_or_default()));
             let source = match (&resource, &scope) {
-                (Some(resource), Some(scope)) => Some(Source::new(resource, scope)),
+                (Some(resource), Some(scope)) => Some(Source { resource, scope }),
                 _ => None,
             };
             for record in parts(of_scope, LOG_RECORDS) {
@@ -81,63 +82,96 @@ fn malformed<E>(_: E) -> Failure {
     )
 }
 
-/// Where records come from: what all of one resource and scope share, and each gets a copy of.
-struct Source<'a> {
-    resource: &'a Resource,
-    scope: &'a InstrumentationScope,
+/// A resource, looked at once however many scopes it has.
+#[derive(Default)]
+struct Origin {
+    resource: Resource,
     /// Bytes of text that it is in each record.
     text_bytes: usize,
 }
 
-impl<'a> Source<'a> {
-    fn new(resource: &'a Resource, scope: &'a InstrumentationScope) -> Self {
-        let mut source = Self {
-            resource,
-            scope,
-            text_bytes: 0,
-        };
+impl Origin {
+    fn new(resource: Resource) -> Self {
         let mut alone = RawRecord::default();
-        source.describe(&mut alone);
-        source.text_bytes = alone.text_bytes();
-        source
+        describe_resource(&resource, &mut alone);
+        Self {
+            resource,
+            text_bytes: alone.text_bytes(),
+        }
     }
+}
 
+/// A scope, looked at once however many records it has.
+#[derive(Default)]
+struct Scope {
+    scope: InstrumentationScope,
+    /// Bytes of text that it is in each record.
+    text_bytes: usize,
+}
+
+impl Scope {
+    fn new(scope: InstrumentationScope) -> Self {
+        let mut alone = RawRecord::default();
+        describe_scope(&scope, &mut alone);
+        Self {
+            scope,
+            text_bytes: alone.text_bytes(),
+        }
+    }
+}
+
+fn describe_resource(resource: &Resource, raw: &mut RawRecord) {
+    each(&resource.attributes, raw, |raw, name, value| {
+        raw.resource(name, value);
+    });
+}
+
+fn describe_scope(scope: &InstrumentationScope, raw: &mut RawRecord) {
+    each(&scope.attributes, raw, |raw, name, value| {
+        raw.field(format!("otel.scope.attributes.{name}"), value);
+    });
+    for (name, text) in [
+        ("otel.scope.name", &scope.name),
+        ("otel.scope.version", &scope.version),
+    ] {
+        if !text.is_empty() {
+            raw.field(name, Value::string(&**text));
+        }
+    }
+}
+
+/// Where records come from: what all of one resource and scope share, and each gets a copy of.
+struct Source<'a> {
+    resource: &'a Origin,
+    scope: &'a Scope,
+}
+
+impl Source<'_> {
     /// Hands over a record, which is made if there is room for it.
     fn record(&self, record: LogRecord, odd: Odd, hand: &mut Hand<'_, '_>) -> Result<(), Failure> {
-        hand.over(self.text_bytes, || self.raw(record, odd))
-    }
-
-    fn describe(&self, raw: &mut RawRecord) {
-        each(&self.resource.attributes, raw, |raw, name, value| {
-            raw.resource(name, value);
-        });
-        each(&self.scope.attributes, raw, |raw, name, value| {
-            raw.field(format!("otel.scope.attributes.{name}"), value);
-        });
-        for (name, text) in [
-            ("otel.scope.name", &self.scope.name),
-            ("otel.scope.version", &self.scope.version),
-        ] {
-            if !text.is_empty() {
-                raw.field(name, Value::string(&**text));
-            }
-        }
+        let text_bytes = self.resource.text_bytes + self.scope.text_bytes;
+        hand.over(text_bytes, || self.raw(record, odd))
     }
 
     fn raw(&self, record: LogRecord, odd: Odd) -> RawRecord {
         let mut raw = RawRecord::default();
         raw.timestamp = [record.time_unix_nano, record.observed_time_unix_nano]
             .into_iter()
-            .find(|nanos| *nanos != 0)
-            .and_then(|nanos| i64::try_from(nanos).ok())
+            .filter(|nanos| *nanos != 0)
+            .find_map(|nanos| i64::try_from(nanos).ok())
             .map(Timestamp::from_nanos);
+        if i64::try_from(record.time_unix_nano).is_err() {
+            let beyond = record.time_unix_nano.to_string();
+            raw.field("timestamp_raw", Value::string(beyond));
+        }
         raw.severity_number = Some(record.severity_number);
         raw.severity_text(record.severity_text);
         raw.put(
             "message",
             Value::string(record.body.as_ref().map(value::text).unwrap_or_default()),
         );
-        self.describe(&mut raw);
+        describe_resource(&self.resource.resource, &mut raw);
+        describe_scope(&self.scope.scope, &mut raw);
         each(&record.attributes, &mut raw, |raw, name, value| {
             raw.attribute(name, value);
         });

@@ -197,6 +197,21 @@ fn a_record_of_json_is_never_refused_for_its_shape() {
             "INFO  !unknown: only",
         ),
         (r#""text""#, "INFO text parse_error=expected an object"),
+        (r#"{"body":{"stringValue":"\ud83d"}}"#, "INFO \u{fffd}"),
+        ("{\"body\":{\"stringValue\":\"a\tb\"}}", "INFO a\tb"),
+        (r#"{"body":NaN}"#, "INFO NaN"),
+        (
+            r#"{"body":{"$serde_json::private::Number":1}}"#,
+            r#"INFO {"$serde_json::private::Number":1} $serde_json::private::Number=1"#,
+        ),
+        (
+            r#"{"attributes":{"a":18446744073709551615,"b":0.1000,"c":0.12345678901234567890,"d":1e3}}"#,
+            "INFO  a=18446744073709551615 b=0.1 c=0.12345678901234567890 d=1000",
+        ),
+        (
+            r#"{"timeUnixNano":"18446744073709551615","observedTimeUnixNano":"1700000000000000000"}"#,
+            "INFO  @2023-11-14T22:13:20Z timestamp_raw=18446744073709551615",
+        ),
     ] {
         assert_eq!(shown(record), expected, "{record}");
     }
@@ -335,16 +350,68 @@ fn deep(lists: usize) -> [(Read, Vec<u8>); 2] {
     [(read_json, json.into_bytes()), (read_protobuf, request)]
 }
 
+/// JSON keeps as text what is too deep; of protobuf there is no text.
 #[test]
-fn values_in_each_other_without_end_are_refused_and_exhaust_no_stack() {
-    for (lists, is_read) in [(10, true), (10_000, false)] {
-        for (read, request) in deep(lists) {
-            let mut records = 0;
-            let outcome = read_in(16 << 20, read, &request, &mut |_| records += 1);
-            assert_eq!((outcome.is_ok(), records), (is_read, usize::from(is_read)));
-            let kind = outcome.err().map(|failure| failure.kind);
-            assert_eq!(kind, (!is_read).then_some(Kind::InvalidBody));
-        }
+fn values_in_each_other_without_end_exhaust_no_stack() {
+    for lists in [10, 33, 10_000] {
+        let [(read_json, json), (read_protobuf, protobuf)] = deep(lists);
+        assert_eq!(parsed(read_json, &json).len(), 1, "{lists}");
+        let mut records = 0;
+        let outcome = read_in(16 << 20, read_protobuf, &protobuf, &mut |_| records += 1);
+        let is_read = lists < 10_000;
+        assert_eq!((outcome.is_ok(), records), (is_read, usize::from(is_read)));
+        let kind = outcome.err().map(|failure| failure.kind);
+        assert_eq!(kind, (!is_read).then_some(Kind::InvalidBody));
+    }
+}
+
+#[test]
+fn a_resource_or_scope_of_another_shape_says_what_it_can() {
+    for (source, expected) in [
+        (r#""resource":"pay""#, "otel.scope.name=cart resource=pay"),
+        (
+            r#""resource":[{"key":"a","value":{"intValue":1}}]"#,
+            "a=1 otel.scope.name=cart",
+        ),
+        (r#""resource":null"#, "otel.scope.name=cart"),
+    ] {
+        let body = format!(
+            r#"{{"resourceLogs":[{{{source},"scopeLogs":[{{"scope":"cart","logRecords":[{{}}]}}]}}]}}"#
+        );
+        let record = &parsed(read_json, body.as_bytes())[0];
+        let fields = record
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.text));
+        assert_eq!(fields.collect::<Vec<_>>().join(" "), expected);
+    }
+}
+
+/// A resource is described once, not once for each of its scopes: this request would take an hour.
+#[test]
+fn a_large_resource_with_many_empty_scopes_is_looked_at_once() {
+    let long = "l".repeat(900 << 10);
+    let json = format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"a","value":{{"stringValue":"{long}"}}}}]}},
+            "scopeLogs":[{}]}}]}}"#,
+        vec![r#"{"logRecords":[]}"#; 1_000_000].join(",")
+    );
+    let of_resource = ResourceLogs {
+        resource: Some(Resource {
+            attributes: vec![attribute("a", text(&long))],
+        }),
+        scope_logs: vec![ScopeLogs::default(); 1_000_000],
+        ..ResourceLogs::default()
+    };
+    let request = ExportLogsServiceRequest {
+        resource_logs: vec![of_resource],
+    };
+    for (read, request) in [
+        (read_json as Read, json.into_bytes()),
+        (read_protobuf, request.encode_to_vec()),
+    ] {
+        let outcome = read_in(16 << 20, read, &request, &mut |_| ());
+        assert_eq!(outcome, Ok(Shape::Array));
     }
 }
 
