@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use hushlog_node::Level;
 use hushlog_node::config::keys::KEYS;
+use hushlog_node::limits::TOP_K_MAX;
 use jiff::SignedDuration;
 
 use crate::bench::Bench;
@@ -197,14 +199,14 @@ pub(crate) struct SearchArgs {
     pub(crate) query: String,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-    /// How far back: 15m, 24h, 7d [default: everything retained]
+    /// How far back, in s, m, h, d or w: 15m, 24h, 7d [default: everything retained]
     #[arg(long, value_parser = when::duration)]
     pub(crate) since: Option<SignedDuration>,
     /// Only these services, separated by commas.
     #[arg(long, value_delimiter = ',')]
     pub(crate) service: Vec<String>,
-    /// Only these levels, separated by commas.
-    #[arg(long, value_delimiter = ',', value_enum, ignore_case = true)]
+    /// Only these levels, separated by commas: DEBUG, INFO, WARN, ERROR, FATAL, or other words for them.
+    #[arg(long, value_delimiter = ',', value_parser = level)]
     pub(crate) level: Vec<Level>,
     /// Most records to show.
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
@@ -214,36 +216,10 @@ pub(crate) struct SearchArgs {
     pub(crate) oldest: bool,
 }
 
-/// Levels of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "UPPER")]
-pub(crate) enum Level {
-    /// Detail for the developer.
-    #[value(alias = "TRACE")]
-    Debug,
-    /// Ordinary events, and every record whose level is not known.
-    Info,
-    /// Something to look at.
-    #[value(alias = "WARNING")]
-    Warn,
-    /// An operation failed.
-    Error,
-    /// The process or the system is about to fail.
-    #[value(alias = "CRITICAL")]
-    Fatal,
-}
-
-impl Level {
-    /// Its name in questions.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warn => "WARN",
-            Self::Error => "ERROR",
-            Self::Fatal => "FATAL",
-        }
-    }
+/// Reads a level, by any word that loggers use for one.
+fn level(word: &str) -> Result<Level, &'static str> {
+    Level::from_word(word)
+        .ok_or("a level is DEBUG, INFO, WARN, ERROR or FATAL, or another word for one of them")
 }
 
 /// Arguments of `top`.
@@ -251,11 +227,11 @@ impl Level {
 pub(crate) struct TopArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-    /// How far back: 5m, 1h, 24h, 7d.
+    /// How far back, in s, m, h, d or w: 5m, 1h, 24h, 7d.
     #[arg(long, default_value = "1h", value_parser = when::window)]
     pub(crate) window: String,
     /// How many.
-    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(TOP_K_MAX)))]
     pub(crate) k: u32,
     /// Only this service.
     #[arg(long)]

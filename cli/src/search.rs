@@ -168,7 +168,7 @@ mod tests {
             "--service",
             "a,b",
             "--level",
-            "warn",
+            "warning,Emerg,err",
             "-n",
             "5",
         ];
@@ -176,7 +176,7 @@ mod tests {
             "query": "level:ERROR",
             "filters": {
                 "timestamp_range": {"start": "2026-01-01T00:00:00Z"},
-                "services": ["a", "b"], "levels": ["WARN"],
+                "services": ["a", "b"], "levels": ["WARN", "FATAL", "ERROR"],
             },
             "sort": {"field": "timestamp", "order": "desc"},
             "limit": 5,
@@ -190,6 +190,7 @@ mod tests {
             &["search", "x", "--since=5x"][..],
             &["search", "x", "--since=99999999999999d"],
             &["search", "x", "--level=loud"],
+            &["top", "--k=1001"],
             &["top", "--window=5x"],
             &["top", "--window=59s"],
             &["top", "--k=0"],

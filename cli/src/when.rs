@@ -28,7 +28,7 @@ pub(crate) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
     seconds
         .filter(|seconds| *seconds <= SECONDS_MAX)
         .map(SignedDuration::from_secs)
-        .ok_or("that is too long ago")
+        .ok_or("that is longer than 36500d")
 }
 
 /// Checks the window of a count, and leaves it as it is written.

@@ -29,6 +29,6 @@ pub mod tasks;
 
 pub use config::Config;
 pub use hushlog_ingest::multiline;
-pub use hushlog_record::Timestamp;
+pub use hushlog_record::{Level, Timestamp};
 pub use node::Node;
 pub use seams::Seams;

@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -75,10 +75,11 @@ impl Plan {
             grpc_base: grpc_base.unwrap_or(base.grpc_base),
             runner: i32::try_from(std::process::id()).unwrap_or_default(),
         };
+        let is_known = known.is_some();
         if let Some(known) = known
             && !known.is_same(&plan)
         {
-            bail!(
+            let why = format!(
                 "the cluster in {} has {} nodes from ports {} (http) and {} (gRPC); \
                  start it as it is or choose another folder",
                 data.display(),
@@ -86,9 +87,16 @@ impl Plan {
                 known.http_base,
                 known.grpc_base
             );
+            return Err(Exit::error(Code::Arguments, why));
         }
         let last = plan.nodes.saturating_sub(1);
-        let wrong = |why| Err(Exit::error(Code::Arguments, why));
+        // What is no argument stands in the folder.
+        let at_fault = if is_known {
+            Code::Config
+        } else {
+            Code::Arguments
+        };
+        let wrong = |why| Err(Exit::error(at_fault, why));
         if plan.nodes == 0 || plan.nodes > 99 {
             return wrong("a local cluster has 1 to 99 nodes");
         }
