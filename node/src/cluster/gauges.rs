@@ -130,15 +130,19 @@ fn register_log(registry: &Registry, replicas: &Replicas) {
     registry.readings(
         "hushlog_node_follower_lag_count",
         Kind::Gauge,
-        "Entries that each other node lacks of the shards that this one leads; of the shard that lacks most.",
+        "Entries that each other node lacks of the shards that this one leads, the whole log where it has not answered \
+         yet; of the shard that lacks most.",
         move |take| {
             let mut most: BTreeMap<u64, u64> = BTreeMap::new();
             let all = followed.all();
             for replica in all.iter().filter(|replica| replica.group.is_leader()) {
-                for member in replica.group.status().members {
-                    if let Some(lag) = member.lag {
+                let status = replica.group.status();
+                let whole = status.appended_to.saturating_sub(status.trimmed_to);
+                for member in status.members {
+                    if member.node != followed.node() {
+                        let lacks = member.lag.unwrap_or(whole);
                         let known = most.entry(member.node).or_default();
-                        *known = lag.max(*known);
+                        *known = lacks.max(*known);
                     }
                 }
             }

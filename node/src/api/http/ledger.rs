@@ -109,18 +109,29 @@ impl Kept {
         })
     }
 
-    /// Says that what was counted may not be what there is, as an answer does that lacks a shard.
+    /// Says that what was counted may not be what there is, as an answer does that lacks a shard. However many
+    /// reasons there are, it is one shard.
     fn doubt(&mut self, reason: &str) {
         self.partial = true;
-        for number in ["total", "failed"] {
-            let counted = self.shards[number].as_u64().unwrap_or(0);
-            self.shards[number] = json!(counted + 1);
-        }
         let mut failures = match self.shards["failures"].take() {
             Value::Array(failures) => failures,
             _ => Vec::new(),
         };
-        failures.push(json!({"shard": "meta", "reason": reason}));
+        let known = failures
+            .iter_mut()
+            .find(|failure| failure["shard"] == "meta");
+        if let Some(known) = known {
+            if known["reason"] != reason {
+                let before = known["reason"].as_str().unwrap_or_default();
+                known["reason"] = json!(format!("{before}; {reason}"));
+            }
+        } else {
+            failures.push(json!({"shard": "meta", "reason": reason}));
+            for number in ["total", "failed"] {
+                let counted = self.shards[number].as_u64().unwrap_or(0);
+                self.shards[number] = json!(counted + 1);
+            }
+        }
         self.shards["failures"] = Value::Array(failures);
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn router() -> Router<Api> {
 }
 
 /// What is asked for beside the prefix: its root with a slash at the end, which nesting leaves out, and the
-/// health that load balancers know by this path.
+/// health that monitors of Elasticsearch know by this path; how it stands is in the body.
 pub(super) fn beside_prefix() -> Router<Api> {
     Router::new()
         .route("/es/", get(probes::root))
