@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`RECORD_BYTES_MAX`](hushlog_record::limits::RECORD_BYTES_MAX), also of one value | the record is rejected, alone |
 //! | [`RECORD_FIELDS_MAX`](hushlog_record::limits::RECORD_FIELDS_MAX) | the last in order of names are members of one field `_other`, a JSON object |
-//! | [`FIELD_NAME_BYTES_MAX`](hushlog_record::limits::FIELD_NAME_BYTES_MAX) | the name is cut and ends in `~` and a hash of all of it: two long names stay two |
+//! | [`FIELD_NAME_BYTES_MAX`](hushlog_record::limits::FIELD_NAME_BYTES_MAX) | the field is a member of `_other`, with its whole name |
 //! | [`FIELD_DEPTH_MAX`](hushlog_record::limits::FIELD_DEPTH_MAX) | the value is kept as JSON text; as a string where it is twice as deep |
 //!
 //! Nothing else is refused or dropped by a limit: what is over is kept in a plainer form.

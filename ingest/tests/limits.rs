@@ -71,23 +71,41 @@ fn many_fields_of_a_message_join_many_of_the_record() {
 }
 
 #[test]
-fn long_names_are_cut_and_stay_two() {
+fn long_names_are_kept_whole_in_one_field() {
     let long = "ä".repeat(200);
     let record = object(&format!(
-        "{{\"{long}1\":1,\"{long}2\":2,\"{long}3\":{{\"a\":3}},\"{long}4\":{{\"a\":4}}}}"
+        "{{\"{long}1\":1,\"b\":{{\"{long}2\":\"x\"}},\"{long}3\":{{\"a\":[3]}},\"c\":4}}"
     ));
-    assert_eq!(record.fields.len(), 4);
-    for (name, _) in &record.fields {
-        assert!(
-            name.len() <= FIELD_NAME_BYTES_MAX && name.starts_with(&"ä".repeat(100)),
-            "{name}"
-        );
-    }
+    assert_eq!(record.fields.len(), 2);
+    assert_eq!(field(&record, "c"), Some("4"));
+    let expected = format!("{{\"{long}1\":1,\"b.{long}2\":\"x\",\"{long}3\":{{\"a\":[3]}}}}");
+    assert_eq!(field(&record, "_other"), Some(&*expected));
     let exact = "x".repeat(FIELD_NAME_BYTES_MAX);
     assert_eq!(
         field(&object(&format!("{{\"{exact}\":1}}")), &exact),
         Some("1")
     );
+}
+
+/// A name is cut before it is masked: nothing is left of what could be half an address or number.
+#[test]
+fn a_long_name_is_cut_between_words_that_may_hold_something() {
+    let long = |head: &str, count: usize, tail: &str| format!("{}{tail}", head.repeat(count));
+    for (name, expected) in [
+        (
+            long("ab ", 84, "jane.doe@example.com x"),
+            long("ab ", 83, "ab"),
+        ),
+        (long("ab ", 84, "219-09-9999 x"), long("ab ", 83, "ab")),
+        (long("a", 250, "@example.com"), "too_long".to_owned()),
+        (long("a", 300, ""), long("a", 256, "")),
+        (long("ab ", 84, "words only"), long("ab ", 84, "word")),
+    ] {
+        let body = format!("{{\"service\":\"{name}\",\"exception.type\":\"{name}\"}}");
+        let record = object(&body);
+        assert_eq!(record.service_name, expected);
+        assert_eq!(record.exception.expect("it has a type").type_name, expected);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! masked. Text that is no JSON is masked like any other text; nothing is ever left unmasked for
 //! being malformed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use hushlog_record::json::decoded;
@@ -31,14 +32,23 @@ pub(crate) fn mask(
         says: place.says,
         masked: None,
     };
+    let mut alike = Alike::default();
     while pos < bytes.len() {
         let (end, masked) = match at(bytes, pos) {
+            b'{' => {
+                alike.open();
+                (pos + 1, None)
+            }
+            b'}' => {
+                alike.close();
+                (pos + 1, None)
+            }
             b'"' => {
                 let end = string_end(bytes, pos);
                 let plain = decoded(part(text, pos, end));
                 let masked = if next_mark(bytes, end) == b':' {
                     key = Key::of(masker, plain.into_owned(), place, fired);
-                    key.masked.clone()
+                    key.masked.as_deref().map(|name| alike.numbered(name))
                 } else {
                     key.mask(masker, &plain, Masker::masked, place, fired)
                 };
@@ -64,6 +74,37 @@ pub(crate) fn mask(
     }
     out.push_str(part(text, copied, text.len()));
     Some(out)
+}
+
+/// Masked names of the objects that are open: two of one object that have become alike are numbered, as those of fields
+/// are, so that whoever reads the object keeps both.
+#[derive(Default)]
+struct Alike {
+    depth: usize,
+    /// How often each name was made in the object at that depth.
+    made: BTreeMap<(usize, String), usize>,
+}
+
+impl Alike {
+    fn open(&mut self) {
+        self.depth += 1;
+    }
+
+    fn close(&mut self) {
+        if !self.made.is_empty() {
+            self.made.split_off(&(self.depth, String::new()));
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn numbered(&mut self, name: &str) -> String {
+        let count = self.made.entry((self.depth, name.to_owned())).or_default();
+        *count += 1;
+        match count {
+            1 => name.to_owned(),
+            number => format!("{name}#{number}"),
+        }
+    }
 }
 
 /// The name before a value, or that of the field.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use hushlog_record::names::STRUCTURED_DATA;
 
 use crate::bytes::{part, slice};
-use crate::detector::{Detector, Found};
+use crate::detector::{Detector, Found, is_common_top};
 use crate::finder::Finder;
 use crate::masker::{FoundList, Look};
 use crate::pattern::Place;
@@ -108,14 +108,16 @@ fn once(observed: &mut Vec<Found>) {
 }
 
 /// Where the `@` stands in the name of a parameter of structured data whose element has an id of its owner's: a name, `@`, the
-/// owner's number (RFC 5424, section 7.2.2), then the parameter (`exampleSDID@32473.iut`). With any more it is no such name.
+/// owner's number (RFC 5424, section 7.2.2), then the parameter (`exampleSDID@32473.iut`). With any more it is no such name,
+/// nor where number and parameter are the domain of many addresses (`bob@163.com`).
 fn element_mark(name: &str) -> Option<usize> {
     let parameter = name.strip_prefix(STRUCTURED_DATA)?.strip_prefix('.')?;
-    let (element, _) = parameter.rsplit_once('.')?;
+    let (element, name_of_it) = parameter.rsplit_once('.')?;
     let (id, number) = element.split_once('@')?;
     let is_arc = |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit());
     let mark = name.len() - parameter.len() + id.len();
-    number.split('.').all(is_arc).then_some(mark)
+    let is_domain = !number.contains('.') && is_common_top(name_of_it.as_bytes());
+    (number.split('.').all(is_arc) && !is_domain).then_some(mark)
 }
 
 /// Leaves what is no address. What would have been inside of one was found by itself: in a stretch that ends before the

@@ -4,7 +4,7 @@
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Most fields of one record; the rest goes, as JSON text, into one field named `_other`.
 pub const RECORD_FIELDS_MAX: usize = 1_000;
-/// Longest field name in bytes; a longer one is cut at a character border.
+/// Longest field name in bytes; a longer one goes, with its value, where fields beyond [`RECORD_FIELDS_MAX`] go.
 pub const FIELD_NAME_BYTES_MAX: usize = 256;
 /// Deepest nesting of a JSON record; deeper values are kept as JSON text.
 pub const FIELD_DEPTH_MAX: usize = 32;

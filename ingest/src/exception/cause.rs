@@ -19,7 +19,7 @@ pub fn root_cause<'a>(text: &'a str, found: &Found) -> Option<&'a str> {
         .or_else(|| php(text, found))
         .or_else(|| after_last(text, "[cause]: "))
         .or_else(|| ruby(text))?;
-    let name = crate::raw::cut(&text[range], crate::limits::NAME_BYTES_MAX);
+    let name = crate::raw::cut_name(&text[range], crate::limits::NAME_BYTES_MAX);
     (!name.is_empty()).then_some(name)
 }
 

@@ -30,7 +30,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use hushlog_record::Exception;
 
 use crate::limits::NAME_BYTES_MAX;
-use crate::raw::cut;
+use crate::raw::cut_name;
 
 /// Without one of these a text reports no exception.
 const LITERALS: [&str; 16] = [
@@ -84,7 +84,7 @@ impl Found {
     /// The type's name in `text`, the text that was searched.
     pub fn type_name<'a>(&self, text: &'a str) -> &'a str {
         match &self.type_name {
-            TypeName::Written(range) => cut(&text[range.clone()], NAME_BYTES_MAX),
+            TypeName::Written(range) => cut_name(&text[range.clone()], NAME_BYTES_MAX),
             TypeName::Fixed(name) => name,
         }
     }

@@ -4,13 +4,13 @@
 
 use std::borrow::Cow;
 
-use hushlog_record::limits::FIELD_DEPTH_MAX;
+use hushlog_record::limits::{FIELD_DEPTH_MAX, FIELD_NAME_BYTES_MAX};
 use hushlog_record::{Kind, Value};
 
 use super::cloudwatch;
 use super::scan::{Cursor, Scalar, Syntax};
 use super::text::plain;
-use crate::raw::{RawRecord, short_name};
+use crate::raw::RawRecord;
 
 /// Reads the object that the cursor stands on.
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<RawRecord, Syntax> {
@@ -73,7 +73,9 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> Result<(), Syntax> {
         let value = match cursor.peek() {
-            Some(b'{') if depth < FIELD_DEPTH_MAX => return self.nested(cursor, &name, depth),
+            Some(b'{') if depth < FIELD_DEPTH_MAX && name.len() <= FIELD_NAME_BYTES_MAX => {
+                return self.nested(cursor, &name, depth);
+            }
             Some(b'[') if depth == 1 && name == cloudwatch::EVENTS && self.events.is_none() => {
                 self.events = Some(cursor.skip()?.text);
                 return Ok(());
@@ -101,7 +103,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let outer = self.path.len();
-        self.path.push_str(&short_name(name));
+        self.path.push_str(name);
         self.path.push('.');
         self.object(cursor, depth + 1)?;
         self.path.truncate(outer);

@@ -19,7 +19,7 @@ use hushlog_record::{Exception, Kind, Level, LogId, Record, Timestamp, Value};
 
 use crate::exception::{self, Found};
 use crate::limits::NAME_BYTES_MAX;
-use crate::raw::{RawRecord, SEVERITY_NUMBERS, SEVERITY_TEXTS, Slot, cut};
+use crate::raw::{RawRecord, SEVERITY_NUMBERS, SEVERITY_TEXTS, Slot, cut_name};
 use line::Hints;
 
 /// The name of a service that nobody named.
@@ -198,7 +198,7 @@ fn exception(raw: &mut RawRecord, hints: &Hints, message: &str) -> Option<Except
     }
     if !type_name.trim_ascii().is_empty() {
         return Some(Exception {
-            type_name: cut(type_name.trim_ascii(), NAME_BYTES_MAX).to_owned(),
+            type_name: cut_name(type_name.trim_ascii(), NAME_BYTES_MAX).to_owned(),
             message: given_message
                 .map(|(_, value)| value.text)
                 .unwrap_or_default(),
@@ -298,16 +298,18 @@ fn name(value: Option<Value>, default: &str) -> String {
     if chosen.len() == text.len() && chosen.len() <= NAME_BYTES_MAX {
         return text;
     }
-    cut(chosen, NAME_BYTES_MAX).to_owned()
+    cut_name(chosen, NAME_BYTES_MAX).to_owned()
 }
 
 /// The name that was given, else the one that the line or its fields suggest.
-fn guessed(given: String, mut guess: String) -> String {
+fn guessed(given: String, guess: String) -> String {
     if !given.is_empty() {
         return given;
     }
-    guess.truncate(cut(&guess, NAME_BYTES_MAX).len());
-    guess
+    match cut_name(&guess, NAME_BYTES_MAX) {
+        whole if whole.len() == guess.len() => guess,
+        short => short.to_owned(),
+    }
 }
 
 /// A trace or span id from its slot, or copied from the fields; hex digits in lower case.

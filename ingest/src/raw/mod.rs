@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use hushlog_record::id::stable_hash;
 use hushlog_record::limits::{FIELD_NAME_BYTES_MAX, RECORD_BYTES_MAX};
 use hushlog_record::{Kind, LogId, Timestamp, Value};
 
@@ -137,13 +136,13 @@ impl RawRecord {
             // It will be refused as a whole; holding more of it would only cost memory.
             return;
         }
-        if self.fields.len() >= FIELDS_HELD_MAX {
+        // A name is not masked yet: it is kept whole or not at all, since half an address is found by nothing.
+        if self.fields.len() >= FIELDS_HELD_MAX || name.len() > FIELD_NAME_BYTES_MAX {
             push_member(&mut self.folded, &name, &value);
             return;
         }
         let name = match name {
             _ if name.is_empty() => "_".to_owned(),
-            _ if name.len() > FIELD_NAME_BYTES_MAX => short_name(&name).into_owned(),
             Cow::Borrowed(name) => name.to_owned(),
             Cow::Owned(name) => name,
         };
@@ -277,19 +276,33 @@ impl RawRecord {
     }
 }
 
-/// The name, or what stands for one over [`FIELD_NAME_BYTES_MAX`]: its start and a hash of all of it,
-/// so that two long names stay two.
-pub(crate) fn short_name(name: &str) -> Cow<'_, str> {
-    if name.len() <= FIELD_NAME_BYTES_MAX {
-        return Cow::Borrowed(name);
-    }
-    let start = cut(name, FIELD_NAME_BYTES_MAX - 17);
-    Cow::Owned(format!("{start}~{:016x}", stable_hash(&[name.as_bytes()])))
-}
-
 /// The longest prefix of at most `max` bytes that ends at a character border.
 pub(crate) fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
+}
+
+/// What stands for a name that is too long and cannot be cut.
+const UNCUT: &str = "too_long";
+
+/// The name, cut to `max` bytes. It is not masked yet: a run of letters and digits that the cut would leave half of
+/// goes whole if it may be a number or an address, since half of one is found by nothing.
+pub(crate) fn cut_name(name: &str, max: usize) -> &str {
+    let head = cut(name, max);
+    if head.len() == name.len() {
+        return name;
+    }
+    let ends =
+        |c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '%' | '@' | ':'));
+    let start = head.rfind(ends).map_or(0, |at| at + 1);
+    let start = name.ceil_char_boundary(start);
+    let run = name[start..].split(ends).next().unwrap_or_default();
+    if !run.contains(|c: char| c.is_ascii_digit() || matches!(c, '@' | '%')) {
+        return head;
+    }
+    match head[..start].trim_end() {
+        "" => UNCUT,
+        whole => whole,
+    }
 }
 
 /// Prints no text: it is not masked.

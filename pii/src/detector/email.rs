@@ -132,7 +132,7 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
 
 /// Whether a domain ends behind this label even where more is joined to it by dots, as in the names of
 /// flattened members: `users.ana@example.org.n1`.
-fn is_common_top(label: &[u8]) -> bool {
+pub(crate) fn is_common_top(label: &[u8]) -> bool {
     let is_known = |top: &&[u8]| label.eq_ignore_ascii_case(top);
     COMMON_TOPS.iter().any(is_known)
 }

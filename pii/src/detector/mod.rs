@@ -29,6 +29,7 @@ pub(crate) use anchor::Anchors;
 pub(crate) use announced::{Row, rows};
 pub use catalog::{Detector, Pack};
 pub(crate) use context::{Keywords, Numbers};
+pub(crate) use email::is_common_top;
 pub(crate) use ipv4::{
     address as ipv4_address, is_of_no_one as is_ipv4_of_no_one, partial as ipv4_partial,
 };

@@ -84,6 +84,25 @@ fn names_that_are_not_remembered_are_masked_too() {
     }
 }
 
+/// Whoever reads the object would keep one of two members of one name.
+#[test]
+fn names_of_one_object_that_are_alike_when_masked_are_numbered() {
+    let masker = masker(Policy::default());
+    let text = concat!(
+        r#"[{"219-09-9999":1,"a":{"219-09-9998":2},"219-09-9998":3,"219-09-9997":"}"},"#,
+        r#"{"219-09-9999":4},"219-09-9999"]"#
+    );
+    let expected = concat!(
+        r##"[{"[SSN]":1,"a":{"[SSN]":2},"[SSN]#2":3,"[SSN]#3":"}"},"##,
+        r#"{"[SSN]":4},"[SSN]"]"#
+    );
+    let once = masker
+        .mask(record(vec![("list".into(), Value::json(text))]))
+        .into_inner();
+    assert_eq!(once.fields[0].1.text, expected);
+    assert!(masker.mask(once.clone()).into_inner() == once);
+}
+
 /// Fields over the limit are one JSON text, under their joined names.
 #[test]
 fn joined_names_inside_of_json_are_masked() {

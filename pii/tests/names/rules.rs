@@ -225,6 +225,8 @@ fn the_id_of_an_element_of_structured_data_is_no_address() {
             "log.syslog.structured_data.bob@163.com.n1",
             "l***@163.com.n1",
         ),
+        // A domain of many addresses is no number of an owner.
+        ("log.syslog.structured_data.bob@163.com", "l***@163.com"),
         // Another name before it, another place.
         ("structured_data.bob@163.com", "s***@163.com"),
         ("bob@163.com", "b***@163.com"),
