@@ -8,7 +8,7 @@ use crate::admin::DEADLINE;
 use crate::args::LedgerArgs;
 use crate::client::{Client, encoded};
 use crate::output::{line, print, printable, table};
-use crate::search::ask;
+use crate::search::{ask, of_all_nodes};
 
 /// Asks and prints.
 pub(crate) async fn run(args: LedgerArgs, json_output: bool) -> Result<()> {
@@ -16,9 +16,11 @@ pub(crate) async fn run(args: LedgerArgs, json_output: bool) -> Result<()> {
     let path = path(args.service.as_deref());
     let answer = ask(&client, Method::GET, &path, &Value::Null).await?;
     if json_output {
-        return print(&answer, true);
+        print(&answer, true)?;
+    } else {
+        show(&answer)?;
     }
-    show(&answer)
+    of_all_nodes(&answer, "missing")
 }
 
 fn path(service: Option<&str>) -> String {

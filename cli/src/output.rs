@@ -70,12 +70,19 @@ pub(crate) fn by_service<const N: usize>(
     line(table)
 }
 
+/// Columns of a terminal that says it has none.
+const WIDTH_USUAL: u16 = 80;
+
 /// An empty table with these columns.
 pub(crate) fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width() == Some(0) {
+        // A terminal that does not say how wide it is.
+        table.set_width(WIDTH_USUAL);
+    }
     if !columns.is_empty() {
         table.set_header(columns);
     }

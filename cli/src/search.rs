@@ -71,6 +71,26 @@ pub(crate) fn whole(answer: &Value) -> Result<()> {
     Err(Exit::error(Code::Partial, message))
 }
 
+/// The same where a node is missing in what all of them were asked for, under that name.
+pub(crate) fn of_all_nodes(answer: &Value, missing: &str) -> Result<()> {
+    let count = match &answer[missing] {
+        Value::Array(nodes) => nodes.len(),
+        Value::Object(nodes) => nodes.len(),
+        _ => 0,
+    };
+    if count > 0 {
+        let message = format!("the answer is not complete: nodes that did not answer: {count}");
+        return Err(Exit::error(Code::Partial, message));
+    }
+    match answer["shards"]["failed"].as_u64().unwrap_or(0) {
+        0 => Ok(()),
+        failed => {
+            let message = format!("the answer is not complete: shards not counted: {failed}");
+            Err(Exit::error(Code::Partial, message))
+        }
+    }
+}
+
 fn question(args: &SearchArgs, now: Timestamp) -> Result<Value> {
     let mut filters = Map::new();
     if let Some(since) = args.since {

@@ -212,6 +212,9 @@ pub const CONTEXT_ROWS_MAX: u32 = 1_000;
 pub use hushlog_query::limits::TOP_K_MAX;
 /// Hits in one page of a gRPC search unless the request says otherwise.
 pub const SEARCH_PAGE_ROWS: usize = 500;
+/// Bytes of hits in one page of a gRPC search, but for a hit that is larger: clients take messages of 4 MiB unless they are
+/// told otherwise.
+pub const SEARCH_PAGE_BYTES: usize = 2 << 20;
 /// Time for everything that must happen between SIGTERM and the end of the process.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a block waits for a leader that takes it before its request is refused; longer than an

@@ -143,6 +143,9 @@ async fn end_all(data: &Path, children: &mut [Child]) {
         }
     };
     nodes.extend(children.iter().map(Child::entry));
+    // One signal asks a node to end in peace, a second at once.
+    nodes.sort_by_key(|node| node.pid);
+    nodes.dedup_by_key(|node| node.pid);
     let mut running: Vec<_> = nodes
         .iter()
         .filter_map(|node| process::Identity::of_node(node.pid, &node.data))

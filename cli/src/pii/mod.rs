@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::args::ServerArgs;
 use crate::client::{Client, encoded};
 use crate::output::{line, print, printable};
-use crate::search::ask;
+use crate::search::{ask, of_all_nodes};
 use args::{CountriesCommand, DetectorsCommand, PatternsCommand, PiiCommand};
 
 /// Longest wait for an answer: longer than the server waits for all shards.
@@ -76,9 +76,9 @@ pub(crate) async fn run(command: PiiCommand, json_output: bool) -> Result<()> {
     };
     let answer = made(&call).await?;
     if json_output || !show::table_of(&answer)? {
-        return print(&answer, json_output);
+        print(&answer, json_output)?;
     }
-    Ok(())
+    of_all_nodes(&answer, "nodes_missing")
 }
 
 async fn made(call: &Call) -> Result<Value> {

@@ -216,7 +216,13 @@ fn merged(pattern: &Pattern, members: Map<String, Value>) -> Result<Pattern, Fai
 }
 
 fn read(mut members: Map<String, Value>) -> Result<Pattern, Failure> {
-    members.retain(|_, value| !value.is_null());
+    // An empty text is nothing to put in a match's place, and no validator.
+    let may_be_empty = |name: &str| matches!(name, "replacement" | "validator");
+    members.retain(|name, value| !(value.is_null() || value == "" && may_be_empty(name)));
+    if !members.contains_key("name") {
+        let message = "the pattern cannot be taken: missing field `name`";
+        return Err(Failure::new(Kind::InvalidPattern, message));
+    }
     serde_json::from_value(Value::Object(members)).map_err(|error| {
         let message = format!("the pattern cannot be taken: {}", expected(&error));
         Failure::new(Kind::InvalidPattern, message)

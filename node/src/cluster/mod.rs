@@ -71,7 +71,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hushlog_raft::{
-    Connect, Context, Groups, Incarnations, Installer, Intake, MetaGroup, Status, Way, meta,
+    Connect, Context, Groups, Hold, Incarnations, Installer, Intake, MetaGroup, Status, Way, meta,
 };
 use hushlog_record::id::META_GROUP;
 use hushlog_record::{GroupId, NodeId, ShardId};
@@ -468,6 +468,13 @@ impl Cluster {
             };
             if !replica.group.has_quorum(READY_SILENCE_MAX) {
                 return Err(format!("shard {shard} has no leader with a majority"));
+            }
+            // Where another node can lead, the lead goes there in a moment.
+            let is_full = self.inner.context.intake.hold() == Some(Hold::DiskFull);
+            if is_full && replica.group.is_leader() {
+                return Err(format!(
+                    "the disk is full: records for shard {shard} are refused"
+                ));
             }
         }
         Ok(())

@@ -109,12 +109,17 @@ fn group(
     }
 }
 
+/// The rows of each key, from pairs in order of their rows. A row that has a key several times, as an array may, is in
+/// its group once: buckets count records.
 fn gather<K: Eq + std::hash::Hash>(
     pairs: impl IntoIterator<Item = (K, u32)>,
 ) -> impl Iterator<Item = (K, Rows)> {
     let mut groups: FxHashMap<K, Rows> = FxHashMap::default();
     for (key, row) in pairs {
-        groups.entry(key).or_default().push(row);
+        let rows = groups.entry(key).or_default();
+        if rows.last() != Some(&row) {
+            rows.push(row);
+        }
     }
     groups.into_iter()
 }

@@ -103,6 +103,39 @@ fn terms_are_counted_sorted_and_cut() {
     assert_eq!(got["none"]["buckets"], json!([]));
 }
 
+/// Buckets count records, as Elasticsearch's do, not values.
+#[test]
+fn a_record_is_in_a_bucket_once_however_many_of_its_values_are() {
+    let record = |id: u8, array: &str| {
+        let mut record = Record::new(LogId([id; 16]), now(), "m");
+        record.fields = vec![("a".into(), Value::json(array))];
+        record
+    };
+    let records = vec![record(1, "[7,7,8,[7]]"), record(2, "[7]"), record(3, "[1]")];
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    for cuts in [&[1][..], &[]] {
+        let view = shards::view(folder.path(), shard, &[Batch::of(records.clone())], cuts);
+        let body = json!({ "limit": 0, "aggregations": {
+            "terms": { "terms": { "field": "a" }, "aggs": { "n": { "value_count": { "field": "a" } } } },
+            "bars": { "histogram": { "field": "a", "interval": 10 } },
+            "range": { "range": { "field": "a", "ranges": [{ "from": 5 }] } },
+        } });
+        let got = answer(&body.to_string(), &[view], &budget(false, false)).aggregations;
+        let got = got.unwrap();
+        assert_eq!(
+            got["terms"]["buckets"],
+            json!([
+                { "key": 7, "doc_count": 2, "n": { "value": 5 } },
+                { "key": 1, "doc_count": 1, "n": { "value": 1 } },
+                { "key": 8, "doc_count": 1, "n": { "value": 4 } },
+            ])
+        );
+        assert_eq!(got["bars"]["buckets"][0]["doc_count"], 3);
+        assert_eq!(got["range"]["buckets"][0]["doc_count"], 2);
+    }
+}
+
 #[test]
 fn histograms_fill_their_gaps() {
     let got = aggregate(

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use hushlog_proto::hushlog::v1 as wire;
 use hushlog_proto::hushlog::v1::query_server::Query;
+use prost::Message;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 use tokio_stream::Stream;
@@ -13,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{convert, isolated};
 use crate::api::http::exceptions::{Parameters, identify, never_seen, question};
 use crate::api::{Answer, Api, Failure, Kind};
-use crate::limits::{QUERY_BODY_BYTES_MAX, SEARCH_PAGE_ROWS};
+use crate::limits::{QUERY_BODY_BYTES_MAX, SEARCH_PAGE_BYTES, SEARCH_PAGE_ROWS};
 
 /// The service.
 pub(super) struct Service {
@@ -103,17 +104,23 @@ async fn parse(api: &Api, answer: Answer) -> Result<Json, Failure> {
     parsed.map_err(|_| Failure::new(Kind::Internal, "the answer is not JSON"))
 }
 
+/// The hits in pages of so many rows at most, of no more bytes than any client takes, with what is said of all behind them.
 fn pages(answer: Json, rows: usize) -> Vec<wire::SearchPage> {
-    let hits: Vec<wire::LogEntry> = convert::list(&answer, "logs").map(convert::entry).collect();
-    let mut pages: Vec<wire::SearchPage> = hits
-        .chunks(rows)
-        .map(|logs| wire::SearchPage {
-            logs: logs.to_vec(),
-            summary: None,
-        })
-        .collect();
-    if pages.is_empty() {
-        pages.push(wire::SearchPage::default());
+    let mut pages = vec![wire::SearchPage::default()];
+    let mut bytes = 0;
+    for hit in convert::list(&answer, "logs").map(convert::entry) {
+        let size = hit.encoded_len();
+        let is_full = pages.last().is_some_and(|page| {
+            page.logs.len() >= rows || !page.logs.is_empty() && bytes + size > SEARCH_PAGE_BYTES
+        });
+        if is_full {
+            pages.push(wire::SearchPage::default());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(page) = pages.last_mut() {
+            page.logs.push(hit);
+        }
     }
     if let Some(last) = pages.last_mut() {
         last.summary = Some(wire::SearchSummary {
@@ -212,7 +219,12 @@ async fn one(
     let answer = parse(api, answer.ok_or_else(never_seen)?).await?;
     let affected = answer.get("affected").cloned().unwrap_or_default();
     Ok(wire::GetExceptionResponse {
-        exception: Some(count(&answer)),
+        exception: Some(wire::ExceptionCount {
+            sample_log_ids: convert::list(&answer, "sample_logs")
+                .map(|log| convert::text(log, "log_id"))
+                .collect(),
+            ..count(&answer)
+        }),
         trend: convert::list(&answer, "trend")
             .map(|point| wire::TrendPoint {
                 timestamp: convert::text(point, "timestamp"),
@@ -226,4 +238,23 @@ async fn one(
         regions: convert::texts(&affected, "regions"),
         users: convert::texts(&affected, "users"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pages_end_by_rows_and_by_bytes_and_lose_no_hit() {
+        let hit = |bytes: usize| json!({"log_id": "x", "message": "m".repeat(bytes)});
+        let logs = [1 << 20, 1 << 19, 1 << 20, 10, 3 << 20, 10, 10, 10, 10].map(hit);
+        let pages = pages(json!({"logs": logs, "total": 9}), 3);
+        let sizes: Vec<_> = pages.iter().map(|page| page.logs.len()).collect();
+        assert_eq!(sizes, [2, 2, 1, 3, 1]);
+        let summaries = pages.iter().filter_map(|page| page.summary.as_ref());
+        assert_eq!(summaries.map(|s| s.total).collect::<Vec<_>>(), [9]);
+        assert!(pages[4].summary.is_some());
+    }
 }

@@ -9,7 +9,7 @@ use hushlog_ingest::body::Encoding;
 use serde_json::json;
 
 use super::body::{Limits, read};
-use super::ingest::{content_type, decoded, encodings, service};
+use super::ingest::{content_type, decoded, encodings, environment, service};
 use super::{Api, Failure, Kind, receipts, too_large};
 use crate::api::loki;
 use crate::gateway::{Batch, Room, Source, Way};
@@ -47,7 +47,7 @@ pub(super) async fn push(
         way: Way::Loki,
         source: source(form, body, api.body_bytes_max),
         service: service(&headers),
-        environment: String::new(),
+        environment: environment(&headers),
         key: None,
         bytes: 0,
     };

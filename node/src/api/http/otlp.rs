@@ -13,7 +13,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::body::{Limits, read};
-use super::ingest::{content_type, decoded, encodings};
+use super::ingest::{content_type, decoded, encodings, environment, service};
 use super::{Api, Explained, Failure, Kind, receipts};
 use crate::api::otlp;
 use crate::gateway::{Batch, Pushed, Source, Way};
@@ -80,8 +80,8 @@ async fn take(
     let batch = Batch {
         way: Way::OtlpHttp,
         source: source(form, body, encodings, api.body_bytes_max),
-        service: String::new(),
-        environment: String::new(),
+        service: service(headers),
+        environment: environment(headers),
         key: None,
         bytes: 0,
     };

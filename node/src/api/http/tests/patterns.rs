@@ -90,8 +90,12 @@ async fn a_pattern_is_added_shown_changed_and_removed() {
         (&json!([]), &json!("[BADGE]"))
     );
     assert_eq!(calls.masked("badge B-1234").await, "badge B-1234");
-    let on = json!({"is_active": true, "masking_strategy": "HASH"});
-    calls.call("PUT", ONE, on).await;
+    let on = json!({"is_active": true, "masking_strategy": "HASH", "replacement": ""});
+    let (status, changed) = calls.call("PUT", ONE, on).await;
+    assert_eq!(
+        (status, &changed["replacement"]),
+        (StatusCode::OK, &Value::Null)
+    );
     assert!(calls.masked("a B-1234").await.starts_with("a badge:"));
 
     let (status, removed) = calls.call("DELETE", ONE, Value::Null).await;
@@ -156,6 +160,7 @@ async fn a_pattern_that_cannot_be_taken_is_refused_with_the_reason() {
             "SOURCE_BYTES_MAX",
         ),
         (with("regex_pattern", Value::Null), "regex_pattern"),
+        (json!({"regex_pattern": "x"}), "missing field `name`"),
         (with("name", json!(" ")), "the name must have"),
         (with("name", json!("a\nb")), "the name must have"),
         (with("name", json!("x".repeat(129))), "TITLE_BYTES_MAX"),

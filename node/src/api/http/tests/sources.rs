@@ -87,6 +87,27 @@ async fn a_bulk_request_is_stored_and_answered_item_by_item() {
 }
 
 #[tokio::test]
+async fn a_header_names_the_service_of_records_that_name_none() {
+    let otlp =
+        r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"m"}}]}]}]}"#;
+    let loki = r#"{"streams":[{"stream":{},"values":[["1","m"]]}]}"#;
+    let bulk = "{\"index\":{}}\n{\"message\":\"m\"}\n";
+    for (path, kind, body) in [
+        ("/api/v1/logs", JSON, r#"{"message":"m"}"#),
+        ("/v1/logs", JSON, otlp),
+        ("/loki/api/v1/push", JSON, loki),
+        ("/es/_bulk", BULK, bulk),
+    ] {
+        let fake = Fake::default();
+        let sink = Arc::clone(&fake.stored);
+        let headers = [kind, ("x-service-name", "pay"), ("x-environment", "test")];
+        let answer = ask(router, fake, post(path, &headers, body)).await;
+        assert!(answer.status < 300, "{path}: {}", answer.text);
+        assert_eq!(stored(&sink), [pair("pay", "m")], "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_document_is_stored_once_under_the_id_that_its_client_gave_it_and_no_other() {
     let id = |number: u8| LogId([number; 16]);
     let body = format!(
