@@ -13,6 +13,7 @@
 mod bytes;
 mod count;
 mod detector;
+mod escapes;
 mod finder;
 mod fold;
 mod json;

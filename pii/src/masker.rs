@@ -12,7 +12,7 @@ use crate::names::{Names, Says};
 use crate::pattern::{Mode, Place};
 use crate::policy::Rule;
 use crate::render::Named;
-use crate::{Key, Policy, Strategy, render, scan, settle};
+use crate::{Key, Policy, Strategy, escapes, render, scan, settle};
 
 /// What was found in one text; few texts hold more than four.
 pub(crate) type FoundList = smallvec::SmallVec<[Found; 4]>;
@@ -373,6 +373,10 @@ impl Masker {
         }
         if self.has_detectors && bytes.len() >= TEXT_BYTES_MIN {
             self.find_built_in(text, place, look);
+            // Patterns see the text as it is; nobody knows what they look for.
+            if let Some(view) = escapes::blanked(text) {
+                self.find_built_in(&view, place, look);
+            }
         }
         if !self.policy.engine().is_idle() {
             self.policy.engine().find(text, place, |f| {

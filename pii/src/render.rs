@@ -48,7 +48,8 @@ fn partial(by: Finder, replacement: &str, span: &str, out: &mut String) {
         return tail(span, out);
     };
     match detector {
-        Detector::Email => email(span, out),
+        // Of one whose `@` is written out in another way nobody knows where the name ends.
+        Detector::Email if span.contains('@') || span.contains("%40") => email(span, out),
         Detector::Phone => detector::phone_partial(span, out),
         Detector::CreditCard | Detector::BankAccount | Detector::Imei => {
             last(LAST_KEPT, span, |b| b.is_ascii_digit(), out)

@@ -46,8 +46,47 @@ fn an_email_keeps_its_first_letter_and_its_domain() {
 }
 
 #[test]
+fn codes_of_terminals_and_written_characters_hide_nothing() {
+    check(&[
+        (
+            "\u{1b}[31m219-09-9999\u{1b}[0m from \u{1b}[36m93.184.216.34\u{1b}[0m",
+            "\u{1b}[31m[SSN]\u{1b}[0m from \u{1b}[36m93.184.216.x\u{1b}[0m",
+        ),
+        (
+            "\u{1b}[1;32mana@example.org\u{1b}[0m",
+            // What stands before an address without a blank may be its name.
+            "\u{1b}[1;3***@example.org\u{1b}[0m",
+        ),
+        (
+            r#"{"m":"line1\n219-09-9999\t4111111111111111"}"#,
+            r#"{"m":"line1\n[SSN]\t************1111"}"#,
+        ),
+        (r"a\u0022219-09-9999\u0022", r"a\u0022[SSN]\u0022"),
+        (
+            "line1#012219-09-9999#01193.184.216.34",
+            "line1#012[SSN]#01193.184.216.x",
+        ),
+        (
+            r"\x1b[31m(415) 555-2671\x1b[0m",
+            r"\x1b[31m(***) ***-2671\x1b[0m",
+        ),
+    ]);
+    let masked = masker()
+        .mask_text(r#"{"email":"jane\u0040example.com"}"#)
+        .masked
+        .into_owned();
+    assert!(!masked.contains("jane"), "{masked}");
+}
+
+#[test]
 fn an_email_ends_where_names_are_joined_to_it() {
     check(&[
+        ("jane@example.com(work)", "j***@example.com(work)"),
+        ("*jane@example.com*", "*j***@example.com*"),
+        (
+            "export_ann.lee@example.com_2024.csv",
+            "e***@example.com_2024.csv",
+        ),
         ("users.jane@example.com.n1=3", "u***@example.com.n1=3"),
         ("jane@example.co.uk.v2", "j***@example.co.uk.v2"),
         (

@@ -120,14 +120,13 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
         top = slice(text, last_label.start, end);
     }
     let follows = at(text, end);
-    if matches!(follows, b'(' | b'*') {
-        return None; // a method, or a mask
-    }
     let fits = labels >= 2 && numeric < 2 && end - start <= DOMAIN_MAX;
-    if fits && is_top(top) && follows != b'_' {
+    if fits && is_top(top) && !matches!(follows, b'_' | b'(' | b'*') {
         return Some(end);
     }
-    joined.filter(|joined| *joined < end && *joined - start <= DOMAIN_MAX)
+    let joined = joined.filter(|joined| *joined - start <= DOMAIN_MAX);
+    // The call of a method has names before it, not the domain of an address alone.
+    joined.filter(|joined| follows != b'(' || *joined == end)
 }
 
 /// Whether a domain ends behind this label even where more is joined to it by dots, as in the names of
