@@ -401,6 +401,8 @@ impl<'a> Nemesis<'a> {
             to.display().to_string(),
         );
         super::ground::run("cp", &["-a", &from, &to])?;
+        // Whoever puts a copy back waits until it is on the disk; the store syncs no file again that it finds.
+        super::ground::run("sync", &["-f", &to])?;
         Ok(())
     }
 
