@@ -254,7 +254,7 @@ pub async fn serve_http(
         };
         let service = TowerToHyperService::new(router.clone());
         let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Prompt::new(stream)), service)
             .into_owned();
         let connection = graceful.watch(connection);
         tasks.spawn("http connection", Policy::Isolated, async move {
@@ -271,6 +271,74 @@ pub async fn serve_http(
         .is_err()
     {
         tracing::warn!("requests were still running when the patience ended");
+    }
+}
+
+/// A connection on which something must come soon: the server's own time for a head begins with its first byte, and
+/// connections that never send one would hold all places.
+struct Prompt {
+    stream: Stream,
+    /// Until something has come.
+    patience: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Prompt {
+    fn new(stream: Stream) -> Self {
+        let patience = tokio::time::sleep(HEADER_READ_TIMEOUT);
+        Self {
+            stream,
+            patience: Some(Box::pin(patience)),
+        }
+    }
+}
+
+impl AsyncRead for Prompt {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
+            self.patience = None;
+            return Poll::Ready(read);
+        }
+        let is_over = |patience: &mut Pin<Box<tokio::time::Sleep>>| {
+            patience.as_mut().poll(context).is_ready()
+        };
+        if self.patience.as_mut().is_some_and(is_over) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Prompt {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

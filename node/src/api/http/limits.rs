@@ -57,8 +57,14 @@ pub(super) async fn remove(
     State(api): State<Api>,
     Path(service): Path<String>,
 ) -> Result<Response, Failure> {
-    // A name may have become one that is masked: its limit must still go.
     check_length(&service)?;
+    if let Err(masked) = check(&api, &service) {
+        // A name may have become one that is masked: its limit must still go. No other such name is written down.
+        let limits = api.control.limits(deadline()).await?;
+        if !limits.of(&service).is_some_and(|(_, is_own)| is_own) {
+            return Err(masked);
+        }
+    }
     change(&api, &service, None).await
 }
 

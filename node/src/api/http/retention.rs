@@ -66,8 +66,14 @@ pub(super) async fn remove(
     State(api): State<Api>,
     Path(service): Path<String>,
 ) -> Result<Response, Failure> {
-    // A name may have become one that is masked: its rule must still go.
     check_length(&service)?;
+    if let Err(masked) = check(&api, &service) {
+        // A name may have become one that is masked: its rule must still go. No other such name is written down.
+        let periods = api.control.retention(deadline()).await?;
+        if !periods.rules().any(|(name, _)| name == service) {
+            return Err(masked);
+        }
+    }
     change(&api, &service, None).await
 }
 

@@ -146,6 +146,17 @@ async fn what_is_no_request_ends_its_connection_and_harms_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_comes_is_given_up() {
+    let server = Server::new();
+    let mut pipe = server.connect().await;
+    let mut answer = Vec::new();
+    let read = pipe.read_to_end(&mut answer);
+    let ended = tokio::time::timeout(2 * HEADER_READ_TIMEOUT, read).await;
+    assert!(ended.is_ok(), "the connection ends");
+    server.is_well().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_never_ends_is_given_up() {
     let server = Server::new();
     let mut pipe = server.connect().await;
