@@ -72,6 +72,7 @@ fn of_leaf(leaf: &Leaf) -> Prune {
     let custom = nature == Nature::Custom;
     match &leaf.test {
         Test::Words(words) if custom => of_custom_text(words),
+        Test::Words(words) if leaf.target == Target::Anywhere => of_words(words),
         Test::Words(words) => all_tokens(words),
         Test::Wildcard(pattern) => of_pattern(pattern, custom),
         Test::Substring(text) => of_substring(text, custom),
@@ -99,14 +100,17 @@ fn number(number: &Number) -> Prune {
     token::number(&number.to_string()).map_or(Prune::Any, Prune::Number)
 }
 
-/// A custom field may hold the words as text, as a number, or as a truth value, alone or in an array. An
-/// index of the first token rules knows the text of an array as JSON writes it: with escapes for control
-/// characters, which run into the token that follows.
+/// A custom field may hold the words as text, as a number, or as a truth value, alone or in an array.
 fn of_custom_text(words: &str) -> Prune {
     let is_truth = matches!(&*crate::text::fold(words), "true" | "false");
-    if is_truth || words.contains(char::is_control) {
+    if is_truth {
         return Prune::Any;
     }
+    of_words(words)
+}
+
+/// Words may be a number in an array, too, in any of its forms.
+fn of_words(words: &str) -> Prune {
     match Number::parse_bounded(words) {
         Some(number) => or([all_tokens(words), self::number(&number)]),
         None => all_tokens(words),
@@ -337,7 +341,9 @@ mod tests {
             ("10.0.*", "(10 & 0)"),
             ("user:alice", "alice"),
             ("n:1.50", "((1 & 50) | #1.5e0)"),
-            ("tags:\"a\tb\"", "any"),
+            ("tags:\"a\tb\"", "(a & b)"),
+            ("1.50", "((1 & 50) | #1.5e0)"),
+            ("TRUE", "true"),
             ("ok:TRUE", "any"),
             ("n:5*", "any"),
             ("user:al*", "al*"),
