@@ -3,7 +3,7 @@
 //! Never decides that a row matches: everything here is a condition that each match fulfils.
 
 use hushlog_index::{Prune, token};
-use hushlog_record::{Level, Timestamp};
+use hushlog_record::{ExceptionId, Level, Timestamp};
 use hushlog_storage::batch::name;
 use hushlog_storage::segment::{Bounds, Segment};
 
@@ -167,6 +167,25 @@ fn of_substring(text: &str, custom: bool) -> Prune {
     and(inner.chain(last.map(|run| Prune::Prefix(run.to_owned()))))
 }
 
+/// The exception that every match of this conjunction has, if it names one.
+pub(crate) fn by_exception(expr: &Expr) -> Option<ExceptionId> {
+    let id = |part: &Expr| match part {
+        Expr::Leaf(leaf) => match leaf.test {
+            Test::ExceptionId(id) => Some(ExceptionId(id)),
+            _ => None,
+        },
+        _ => None,
+    };
+    conjuncts(expr).iter().find_map(id)
+}
+
+fn conjuncts(expr: &Expr) -> &[Expr] {
+    match expr {
+        Expr::And(parts) => parts,
+        other => std::slice::from_ref(other),
+    }
+}
+
 /// A condition on the smallest and largest value of one column in a granule.
 pub(crate) struct ByBounds {
     column: String,
@@ -182,11 +201,7 @@ enum Condition {
 
 /// The conditions on bounds that every match of this conjunction fulfils.
 pub(crate) fn by_bounds(expr: &Expr) -> Vec<ByBounds> {
-    let parts = match expr {
-        Expr::And(parts) => parts.as_slice(),
-        other => std::slice::from_ref(other),
-    };
-    parts.iter().filter_map(of_conjunct).collect()
+    conjuncts(expr).iter().filter_map(of_conjunct).collect()
 }
 
 fn of_conjunct(expr: &Expr) -> Option<ByBounds> {

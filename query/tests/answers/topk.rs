@@ -270,6 +270,42 @@ fn one_exception_is_shown_in_detail_and_an_unknown_one_is_not() {
 }
 
 #[test]
+fn an_exception_that_a_shard_never_had_costs_no_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    // A whole granule without exceptions, then some with.
+    let fine = (0..100u8).map(|number| Record::new(LogId([number; 16]), now(), "fine"));
+    let broken = (0..3u8).map(|number| thrown(number, "cart", "Io", "prod", -i64::from(number)));
+    let batches = [
+        Batch::of(fine.collect()),
+        Batch::of(broken.collect()),
+        Batch::of(vec![thrown(9, "auth", "Timeout", "prod", 0)]),
+    ];
+    let scanned = |cuts: &[usize], id: ExceptionId, fast: bool| {
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let plan = exception::plan_ever(id, now()).unwrap();
+        let partial = execute(&plan, &view, &budget(fast, fast)).unwrap();
+        (
+            partial.total,
+            partial.scanned.granules,
+            partial.scanned.rows,
+        )
+    };
+    let nowhere = ExceptionId::of("Nope", "cart");
+    let some = ExceptionId::of("Io", "cart");
+    for (cuts, id, expected) in [
+        (&[1, 1, 1][..], nowhere, (0, 0, 0)),
+        (&[], nowhere, (0, 0, 0)),
+        (&[1, 1, 1], some, (3, 1, 3)),
+        (&[], some, (3, 0, 3)),
+    ] {
+        assert_eq!(scanned(cuts, id, true), expected, "{cuts:?}");
+    }
+    // Without summaries, what is read is still only what holds exceptions at all.
+    assert_eq!(scanned(&[1, 1, 1], nowhere, false), (0, 2, 4));
+}
+
+#[test]
 fn an_exception_from_before_the_window_is_shown_with_a_count_of_0() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let views = views(&folders);
