@@ -306,6 +306,53 @@ fn an_exception_that_a_shard_never_had_costs_no_reading() {
 }
 
 #[test]
+fn beyond_256_exceptions_a_minute_counts_are_off_by_no_more_than_they_say() {
+    const TYPES: u16 = 900;
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    // All in the minute that the window's end cuts, and some behind the end.
+    let end = now().saturating_add(-now().nanos().rem_euclid(60 * SECOND) - 30 * SECOND);
+    let of_type = |number: u16| {
+        let times = 1 + i64::from(number % 7);
+        (0..times).map(move |time| {
+            let mut record = thrown(1, "cart", &format!("E{number}"), "prod", 0);
+            record.timestamp = end.saturating_add((time - 5) * SECOND);
+            record
+        })
+    };
+    let records: Vec<Record> = (0..TYPES).flat_map(of_type).collect();
+    let mut counted = BTreeMap::<String, u64>::new();
+    for record in records.iter().filter(|record| record.timestamp < end) {
+        let type_name = &record.exception.as_ref().unwrap().type_name;
+        *counted.entry(type_name.clone()).or_default() += 1;
+    }
+    let batches: Vec<Batch> = records.chunks(500).map(|c| Batch::of(c.to_vec())).collect();
+    for cuts in [&[3, 2][..], &[]] {
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let params = Params {
+            k: Some(1_000),
+            window: Some("5m".into()),
+            end: Some(end.to_string()),
+            ..Params::default()
+        };
+        for answer in ask_of(std::slice::from_ref(&view), &Floors::NONE, params) {
+            let mut sum_of_errors = 0;
+            let rows = answer["exceptions"].as_array().unwrap();
+            assert!(rows.len() > 200, "{} rows", rows.len());
+            for row in rows {
+                let exact = counted[row["exception_type"].as_str().unwrap()];
+                let count = row["count"].as_u64().unwrap();
+                let error = row["count_error"].as_u64().unwrap();
+                let bounds = count - error..=count;
+                assert!(bounds.contains(&exact), "{exact} of {row}");
+                sum_of_errors += error;
+            }
+            assert!(sum_of_errors > 0, "it is not exact");
+        }
+    }
+}
+
+#[test]
 fn an_exception_from_before_the_window_is_shown_with_a_count_of_0() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let views = views(&folders);
