@@ -79,10 +79,14 @@ impl Builder {
     /// # Errors
     /// [`Error::Tantivy`] and [`Error::Io`].
     pub fn finish(self) -> Result<Vec<u8>, Error> {
+        self.finish_as(token::VERSION)
+    }
+
+    fn finish_as(self, tokens: u8) -> Result<Vec<u8>, Error> {
         let mut files = terms::write(&self.words.sorted(), self.granule)?;
         drop(self.words);
         files.insert(FINGERPRINTS, fingerprint::encode(self.pairs, self.granule));
-        Ok(pack::pack(&files))
+        Ok(pack::pack(&files, tokens))
     }
 
     /// Adds the tokens of a column; `is_encoded`: text is as [`value`] writes it. `None` for a type
@@ -240,4 +244,50 @@ pub fn build(granules: &[RecordBatch]) -> Result<Vec<u8>, Error> {
         .iter()
         .try_for_each(|granule| builder.add(granule))?;
     builder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Index, Prune};
+
+    /// An index of these arrays, each in a granule of its own, by the first token rules.
+    fn without_elements(arrays: &[&str]) -> Index {
+        let mut builder = Builder::new();
+        for array in arrays {
+            builder.add_words(array);
+            builder.granule += 1;
+        }
+        let packed = builder.finish_as(token::VERSION_WITHOUT_ELEMENTS);
+        Index::from_bytes(packed.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn token_rules_1_leave_out_no_array_whose_texts_hold_the_token() {
+        let arrays = [
+            r#"["red","blue"]"#,
+            r#"["first\nsecond"]"#,
+            r#"["a\tsecond","b\u0007deadbeef01"]"#,
+            r#"["c\fSecond","d\rx","e\bdeadbeef01","\u001fred"]"#,
+            r#"["nsecond","\\second"]"#,
+            r#"[500]"#,
+        ];
+        let index = without_elements(&arrays);
+        for (token, expected) in [
+            ("red", &[0, 3][..]),
+            ("first", &[1]),
+            // A granule too many does no harm: the scanner decides.
+            ("second", &[1, 2, 3, 4]),
+            ("deadbeef01", &[2, 3]),
+            ("x", &[3]),
+            ("econd", &[]),
+            ("500", &[5]),
+        ] {
+            let set = index.prune(&Prune::Token(token.to_owned())).unwrap();
+            let set = set.unwrap();
+            let granules = 0..u32::try_from(arrays.len()).unwrap();
+            let found: Vec<u32> = granules.filter(|granule| set.contains(*granule)).collect();
+            assert_eq!(found, expected, "{token}");
+        }
+    }
 }

@@ -27,14 +27,14 @@ const TABLE_BYTES_MAX: usize = 4_096;
 /// Bytes checked at a time.
 const CHECK_BYTES: usize = 256 << 10;
 
-/// Packs files, sorted by name.
-pub(crate) fn pack(files: &BTreeMap<&str, Vec<u8>>) -> Vec<u8> {
+/// Packs files, sorted by name; `tokens` is the version of the token rules by which they were built.
+pub(crate) fn pack(files: &BTreeMap<&str, Vec<u8>>, tokens: u8) -> Vec<u8> {
     let entry_bytes: usize = files.keys().map(|name| 1 + name.len() + 8 + 8 + 4).sum();
     let table_bytes = HEAD_BYTES + entry_bytes + 4;
     let total = table_bytes + files.values().map(Vec::len).sum::<usize>();
     let mut out = Vec::with_capacity(total);
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&[VERSION, token::VERSION]);
+    out.extend_from_slice(&[VERSION, tokens]);
     let count = u16::try_from(files.len()).expect("a handful");
     out.extend_from_slice(&count.to_le_bytes());
     let mut start = table_bytes as u64;

@@ -18,6 +18,12 @@ use crate::pack::{Packed, Part, Source};
 use crate::terms::FIELD;
 use crate::{Error, token};
 
+/// Characters that must be escaped in JSON besides quote and backslash: those below this.
+const CONTROLS: u8 = 0x20;
+/// What stands behind the backslash of an escape, where that is a letter. Arrays are stored with no escapes
+/// but these, four digits for the other control characters, and those of characters that end a token.
+const ESCAPED_AS_LETTERS: [&str; 5] = ["n", "r", "t", "b", "f"];
+
 /// What a row must hold, as far as the index can tell. Field names do not matter to it: all texts
 /// and values of a row are in one space. Tokens, prefixes and numbers are case-folded and canonical
 /// already ([`token::fold`], [`token::number`]).
@@ -129,6 +135,7 @@ impl Index {
             Prune::Any => Ok(None),
             // It may stand in an array in another form than this one.
             Prune::Number(_) if !self.knows_elements => Ok(None),
+            Prune::Token(token) if !self.knows_elements => self.escaped(token).map(Some),
             Prune::Token(token) | Prune::Number(token) => self.token(token).map(Some),
             Prune::Prefix(prefix) if prefix.is_empty() => Ok(None),
             Prune::Prefix(prefix) => self.prefix(prefix).map(Some),
@@ -173,6 +180,18 @@ impl Index {
                 .look_up(&self.section, bits, |granule| set.insert(granule))?;
         } else if let Some(term) = self.words.terms().get(token.as_bytes())? {
             self.collect(&term, &mut set)?;
+        }
+        Ok(set)
+    }
+
+    /// A token alone, or behind an escape that an array's JSON has before it: without the texts that arrays
+    /// stand for, such an index knows both as one token.
+    fn escaped(&self, token: &str) -> Result<GranuleSet, Error> {
+        let mut set = self.token(token)?;
+        let letters = ESCAPED_AS_LETTERS.map(String::from);
+        let codes = (0..CONTROLS).map(|code| format!("u{code:04x}"));
+        for escape in letters.into_iter().chain(codes) {
+            set.unite(&self.token(&format!("{escape}{token}"))?);
         }
         Ok(set)
     }

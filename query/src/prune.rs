@@ -3,7 +3,7 @@
 //! Never decides that a row matches: everything here is a condition that each match fulfils.
 
 use hushlog_index::{Prune, token};
-use hushlog_record::{Level, Timestamp};
+use hushlog_record::{ExceptionId, Level, Timestamp};
 use hushlog_storage::batch::name;
 use hushlog_storage::segment::{Bounds, Segment};
 
@@ -72,6 +72,7 @@ fn of_leaf(leaf: &Leaf) -> Prune {
     let custom = nature == Nature::Custom;
     match &leaf.test {
         Test::Words(words) if custom => of_custom_text(words),
+        Test::Words(words) if leaf.target == Target::Anywhere => of_words(words),
         Test::Words(words) => all_tokens(words),
         Test::Wildcard(pattern) => of_pattern(pattern, custom),
         Test::Substring(text) => of_substring(text, custom),
@@ -99,14 +100,17 @@ fn number(number: &Number) -> Prune {
     token::number(&number.to_string()).map_or(Prune::Any, Prune::Number)
 }
 
-/// A custom field may hold the words as text, as a number, or as a truth value, alone or in an array. An
-/// index of the first token rules knows the text of an array as JSON writes it: with escapes for control
-/// characters, which run into the token that follows.
+/// A custom field may hold the words as text, as a number, or as a truth value, alone or in an array.
 fn of_custom_text(words: &str) -> Prune {
     let is_truth = matches!(&*crate::text::fold(words), "true" | "false");
-    if is_truth || words.contains(char::is_control) {
+    if is_truth {
         return Prune::Any;
     }
+    of_words(words)
+}
+
+/// Words may be a number in an array, too, in any of its forms.
+fn of_words(words: &str) -> Prune {
     match Number::parse_bounded(words) {
         Some(number) => or([all_tokens(words), self::number(&number)]),
         None => all_tokens(words),
@@ -163,6 +167,25 @@ fn of_substring(text: &str, custom: bool) -> Prune {
     and(inner.chain(last.map(|run| Prune::Prefix(run.to_owned()))))
 }
 
+/// The exception that every match of this conjunction has, if it names one.
+pub(crate) fn by_exception(expr: &Expr) -> Option<ExceptionId> {
+    let id = |part: &Expr| match part {
+        Expr::Leaf(leaf) => match leaf.test {
+            Test::ExceptionId(id) => Some(ExceptionId(id)),
+            _ => None,
+        },
+        _ => None,
+    };
+    conjuncts(expr).iter().find_map(id)
+}
+
+fn conjuncts(expr: &Expr) -> &[Expr] {
+    match expr {
+        Expr::And(parts) => parts,
+        other => std::slice::from_ref(other),
+    }
+}
+
 /// A condition on the smallest and largest value of one column in a granule.
 pub(crate) struct ByBounds {
     column: String,
@@ -178,11 +201,7 @@ enum Condition {
 
 /// The conditions on bounds that every match of this conjunction fulfils.
 pub(crate) fn by_bounds(expr: &Expr) -> Vec<ByBounds> {
-    let parts = match expr {
-        Expr::And(parts) => parts.as_slice(),
-        other => std::slice::from_ref(other),
-    };
-    parts.iter().filter_map(of_conjunct).collect()
+    conjuncts(expr).iter().filter_map(of_conjunct).collect()
 }
 
 fn of_conjunct(expr: &Expr) -> Option<ByBounds> {
@@ -337,7 +356,9 @@ mod tests {
             ("10.0.*", "(10 & 0)"),
             ("user:alice", "alice"),
             ("n:1.50", "((1 & 50) | #1.5e0)"),
-            ("tags:\"a\tb\"", "any"),
+            ("tags:\"a\tb\"", "(a & b)"),
+            ("1.50", "((1 & 50) | #1.5e0)"),
+            ("TRUE", "true"),
             ("ok:TRUE", "any"),
             ("n:5*", "any"),
             ("user:al*", "al*"),

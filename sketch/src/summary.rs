@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::exceptions::{Entry, Exceptions};
 use crate::names::Names;
@@ -175,6 +175,24 @@ impl Summary {
             exceptions.add_entry(self.names.text(name), self.names.text(service), &entry);
         }
         exceptions
+    }
+
+    /// Whether one of the exceptions of these minutes may be one that `is_wanted` accepts by its service and type:
+    /// false only where every minute is exact and lists none. It is asked about each once.
+    pub fn may_have_exception(
+        &self,
+        minutes: Range<i64>,
+        is_wanted: impl Fn(&str, &str) -> bool,
+    ) -> bool {
+        let mut refused = FxHashSet::<Key>::default();
+        let mut may = |&key: &Key| {
+            let (service, name) = key;
+            refused.insert(key) && is_wanted(self.names.text(service), self.names.text(name))
+        };
+        self.range(minutes).any(|(_, pane)| {
+            let pane = &pane.exceptions;
+            pane.sketch.is_some() || pane.listed.keys().any(&mut may)
+        })
     }
 
     fn range(&self, minutes: Range<i64>) -> impl Iterator<Item = (i64, &Pane)> {

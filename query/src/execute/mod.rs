@@ -16,7 +16,7 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::Schema;
 use hushlog_index::Prune;
-use hushlog_record::{Level, Timestamp};
+use hushlog_record::{ExceptionId, Level, Timestamp};
 use hushlog_storage::batch::name;
 
 use crate::Error;
@@ -73,6 +73,8 @@ struct Run<'a> {
     whole: Matcher,
     by_bounds: Vec<ByBounds>,
     by_index: Prune,
+    /// The exception that every match has.
+    by_exception: Option<ExceptionId>,
     total: u64,
     states: Vec<State>,
     states_lease: Lease,
@@ -102,6 +104,7 @@ impl<'a> Run<'a> {
             whole: Matcher::compile(&plan.rest),
             by_bounds: prune::by_bounds(&plan.rest),
             by_index: prune::by_index(&plan.rest),
+            by_exception: prune::by_exception(&plan.rest),
             total: 0,
             states: aggregation::empty(&request.aggregations),
             states_lease: budget.lease(0)?,
@@ -224,7 +227,7 @@ impl<'a> Run<'a> {
         }
         match self.sources[source] {
             Source::Segment(segment) => {
-                let granules = self.candidates(segment, time);
+                let granules = self.candidates(source, segment, time);
                 let mut chunks: Vec<_> = granules.chunks(GRANULES_PER_READ).collect();
                 if self.plan.request.order == Order::Descending {
                     chunks.reverse();
@@ -233,6 +236,7 @@ impl<'a> Run<'a> {
                     self.scan_granules(source, segment, chunk, time, aim)?;
                 }
             }
+            Source::Tail(_) if !self.may_have_exception(source, time) => {}
             Source::Tail(block) => {
                 self.budget.check()?;
                 let batch = &*block.batch(self.budget)?;
@@ -254,9 +258,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The granules that statistics and index leave over, ascending.
-    fn candidates(&mut self, segment: &SegmentView, time: Interval) -> Vec<u32> {
-        let mut granules = prune::granules(&segment.segment, time, &self.by_bounds);
+    /// Whether counts do not rule out that a source has the exception that is asked for.
+    fn may_have_exception(&self, source: usize, time: Interval) -> bool {
+        let may = |id| self.sources[source].may_have_exception(id, time);
+        !self.budget.use_summaries || self.by_exception.is_none_or(may)
+    }
+
+    /// The granules that counts, statistics and index leave over, ascending.
+    fn candidates(&mut self, source: usize, segment: &SegmentView, time: Interval) -> Vec<u32> {
+        let mut granules = if self.may_have_exception(source, time) {
+            prune::granules(&segment.segment, time, &self.by_bounds)
+        } else {
+            Vec::new()
+        };
+        if self.by_exception.is_some() {
+            let nulls = self.nulls(source, segment);
+            granules.retain(|granule| !nulls.is_empty(name::EXCEPTION_TYPE, &[*granule]));
+        }
         let index = segment
             .index
             .as_ref()

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::column::{self, Columns, Need, Values};
 use super::text::TextTest;
 use super::value::{ValueTest, between};
+use super::words::{Anywhere, WordsTest};
 use crate::Error;
 use crate::field::{Field, Nature};
 use crate::language::{Expr, Leaf, Levels, Scalar, Target, Test, compile, whole};
@@ -40,7 +41,7 @@ pub(crate) enum LeafMatcher {
     /// One of the comma-separated names passes.
     Pii(TextTest),
     /// One of the text columns, or a text or array among the custom fields, passes.
-    Anywhere(TextTest),
+    Anywhere(Anywhere),
     Custom(String, ValueTest),
 }
 
@@ -184,7 +185,12 @@ impl LeafMatcher {
                     last: *last,
                 }
             }
-            (Target::Anywhere, test) => Self::Anywhere(text_test(Nature::Text, test)),
+            (Target::Anywhere, Test::Words(words)) => {
+                Self::Anywhere(Anywhere::Words(WordsTest::new(words)))
+            }
+            (Target::Anywhere, test) => {
+                Self::Anywhere(Anywhere::Text(text_test(Nature::Text, test)))
+            }
             (Target::Field(Field::Custom(name)), test) => {
                 Self::Custom(name.clone(), ValueTest::compile(test))
             }
@@ -217,11 +223,12 @@ impl LeafMatcher {
             Self::Text(columns, test) => add(columns, test.letters()),
             Self::Pii(_) => add(&[name::PII], Letters::NONE),
             Self::Anywhere(test) => {
-                add(&column::ANYWHERE, test.letters());
-                add(&[name::FIELDS], test.letters());
+                let of_values = test.letters_of_values();
+                add(&column::ANYWHERE, test.text().letters());
+                add(&[name::FIELDS], of_values);
                 for field in schema.fields() {
                     if column::is_typed(field.name()) {
-                        add(&[field.name()], test.letters());
+                        add(&[field.name()], of_values);
                     }
                 }
             }
@@ -274,10 +281,10 @@ impl LeafMatcher {
                 }))
             }
             Self::Anywhere(test) => {
-                let mut found = any_of(columns, &column::ANYWHERE, test)?;
+                let mut found = any_of(columns, &column::ANYWHERE, test.text())?;
                 for text in columns.typed_texts() {
                     found =
-                        &found | &eval_text(Some(text), rows, |values| eval_encoded(values, test));
+                        &found | &eval_text(Some(text), rows, |values| test.eval_encoded(values));
                 }
                 Ok(&found | &eval_map(columns, test)?)
             }
@@ -365,40 +372,15 @@ fn any_of(columns: &Columns<'_>, names: &[&str], test: &TextTest) -> Result<Bool
     Ok(found)
 }
 
-/// First bytes of an encoded value that does not stand for itself.
-fn is_escaped(encoded: &str) -> bool {
-    matches!(encoded.as_bytes().first(), Some(b'"' | 1))
-}
-
-fn passes_as_text(test: &TextTest, encoded: &str) -> bool {
-    let (kind, text) = value::decode(encoded);
-    matches!(kind, Kind::String | Kind::Json) && test.matches(&text)
-}
-
-/// Which encoded values are text or arrays that pass.
-fn eval_encoded(values: &StringArray, test: &TextTest) -> BooleanBuffer {
-    let raw = test.eval(values);
-    BooleanBuffer::collect_bool(values.len(), |i| {
-        if values.is_null(i) {
-            return false;
-        }
-        let encoded = values.value(i);
-        if is_escaped(encoded) {
-            return passes_as_text(test, encoded);
-        }
-        raw.value(i) && matches!(value::decode(encoded).0, Kind::String | Kind::Json)
-    })
-}
-
 /// Which rows have a text or array in the map that passes.
-fn eval_map(columns: &Columns<'_>, test: &TextTest) -> Result<BooleanBuffer, Error> {
+fn eval_map(columns: &Columns<'_>, test: &Anywhere) -> Result<BooleanBuffer, Error> {
     let mut rows = unset(columns.rows());
     let Some(map) = columns.map_if_read()? else {
         return Ok(rows.finish());
     };
     let values = map.values().as_string_opt::<i32>();
     let values = values.ok_or_else(|| column::mismatch(name::FIELDS))?;
-    let passing = eval_encoded(values, test);
+    let passing = test.eval_encoded(values);
     if passing.count_set_bits() == 0 {
         return Ok(rows.finish());
     }

@@ -8,5 +8,6 @@ mod matcher;
 pub(crate) mod number;
 mod text;
 mod value;
+mod words;
 
 pub(crate) use matcher::{Matcher, is_cheap_expr};

@@ -1,27 +1,22 @@
 //! Tests on custom fields, whose values come in four kinds.
 //!
-//! An array passes where one of its values does, as it would alone; words and patterns are looked for in its
-//! text, too.
+//! An array passes where one of its values does, as it would alone; patterns go through its text.
 
 use hushlog_record::Kind;
 use hushlog_storage::batch::for_each_element;
 
 use super::number::NumberTest;
 use super::text::TextTest;
+use super::words::WordsTest;
 use crate::language::{Scalar, Test, compile, whole};
 use crate::number::Number;
-use crate::text::fold;
 
 /// What must be true of the value of a custom field.
 pub(crate) enum ValueTest {
     /// There is one.
     Exists,
-    /// Words: by token in text, by value as a number, by name as a truth value.
-    Words {
-        text: TextTest,
-        number: Option<NumberTest>,
-        folded: String,
-    },
+    /// Words in one value.
+    Words(WordsTest),
     /// By its text, whatever the kind.
     Text(TextTest),
     /// A range of numbers; text that reads as a number counts.
@@ -35,11 +30,7 @@ pub(crate) enum ValueTest {
 impl ValueTest {
     pub(crate) fn compile(test: &Test) -> Self {
         match test {
-            Test::Words(words) => Self::Words {
-                text: TextTest::tokens_of(words),
-                number: Number::parse_bounded(words).map(NumberTest::is),
-                folded: fold(words),
-            },
+            Test::Words(words) => Self::Words(WordsTest::new(words)),
             Test::Wildcard(pattern) => Self::Text(TextTest::within(pattern)),
             Test::Substring(text) => Self::Text(TextTest::contains(text)),
             Test::Regex(pattern) => Self::Text(TextTest::TokenLike(
@@ -63,17 +54,16 @@ impl ValueTest {
         self.matches_one(kind, text) || (kind == Kind::Json && self.matches_element(text))
     }
 
-    /// Whether one of the values of an array passes. Words and patterns go through the text of the array, and
-    /// find its texts there: an index may know these only as they are written in it.
+    /// Whether one of the plain values of an array passes.
     fn matches_element(&self, array: &str) -> bool {
-        let by_words = match self {
-            Self::Exists | Self::Text(_) => return false,
-            Self::Words { .. } => true,
-            Self::Numbers(_) | Self::Strings(_) | Self::Equal(_) => false,
-        };
+        match self {
+            // What they have to say of an array they have said of all of it.
+            Self::Exists | Self::Text(_) | Self::Words(_) => return false,
+            Self::Numbers(_) | Self::Strings(_) | Self::Equal(_) => {}
+        }
         let mut found = false;
         for_each_element(array, |kind, text| {
-            found = !(by_words && kind == Kind::String) && self.matches_one(kind, text);
+            found = self.matches_one(kind, text);
             !found
         });
         found
@@ -82,17 +72,7 @@ impl ValueTest {
     fn matches_one(&self, kind: Kind, text: &str) -> bool {
         match self {
             Self::Exists => true,
-            Self::Words {
-                text: test,
-                number,
-                folded,
-            } => match kind {
-                Kind::String | Kind::Json => test.matches(text),
-                Kind::Number => number
-                    .as_ref()
-                    .is_some_and(|number| number.matches_text(text)),
-                Kind::Bool => text == folded,
-            },
+            Self::Words(words) => words.matches(kind, text),
             Self::Text(test) => test.matches(text),
             Self::Numbers(test) => {
                 matches!(kind, Kind::Number | Kind::String) && test.matches_text(text)
@@ -118,15 +98,9 @@ impl ValueTest {
     /// The test on numbers, when it is that alone for a value of kind number.
     pub(crate) fn on_numbers(&self) -> Option<&NumberTest> {
         match self {
-            Self::Numbers(test)
-            | Self::Words {
-                number: Some(test), ..
-            } => Some(test),
-            Self::Exists
-            | Self::Words { number: None, .. }
-            | Self::Text(_)
-            | Self::Strings(_)
-            | Self::Equal(_) => None,
+            Self::Numbers(test) => Some(test),
+            Self::Words(words) => words.number(),
+            Self::Exists | Self::Text(_) | Self::Strings(_) | Self::Equal(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Counts the exceptions of a window in one shard: whole minutes from summaries, the minutes that the window
-//! or what is hidden cuts from their rows. Rows are counted one by one and never estimated.
+//! or what is hidden cuts from their rows. Rows are counted into summaries, too, so what holds of these holds of
+//! both: a minute with more than [`EXACT_MAX`](hushlog_sketch::EXACT_MAX) different exceptions is estimated, from above.
 
 use arrow_array::RecordBatch;
 use hushlog_record::LogId;

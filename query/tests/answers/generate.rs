@@ -58,11 +58,53 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Values of arrays that are easily taken for one another, or for one when they stand together.
+const CLOSE: [&str; 10] = [
+    "-7",
+    "1.5",
+    "2",
+    "5",
+    "2.50",
+    "50",
+    "\"payment\"",
+    "\"Failed\"",
+    "\"pay\\nment\"",
+    "\"pay\\u0007ment\"",
+];
+
+/// What such arrays may be asked for.
+fn of_arrays() -> impl Strategy<Value = Ask> {
+    let words = select(vec![
+        "7",
+        "-7",
+        "1.5",
+        "5",
+        "2.5",
+        "50",
+        "0",
+        "ment",
+        "nment",
+        "payment",
+        "payment failed",
+        "pay ment",
+    ]);
+    let field = prop::option::of(select(vec!["any", "rare.field"]));
+    let ask = (field, words).prop_map(|(field, words)| match field {
+        Some(field) => Ask::Field(field, words.to_owned()),
+        None => Ask::Phrase(vec![words.to_owned()]),
+    });
+    (ask, any::<bool>()).prop_map(|(ask, not)| match not {
+        true => Ask::Not(Box::new(ask)),
+        false => ask,
+    })
+}
+
 /// A plain value of an array, as JSON: numbers in several forms, texts with escapes and without.
 fn element() -> impl Strategy<Value = String> {
     let text = |text: &str| serde_json::to_string(text).unwrap();
     prop_oneof![
-        3 => (-20i64..200).prop_map(|n| n.to_string()),
+        2 => (-20i64..200).prop_map(|n| n.to_string()),
+        4 => select(CLOSE.to_vec()).prop_map(str::to_owned),
         2 => (1i64..200, select(vec![".0", ".50", ".5", "e0", "0e-1"]))
             .prop_map(|(n, form)| format!("{n}{form}")),
         3 => select(WORDS.to_vec()).prop_map(text),
@@ -204,6 +246,10 @@ fn term() -> impl Strategy<Value = String> {
         "absent",
         "java.io.IOException",
         "7",
+        "50",
+        "1.5",
+        "ment",
+        "true",
         "api",
     ])
     .prop_map(str::to_owned)
@@ -214,11 +260,25 @@ pub(crate) fn query() -> impl Strategy<Value = Ask> {
     prop_oneof![
         3 => ask(),
         2 => countable(),
-        1 => (bounded(), prop::option::of(ask())).prop_map(|(bounded, other)| match other {
-            Some(other) => Ask::And(Box::new(bounded), Box::new(other)),
-            None => bounded,
-        }),
+        2 => of_arrays(),
+        1 => narrowed(bounded()),
+        1 => narrowed(thrown()),
     ]
+}
+
+/// Alone, or with something else that must be true.
+fn narrowed(ask_first: impl Strategy<Value = Ask>) -> impl Strategy<Value = Ask> {
+    (ask_first, prop::option::of(ask())).prop_map(|(first, other)| match other {
+        Some(other) => Ask::And(Box::new(first), Box::new(other)),
+        None => first,
+    })
+}
+
+/// An exception that there may be, or is not.
+fn thrown() -> impl Strategy<Value = Ask> {
+    let types = TYPES.into_iter().chain(["Absent"]).collect::<Vec<_>>();
+    (select(types), select(SERVICES.to_vec()))
+        .prop_map(|(name, service)| Ask::Thrown(name, service))
 }
 
 /// About levels and services alone.
@@ -285,6 +345,12 @@ fn ask() -> impl Strategy<Value = Ask> {
                 "email",
                 "prod",
                 "42.5",
+                "2.5",
+                "50",
+                "-7",
+                "ment",
+                "payment failed",
+                "x pay",
                 "TimeoutException"
             ])
             .prop_map(str::to_owned)
@@ -313,6 +379,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             .prop_map(|(field, n, length)| Ask::Within(field, n, n + length)),
         2 => select(Level::ALL.to_vec()).prop_map(Ask::Level),
         1 => select(Level::ALL.to_vec()).prop_map(Ask::AtLeast),
+        1 => thrown(),
     ];
     leaf.prop_recursive(3, 8, 2, |inner| {
         prop_oneof![

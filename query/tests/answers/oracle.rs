@@ -1,6 +1,6 @@
 //! The rules of the language, written down once more, record by record, in the plainest way.
 
-use hushlog_record::{Kind, Level, Record, Value};
+use hushlog_record::{ExceptionId, Kind, Level, Record, Value};
 
 /// A query as a tree, with its text.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(crate) enum Ask {
     Within(&'static str, i64, i64),
     Level(Level),
     AtLeast(Level),
+    /// An exception, by its type and service.
+    Thrown(&'static str, &'static str),
     Not(Box<Ask>),
     And(Box<Ask>, Box<Ask>),
     Or(Box<Ask>, Box<Ask>),
@@ -37,6 +39,9 @@ impl Ask {
             Self::Within(field, low, high) => format!("{field}:[{low} TO {high}]"),
             Self::Level(level) => format!("level:{}", level.name().to_lowercase()),
             Self::AtLeast(level) => format!("level:>={level}"),
+            Self::Thrown(name, service) => {
+                format!("exception_id:{}", ExceptionId::of(name, service))
+            }
             Self::Not(inner) => format!("NOT ({})", inner.text()),
             Self::And(a, b) => format!("({}) ({})", a.text(), b.text()),
             Self::Or(a, b) => format!("({}) OR ({})", a.text(), b.text()),
@@ -47,15 +52,8 @@ impl Ask {
     pub(crate) fn matches(&self, record: &Record) -> bool {
         match self {
             Self::All => true,
-            Self::Term(term) => anywhere(record)
-                .iter()
-                .any(|text| has_phrase(text, &words(term))),
-            Self::Phrase(phrase) => {
-                let phrase: Vec<String> = phrase.iter().flat_map(|word| words(word)).collect();
-                anywhere(record)
-                    .iter()
-                    .any(|text| has_phrase(text, &phrase))
-            }
+            Self::Term(term) => is_anywhere(record, term),
+            Self::Phrase(phrase) => is_anywhere(record, &phrase.join(" ")),
             Self::Field(field, wanted) => match values(record, field) {
                 Values::Names(names) => names.iter().any(|name| fold(name) == fold(wanted)),
                 Values::Texts(texts) => texts.iter().any(|text| has_phrase(text, &words(wanted))),
@@ -81,6 +79,10 @@ impl Ask {
                 .any(|n| *low as f64 <= *n && *n <= *high as f64),
             Self::Level(level) => record.level == *level,
             Self::AtLeast(level) => record.level >= *level,
+            Self::Thrown(name, service) => {
+                let exception = record.exception.as_ref();
+                record.service_name == *service && exception.is_some_and(|e| e.type_name == *name)
+            }
             Self::Not(inner) => !inner.matches(record),
             Self::And(a, b) => a.matches(record) && b.matches(record),
             Self::Or(a, b) => a.matches(record) || b.matches(record),
@@ -141,21 +143,34 @@ fn all_values<'a>(record: &'a Record, field: &str) -> Vec<&'a str> {
     }
 }
 
-/// Every text that a term without a field is looked for in.
-fn anywhere(record: &Record) -> Vec<&str> {
+/// The texts outside of custom fields that a term without a field is looked for in.
+fn texts(record: &Record) -> Vec<&str> {
     let mut texts = vec![record.message.as_str(), &record.service_name];
     for field in ["host", "environment", "trace_id", "exception"] {
         texts.extend(all_values(record, field));
     }
     texts.extend([record.region.as_str(), &record.span_id]);
-    texts.extend(
-        record
-            .fields
-            .iter()
-            .filter(|(_, value)| matches!(value.kind, Kind::String | Kind::Json))
-            .map(|(_, value)| value.text.as_str()),
-    );
     texts
+}
+
+/// The custom fields that a term without a field is looked for in.
+fn text_fields(record: &Record) -> impl Iterator<Item = &Value> {
+    let values = record.fields.iter().map(|(_, value)| value);
+    values.filter(|value| matches!(value.kind, Kind::String | Kind::Json))
+}
+
+/// Whether the words stand somewhere.
+fn is_anywhere(record: &Record, wanted: &str) -> bool {
+    let phrase = words(wanted);
+    texts(record).iter().any(|text| has_phrase(text, &phrase))
+        || text_fields(record).any(|value| is_word(value, wanted))
+}
+
+/// Every text that a wildcard without a field is looked for in.
+fn anywhere(record: &Record) -> Vec<&str> {
+    let mut all = texts(record);
+    all.extend(text_fields(record).map(|value| value.text.as_str()));
+    all
 }
 
 /// The value itself, and all plain values in it if it is an array.
@@ -182,16 +197,29 @@ fn same_number(a: &str, b: &str) -> bool {
     number(a).is_some_and(|a| number(b) == Some(a))
 }
 
-/// Words are looked for in the text of an array, numbers and truth values among its values.
+/// Whether the words stand in one value: in a text, or as a number or a truth value. An array has them where one
+/// of its values would; an object in it is one value, its text that of its JSON.
 fn is_word(value: &Value, wanted: &str) -> bool {
-    let is_text = matches!(value.kind, Kind::String | Kind::Json);
-    let in_text = is_text && has_phrase(&value.text, &words(wanted));
-    in_text
-        || alone(value).iter().any(|value| match value.kind {
-            Kind::String | Kind::Json => false,
-            Kind::Number => same_number(wanted, &value.text),
-            Kind::Bool => value.text == wanted.to_lowercase(),
-        })
+    let json = match value.kind {
+        Kind::Json => serde_json::from_str(&value.text).unwrap(),
+        _ => serde_json::Value::Null,
+    };
+    if let serde_json::Value::Array(elements) = json {
+        return elements.into_iter().any(|element| match element {
+            serde_json::Value::Null => false,
+            serde_json::Value::String(text) => is_word(&Value::string(text), wanted),
+            serde_json::Value::Number(number) => {
+                is_word(&Value::number(number.to_string()), wanted)
+            }
+            serde_json::Value::Bool(truth) => is_word(&Value::bool(truth), wanted),
+            inner => is_word(&Value::json(inner.to_string()), wanted),
+        });
+    }
+    match value.kind {
+        Kind::String | Kind::Json => has_phrase(&value.text, &words(wanted)),
+        Kind::Number => same_number(wanted, &value.text),
+        Kind::Bool => value.text == wanted.to_lowercase(),
+    }
 }
 
 /// Whether a record passes a filter on one custom field.

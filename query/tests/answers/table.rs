@@ -291,6 +291,60 @@ fn an_array_is_found_by_each_of_its_values() {
 }
 
 #[test]
+fn words_are_of_one_value_of_an_array() {
+    use serde_json::json;
+    let values = [
+        Value::json(r#"["red","blue sky"]"#),
+        Value::json("[2,5]"),
+        Value::json("[1.5,-1]"),
+        Value::json(r#"["first\nsecond","C:\\temp","tab\there","bell\u0007rung"]"#),
+        Value::json(r#"[[true,"deep"],null,{"colour":"green","n":9}]"#),
+        Value::json(r#"{"kept":"as text","n":[3,4]}"#),
+        Value::json(r#"["1.5 s","500"]"#),
+        Value::json("[5e2,12345678901234567890]"),
+    ];
+    for (words, expected) in [
+        ("red", &[1][..]),
+        ("\"blue sky\"", &[1]),
+        ("\"red blue\"", &[]),
+        ("2", &[2]),
+        ("2.5", &[]),
+        ("5", &[2, 7]),
+        ("1", &[7]),
+        ("\"-1\"", &[3, 7]),
+        ("1.5", &[3, 7]),
+        ("first", &[4]),
+        ("second", &[4]),
+        ("nsecond", &[]),
+        ("\"first second\"", &[4]),
+        ("\"second c\"", &[]),
+        ("temp", &[4]),
+        ("here", &[4]),
+        ("rung", &[4]),
+        ("deep", &[5]),
+        ("true", &[5]),
+        ("\"true deep\"", &[]),
+        ("null", &[]),
+        ("green", &[5]),
+        ("colour", &[5]),
+        ("\"colour green\"", &[5]),
+        ("kept", &[6]),
+        ("\"3 4\"", &[6]),
+        ("500", &[7, 8]),
+        ("12345678901234567890", &[8]),
+        ("12345678901234567891", &[]),
+    ] {
+        for query in [format!("x:{words}"), words.to_owned()] {
+            let body = json!({ "query": query, "sort": { "order": "asc" } });
+            assert_eq!(with_values(&values, &body), expected, "{query}");
+        }
+    }
+    // What is not there hides nothing.
+    let body = json!({ "query": "-x:5 -x:1", "sort": { "order": "asc" } });
+    assert_eq!(with_values(&values, &body), [1, 3, 4, 5, 6, 8]);
+}
+
+#[test]
 fn a_record_is_found_by_its_id_and_an_unknown_id_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let shard = ShardId { bucket: 1, slot: 0 };

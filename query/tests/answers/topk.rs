@@ -270,6 +270,89 @@ fn one_exception_is_shown_in_detail_and_an_unknown_one_is_not() {
 }
 
 #[test]
+fn an_exception_that_a_shard_never_had_costs_no_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    // A whole granule without exceptions, then some with.
+    let fine = (0..100u8).map(|number| Record::new(LogId([number; 16]), now(), "fine"));
+    let broken = (0..3u8).map(|number| thrown(number, "cart", "Io", "prod", -i64::from(number)));
+    let batches = [
+        Batch::of(fine.collect()),
+        Batch::of(broken.collect()),
+        Batch::of(vec![thrown(9, "auth", "Timeout", "prod", 0)]),
+    ];
+    let scanned = |cuts: &[usize], id: ExceptionId, fast: bool| {
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let plan = exception::plan_ever(id, now()).unwrap();
+        let partial = execute(&plan, &view, &budget(fast, fast)).unwrap();
+        (
+            partial.total,
+            partial.scanned.granules,
+            partial.scanned.rows,
+        )
+    };
+    let nowhere = ExceptionId::of("Nope", "cart");
+    let some = ExceptionId::of("Io", "cart");
+    for (cuts, id, expected) in [
+        (&[1, 1, 1][..], nowhere, (0, 0, 0)),
+        (&[], nowhere, (0, 0, 0)),
+        (&[1, 1, 1], some, (3, 1, 3)),
+        (&[], some, (3, 0, 3)),
+    ] {
+        assert_eq!(scanned(cuts, id, true), expected, "{cuts:?}");
+    }
+    // Without summaries, what is read is still only what holds exceptions at all.
+    assert_eq!(scanned(&[1, 1, 1], nowhere, false), (0, 2, 4));
+}
+
+#[test]
+fn beyond_256_exceptions_a_minute_counts_are_off_by_no_more_than_they_say() {
+    const TYPES: u16 = 900;
+    let folder = tempfile::tempdir().unwrap();
+    let shard = ShardId { bucket: 1, slot: 0 };
+    // All in the minute that the window's end cuts, and some behind the end.
+    let end = now().saturating_add(-now().nanos().rem_euclid(60 * SECOND) - 30 * SECOND);
+    let of_type = |number: u16| {
+        let times = 1 + i64::from(number % 7);
+        (0..times).map(move |time| {
+            let mut record = thrown(1, "cart", &format!("E{number}"), "prod", 0);
+            record.timestamp = end.saturating_add((time - 5) * SECOND);
+            record
+        })
+    };
+    let records: Vec<Record> = (0..TYPES).flat_map(of_type).collect();
+    let mut counted = BTreeMap::<String, u64>::new();
+    for record in records.iter().filter(|record| record.timestamp < end) {
+        let type_name = &record.exception.as_ref().unwrap().type_name;
+        *counted.entry(type_name.clone()).or_default() += 1;
+    }
+    let batches: Vec<Batch> = records.chunks(500).map(|c| Batch::of(c.to_vec())).collect();
+    for cuts in [&[3, 2][..], &[]] {
+        let view = shards::view(folder.path(), shard, &batches, cuts);
+        let params = Params {
+            k: Some(1_000),
+            window: Some("5m".into()),
+            end: Some(end.to_string()),
+            ..Params::default()
+        };
+        for answer in ask_of(std::slice::from_ref(&view), &Floors::NONE, params) {
+            let mut sum_of_errors = 0;
+            let rows = answer["exceptions"].as_array().unwrap();
+            assert!(rows.len() > 200, "{} rows", rows.len());
+            for row in rows {
+                let exact = counted[row["exception_type"].as_str().unwrap()];
+                let count = row["count"].as_u64().unwrap();
+                let error = row["count_error"].as_u64().unwrap();
+                let bounds = count - error..=count;
+                assert!(bounds.contains(&exact), "{exact} of {row}");
+                sum_of_errors += error;
+            }
+            assert!(sum_of_errors > 0, "it is not exact");
+        }
+    }
+}
+
+#[test]
 fn an_exception_from_before_the_window_is_shown_with_a_count_of_0() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let views = views(&folders);

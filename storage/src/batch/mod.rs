@@ -32,7 +32,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, TimeUnit};
 use hushlog_record::block::Columns;
 
-pub use elements::for_each_element;
+pub use elements::{for_each_element, for_each_member};
 pub use row::{FieldRef, Row, Rows, Text};
 pub use typed::{Typed, TypedKind};
 
