@@ -52,7 +52,7 @@ fn a_failed_sync_leaves_the_batch_readable_but_not_durable() {
         .unwrap_err();
     assert_eq!((numbers(&store), store.syncs()), (vec![1], 0));
     store.crash(Crash::DropUnsynced);
-    assert_eq!(numbers(&store), vec![]);
+    assert_eq!(numbers(&store), Vec::<u32>::new());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_flipped_bit_is_there_for_every_reader_and_after_a_crash() {
         store.crash(Crash::DropUnsynced);
     }
     store.wipe();
-    assert_eq!(numbers(&store), vec![]);
+    assert_eq!(numbers(&store), Vec::<u32>::new());
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn what_rocksdb_does_not_notice_the_watermark_does() {
             "not noticed: {error:?}"
         );
         fs::remove_file(damaged.path().join(watermark::FILE_NAME)).unwrap();
-        assert_eq!(numbers(&Rocks::open(damaged.path()).unwrap()), []);
+        assert_eq!(numbers(&Rocks::open(damaged.path()).unwrap()), [0u32; 0]);
     }
 }
 
